@@ -1,0 +1,49 @@
+"""Every name this package writes, in one place."""
+
+SPATIAL = "spatial"
+"""``obsm``: coordinates of the spots; also the prefix of the graph's ``obsp`` keys and the ``uns`` key of Visium images."""
+
+HISTOLOGY = "X_histology"
+"""``obsm``: one vector per spot that describes its image patch."""
+
+EXPRESSION = "X_pca"
+"""``obsm``: principal components of the expression."""
+
+EXPRESSION_FEATURES = ("X_pca", "X_feat")
+"""``obsm`` keys taken as expression embedding, in this order, when the user names none."""
+
+CONNECTIVITIES = "spatial_connectivities"
+DISTANCES = "spatial_distances"
+
+MULTIST = "multist"
+"""Default ``key_added``: prefix of all result keys, and the ``uns`` key of the parameters."""
+
+NORMALIZED_SUFFIX = "_normalized"
+"""Appended to an image's key by :func:`multist.pp.normalize_histology`."""
+
+STAIN_REFERENCE = "stain_reference"
+"""Entry of ``uns["multist"]`` under which a fitted stain reference is stored."""
+
+TRUE_DOMAIN = "domain"
+TRUE_DEPTH = "depth"
+INTERACTIONS = "interactions"
+
+
+def embedding_key(key_added: str = MULTIST) -> str:
+    """``obsm`` key of the fused embedding."""
+    return f"X_{key_added}"
+
+
+def domain_key(key_added: str = MULTIST) -> str:
+    """``obs`` key of the domains; their colours are in ``uns[f"{key}_colors"]``."""
+    return f"{key_added}_domain"
+
+
+def image_weight_key(key_added: str = MULTIST) -> str:
+    """``obs`` key of the weight that the image had at each spot, between 0 and 1."""
+    return f"{key_added}_image_weight"
+
+
+def pseudotime_key(key_added: str = MULTIST) -> str:
+    """``obs`` key of the pseudotime."""
+    return f"{key_added}_pseudotime"

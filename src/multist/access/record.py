@@ -1,0 +1,72 @@
+"""The one shape in which data travels below the faces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import dask.array as da
+    import numpy as np
+    from anndata import AnnData
+
+
+@dataclass(frozen=True)
+class SectionImage:
+    """A lazy RGB pyramid of one section.
+
+    Attributes
+    ----------
+    key
+        Name of the image in the user's object.
+    levels
+        Dask arrays of shape (height, width, 3) and dtype uint8, finest first. Level 0 defines the *intrinsic pixel*.
+    downsample
+        Width of a pixel of each level in intrinsic pixels, starting with 1.
+    """
+
+    key: str
+    levels: tuple[da.Array, ...]
+    downsample: tuple[float, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in intrinsic pixels."""
+        return self.levels[0].shape[:2]
+
+
+@dataclass(frozen=True)
+class SpatialRecord:
+    """Spots of one table, row by row, in the pixels of their section's image.
+
+    Attributes
+    ----------
+    table
+        The user's table itself, not a copy; only :mod:`multist.access.write` changes it.
+    xy
+        (n_obs, 2) float64. Centres (x, y) in intrinsic pixels of the section's image (pixel centres at +0.5);
+        where a section has no image, in the units of its coordinates.
+    diameter
+        (n_obs,) float64. Spot or cell diameters in the units of ``xy``; NaN where unknown.
+    section
+        (n_obs,) int64. Index into ``section_names`` and ``images``.
+    section_names
+        Names of the sections in order of first appearance; ``("section",)`` where there is only one, unnamed.
+    images
+        One entry per section; None where there is no image, or none was asked for.
+    microns_per_pixel
+        One entry per section; None where the data does not say.
+    """
+
+    table: AnnData
+    xy: np.ndarray
+    diameter: np.ndarray
+    section: np.ndarray
+    section_names: tuple[str, ...]
+    images: tuple[SectionImage | None, ...]
+    microns_per_pixel: tuple[float | None, ...]
+
+    @property
+    def has_image(self) -> bool:
+        """Whether every section has an image."""
+        return all(image is not None for image in self.images)

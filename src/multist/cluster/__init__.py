@@ -1,0 +1,1 @@
+"""From an embedding to domains: arrays in, labels out."""

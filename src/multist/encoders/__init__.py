@@ -1,0 +1,1 @@
+"""From an image patch to a vector."""

@@ -1,0 +1,11 @@
+"""Scores of spatial domains."""
+
+from multist._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "agreement": "multist.metrics.agreement",
+        "coherence": "multist.metrics.coherence",
+    },
+)

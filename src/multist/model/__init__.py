@@ -1,0 +1,1 @@
+"""The network: arrays and tensors in, arrays out."""

@@ -1,0 +1,11 @@
+"""Plots."""
+
+from multist._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "domains": "multist.pl.domains",
+        "histology": "multist.pl.histology",
+    },
+)

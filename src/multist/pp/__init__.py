@@ -1,0 +1,13 @@
+"""Preprocessing: histology, expression and the spatial graph."""
+
+from multist._lazy import attach
+
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "normalize_histology": "multist.pp.normalize_histology",
+        "embed_histology": "multist.pp.embed_histology",
+        "embed_expression": "multist.pp.embed_expression",
+        "spatial_graph": "multist.pp.spatial_graph",
+    },
+)
