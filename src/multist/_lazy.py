@@ -8,7 +8,11 @@ from typing import Any
 
 
 def attach(package: str, modules: dict[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Make ``__getattr__``, ``__dir__`` and ``__all__`` of a package whose public names live in ``modules``."""
+    """Make ``__getattr__``, ``__dir__`` and ``__all__`` of a package whose public names live in ``modules``.
+
+    A module must not bear the name of its function: importing it would put the module in the function's place,
+    hence ``multist.pp._spatial_graph`` holds ``multist.pp.spatial_graph``.
+    """
     names = sorted(modules)
 
     def __getattr__(name: str) -> Any:

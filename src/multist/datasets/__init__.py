@@ -5,6 +5,6 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "layered_tissue": "multist.datasets.layered_tissue",
+        "layered_tissue": "multist.datasets._layered_tissue",
     },
 )

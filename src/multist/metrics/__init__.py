@@ -5,7 +5,7 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "agreement": "multist.metrics.agreement",
-        "coherence": "multist.metrics.coherence",
+        "agreement": "multist.metrics._agreement",
+        "coherence": "multist.metrics._coherence",
     },
 )

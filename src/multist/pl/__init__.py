@@ -5,7 +5,7 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "domains": "multist.pl.domains",
-        "histology": "multist.pl.histology",
+        "domains": "multist.pl._domains",
+        "histology": "multist.pl._histology",
     },
 )

@@ -5,9 +5,9 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "normalize_histology": "multist.pp.normalize_histology",
-        "embed_histology": "multist.pp.embed_histology",
-        "embed_expression": "multist.pp.embed_expression",
-        "spatial_graph": "multist.pp.spatial_graph",
+        "normalize_histology": "multist.pp._normalize_histology",
+        "embed_histology": "multist.pp._embed_histology",
+        "embed_expression": "multist.pp._embed_expression",
+        "spatial_graph": "multist.pp._spatial_graph",
     },
 )

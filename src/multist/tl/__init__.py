@@ -5,6 +5,6 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
-        "multist_domains": "multist.tl.multist_domains",
+        "multist_domains": "multist.tl._multist_domains",
     },
 )
