@@ -1,0 +1,20 @@
+"""The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
+
+from multist.access.patches import PatchReader
+from multist.access.record import SectionImage, SpatialRecord
+from multist.access.resolve import resolve
+from multist.access.tables import SPATIAL_ATTRS, copy_data, find_sections, get_table
+from multist.access.write import write_image, write_table
+
+__all__ = [
+    "SPATIAL_ATTRS",
+    "PatchReader",
+    "SectionImage",
+    "SpatialRecord",
+    "copy_data",
+    "find_sections",
+    "get_table",
+    "resolve",
+    "write_image",
+    "write_table",
+]

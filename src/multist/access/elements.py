@@ -1,0 +1,196 @@
+"""SpatialData as a record: rows linked by region and instance, spots moved into the pixels of the image."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from multist._keys import NORMALIZED_SUFFIX
+from multist.access.check import check_finite, check_on_image
+from multist.access.images import element_image, looks_rgb
+from multist.access.record import SectionImage, SpatialRecord
+from multist.access.spots import apply_affine, element_spots
+from multist.access.tables import SPATIAL_ATTRS, find_sections, listed
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+logger = logging.getLogger("multist")
+
+_MICRONS = frozenset({"micron", "microns", "micrometer", "micrometers", "um"})
+_SPACE_RANGER = re.compile(r"(?P<slide>.*)_(?P<size>full|hires|lowres)_image")
+_FINEST_FIRST = ("full", "hires", "lowres")
+
+
+def resolve_spatialdata(
+    sdata: SpatialData,
+    table: AnnData,
+    *,
+    image_key: str | None,
+    library_key: str | None,
+    coordinate_system: str | None,
+    image: bool | Literal["auto"],
+    prefer_normalized: bool,
+) -> SpatialRecord:
+    """The record of a SpatialData; see :func:`multist.access.resolve`."""
+    region, instance = _annotation(sdata, table)
+    if coordinate_system is not None and coordinate_system not in sdata.coordinate_systems:
+        raise KeyError(f"coordinate_system {coordinate_system!r} not found; found: {listed(sdata.coordinate_systems)}")
+    section, names = find_sections(table, library_key)
+    xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
+    for name in np.unique(region):
+        rows = region == name
+        xy[rows], diameter[rows] = element_spots(sdata[name], name, instance[rows])
+    check_finite(xy, table.obs_names, "the regions of the table")
+    images: list[SectionImage | None] = []
+    microns: list[float | None] = []
+    lazy: dict[str, SectionImage] = {}
+    for code, name in enumerate(names):
+        regions = np.unique(region[section == code]).tolist()
+        key = (
+            None
+            if image is False
+            else _choose_image(sdata, regions, image_key, coordinate_system, prefer_normalized=prefer_normalized)
+        )
+        if key is None and image is True:
+            raise KeyError(_no_image(sdata, name, regions, coordinate_system))
+        system = _choose_system(sdata, regions, key, coordinate_system)
+        to_pixels = np.eye(3) if key is None else _inverse(_matrix(sdata.images[key], system), key, system)
+        for part in regions:
+            rows = (section == code) & (region == part)
+            xy[rows], diameter[rows] = apply_affine(to_pixels @ _matrix(sdata[part], system), xy[rows], diameter[rows])
+        if key is not None and key not in lazy:
+            lazy[key] = element_image(key, sdata.images[key])
+        images.append(None if key is None else lazy[key])
+        microns.append(_microns(sdata, [*regions, *([] if key is None else [key])], to_pixels, system))
+        if key is not None:
+            rows = section == code
+            check_on_image(xy[rows], diameter[rows], lazy[key], table.obs_names[rows], name)
+    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
+
+
+def _annotation(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndarray]:
+    """Region and instance of each row."""
+    keys = table.uns.get(SPATIAL_ATTRS, {})
+    if not {"region_key", "instance_key"} <= keys.keys():
+        raise ValueError(
+            "the table annotates no shapes, labels or points; link it by spatialdata.models.TableModel.parse(table, "
+            "region=..., region_key=..., instance_key=...)"
+        )
+    for key in (keys["region_key"], keys["instance_key"]):
+        if key not in table.obs:
+            raise KeyError(
+                f"column {key!r}, by which the table is linked, not found in obs; found: {listed(table.obs)}"
+            )
+    region = table.obs[keys["region_key"]].astype(str).to_numpy()
+    elements = {**sdata.shapes, **sdata.labels, **sdata.points}
+    for name in np.unique(region):
+        if name not in elements:
+            raise KeyError(f"the table annotates region {name!r}, which is not there; found: {listed(elements)}")
+    return region, np.asarray(table.obs[keys["instance_key"]])
+
+
+def _systems(element: Any) -> set[str]:
+    from spatialdata.transformations import get_transformation
+
+    return set(get_transformation(element, get_all=True))
+
+
+def _shared(sdata: SpatialData, names: Iterable[str], coordinate_system: str | None) -> list[str]:
+    """Coordinate systems that all elements share, ``"global"`` first."""
+    shared = set.intersection(*(_systems(sdata[name]) for name in names))
+    if coordinate_system is not None:
+        shared &= {coordinate_system}
+    return sorted(shared, key=lambda system: (system != "global", system))
+
+
+def _matrix(element: Any, system: str) -> np.ndarray:
+    """(3, 3) affine matrix from the intrinsic coordinates (x, y) of an element to a coordinate system."""
+    from spatialdata.transformations import get_transformation
+
+    transformation: Any = get_transformation(element, to_coordinate_system=system)
+    return np.asarray(transformation.to_affine_matrix(("x", "y"), ("x", "y")), dtype=np.float64)
+
+
+def _inverse(matrix: np.ndarray, key: str, system: str) -> np.ndarray:
+    try:
+        return np.linalg.inv(matrix)
+    except np.linalg.LinAlgError as error:
+        raise ValueError(f"the transformation of image {key!r} to {system!r} cannot be inverted") from error
+
+
+def _choose_system(sdata: SpatialData, regions: list[str], key: str | None, coordinate_system: str | None) -> str:
+    shared = _shared(sdata, [*regions, *([] if key is None else [key])], coordinate_system)
+    if shared:
+        return shared[0]
+    systems = {name: sorted(_systems(sdata[name])) for name in regions}
+    raise ValueError(f"the regions {listed(regions)} share no coordinate system; they have: {systems}")
+
+
+def _choose_image(
+    sdata: SpatialData,
+    regions: list[str],
+    image_key: str | None,
+    coordinate_system: str | None,
+    *,
+    prefer_normalized: bool,
+) -> str | None:
+    if image_key is not None:
+        if image_key not in sdata.images:
+            raise KeyError(f"image_key {image_key!r} not found in sdata.images; found: {listed(sdata.images)}")
+        if not _shared(sdata, [*regions, image_key], coordinate_system):
+            systems = {name: sorted(_systems(sdata[name])) for name in [image_key, *regions]}
+            raise ValueError(f"image {image_key!r} shares no coordinate system with the spots: {systems}")
+        return image_key
+    fitting = [
+        key
+        for key, element in sdata.images.items()
+        if looks_rgb(element) and _shared(sdata, [*regions, key], coordinate_system)
+    ]
+    originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
+    normalized = [key for key in originals if key + NORMALIZED_SUFFIX in fitting]
+    originals = _finest_of_slide(originals, normalized if prefer_normalized else [])
+    if len(originals) > 1:
+        raise ValueError(f"several images fit region {listed(regions)}; pass image_key, one of: {listed(fitting)}")
+    if not originals:
+        return None
+    best = (originals[0] + NORMALIZED_SUFFIX, originals[0])
+    return next(key for key in (best if prefer_normalized else best[::-1]) if key in fitting)
+
+
+def _finest_of_slide(keys: list[str], preferred: list[str]) -> list[str]:
+    """Of the copies of one image that Space Ranger makes, the finest (of the preferred, if any); others as they are."""
+    matches = [_SPACE_RANGER.fullmatch(key) for key in keys]
+    if len(keys) < 2 or not all(matches) or len({match["slide"] for match in matches if match}) > 1:
+        return keys
+    sizes = {match["size"]: match[0] for match in matches if match and (not preferred or match[0] in preferred)}
+    finest = next(sizes[size] for size in _FINEST_FIRST if size in sizes)
+    logger.info("of the copies %s of one image, %r is taken", listed(keys), finest)
+    return [finest]
+
+
+def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_system: str | None) -> str:
+    where = "a coordinate system" if coordinate_system is None else f"coordinate system {coordinate_system!r}"
+    images = {key: sorted(_systems(element)) for key, element in sdata.images.items()}
+    spots = {name: sorted(_systems(sdata[name])) for name in regions}
+    return (
+        f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. "
+        "Add an image, link it by spatialdata.transformations.set_transformation, or go without one"
+    )
+
+
+def _microns(sdata: SpatialData, elements: list[str], to_pixels: np.ndarray, system: str) -> float | None:
+    """Micrometres per pixel, where a shared coordinate system is named after the unit."""
+    units = [shared for shared in _shared(sdata, elements, None) if shared.lower() in _MICRONS]
+    if not units:
+        return None
+    # elements[-1] is the image if there is one; without one the coordinates are those of `system`
+    to_units = _matrix(sdata[elements[-1]], units[0])
+    if elements[-1] not in sdata.images:
+        to_units = to_units @ np.linalg.inv(_matrix(sdata[elements[-1]], system))
+    return float(np.sqrt(abs(np.linalg.det(to_units[:2, :2]))))

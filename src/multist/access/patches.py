@@ -1,0 +1,239 @@
+"""Square patches around spots, read lazily and returned in the order of the rows."""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+import numpy as np
+
+from multist.access.record import SectionImage, SpatialRecord
+
+CACHE_BYTES = 256 * 2**20
+"""Chunks of the image that a reader keeps for the next patches, in bytes."""
+
+
+class PatchReader:
+    """Patches of the histology around the spots of a record.
+
+    Patches are cut from the coarsest level of the pyramid that is still as fine as the patches' own pixels, so a patch never
+    loses detail, and little more is read than is needed. A patch pixel is the mean of the image over its area. Where the
+    level is as fine as the patch or finer, the patch starts on a whole pixel of the level, so that equal spots are sampled
+    alike; a patch finer than the image is interpolated.
+
+    The image is read by chunks, each kept until newer ones fill ``CACHE_BYTES``; the image as a whole is never in memory.
+    A reader is not to be shared between threads.
+
+    Parameters
+    ----------
+    record
+        Spots and their images; every section needs one.
+    size
+        Width of the patches in intrinsic pixels: one for all spots, or one per spot, (n_obs,).
+    pixels
+        Width and height of the returned patches.
+    fill
+        Value, 0-255, of pixels beyond the border of the image.
+
+    Raises
+    ------
+    ValueError
+        A section has no image, a size is not positive and finite, or ``pixels`` or ``fill`` is out of range.
+
+    Examples
+    --------
+    >>> reader = PatchReader(record, size=1.5 * record.diameter, pixels=224)  # doctest: +SKIP
+    >>> reader[[5, 2]].shape  # doctest: +SKIP
+    (2, 224, 224, 3)
+    """
+
+    def __init__(self, record: SpatialRecord, *, size: float | np.ndarray, pixels: int, fill: int = 255) -> None:
+        n_obs = len(record.xy)
+        without = [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
+        if without:
+            raise ValueError(f"no image for section {', '.join(map(repr, without))}: there are no patches to read")
+        sizes = np.asarray(size, dtype=np.float64)
+        if sizes.shape not in ((), (n_obs,)):
+            raise ValueError(f"size has shape {sizes.shape}; expected one number or ({n_obs},), one per spot")
+        if not (np.isfinite(sizes) & (sizes > 0)).all():
+            raise ValueError(
+                "size must be positive and finite for every spot; where a diameter is unknown, give the size"
+            )
+        if pixels < 1 or not 0 <= fill <= 255:
+            raise ValueError(f"pixels must be at least 1 and fill between 0 and 255, not {pixels} and {fill}")
+        self.record = record
+        self.size = np.broadcast_to(sizes, (n_obs,))
+        self.pixels = int(pixels)
+        self.fill = int(fill)
+        self._images = tuple(image for image in record.images if image is not None)
+        self._cache: OrderedDict[tuple[int, int, int, int], np.ndarray] = OrderedDict()
+        self._level = np.array(
+            [_pick_level(self._images[s], w / pixels) for s, w in zip(record.section, self.size, strict=True)],
+            dtype=int,
+        )
+
+    def __len__(self) -> int:
+        return len(self.record.xy)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Patches (len(rows), pixels, pixels, 3) uint8 of the given rows, in their order; of one row, without the first axis."""
+        chosen = np.arange(len(self))[rows]
+        if chosen.ndim == 0:
+            return self[chosen[None]][0]
+        patches = np.empty((len(chosen), self.pixels, self.pixels, 3), dtype=np.uint8)
+        order, chunk = self._spatial_order(chosen)
+        cuts = np.flatnonzero((np.diff(chunk[order], axis=0) != 0).any(axis=1)) + 1
+        for group in np.split(order, cuts):
+            windows = [self._window(row) for row in chosen[group]]
+            self._read_ahead(chosen[group], windows)
+            for position, row, window in zip(group, chosen[group], windows, strict=True):
+                patches[position] = self._cut(row, *window)
+        return patches
+
+    def batches(self, batch_size: int, *, in_row_order: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All patches, some rows at a time.
+
+        Parameters
+        ----------
+        batch_size
+            Patches in a batch; the last may have fewer.
+        in_row_order
+            With False, batches go through the image from place to place and each chunk is read about once, however the rows
+            are ordered. Patches always belong to the rows that are given beside them.
+
+        Yields
+        ------
+        Rows (n,) int64 and their patches (n, pixels, pixels, 3) uint8.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        order = np.arange(len(self))
+        if not in_row_order:
+            order = self._spatial_order(order)[0]
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            yield rows, self[rows]
+
+    def _spatial_order(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Order in which rows share chunks, in a snake from top to bottom, and (section, level, i, j) of each row."""
+        section, level = self.record.section[rows], self._level[rows]
+        chunk = np.zeros((len(rows), 4), dtype=np.int64)
+        chunk[:, 0], chunk[:, 1] = section, level
+        for s, k in {(int(s), int(k)) for s, k in zip(section, level, strict=True)}:
+            here = (section == s) & (level == k)
+            xy = self.record.xy[rows[here]] / self._images[s].downsample[k]
+            for axis, sizes in enumerate(self._images[s].levels[k].chunks[:2]):
+                place = np.searchsorted(np.cumsum(sizes), xy[:, 1 - axis], side="right")
+                chunk[here, 2 + axis] = np.clip(place, 0, len(sizes) - 1)
+        snake = np.where(chunk[:, 2] % 2 == 0, chunk[:, 3], -chunk[:, 3])
+        return np.lexsort((np.arange(len(rows)), snake, chunk[:, 2], level, section)), chunk
+
+    def _window(self, row: int) -> tuple[np.ndarray, float]:
+        """Upper left corner (x, y) and width of the patch in pixels of its level."""
+        downsample = self._images[self.record.section[row]].downsample[self._level[row]]
+        width = self.size[row] / downsample
+        corner = self.record.xy[row] / downsample - width / 2
+        return (np.rint(corner) if width >= self.pixels else corner), width
+
+    def _read_ahead(self, rows: np.ndarray, windows: list[tuple[np.ndarray, float]]) -> None:
+        """Compute together, thus in parallel, the chunks that some neighbouring patches need."""
+        missing: dict[tuple[int, int, int, int], Any] = {}
+        for row, (corner, width) in zip(rows, windows, strict=True):
+            top, bottom, left, right = _extent(corner, width, self.pixels)
+            section, level = int(self.record.section[row]), int(self._level[row])
+            array = self._images[section].levels[level]
+            for i, *_ in _overlaps(array.chunks[0], top, bottom):
+                for j, *_ in _overlaps(array.chunks[1], left, right):
+                    key = (section, level, i, j)
+                    if key in self._cache:
+                        self._cache.move_to_end(key)
+                    elif key not in missing and _nbytes(array, i, j) * (len(missing) + 1) <= CACHE_BYTES:
+                        missing[key] = array.blocks[i, j]
+        self._remember(dict(zip(missing, dask.compute(*missing.values()), strict=True)) if missing else {})
+
+    def _remember(self, chunks: dict[tuple[int, int, int, int], np.ndarray]) -> None:
+        self._cache.update(chunks)
+        held = sum(chunk.nbytes for chunk in self._cache.values())
+        while held > CACHE_BYTES and len(self._cache) > 1:
+            held -= self._cache.popitem(last=False)[1].nbytes
+
+    def _chunk(self, section: int, level: int, i: int, j: int) -> np.ndarray:
+        key = (section, level, i, j)
+        if key not in self._cache:
+            self._remember({key: self._images[section].levels[level].blocks[i, j].compute()})
+        return self._cache[key]
+
+    def _cut(self, row: int, corner: np.ndarray, width: float) -> np.ndarray:
+        section, level = int(self.record.section[row]), int(self._level[row])
+        array = self._images[section].levels[level]
+        top, bottom, left, right = _extent(corner, width, self.pixels)
+        window = np.full((bottom - top, right - left, 3), self.fill, dtype=np.uint8)
+        for i, y0, y1, start_y in _overlaps(array.chunks[0], top, bottom):
+            for j, x0, x1, start_x in _overlaps(array.chunks[1], left, right):
+                chunk = self._chunk(section, level, i, j)
+                window[y0 - top : y1 - top, x0 - left : x1 - left] = chunk[
+                    y0 - start_y : y1 - start_y, x0 - start_x : x1 - start_x
+                ]
+        return _resample(window, corner - [left, top], width, self.pixels)
+
+
+def _pick_level(image: SectionImage, pixel: float) -> int:
+    """Coarsest level whose pixels are no wider than ``pixel`` intrinsic pixels."""
+    fitting = [k for k, factor in enumerate(image.downsample) if factor <= pixel * 1.001]
+    return max(fitting, key=lambda k: image.downsample[k], default=0)
+
+
+def _nbytes(array: Any, i: int, j: int) -> int:
+    return int(array.chunks[0][i] * array.chunks[1][j] * 3)
+
+
+def _extent(corner: np.ndarray, width: float, pixels: int) -> tuple[int, int, int, int]:
+    """Top, bottom, left, right of the whole pixels that a patch touches, with what interpolation needs."""
+    margin = max(1 - width / pixels, 0) / 2
+    left, top = np.floor(corner - margin + 1e-9).astype(int)
+    right, bottom = np.ceil(corner + width + margin - 1e-9).astype(int)
+    return int(top), int(bottom), int(left), int(right)
+
+
+def _overlaps(sizes: tuple[int, ...], start: int, stop: int) -> list[tuple[int, int, int, int]]:
+    """(chunk, first pixel, past the last pixel, first pixel of the chunk) of the chunks along an axis that a range meets."""
+    ends = np.cumsum(sizes)
+    first, last = (
+        np.searchsorted(ends, max(start, 0), side="right"),
+        np.searchsorted(ends, min(stop, ends[-1]), side="left"),
+    )
+    return [
+        (int(k), max(start, int(ends[k] - sizes[k])), min(stop, int(ends[k])), int(ends[k] - sizes[k]))
+        for k in range(int(first), min(int(last), len(sizes) - 1) + 1)
+        if min(stop, ends[k]) > max(start, ends[k] - sizes[k])
+    ]
+
+
+def _resample(window: np.ndarray, corner: np.ndarray, width: float, pixels: int) -> np.ndarray:
+    """Mean of the window over the area of each patch pixel, one axis after the other."""
+    if width == pixels and (corner == 0).all() and window.shape[:2] == (pixels, pixels):
+        return window
+    result = window.astype(np.float32)
+    for axis, start in ((0, corner[1]), (1, corner[0])):
+        index, weight = _area_weights(float(start), width / pixels, pixels, result.shape[axis])
+        shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
+        parts = (
+            np.take(result, index[:, tap], axis=axis) * weight[:, tap].reshape(shape) for tap in range(index.shape[1])
+        )
+        result = functools.reduce(np.add, parts)
+    return np.rint(result).astype(np.uint8)
+
+
+def _area_weights(start: float, step: float, pixels: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Window pixels (pixels, taps) under each patch pixel and the share, summing to 1, that each of them has."""
+    # at least one window pixel wide, which makes it linear interpolation where the patch is finer than the image
+    span = max(step, 1.0)
+    low = start + (np.arange(pixels) + 0.5) * step - span / 2
+    first = np.floor(low + 1e-9).astype(np.int64)
+    index = first[:, None] + np.arange(int(np.ceil(span)) + 1)
+    overlap = np.minimum(index + 1, (low + span)[:, None]) - np.maximum(index, low[:, None])
+    weight = np.clip(overlap, 0, None)
+    return np.clip(index, 0, n - 1), (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)

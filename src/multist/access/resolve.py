@@ -1,0 +1,85 @@
+"""Any input as one record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from multist.access.elements import resolve_spatialdata
+from multist.access.record import SpatialRecord
+from multist.access.tables import get_table, is_spatialdata
+from multist.access.visium import resolve_anndata
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+
+def resolve(
+    data: AnnData | SpatialData,
+    *,
+    table_key: str | None = None,
+    image_key: str | None = None,
+    library_key: str | None = None,
+    coordinate_system: str | None = None,
+    image: bool | Literal["auto"] = "auto",
+    prefer_normalized: bool = True,
+) -> SpatialRecord:
+    """Table, row-aligned spots and lazy images of an AnnData or SpatialData.
+
+    Nothing is changed and no pixel is read, except where only the pixels tell how large white is (images that are not uint8).
+
+    Parameters
+    ----------
+    data
+        AnnData with ``obsm["spatial"]`` (x, y; a third column is left aside) and, for an image, ``uns["spatial"]`` as Space
+        Ranger's readers make it; or SpatialData with a table that annotates shapes, labels or points. A view of an
+        AnnData is fine; it becomes a copy when results are written to it, as always in AnnData.
+    table_key
+        Table of a SpatialData; may be left out where there is one.
+    image_key
+        Image. Left out, of an AnnData: ``"hires_normalized"``, ``"hires"``, ``"lowres_normalized"``, ``"lowres"``, the first
+        that is there. Of a SpatialData: the RGB image that shares a coordinate system with the section's spots; an image and
+        its ``"<key>_normalized"`` count as one, and of ``"<id>_full_image"``, ``"<id>_hires_image"``
+        and ``"<id>_lowres_image"`` the finest is taken.
+    library_key
+        Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
+    coordinate_system
+        Of a SpatialData: where spots and image are brought together. Left out, ``"global"`` if they share it,
+        otherwise the first, by name, that they share.
+    image
+        ``True`` needs an image for every section, ``False`` never looks at images, ``"auto"`` takes what is there.
+    prefer_normalized
+        Without ``image_key``, take the ``"<key>_normalized"`` of an image if there is one.
+
+    Returns
+    -------
+    The record.
+
+    Raises
+    ------
+    TypeError
+        ``data`` is neither an AnnData nor a SpatialData.
+    KeyError
+        A key is not there; the message says which are.
+    ValueError
+        The table is empty or has duplicate names, coordinates are not finite, an instance is missing, several images
+        fit, or spots lie off the image.
+    """
+    if not (image is True or image is False or image == "auto"):
+        raise ValueError(f"image must be True, False or 'auto', not {image!r}")
+    table = get_table(data, table_key)
+    if is_spatialdata(data):
+        return resolve_spatialdata(
+            data,
+            table,
+            image_key=image_key,
+            library_key=library_key,
+            coordinate_system=coordinate_system,
+            image=image,
+            prefer_normalized=prefer_normalized,
+        )
+    if coordinate_system is not None:
+        raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
+    return resolve_anndata(
+        table, image_key=image_key, library_key=library_key, image=image, prefer_normalized=prefer_normalized
+    )

@@ -1,0 +1,147 @@
+"""Find the table of an input, copy the input, and name the sections of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+Data = TypeVar("Data")
+
+SPATIAL_ATTRS = "spatialdata_attrs"
+"""``uns`` entry by which SpatialData links the rows of a table to shapes, labels or points."""
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names as they are shown in an error."""
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def is_spatialdata(data: object) -> bool:
+    """Whether ``data`` is a SpatialData; anything else that is no AnnData raises a TypeError."""
+    if isinstance(data, AnnData):
+        return False
+    from spatialdata import SpatialData
+
+    if isinstance(data, SpatialData):
+        return True
+    raise TypeError(f"data must be an AnnData or a SpatialData, not {type(data).__name__}")
+
+
+def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnData:
+    """The table of an input: the AnnData itself, or the table of a SpatialData.
+
+    Parameters
+    ----------
+    data
+        AnnData, or SpatialData.
+    table_key
+        Name in ``sdata.tables``. May be left out where there is exactly one.
+
+    Raises
+    ------
+    TypeError
+        ``data`` is neither of the two.
+    KeyError
+        There is no such table.
+    ValueError
+        ``table_key`` is needed, or was given with an AnnData; the table is empty or has duplicate ``obs_names``.
+    """
+    if not is_spatialdata(data):
+        if table_key is not None:
+            raise ValueError(f"table_key={table_key!r} chooses a table of a SpatialData, but data is an AnnData")
+        table, where = data, "data"
+    else:
+        tables = data.tables
+        if table_key is None and len(tables) == 1:
+            table_key = next(iter(tables))
+        if table_key is None and not tables:
+            raise KeyError(
+                "sdata.tables is empty: add a table that annotates the spots (spatialdata.models.TableModel)"
+            )
+        if table_key is None:
+            raise ValueError(f"sdata.tables holds several tables; pass table_key, one of: {listed(tables)}")
+        if table_key not in tables:
+            raise KeyError(f"table_key {table_key!r} not found in sdata.tables; found: {listed(tables)}")
+        table, where = tables[table_key], f"sdata.tables[{table_key!r}]"
+    check_table(table, where)
+    return table
+
+
+def check_table(table: AnnData, where: str) -> None:
+    """Raise a ValueError if a table is empty or its rows do not have names of their own."""
+    if table.n_obs == 0:
+        raise ValueError(f"{where} has no observations")
+    if not table.obs_names.is_unique:
+        twice = table.obs_names[table.obs_names.duplicated()].unique()
+        raise ValueError(
+            f"{where}.obs_names holds {len(twice)} duplicate names ({listed(twice[:3])}...); "
+            "call .obs_names_make_unique() first"
+        )
+
+
+def copy_data(data: Data) -> Data:
+    """A copy for ``copy=True``: writing results to it leaves ``data`` as it was.
+
+    An AnnData is copied whole (one on disk is read into memory). Of a SpatialData the tables are copied; images, labels,
+    shapes and points are shared, as no function of this package changes them in place.
+    """
+    if isinstance(data, AnnData):
+        return data.to_memory() if data.isbacked else data.copy()
+    is_spatialdata(data)
+    from spatialdata import SpatialData
+
+    sdata: Any = data
+    return SpatialData(
+        images=dict(sdata.images),
+        labels=dict(sdata.labels),
+        points=dict(sdata.points),
+        shapes=dict(sdata.shapes),
+        tables={name: table.copy() for name, table in sdata.tables.items()},
+        attrs=dict(sdata.attrs),
+    )
+
+
+def find_sections(
+    table: AnnData, library_key: str | None, *, default: str = "section"
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Section of each row, and the names of the sections in order of first appearance.
+
+    Parameters
+    ----------
+    table
+        The table.
+    library_key
+        Column of ``obs`` that names the sections. Where it is None, the regions of a SpatialData's table are the
+        sections, and any other table is one section.
+    default
+        Name of the one section of a table without regions.
+
+    Returns
+    -------
+    (n_obs,) int64 codes and the names.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    ValueError
+        The column has missing values.
+    """
+    if library_key is None:
+        library_key = table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
+        if library_key is None:
+            return np.zeros(table.n_obs, dtype=np.int64), (default,)
+    if library_key not in table.obs:
+        raise KeyError(f"library_key {library_key!r} not found in obs; found: {listed(table.obs)}")
+    column = table.obs[library_key]
+    if column.isna().any():
+        raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
+    codes, names = pd.factorize(column.astype(str).to_numpy())
+    return codes.astype(np.int64), tuple(str(name) for name in names)

@@ -1,0 +1,184 @@
+"""Which spots are neighbours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy import sparse
+from scipy.spatial import cKDTree
+
+from multist import _keys
+from multist._settings import logger
+from multist.access import copy_data, resolve, write_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+N_NEIGHBORS_CELLS = 8
+"""Neighbours of a cell where the user asks for no number."""
+
+LONG_EDGES_PERCENTILE = 99.0
+"""Delaunay edges longer than this percentile of all edges of their section are cut."""
+
+_MIN_LATTICE_SPOTS = 8
+_REGULAR_SHARE = 0.6
+_MIN_ORDER = 0.5
+
+
+def spatial_graph(
+    data: AnnData | SpatialData,
+    *,
+    n_neighbors: int | None = None,
+    coord_type: Literal["auto", "grid", "generic"] = "auto",
+    delaunay: bool = False,
+    library_key: str | None = None,
+    table_key: str | None = None,
+    key_added: str = _keys.SPATIAL,
+    copy: bool = False,
+) -> AnnData | SpatialData | None:
+    """Connect neighbouring spots or cells, by squidpy's builders.
+
+    Spots on a lattice (Visium, Visium HD, the older arrays) are connected to the spots around them, cells to the nearest ones. The
+    graph is symmetric, and has no edges between sections. Spots with no other within reach stay without edges.
+
+    Parameters
+    ----------
+    data
+        AnnData with ``obsm["spatial"]``, or SpatialData with a table that annotates shapes, labels or points, whose centres are
+        taken in the coordinate system ``"global"``, or in the first that they have.
+    n_neighbors
+        Spots on a lattice: neighbours in the first ring, 6 on a hexagonal lattice and 4 on a square one if left out (8
+        takes in the diagonals). Cells: nearest neighbours, 8 if left out; as the graph is made symmetric, a cell may get more.
+    coord_type
+        ``"grid"``: a lattice. ``"generic"``: cells. ``"auto"`` looks at each section: on a lattice, most spots have their
+        nearest neighbour at one and the same distance, in few directions. A section of less than 8 spots counts as a
+        lattice if ``uns["spatial"]`` is there.
+    delaunay
+        Connect cells by Delaunay triangulation instead, without the longest 1 % of its edges.
+    library_key
+        Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
+    table_key
+        Table of a SpatialData; may be left out where there is one.
+    key_added
+        Prefix of the written keys.
+    copy
+        Return a changed copy, and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or with ``copy=True`` the copy. Written to the table:
+
+    ``obsp[f"{key_added}_connectivities"]``
+        (n_obs, n_obs) float32 CSR of ones.
+    ``obsp[f"{key_added}_distances"]``
+        (n_obs, n_obs) float64 CSR: between cells the distance in the units of the coordinates, on a lattice 1.
+    ``uns[f"{key_added}_neighbors"]``
+        The keys above and the parameters, as squidpy writes them.
+    ``obsm["spatial"]``
+        (n_obs, 2) the coordinates, where a SpatialData's table lacked them: squidpy looks for them there.
+
+    Raises
+    ------
+    KeyError
+        There are no coordinates, or a key does not exist.
+    ValueError
+        Coordinates are not finite, an option does not fit the others, or a section cannot be triangulated.
+    """
+    if coord_type not in ("auto", "grid", "generic"):
+        raise ValueError(f"coord_type must be 'auto', 'grid' or 'generic', not {coord_type!r}")
+    if n_neighbors is not None and n_neighbors < 1:
+        raise ValueError(f"n_neighbors must be at least 1, not {n_neighbors}")
+    if delaunay and (coord_type == "grid" or n_neighbors is not None):
+        raise ValueError(
+            "delaunay=True has no number of neighbours and no lattice: leave out n_neighbors and coord_type"
+        )
+    data = copy_data(data) if copy else data
+    record = resolve(data, table_key=table_key, library_key=library_key, image=False)
+    visium = _keys.SPATIAL in record.table.uns
+    adjacency, distances, params = [], [], []
+    rows = [np.flatnonzero(record.section == code) for code in range(len(record.section_names))]
+    for name, members in zip(record.section_names, rows, strict=True):
+        xy = record.xy[members]
+        lattice = "" if delaunay or coord_type == "generic" else _lattice(xy, visium=visium)
+        if coord_type == "grid" and not lattice:
+            lattice = "hexagonal"
+        graph = _section_graph(xy, lattice, n_neighbors, name, delaunay=delaunay)
+        adjacency.append(graph[0])
+        distances.append(graph[1])
+        params.append(graph[2])
+    obsm = {} if _keys.SPATIAL in record.table.obsm else {_keys.SPATIAL: record.xy}
+    keys = {"connectivities_key": f"{key_added}_connectivities", "distances_key": f"{key_added}_distances"}
+    connectivities = _assemble(adjacency, rows).astype(np.float32)
+    write_table(
+        record,
+        obsm=obsm,
+        obsp={keys["connectivities_key"]: connectivities, keys["distances_key"]: _assemble(distances, rows)},
+        uns={f"{key_added}_neighbors": {**keys, "params": _summary(params)}},
+    )
+    alone = int((connectivities.getnnz(axis=1) == 0).sum())
+    logger.info("spatial graph: %s, %d edges, %d spots without a neighbour", params, connectivities.nnz // 2, alone)
+    return data if copy else None
+
+
+def _lattice(xy: np.ndarray, *, visium: bool) -> str:
+    """``"hexagonal"``, ``"square"`` or ``""``.
+
+    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up: the
+    absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin and Nelson, 1978).
+    """
+    if len(xy) < _MIN_LATTICE_SPOTS:
+        return "hexagonal" if visium else ""
+    distance, neighbor = cKDTree(xy).query(xy, k=7)
+    pitch = np.median(distance[:, 1])
+    regular = np.abs(distance[:, 1] / pitch - 1) < 0.1 if pitch > 0 else np.zeros(len(xy), dtype=bool)
+    if regular.mean() < _REGULAR_SHARE:
+        return ""
+    start, rank = np.nonzero(distance[:, 1:] < 1.25 * pitch)
+    step = xy[neighbor[start, rank + 1]] - xy[start]
+    angle = np.arctan2(step[:, 1], step[:, 0])
+    six, four = (abs(np.exp(1j * k * angle).mean()) for k in (6, 4))
+    if max(six, four) < _MIN_ORDER:
+        return ""
+    return "hexagonal" if six > four else "square"
+
+
+def _section_graph(
+    xy: np.ndarray, lattice: str, n_neighbors: int | None, name: str, *, delaunay: bool
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix, dict[str, Any]]:
+    """Symmetric connectivities and distances of one section, and how they were made."""
+    from scipy.spatial import QhullError
+    from squidpy.gr.neighbors import DelaunayBuilder, GridBuilder, KNNBuilder
+
+    kind = "grid" if lattice else "generic"
+    wanted = n_neighbors or {"hexagonal": 6, "square": 4, "": N_NEIGHBORS_CELLS}[lattice]
+    params: dict[str, Any] = {"coord_type": kind, "delaunay": delaunay}
+    params |= {"percentile": LONG_EDGES_PERCENTILE} if delaunay else {"n_neighbors": int(wanted)}
+    n_obs = len(xy)
+    if n_obs == 1:
+        return sparse.csr_matrix((1, 1)), sparse.csr_matrix((1, 1)), params
+    if delaunay:
+        builder = DelaunayBuilder(percentile=LONG_EDGES_PERCENTILE)
+    else:
+        builder = (GridBuilder if lattice else KNNBuilder)(n_neighs=min(wanted, n_obs - 1))
+    try:
+        adjacency, distance = builder.build(xy)
+    except QhullError as error:
+        raise ValueError(f"section {name!r} ({n_obs} spots) cannot be triangulated; use delaunay=False") from error
+    return adjacency.maximum(adjacency.T), distance.maximum(distance.T), params
+
+
+def _assemble(blocks: list[sparse.csr_matrix], rows: list[np.ndarray]) -> sparse.csr_matrix:
+    """Blocks of sections as one matrix in the order of the table."""
+    order = np.argsort(np.concatenate(rows))
+    result = sparse.block_diag(blocks, format="csr")[order][:, order]
+    result.sort_indices()
+    return sparse.csr_matrix(result)
+
+
+def _summary(params: list[dict[str, Any]]) -> dict[str, Any]:
+    """Parameters of all sections: one value where they agree, otherwise one per section."""
+    if all(each == params[0] for each in params):
+        return params[0]
+    return {key: np.array([str(each.get(key, "")) for each in params]) for key in params[0]}

@@ -1,0 +1,222 @@
+"""SpatialData: rows linked by instance, images found, any coordinate system."""
+
+from __future__ import annotations
+
+import anndata as ad
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from shapely import box
+from spatialdata import SpatialData
+from spatialdata.models import Image2DModel, Labels2DModel, PointsModel, ShapesModel, TableModel
+from spatialdata.transformations import Identity, Scale, set_transformation
+
+from multist.access import PatchReader, resolve
+
+
+def rgb(height=40, width=60, channels=3, dtype=np.uint8, names=None, system="global", scale=1.0):
+    image = np.full((channels, height, width), 90, dtype=dtype)
+    transformation = Scale([scale, scale], axes=("x", "y"))
+    return Image2DModel.parse(image, dims=("c", "y", "x"), c_coords=names, transformations={system: transformation})
+
+
+def test_rows_are_linked_by_instance_not_by_order(make_sdata, painted):
+    n = len(painted.xy)
+    names = np.array([f"spot-{i}" for i in range(n)])
+    subset = np.random.default_rng(3).permutation(n)[: n // 2]
+    record = resolve(make_sdata(index=names, instances=names[subset]))
+    np.testing.assert_allclose(record.xy, painted.xy[subset])
+    numbers = np.arange(n) * 10 + 5
+    record = resolve(make_sdata(index=numbers, instances=numbers[subset].astype(np.int32)))
+    np.testing.assert_allclose(record.xy, painted.xy[subset])
+
+
+def test_missing_instances_are_named(make_sdata):
+    with pytest.raises(ValueError, match=r"2 of 3 rows .* region 'spots' does not have \(1000, 1001\)"):
+        resolve(make_sdata(instances=[0, 1000, 1001]))
+
+
+def test_instances_of_another_type_are_named(make_sdata):
+    sdata = make_sdata()
+    sdata["spots"].index = sdata["spots"].index.astype(str)
+    with pytest.raises(
+        ValueError, match="the table's instances are int64, the region's index is .*: make them the same"
+    ):
+        resolve(sdata)
+
+
+def test_regions_are_sections_and_have_their_own_images(painted, toy):
+    n = len(painted.xy)
+    flipped = toy.affine([[-1, 0], [0, 1]], (800, 0))
+    images, shapes = {}, {}
+    for name, transformation in (("a", Identity()), ("b", flipped)):
+        images[f"he_{name}"] = Image2DModel.parse(
+            np.moveaxis(painted.image, 2, 0), dims=("c", "y", "x"), transformations={name: transformation}
+        )
+        xy = painted.xy if name == "a" else painted.xy * [-1, 1] + [800, 0]
+        shapes[f"spots_{name}"] = toy.circles(xy, np.arange(n), {name: Identity()})
+    rng = np.random.default_rng(0)
+    instances, region = np.tile(np.arange(n), 2), np.repeat(["spots_a", "spots_b"], n)
+    order = rng.permutation(2 * n)
+    sdata = SpatialData(images=images, shapes=shapes, tables={"table": toy.table_of(instances[order], region[order])})
+    record = resolve(sdata, image=True)
+    names = np.array(record.section_names)
+    np.testing.assert_array_equal(names[record.section], region[order])
+    assert [image.key for image in record.images] == [f"he_{name[-1]}" for name in names]
+    np.testing.assert_allclose(record.xy, painted.xy[instances[order]])
+    np.testing.assert_array_equal(toy.spot_of(PatchReader(record, size=20, pixels=10)[:]), instances[order])
+    with pytest.raises(ValueError, match="image 'he_a' shares no coordinate system"):
+        resolve(sdata, image_key="he_a")
+    sdata["table"].obs["donor"] = "d"
+    with pytest.raises(ValueError, match="regions 'spots_a', 'spots_b' share no coordinate system"):
+        resolve(sdata, library_key="donor")
+
+
+def test_two_regions_in_one_image(make_sdata, painted, toy):
+    sdata = make_sdata()
+    n = len(painted.xy)
+    sdata.shapes["more"] = toy.circles(painted.xy * 2, np.arange(n), {"global": Scale([0.5, 0.5], axes=("x", "y"))}, 60)
+    del sdata.tables["table"]
+    region = np.where(np.arange(n) % 2, "spots", "more")
+    sdata.tables["table"] = toy.table_of(np.arange(n), region)
+    sdata["table"].obs["slide"] = "one"
+    for key, names in ((None, {"more", "spots"}), ("slide", {"one"})):
+        record = resolve(sdata, library_key=key, image=True)
+        assert set(record.section_names) == names
+        np.testing.assert_allclose(record.xy, painted.xy)
+        np.testing.assert_allclose(record.diameter, 2 * toy.radius)
+
+
+def labelled_sdata(scale_factors=None):
+    labels = np.zeros((50, 70), dtype=np.int32)
+    labels[10:14, 20:30] = 7
+    labels[30:40, 0:4] = 3
+    element = Labels2DModel.parse(labels, dims=("y", "x"), scale_factors=scale_factors, chunks=(16, 16))
+    obs = pd.DataFrame({"region": pd.Categorical(["cells"] * 2), "instance": [7, 3]}, index=["a", "b"])
+    table = TableModel.parse(
+        ad.AnnData(np.ones((2, 1)), obs=obs), region="cells", region_key="region", instance_key="instance"
+    )
+    return SpatialData(images={"he": rgb(100, 140, scale=0.5)}, labels={"cells": element}, tables={"t": table})
+
+
+@pytest.mark.parametrize("scale_factors", [None, [2]])
+def test_labels(scale_factors):
+    record = resolve(labelled_sdata(scale_factors), image=True)
+    np.testing.assert_allclose(record.xy, np.array([[25, 12], [2, 35]]) * 2)
+    np.testing.assert_allclose(record.diameter, 4 * np.sqrt(40 / np.pi))
+
+
+def test_polygons():
+    sdata = labelled_sdata()
+    frame = gpd.GeoDataFrame(geometry=[box(20, 10, 30, 14), box(0, 30, 4, 40)], index=[7, 3])
+    del sdata.labels["cells"]
+    sdata.shapes["cells"] = ShapesModel.parse(frame)
+    record = resolve(sdata, image=True)
+    np.testing.assert_allclose(record.xy, np.array([[25, 12], [2, 35]]) * 2)
+    np.testing.assert_allclose(record.diameter, 4 * np.sqrt(40 / np.pi))
+
+
+def test_points():
+    sdata = labelled_sdata()
+    del sdata.labels["cells"]
+    sdata.points["cells"] = PointsModel.parse(
+        pd.DataFrame({"x": [2.0, 25.0], "y": [35.0, 12.0]}, index=[3, 7]), coordinates={"x": "x", "y": "y"}
+    )
+    record = resolve(sdata, image=True)
+    np.testing.assert_allclose(record.xy, np.array([[25, 12], [2, 35]]) * 2)
+    assert np.isnan(record.diameter).all()
+
+
+def test_coordinate_system_is_global_if_shared_and_can_be_chosen(make_sdata, painted, toy):
+    sdata = make_sdata()
+    for name in ("he", "spots"):
+        set_transformation(sdata[name], Identity(), "a")
+    set_transformation(sdata["spots"], toy.affine([[1, 0], [0, 1]], (3, 0)), "a")
+    order = sdata["table"].obs["instance"].to_numpy()
+    np.testing.assert_allclose(resolve(sdata).xy, painted.xy[order])
+    np.testing.assert_allclose(resolve(sdata, coordinate_system="a").xy, painted.xy[order] + [3, 0])
+    np.testing.assert_allclose(resolve(sdata, coordinate_system="a", image=False).xy, painted.xy[order] + [3, 0])
+    with pytest.raises(KeyError, match=r"'b' not found; found: .*'a'.*"):
+        resolve(sdata, coordinate_system="b")
+
+
+def test_image_is_the_one_rgb_image_that_shares_a_coordinate_system(make_sdata):
+    sdata = make_sdata()
+    sdata.images["elsewhere"] = rgb(system="other")
+    sdata.images["dapi"] = rgb(channels=1)
+    sdata.images["stains"] = rgb(channels=3, names=["dapi", "cd3", "cd8"])
+    sdata.images["many"] = rgb(channels=5)
+    assert resolve(sdata, image=True).images[0].key == "he"
+    sdata.images["he_normalized"] = sdata.images["he"]
+    assert resolve(sdata).images[0].key == "he_normalized"
+    assert resolve(sdata, prefer_normalized=False).images[0].key == "he"
+    sdata.images["he2"] = sdata.images["he"]
+    with pytest.raises(ValueError, match="several images fit.*'he', 'he_normalized', 'he2'"):
+        resolve(sdata)
+    assert resolve(sdata, image_key="he2").images[0].key == "he2"
+    with pytest.raises(KeyError, match="image_key 'hires' not found in sdata.images; found: 'he', "):
+        resolve(sdata, image_key="hires")
+    with pytest.raises(ValueError, match="image 'elsewhere' shares no coordinate system"):
+        resolve(sdata, image_key="elsewhere")
+    with pytest.raises(ValueError, match="5 channels"):
+        resolve(sdata, image_key="many")
+
+
+def test_of_the_copies_of_space_ranger_the_finest_is_taken(make_sdata):
+    sdata = make_sdata()
+    sdata.images["id_lowres_image"] = sdata.images["he"]
+    sdata.images["id_hires_image"] = sdata.images["he"]
+    del sdata.images["he"]
+    assert resolve(sdata).images[0].key == "id_hires_image"
+    sdata.images["id_lowres_image_normalized"] = sdata.images["id_lowres_image"]
+    assert resolve(sdata).images[0].key == "id_lowres_image_normalized"
+    assert resolve(sdata, prefer_normalized=False).images[0].key == "id_hires_image"
+
+
+def test_channels_named_in_another_order(make_sdata, painted):
+    sdata = make_sdata()
+    sdata.images["he"] = Image2DModel.parse(
+        np.moveaxis(painted.image[..., ::-1], 2, 0), dims=("c", "y", "x"), c_coords=["b", "g", "r"]
+    )
+    np.testing.assert_array_equal(resolve(sdata).images[0].levels[0].compute(), painted.image)
+
+
+def test_no_image_where_one_is_asked_for(make_sdata):
+    sdata = make_sdata()
+    set_transformation(sdata["he"], {"other": Identity()}, set_all=True)
+    with pytest.raises(
+        KeyError, match=r"no RGB image shares a coordinate system with section 'spots'; images: .*other"
+    ):
+        resolve(sdata, image=True)
+    assert resolve(sdata).images == (None,)
+    del sdata.images["he"]
+    with pytest.raises(KeyError, match="images: none"):
+        resolve(sdata, image=True)
+
+
+def test_without_image_coordinates_are_those_of_the_world(make_sdata, toy):
+    world = toy.affine([[0, 2], [-2, 0]], (5, 5))
+    sdata = make_sdata(world, toy.affine([[3, 1], [0, 1]]))
+    record, pixels = resolve(sdata, image=False), resolve(sdata).xy
+    np.testing.assert_allclose(record.xy, pixels @ np.array([[0, 2], [-2, 0]]).T + 5)
+    np.testing.assert_allclose(record.diameter, 4 * toy.radius)
+
+
+def test_microns_come_from_a_coordinate_system_of_that_name(make_sdata):
+    sdata = make_sdata(scale_factors=[2])
+    assert resolve(sdata).microns_per_pixel == (None,)
+    for name in ("he", "spots"):
+        set_transformation(sdata[name], Scale([0.25, 0.25], axes=("x", "y")), "microns")
+    assert resolve(sdata).microns_per_pixel == pytest.approx((0.25,))
+    assert resolve(sdata, image=False).microns_per_pixel == pytest.approx((0.25,))
+    assert resolve(sdata, image=False, coordinate_system="microns").microns_per_pixel == pytest.approx((1.0,))
+
+
+def test_after_a_round_trip_through_zarr(make_sdata, painted, toy, tmp_path):
+    sdata = make_sdata(toy.affine([[0.7, 0.4], [-0.3, 1.9]], (150, -80)), scale_factors=[2, 2])
+    sdata.write(tmp_path / "tissue.zarr")
+    record = resolve(SpatialData.read(tmp_path / "tissue.zarr"), image=True)
+    spots = sdata["table"].obs["instance"].to_numpy()
+    assert record.images[0].downsample == (1, 2, 4)
+    np.testing.assert_array_equal(toy.spot_of(PatchReader(record, size=24, pixels=6)[:]), spots)

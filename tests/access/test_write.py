@@ -1,0 +1,231 @@
+"""Results are written whole or not at all, where they belong, and can be stored."""
+
+from __future__ import annotations
+
+import anndata as ad
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from spatialdata import SpatialData
+from spatialdata.models import Image2DModel
+from spatialdata.transformations import Identity, get_transformation, set_transformation
+
+from multist.access import PatchReader, copy_data, resolve, write_image, write_table
+
+
+def snapshot(adata):
+    groups = {group: list(getattr(adata, group)) for group in ("obs", "obsm", "obsp", "uns", "layers", "var")}
+    return groups, adata.X.copy(), adata.obs.copy()
+
+
+def assert_same(adata, before):
+    after = snapshot(adata)
+    assert after[0] == before[0]
+    np.testing.assert_array_equal(after[1], before[1])
+    pd.testing.assert_frame_equal(after[2], before[2])
+
+
+def results(n):
+    return {
+        "obs": {"label": pd.Categorical(["1", "2"] * (n // 2)), "weight": np.linspace(0, 1, n)},
+        "obsm": {"X_new": np.ones((n, 2), dtype=np.float32)},
+        "obsp": {"graph": sparse.eye(n, format="csr")},
+        "uns": {"multist": {"params": {"a": 1}}},
+    }
+
+
+def test_everything_is_written_and_survives_h5ad(visium, tmp_path):
+    write_table(resolve(visium), **results(visium.n_obs))
+    visium.write_h5ad(tmp_path / "a.h5ad")
+    back = ad.read_h5ad(tmp_path / "a.h5ad")
+    assert back.obs["label"].dtype == "category"
+    np.testing.assert_array_equal(back.obs["weight"], np.linspace(0, 1, visium.n_obs))
+    assert back.obsm["X_new"].dtype == np.float32
+    assert back.obsp["graph"].nnz == visium.n_obs
+    assert back.uns["multist"]["params"]["a"] == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"obs": {"short": np.ones(3)}}, r"obs\['short'\] has shape \(3,\); the table has 70 rows"),
+        ({"obsm": {"flat": np.ones(70)}}, r"obsm\['flat'\] has shape \(70,\); expected \(70, d\)"),
+        ({"obsp": {"half": sparse.eye(35)}}, r"obsp\['half'\] has shape \(35, 35\); expected \(70, 70\)"),
+        ({"obs": {"my label": np.ones(70)}}, "obs key 'my label' cannot be stored in a SpatialData"),
+        ({"uns": {"__x": 1}}, "uns key '__x' cannot be stored"),
+        ({"obs": {"_index": np.ones(70)}}, "obs key '_index' cannot be stored"),
+        ({"obs": {"Spot": np.ones(70)}}, "obs key 'Spot' differs from 'spot' in case only"),
+        ({"obsm": {"X_a": np.ones((70, 1)), "x_A": np.ones((70, 1))}}, "obsm key 'x_A' differs from 'X_a'"),
+    ],
+)
+def test_what_cannot_be_written_leaves_the_table_as_it_was(visium, bad, message):
+    before = snapshot(visium)
+    good = results(visium.n_obs)
+    with pytest.raises(ValueError, match=message):
+        write_table(visium, **{**good, **{group: {**good[group], **entries} for group, entries in bad.items()}})
+    assert_same(visium, before)
+
+
+def test_series_are_written_by_position(visium):
+    write_table(visium, obs={"place": pd.Series(np.arange(visium.n_obs), index=visium.obs_names[::-1])})
+    np.testing.assert_array_equal(visium.obs["place"], np.arange(visium.n_obs))
+
+
+def test_dicts_in_uns_keep_their_other_entries_and_are_not_shared(visium):
+    mine = {"kept": 1, "params": 0}
+    visium.uns["multist"] = mine
+    write_table(visium, uns={"multist": {"params": 2}})
+    assert visium.uns["multist"] == {"kept": 1, "params": 2}
+    assert mine == {"kept": 1, "params": 0}
+
+
+@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
+def test_a_view_becomes_a_copy_and_its_parent_stays(visium):
+    before = snapshot(visium)
+    view = visium[::2]
+    record = resolve(view)
+    write_table(record, **results(35) | {"obs": {"label": np.arange(35)}})
+    assert not view.is_view
+    assert view.obs["label"].tolist() == list(range(35))
+    assert view.uns["multist"]["params"]["a"] == 1
+    write_image(view, record, [255 - record.images[0].levels[0]])
+    assert "hires_normalized" in view.uns["spatial"]["s1"]["images"]
+    assert_same(visium, before)
+    assert "hires_normalized" not in visium.uns["spatial"]["s1"]["images"]
+
+
+def test_image_in_visium_form(visium, painted):
+    record = resolve(visium)
+    shared = visium.uns["spatial"]
+    assert write_image(visium, record, [255 - record.images[0].levels[0]]) == ("hires_normalized",)
+    entry = visium.uns["spatial"]["s1"]
+    np.testing.assert_array_equal(entry["images"]["hires_normalized"], 255 - painted.image)
+    assert isinstance(entry["images"]["hires_normalized"], np.ndarray)
+    assert entry["scalefactors"]["tissue_hires_normalized_scalef"] == 0.25
+    assert "hires_normalized" not in shared["s1"]["images"]
+    assert resolve(visium).images[0].key == "hires_normalized"
+    # normalising what is normalised replaces it only under another name
+    with pytest.raises(ValueError, match="'hires_normalized' is that of the source image"):
+        write_image(visium, resolve(visium), [record.images[0].levels[0]])
+
+
+@pytest.mark.parametrize("scale_factors", [None, [2, 2]], ids=["single scale", "multiscale"])
+@pytest.mark.parametrize("all_levels", [True, False])
+def test_image_of_a_spatialdata(make_sdata, toy, scale_factors, all_levels, tmp_path):
+    transformation = toy.affine([[0.7, 0.4], [-0.3, 1.9]], (150, -80))
+    sdata = make_sdata(transformation, scale_factors=scale_factors)
+    set_transformation(sdata["he"], Identity(), "alone")
+    record = resolve(sdata)
+    levels = [da.roll(level, 1, axis=2) for level in record.images[0].levels]
+    assert write_image(sdata, record, [levels if all_levels else levels[0]]) == ("he_normalized",)
+    new = resolve(sdata)
+    assert new.images[0].key == "he_normalized"
+    assert new.images[0].downsample == record.images[0].downsample
+    assert [level.shape for level in new.images[0].levels] == [level.shape for level in record.images[0].levels]
+    np.testing.assert_allclose(new.xy, record.xy)
+    assert get_transformation(sdata["he_normalized"], get_all=True).keys() == {"global", "alone"}
+    spots = sdata["table"].obs["instance"].to_numpy()
+    for pixels in (24, 12, 6):
+        found = np.roll(PatchReader(new, size=24, pixels=pixels)[:], -1, axis=3)
+        np.testing.assert_array_equal(toy.spot_of(found), spots)
+    sdata.write(tmp_path / "s.zarr")
+    back = resolve(SpatialData.read(tmp_path / "s.zarr"))
+    np.testing.assert_array_equal(back.images[0].levels[-1].compute(), new.images[0].levels[-1].compute())
+    np.testing.assert_allclose(back.xy, record.xy)
+
+
+def test_missing_levels_are_means_of_the_finer_ones(make_sdata):
+    sdata = make_sdata(scale_factors=[2, 3])
+    record = resolve(sdata)
+    write_image(sdata, record, [record.images[0].levels[0]], key_added="again")
+    found = resolve(sdata, image_key="again").images[0].levels
+    for fine, coarse, factor in zip(found[:-1], found[1:], (2, 3), strict=True):
+        height, width = coarse.shape[:2]
+        fine = fine.compute()[: height * factor, : width * factor].astype(float)
+        mean = fine.reshape(height, factor, width, factor, 3).mean(axis=(1, 3))
+        assert np.abs(coarse.compute() - mean).max() <= 0.51
+
+
+@pytest.mark.parametrize("shape", [(100, 77), (101, 50), (34, 51), (67, 67), (150, 100)])
+def test_levels_of_any_shape_keep_their_place(toy, shape):
+    """A gradient keeps its slope, whether the levels are whole fractions of each other or not."""
+    from multist.access.pyramid import _coarsened
+
+    y, x = np.mgrid[:201, :201]
+    image = da.from_array(np.stack([x, y, x], axis=-1).astype(np.uint8), chunks=(64, 50, 3))
+    found = _coarsened(image, shape).compute()
+    assert found.shape == (*shape, 3)
+    expected = (np.arange(shape[1]) + 0.5) * 201 / shape[1] - 0.5
+    assert np.abs(found[0, :, 0] - expected).max() <= 201 / shape[1]
+    expected = (np.arange(shape[0]) + 0.5) * 201 / shape[0] - 0.5
+    assert np.abs(found[:, 0, 1] - expected).max() <= 201 / shape[0]
+
+
+def test_images_stay_lazy_in_a_spatialdata(make_sdata):
+    sdata = make_sdata(scale_factors=[2])
+    record = resolve(sdata)
+    computed = []
+
+    def watched(block):
+        computed.append(block.shape)
+        return block
+
+    levels = [
+        level.map_blocks(watched, dtype=np.uint8, meta=np.empty((0, 0, 0), np.uint8))
+        for level in record.images[0].levels
+    ]
+    write_image(sdata, record, [levels])
+    assert computed == []
+
+
+def test_images_that_do_not_fit_are_named(make_sdata, visium):
+    sdata = make_sdata(scale_factors=[2])
+    record = resolve(sdata)
+    level = record.images[0].levels[0]
+    with pytest.raises(ValueError, match=r"shape \(10, 10, 3\) and type uint8; expected \(600, 800, 3\)"):
+        write_image(sdata, record, [level[:10, :10]])
+    with pytest.raises(ValueError, match="type float64"):
+        write_image(sdata, record, [level.astype(float)])
+    with pytest.raises(ValueError, match="2 images for 1 sections"):
+        write_image(sdata, record, [level, level])
+    with pytest.raises(ValueError, match="'spots' is the name of another element"):
+        write_image(sdata, record, [level], key_added="spots")
+    with pytest.raises(ValueError, match="cannot be stored"):
+        write_image(sdata, record, [level], key_added="a b")
+    with pytest.raises(ValueError, match="has no image"):
+        write_image(sdata, resolve(sdata, image=False), [level])
+    assert list(sdata.images) == ["he"]
+
+
+def test_two_sections_on_two_images(painted, toy):
+    n = len(painted.xy)
+    image = np.moveaxis(painted.image, 2, 0)
+    images = {f"he_{s}": Image2DModel.parse(image, dims=("c", "y", "x"), transformations={s: Identity()}) for s in "ab"}
+    shapes = {f"spots_{s}": toy.circles(painted.xy, np.arange(n), {s: Identity()}) for s in "ab"}
+    table = toy.table_of(np.tile(np.arange(n), 2), np.repeat(["spots_a", "spots_b"], n))
+    sdata = SpatialData(images=images, shapes=shapes, tables={"table": table})
+    record = resolve(sdata)
+    levels = [image.levels[0] for image in record.images]
+    with pytest.raises(ValueError, match="two different images would be written to 'new'"):
+        write_image(sdata, record, levels, key_added="new")
+    with pytest.raises(ValueError, match="no key for image 'he_b'"):
+        write_image(sdata, record, levels, key_added={"he_a": "x"})
+    assert write_image(sdata, record, [None, levels[1]]) == ("", "he_b_normalized")
+    assert write_image(sdata, record, levels, key_added={"he_a": "x", "he_b": "y"}) == ("x", "y")
+    assert set(sdata.images) == {"he_a", "he_b", "he_b_normalized", "x", "y"}
+
+
+def test_a_copy_takes_the_results_and_the_original_does_not(make_sdata, visium):
+    for data in (visium, make_sdata()):
+        copied = copy_data(data)
+        record = resolve(copied)
+        write_table(record, obs={"new": np.arange(len(record.xy))})
+        write_image(copied, record, [record.images[0].levels[0]])
+        original = resolve(data)
+        assert "new" not in original.table.obs
+        assert original.images[0].key in {"he", "hires"}
+        assert resolve(copied).images[0].key in {"he_normalized", "hires_normalized"}
+    with pytest.raises(TypeError, match="not int"):
+        copy_data(3)

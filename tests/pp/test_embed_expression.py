@@ -1,0 +1,211 @@
+"""Components like scanpy's, from counts only, with everything else left as it was."""
+
+from __future__ import annotations
+
+import anndata as ad
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from multist.pp import embed_expression
+
+
+def counts(n_obs=300, n_vars=400, seed=0):
+    """Two groups of spots that differ in forty genes."""
+    rng = np.random.default_rng(seed)
+    mean = rng.gamma(1.0, 2.0, n_vars) * np.ones((n_obs, 1))
+    mean[n_obs // 2 :, :40] *= 6
+    adata = ad.AnnData(sparse.csr_matrix(rng.poisson(mean).astype(np.float32)))
+    adata.obs["group"] = pd.Categorical(["a"] * (n_obs // 2) + ["b"] * (n_obs - n_obs // 2))
+    adata.var_names = [f"g{i}" for i in range(n_vars)]
+    return adata
+
+
+def by_hand(adata, n_comps, n_top_genes, **kwargs):
+    import scanpy as sc
+
+    other = adata.copy()
+    sc.pp.filter_genes(other, min_cells=6)
+    sc.pp.highly_variable_genes(other, flavor="seurat_v3", n_top_genes=n_top_genes, **kwargs)
+    sc.pp.normalize_total(other, target_sum=1e4)
+    sc.pp.log1p(other)
+    other = other[:, other.var["highly_variable"]].copy()
+    sc.pp.scale(other, max_value=10)
+    sc.pp.pca(other, n_comps=n_comps, svd_solver="arpack", random_state=0)
+    return other
+
+
+@pytest.mark.parametrize("library_key", [None, "group"])
+def test_equals_scanpys_steps_one_by_one(library_key):
+    adata = counts()
+    expected = by_hand(adata, 10, 150, **({} if library_key is None else {"batch_key": library_key}))
+    embed_expression(adata, n_comps=10, n_top_genes=150, library_key=library_key)
+    np.testing.assert_allclose(adata.obsm["X_pca"], expected.obsm["X_pca"], atol=1e-3)
+    np.testing.assert_allclose(adata.uns["pca"]["variance_ratio"], expected.uns["pca"]["variance_ratio"], rtol=1e-4)
+    assert adata.uns["pca"]["genes"].tolist() == expected.var_names.tolist()
+    assert adata.obsm["X_pca"].dtype == np.float32
+
+
+def test_groups_are_apart_on_the_first_component():
+    adata = counts()
+    embed_expression(adata, n_comps=5)
+    first, group = adata.obsm["X_pca"][:, 0], (adata.obs["group"] == "a").to_numpy()
+    assert max(first[group].max(), first[~group].max()) > 0
+    assert (first[group].min() > first[~group].max()) or (first[~group].min() > first[group].max())
+
+
+def test_counts_and_genes_stay_as_they_were():
+    adata = counts()
+    adata.layers["counts"] = adata.X.copy()
+    before = adata.copy()
+    embed_expression(adata, n_top_genes=100, layer="counts")
+    assert (adata.X != before.X).nnz == 0
+    assert (adata.layers["counts"] != before.layers["counts"]).nnz == 0
+    pd.testing.assert_frame_equal(adata.var, before.var)
+    pd.testing.assert_frame_equal(adata.obs, before.obs)
+    assert set(adata.uns) == {"pca"}
+    assert not adata.varm
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        sparse.csc_matrix,
+        sparse.csr_array,
+        lambda x: x.toarray(),
+        lambda x: x.toarray().astype(int),
+        lambda x: da.from_array(x.toarray(), chunks=(100, 400)),
+        lambda x: da.from_array(x.toarray(), chunks=(100, 400)).map_blocks(sparse.csr_matrix),
+    ],
+    ids=["csc", "sparse array", "dense", "integers", "dask", "sparse dask"],
+)
+@pytest.mark.parametrize("n_top_genes", [100, 3000])
+def test_every_form_of_matrix_gives_the_same(form, n_top_genes):
+    adata, other = counts(), counts()
+    other.X = form(other.X)
+    embed_expression(adata, n_comps=5, n_top_genes=n_top_genes)
+    embed_expression(other, n_comps=5, n_top_genes=n_top_genes)
+    np.testing.assert_allclose(other.obsm["X_pca"], adata.obsm["X_pca"], atol=1e-3)
+
+
+def test_matrix_on_disk(tmp_path):
+    adata = counts()
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    embed_expression(adata, n_comps=5)
+    embed_expression(backed, n_comps=5)
+    np.testing.assert_array_equal(backed.obsm["X_pca"], adata.obsm["X_pca"])
+    copied = embed_expression(backed, n_comps=5, copy=True)
+    assert not copied.isbacked
+    backed.file.close()
+
+
+def test_layer_with_counts_beside_normalised_values():
+    adata, plain = counts(), counts()
+    adata.layers["counts"] = adata.X.copy()
+    adata.X = np.log1p(adata.X)
+    message = r"X holds values that are no counts.*pass layer=.*\(other layers: 'counts'\).*use_rep="
+    with pytest.raises(ValueError, match=message):
+        embed_expression(adata)
+    assert not adata.obsm
+    embed_expression(adata, layer="counts")
+    embed_expression(plain)
+    np.testing.assert_array_equal(adata.obsm["X_pca"], plain.obsm["X_pca"])
+    assert adata.uns["pca"]["params"]["layer"] == "counts"
+
+
+def negative(adata):
+    adata.X = adata.X.toarray() - 1
+
+
+def missing(adata):
+    adata.X[0, 0] = np.nan
+
+
+def few_genes(adata):
+    adata.X = adata.X * 0
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (negative, "X holds negative values, so it is already scaled; pass layer="),
+        (missing, "X holds NaN or infinite values"),
+        (few_genes, "300 spots and 0 genes found in enough of them"),
+    ],
+)
+def test_values_that_are_no_counts(spoil, message):
+    adata = counts()
+    spoil(adata)
+    with pytest.raises(ValueError, match=message):
+        embed_expression(adata)
+    assert not adata.obsm
+    assert not adata.uns
+
+
+def test_no_genes_names_the_embeddings_that_are_there():
+    adata = ad.AnnData(obs=pd.DataFrame(index=list("abc")), obsm={"X_feat": np.ones((3, 2))})
+    with pytest.raises(ValueError, match="X holds no genes.*'X_feat'"):
+        embed_expression(adata)
+
+
+def test_bad_keys_and_numbers():
+    adata = counts()
+    with pytest.raises(KeyError, match="layer 'counts' not found; found: none"):
+        embed_expression(adata, layer="counts")
+    with pytest.raises(KeyError, match="library_key 'slide' not found in obs; found: 'group'"):
+        embed_expression(adata, library_key="slide")
+    with pytest.raises(ValueError, match="at least 1"):
+        embed_expression(adata, n_comps=0)
+    with pytest.raises(ValueError, match="cannot be stored"):
+        embed_expression(adata, key_added="my pca")
+    with pytest.raises(ValueError, match="1 spots"):
+        embed_expression(adata[:1].copy())
+    assert not adata.obsm
+
+
+def test_components_are_cut_to_what_the_data_allows():
+    for n_obs in (2, 3, 20):
+        adata = counts()[[*range(n_obs // 2), *range(200, 200 + n_obs - n_obs // 2)]].copy()
+        embed_expression(adata, n_comps=50)
+        assert adata.obsm["X_pca"].shape == (n_obs, n_obs - 1)
+        assert np.isfinite(adata.obsm["X_pca"]).all()
+
+
+def test_a_spot_without_counts_is_finite():
+    adata = counts()
+    adata.X = sparse.csr_matrix(np.vstack([np.zeros((1, 400), dtype=np.float32), adata.X.toarray()[1:]]))
+    embed_expression(adata, n_comps=5)
+    assert np.isfinite(adata.obsm["X_pca"]).all()
+
+
+def test_same_bits_again_and_global_random_state_untouched():
+    first, second = counts(), counts()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    embed_expression(first, n_top_genes=100)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    embed_expression(second, n_top_genes=100)
+    np.testing.assert_array_equal(first.obsm["X_pca"], second.obsm["X_pca"])
+
+
+def test_gene_names_may_be_duplicate():
+    adata = counts()
+    adata.var_names = ["g"] * adata.n_vars
+    embed_expression(adata, n_comps=5, n_top_genes=100)
+    plain = counts()
+    embed_expression(plain, n_comps=5, n_top_genes=100)
+    np.testing.assert_array_equal(adata.obsm["X_pca"], plain.obsm["X_pca"])
+
+
+def test_keys_copy_and_round_trip(tmp_path):
+    adata = counts()
+    copied = embed_expression(adata, n_comps=4, key_added="X_mine", copy=True)
+    assert not adata.obsm
+    assert copied.obsm["X_mine"].shape == (300, 4)
+    copied.write_h5ad(tmp_path / "a.h5ad")
+    back = ad.read_h5ad(tmp_path / "a.h5ad")
+    assert back.uns["X_mine"]["params"]["n_comps"] == 4
+    np.testing.assert_array_equal(back.obsm["X_mine"], copied.obsm["X_mine"])

@@ -1,0 +1,263 @@
+"""Neighbours on lattices and among cells, within sections, in a form that squidpy takes."""
+
+from __future__ import annotations
+
+import anndata as ad
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.spatial import cKDTree
+from shapely import Point
+from spatialdata import SpatialData
+from spatialdata.models import ShapesModel, TableModel
+from spatialdata.transformations import Identity
+
+from multist.pp import spatial_graph
+
+
+def hexagons(rows=20, columns=25, pitch=100.0):
+    y, x = np.mgrid[:rows, :columns].astype(float)
+    return np.column_stack([((x + (y % 2) / 2) * pitch).ravel(), (y * pitch * np.sqrt(3) / 2).ravel()])
+
+
+def squares(rows=20, columns=25, pitch=100.0):
+    y, x = np.mgrid[:rows, :columns].astype(float)
+    return np.column_stack([x.ravel(), y.ravel()]) * pitch
+
+
+def rotated(xy, degrees):
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return xy @ np.array([[c, -s], [s, c]]).T
+
+
+def cells(n=500, seed=0):
+    return np.random.default_rng(seed).uniform(0, 1000, (n, 2))
+
+
+def table(xy, **obs):
+    names = [f"c{i}" for i in range(len(xy))]
+    frame = pd.DataFrame({key: pd.Categorical(values) for key, values in obs.items()}, index=names)
+    return ad.AnnData(np.zeros((len(xy), 2), dtype=np.float32), obs=frame, obsm={"spatial": np.asarray(xy)})
+
+
+def graph_of(adata):
+    graph = adata.obsp["spatial_connectivities"]
+    assert (graph != graph.T).nnz == 0
+    assert graph.diagonal().sum() == 0
+    assert set(graph.data) <= {1.0}
+    distances = adata.obsp["spatial_distances"]
+    assert (distances != distances.T).nnz == 0
+    return graph
+
+
+def neighbours_within(xy, reach):
+    tree = cKDTree(xy)
+    return tree.sparse_distance_matrix(tree, reach, output_type="coo_matrix").tocsr() > 0
+
+
+@pytest.mark.parametrize("degrees", [0, 17, 45])
+@pytest.mark.parametrize("jitter", [0, 1.5])
+@pytest.mark.parametrize(("lattice", "n_neighbors"), [(hexagons, 6), (squares, 4)])
+def test_lattice_is_recognised_and_gives_its_first_ring(lattice, n_neighbors, degrees, jitter):
+    xy = rotated(lattice(), degrees)
+    clean = neighbours_within(xy, 120)
+    adata = table(xy + np.random.default_rng(0).normal(0, 1, xy.shape) * jitter)
+    spatial_graph(adata)
+    params = adata.uns["spatial_neighbors"]["params"]
+    assert params["coord_type"] == "grid"
+    assert params["n_neighbors"] == n_neighbors
+    assert (graph_of(adata) != clean).nnz == 0
+
+
+def test_lattice_with_holes():
+    rng = np.random.default_rng(0)
+    xy = hexagons()[rng.random(500) < 0.8]
+    adata = table(xy)
+    spatial_graph(adata)
+    assert (graph_of(adata) != neighbours_within(xy, 120)).nnz == 0
+
+
+def test_squares_with_diagonals():
+    xy = squares()
+    adata = table(xy)
+    spatial_graph(adata, n_neighbors=8)
+    assert (graph_of(adata) != neighbours_within(xy, 150)).nnz == 0
+
+
+@pytest.mark.parametrize("n_neighbors", [None, 5])
+def test_cells_have_their_nearest_neighbours_both_ways(n_neighbors):
+    xy = cells()
+    adata = table(xy)
+    spatial_graph(adata, n_neighbors=n_neighbors)
+    k = n_neighbors or 8
+    graph = graph_of(adata)
+    distance, nearest = cKDTree(xy).query(xy, k + 1)
+    expected = np.zeros((500, 500))
+    expected[np.repeat(np.arange(500), k), nearest[:, 1:].ravel()] = 1
+    np.testing.assert_array_equal(graph.toarray(), np.maximum(expected, expected.T))
+    assert adata.uns["spatial_neighbors"]["params"]["coord_type"] == "generic"
+    assert adata.obsp["spatial_distances"][0, nearest[0, 1]] == pytest.approx(distance[0, 1])
+
+
+def test_coord_type_can_be_forced():
+    adata = table(hexagons())
+    spatial_graph(adata, coord_type="generic", n_neighbors=10)
+    assert graph_of(adata).getnnz(axis=1).min() >= 10
+    adata = table(squares())
+    spatial_graph(adata, coord_type="grid")
+    assert graph_of(adata).getnnz(axis=1).max() == 4
+
+
+def test_delaunay_without_long_edges():
+    xy = np.vstack([cells(), [[5000, 5000]]])
+    adata = table(xy)
+    spatial_graph(adata, delaunay=True)
+    graph = graph_of(adata)
+    assert graph[-1].nnz == 0
+    assert 4 < graph[:-1].getnnz(axis=1).mean() < 6.5
+    assert adata.obsp["spatial_distances"].max() < 500
+
+
+@pytest.mark.parametrize("make", [hexagons, cells])
+def test_no_edges_between_sections(make):
+    xy = make()
+    n = len(xy)
+    everything = np.vstack([xy, xy + 0.3, [[1.0, 1.0]]])
+    section = np.array(["a"] * n + ["b"] * n + ["lonely"])
+    order = np.random.default_rng(0).permutation(len(section))
+    adata = table(everything[order], library=section[order])
+    spatial_graph(adata, library_key="library")
+    graph = graph_of(adata).tocoo()
+    code = adata.obs["library"].to_numpy()
+    assert (code[graph.row] == code[graph.col]).all()
+    assert graph_of(adata)[np.flatnonzero(code == "lonely")].nnz == 0
+    alone = table(xy)
+    spatial_graph(alone)
+    rows = np.argsort(order)[:n]
+    assert (graph_of(adata)[rows][:, rows] != graph_of(alone)).nnz == 0
+
+
+@pytest.mark.parametrize("n_obs", [1, 2, 3, 5])
+@pytest.mark.parametrize("visium", [True, False])
+def test_small_tables(n_obs, visium):
+    adata = table(hexagons()[:n_obs])
+    if visium:
+        adata.uns["spatial"] = {}
+    spatial_graph(adata)
+    degrees = graph_of(adata).getnnz(axis=1)
+    assert (degrees == 0).all() if n_obs == 1 else (degrees > 0).all()
+
+
+def test_spots_at_one_place_do_not_break_it():
+    adata = table(np.ones((20, 2)))
+    spatial_graph(adata)
+    assert graph_of(adata).getnnz(axis=1).min() >= 8
+
+
+@pytest.mark.parametrize(
+    ("section", "coord_type", "degree"),
+    [
+        ("dlpfc/151673", "grid", 5.8),
+        ("her2st/A1", "grid", 3.73),
+        ("her2st/C3", "grid", 3.68),
+        ("breast_block_a_s1", "grid", 5.81),
+        ("starmap_by3", "generic", 9.2),
+        ("merfish_hypothalamus/bregma-0.04", "generic", 9.1),
+    ],
+)
+def test_real_sections(real_data, section, coord_type, degree):
+    adata = ad.read_h5ad(real_data / f"{section}.h5ad")
+    spatial_graph(adata)
+    assert adata.uns["spatial_neighbors"]["params"]["coord_type"] == coord_type
+    assert graph_of(adata).getnnz(axis=1).mean() == pytest.approx(degree, abs=0.1)
+
+
+def spots_sdata(xy, seed=0):
+    order = np.random.default_rng(seed).permutation(len(xy))
+    spots = ShapesModel.parse(
+        gpd.GeoDataFrame({"radius": np.full(len(xy), 30.0)}, geometry=[Point(*p) for p in xy]),
+        transformations={"global": Identity()},
+    )
+    obs = pd.DataFrame(
+        {"region": pd.Categorical(["spots"] * len(xy)), "instance": order, "kind": pd.Categorical(order % 2)},
+        index=[f"r{i}" for i in range(len(xy))],
+    )
+    adata = ad.AnnData(np.ones((len(xy), 2), dtype=np.float32), obs=obs)
+    parsed = TableModel.parse(adata, region="spots", region_key="region", instance_key="instance")
+    return SpatialData(shapes={"spots": spots}, tables={"table": parsed}), order
+
+
+def test_squidpy_goes_on_with_a_spatialdata(tmp_path):
+    import squidpy as sq
+
+    xy = hexagons()
+    sdata, order = spots_sdata(xy)
+    assert spatial_graph(sdata) is None
+    adata = sdata["table"]
+    np.testing.assert_allclose(adata.obsm["spatial"], xy[order])
+    assert (graph_of(adata) != neighbours_within(xy[order], 120)).nnz == 0
+    sq.gr.nhood_enrichment(adata, cluster_key="kind", n_perms=10, show_progress_bar=False)
+    assert "kind_nhood_enrichment" in adata.uns
+    sdata.write(tmp_path / "s.zarr")
+    back = SpatialData.read(tmp_path / "s.zarr")["table"]
+    assert (back.obsp["spatial_connectivities"] != adata.obsp["spatial_connectivities"]).nnz == 0
+    assert back.uns["spatial_neighbors"]["connectivities_key"] == "spatial_connectivities"
+
+
+def test_same_graph_as_squidpy_where_squidpy_knows_the_lattice():
+    import squidpy as sq
+
+    adata = table(hexagons())
+    spatial_graph(adata)
+    theirs = sq.gr.spatial_neighbors_grid(adata, n_neighs=6, copy=True)
+    assert (theirs.connectivities != graph_of(adata)).nnz == 0
+    assert (theirs.distances != adata.obsp["spatial_distances"]).nnz == 0
+
+
+def test_h5ad_round_trip_with_several_kinds_of_sections(tmp_path):
+    xy = np.vstack([hexagons(), cells()])
+    adata = table(xy, library=["a"] * 500 + ["b"] * 500)
+    spatial_graph(adata, library_key="library", key_added="near")
+    assert list(adata.uns["near_neighbors"]["params"]["coord_type"]) == ["grid", "generic"]
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    back = ad.read_h5ad(tmp_path / "a.h5ad")
+    assert (back.obsp["near_distances"] != adata.obsp["near_distances"]).nnz == 0
+
+
+def test_copy_leaves_the_input():
+    adata = table(cells())
+    copied = spatial_graph(adata, copy=True)
+    assert not adata.obsp
+    assert not adata.uns
+    assert graph_of(copied).nnz
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"coord_type": "hex"}, "coord_type must be 'auto', 'grid' or 'generic', not 'hex'"),
+        ({"n_neighbors": 0}, "n_neighbors must be at least 1, not 0"),
+        ({"delaunay": True, "n_neighbors": 4}, "leave out n_neighbors"),
+        ({"delaunay": True, "coord_type": "grid"}, "leave out n_neighbors and coord_type"),
+        ({"key_added": "my graph"}, "cannot be stored in a SpatialData"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    adata = table(cells())
+    with pytest.raises(ValueError, match=message):
+        spatial_graph(adata, **arguments)
+    assert not adata.obsp
+
+
+def test_points_on_a_line_cannot_be_triangulated():
+    adata = table(np.column_stack([np.arange(10.0), np.zeros(10)]))
+    with pytest.raises(ValueError, match=r"section 'section' \(10 spots\) cannot be triangulated; use delaunay=False"):
+        spatial_graph(adata, delaunay=True)
+
+
+def test_no_coordinates():
+    adata = table(cells())
+    del adata.obsm["spatial"]
+    with pytest.raises(KeyError, match="obsm\\['spatial'\\] not found"):
+        spatial_graph(adata)
