@@ -4,6 +4,7 @@ from multist.access.patches import PatchReader
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.tables import SPATIAL_ATTRS, copy_data, find_sections, get_table
+from multist.access.transaction import restored_on_error
 from multist.access.write import write_image, write_table
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "find_sections",
     "get_table",
     "resolve",
+    "restored_on_error",
     "write_image",
     "write_table",
 ]

@@ -1,0 +1,97 @@
+"""What the network is trained on. Every term reaches the code that is clustered, or the tokens it is made of."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_SAMPLE = 512  # spots that pairwise terms look at: nothing is n x n
+
+
+def reconstruction_loss(predicted: Tensor, true: Tensor, hidden: Tensor) -> Tensor:
+    """Mean squared error on hidden spots, as a share of the features' variance. Shapes (n, p), (n, p), (n, 1)."""
+    error = ((predicted - true) ** 2).sum(1, keepdim=True)
+    return (error * hidden).sum() / (((true**2).sum(1, keepdim=True) * hidden).sum() + 1e-12)
+
+
+def edge_loss(code: Tensor, edges: tuple[Tensor, Tensor], non_edges: tuple[Tensor, Tensor]) -> Tensor:
+    """Binary cross-entropy of the inner product: neighbours against pairs that are none."""
+    width = code.shape[1] ** 0.5
+    near = (code[edges[0]] * code[edges[1]]).sum(1) / width
+    far = (code[non_edges[0]] * code[non_edges[1]]).sum(1) / width
+    return functional.softplus(-near).mean() + functional.softplus(far).mean()
+
+
+def alignment_loss(gene: Tensor, image: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """Symmetric InfoNCE between the unimodal projections of the same spot (van den Oord et al., 2018)."""
+    pick = _sample(len(gene), generator).to(gene.device)
+    a, b = functional.normalize(gene[pick], dim=1), functional.normalize(image[pick], dim=1)
+    similarity = a @ b.T / temperature
+    own = torch.arange(len(pick), device=gene.device)
+    return 0.5 * (functional.cross_entropy(similarity, own) + functional.cross_entropy(similarity.T, own))
+
+
+def mmd_loss(code: Tensor, generator: torch.Generator) -> Tensor:
+    """Squared maximum mean discrepancy to a standard normal, inverse multiquadric kernels (Gretton et al., JMLR 2012)."""
+    pick = _sample(len(code), generator).to(code.device)
+    x = code[pick]
+    y = torch.randn(x.shape, generator=generator).to(code.device)
+    width = 2.0 * x.shape[1]
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        distance = torch.cdist(a, b).square()
+        return torch.stack([c * width / (c * width + distance) for c in (0.2, 0.5, 1.0, 2.0, 5.0)]).mean(0)
+
+    n = len(x)
+    off = 1 - torch.eye(n, device=code.device)
+    within = ((kernel(x, x) + kernel(y, y)) * off).sum() / (n * (n - 1))
+    return within - 2 * kernel(x, y).mean()
+
+
+class _Reverse(torch.autograd.Function):
+    """Identity forwards, sign change backwards (Ganin & Lempitsky, 2015)."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return -gradient
+
+
+class AdversarialPrior(nn.Module):
+    """A critic that tells codes from draws of a standard normal, while the code learns that it cannot."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.critic = nn.Sequential(nn.Linear(width, 32), nn.LeakyReLU(0.2), nn.Linear(32, 1))
+
+    def forward(self, code: Tensor, generator: torch.Generator) -> Tensor:
+        """Cross-entropy of the critic; the gradient that reaches ``code`` (n, d) is reversed."""
+        drawn = torch.randn(code.shape, generator=generator).to(code.device)
+        return (
+            functional.softplus(-self.critic(drawn)).mean()
+            + functional.softplus(self.critic(_Reverse.apply(code))).mean()
+        )
+
+
+class ClusterLoss(nn.Module):
+    """Deep embedded clustering: sharpen the soft assignment to k centres (Xie et al., ICML 2016)."""
+
+    def __init__(self, centers: Tensor) -> None:
+        super().__init__()
+        self.centers = nn.Parameter(centers.clone())
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Kullback-Leibler divergence from the sharpened to the soft assignment of (n, d) codes."""
+        q = 1 / (1 + torch.cdist(code, self.centers).square())
+        q = q / q.sum(1, keepdim=True)
+        p = (q**2 / q.sum(0)).detach()
+        p = p / p.sum(1, keepdim=True)
+        return (p * (p.clamp_min(1e-12).log() - q.clamp_min(1e-12).log())).sum(1).mean()
+
+
+def _sample(n: int, generator: torch.Generator) -> Tensor:
+    return torch.randperm(n, generator=generator)[:_SAMPLE]
