@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def agreement(truth: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """How well found domains agree with known ones.
+
+    Parameters
+    ----------
+    truth
+        (n_obs,) known domains. Observations whose truth is missing (NaN, None or the text ``"nan"``) do not count.
+    labels
+        (n_obs,) found domains, in the same order. Their names do not matter.
+
+    Returns
+    -------
+    ``ari`` (adjusted Rand index), ``nmi`` and ``ami`` (normalised and adjusted mutual information, arithmetic mean of
+    the entropies), ``homogeneity`` and ``completeness``. All are 1 for a perfect agreement; ``ari`` and ``ami`` are 0
+    on average for random labels.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, no observation has a truth, or a counted observation has no label.
+
+    Notes
+    -----
+    ARI: Hubert and Arabie, Journal of Classification 2 (1985). AMI: Vinh, Epps and Bailey, JMLR 11 (2010).
+    Homogeneity and completeness: Rosenberg and Hirschberg, EMNLP-CoNLL (2007).
+    """
+    from sklearn import metrics
+
+    known_series, label_series = pd.Series(np.asarray(truth)), pd.Series(np.asarray(labels))
+    if len(known_series) != len(label_series):
+        raise ValueError(
+            f"{len(label_series)} labels for {len(known_series)} observations with a truth; pass one label each"
+        )
+    known = (known_series.notna() & (known_series.astype(str) != "nan")).to_numpy()
+    if not known.any():
+        raise ValueError("no observation has a known domain: every entry of truth is missing")
+    if label_series[known].isna().any():
+        raise ValueError(f"{int(label_series[known].isna().sum())} of {int(known.sum())} labels are missing (NaN)")
+    t, p = known_series[known].astype(str).to_numpy(), label_series[known].astype(str).to_numpy()
+    return {
+        "ari": float(metrics.adjusted_rand_score(t, p)),
+        "nmi": float(metrics.normalized_mutual_info_score(t, p)),
+        "ami": float(metrics.adjusted_mutual_info_score(t, p)),
+        "homogeneity": float(metrics.homogeneity_score(t, p)),
+        "completeness": float(metrics.completeness_score(t, p)),
+    }
