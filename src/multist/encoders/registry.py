@@ -1,0 +1,122 @@
+"""Whatever turns patches into vectors, by name or as an object."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+logger = logging.getLogger("multist")
+
+BUILT_IN = ("texture",)
+"""Encoders that need no weights; they work on the whole image rather than on patches."""
+
+
+class PatchEncoder:
+    """A frozen network or function from patches to vectors.
+
+    Parameters
+    ----------
+    function
+        From (n, 3, h, w) float32 in [0, 1] to (n, d): a :class:`torch.nn.Module` or any callable, which gets a tensor.
+    name
+        What is written into the parameters.
+    device
+        Where the batches go: a name torch knows, or ``"auto"``.
+    pixels
+        Side of the patches it is given.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str, *, device: str = "auto", pixels: int = 224) -> None:
+        self.function = function
+        self.name = name
+        self.pixels = pixels
+        self._device_name = device
+
+    @contextmanager
+    def frozen(self) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+        """Give a function from (n, h, w, 3) uint8 to (n, d) float32, and put a module's mode and device back afterwards."""
+        import torch
+
+        device = self._device(torch)
+        modes: dict[Any, bool] = {}
+        home = None
+        if isinstance(self.function, torch.nn.Module):
+            modes = {module: module.training for module in self.function.modules()}
+            home = next((p.device for p in self.function.parameters()), None)
+            self.function.eval().to(device)
+        try:
+            with torch.no_grad():
+                yield lambda patches: self._encode(patches, torch, device)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+            if home is not None:
+                self.function.to(home)  # type: ignore[attr-defined]
+
+    def _device(self, torch: Any) -> torch.device:
+        if self._device_name != "auto":
+            return torch.device(self._device_name)
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    def _encode(self, patches: np.ndarray, torch: Any, device: torch.device) -> np.ndarray:
+        batch = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2))).to(device).float() / 255
+        result = self.function(batch)
+        vectors = result.detach().cpu().numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
+        if vectors.ndim != 2 or len(vectors) != len(patches):
+            raise ValueError(
+                f"encoder {self.name!r} must return (n, d) for n patches; "
+                f"got shape {tuple(vectors.shape)} for {len(patches)} patches"
+            )
+        vectors = vectors.astype(np.float32)
+        if not np.isfinite(vectors).all():
+            raise ValueError(f"encoder {self.name!r} returned values that are not finite")
+        return vectors
+
+
+def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> PatchEncoder:
+    """Make an encoder of patches from its name or from an object.
+
+    Parameters
+    ----------
+    encoder
+        A :class:`torch.nn.Module`, or any callable from a (n, 3, h, w) float32 tensor in [0, 1] to a (n, d) tensor or
+        array; or the name or folder of a `transformers` vision model (``"owner/name"``; needs the ``encoders`` extra).
+        A ``pixels`` attribute of the object, if it has one, is the side of the patches it is given; else 224.
+    device
+        ``"auto"`` or any name torch knows.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If it is neither a name nor callable.
+    ImportError
+        If a `transformers` model is named and transformers is not installed.
+    """
+    if isinstance(encoder, str):
+        from multist.encoders.pretrained import is_model_name, load_pretrained
+
+        if not is_model_name(encoder):
+            raise ValueError(
+                f"encoder {encoder!r} is unknown; built in: {', '.join(map(repr, BUILT_IN))}; or give a torch module, "
+                "a callable, or a transformers model as 'owner/name' or the path of its folder"
+            )
+        network = load_pretrained(encoder)
+        return PatchEncoder(network, encoder, device=device, pixels=network.pixels)
+    if not callable(encoder):
+        raise TypeError(f"encoder must be a name, a torch module or a callable; got {type(encoder).__name__}")
+    name = getattr(encoder, "__qualname__", type(encoder).__qualname__)
+    pixels = getattr(encoder, "pixels", 224)
+    return PatchEncoder(encoder, name, device=device, pixels=pixels if isinstance(pixels, int) else 224)

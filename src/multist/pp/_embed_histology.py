@@ -1,0 +1,177 @@
+"""One vector per spot from its surroundings in the histology image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from multist import _keys
+from multist._settings import logger, settings
+from multist.access import PatchReader, copy_data, resolve, write_table
+from multist.encoders.registry import BUILT_IN, PatchEncoder, get_encoder
+from multist.encoders.spots import typical_diameter
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.access.record import SpatialRecord
+
+
+def embed_histology(
+    data: AnnData | SpatialData,
+    encoder: str | Callable[..., Any] = "texture",
+    *,
+    patch_size: float = 2.0,
+    patch_unit: Literal["spot", "um"] = "spot",
+    microns_per_pixel: float | None = None,
+    image_key: str | None = None,
+    table_key: str | None = None,
+    library_key: str | None = None,
+    key_added: str = _keys.HISTOLOGY,
+    batch_size: int = 128,
+    device: str | None = None,
+    copy: bool = False,
+) -> AnnData | SpatialData | None:
+    """Describe the patch of the histology image around every spot.
+
+    The default encoder needs no weights and no download: stain, structure and nuclei, see
+    :func:`multist.encoders.texture.texture_features`. A network is frozen and run once over all patches, in evaluation
+    mode and without gradients. Each section is embedded on its own image.
+
+    Parameters
+    ----------
+    data
+        Table with spots, and an image for every section.
+    encoder
+        ``"texture"``; a :class:`torch.nn.Module` or any callable from a (n, 3, h, w) float32 tensor in [0, 1] to a
+        (n, d) tensor or array; or a transformers vision model as ``"owner/name"`` or the path of its folder (needs
+        ``pip install 'multist[encoders]'``).
+    patch_size
+        Width of the square patch in ``patch_unit``. The default covers a Visium spot and half of the gap to the next.
+    patch_unit
+        ``"spot"`` (spot diameters, the median of the section) or ``"um"`` (micrometres).
+    microns_per_pixel
+        Width of a pixel of the chosen image (its finest level) in micrometres, for ``patch_unit="um"``; None takes what
+        the data says.
+    image_key
+        Image to use; None takes the normalized one if there is one, else the only one.
+    table_key
+        Table of a SpatialData.
+    library_key
+        ``obs`` column that names the section of each spot.
+    key_added
+        ``obsm`` key of the result.
+    batch_size
+        Patches per call of a network; unused by ``"texture"``.
+    device
+        Where a network runs: ``"auto"`` or a name torch knows; None takes ``multist.settings.device``. Unused by
+        ``"texture"``.
+    copy
+        Return a changed copy and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Fields written to the table:
+
+    ``obsm[key_added]``
+        (n_obs, d) float32, row by row.
+    ``uns["multist"]["histology"]``
+        The parameters: encoder, patch, image and ``feature_names`` (for ``"texture"``).
+
+    Raises
+    ------
+    KeyError
+        If ``image_key`` or ``table_key`` does not exist, or a section has no image.
+    ValueError
+        If the patch size is not positive, its unit is unknown, the pixel size in micrometres is needed and unknown, or the
+        encoder is unknown or returns something other than one finite vector per patch.
+    """
+    if not (np.isfinite(patch_size) and patch_size > 0):
+        raise ValueError(f"patch_size must be positive; got {patch_size}")
+    if patch_unit not in ("spot", "um"):
+        raise ValueError(f"patch_unit must be 'spot' or 'um'; got {patch_unit!r}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+    network = None if encoder in BUILT_IN else get_encoder(encoder, device=device or settings.device)
+    if copy:
+        data = copy_data(data)
+    record = resolve(data, table_key=table_key, image_key=image_key, library_key=library_key, image=True)
+    widths = _patch_widths(record, patch_size, patch_unit, microns_per_pixel)
+    if network is None:
+        vectors, names = _texture(record, widths)
+    else:
+        vectors, names = _encode(record, widths, network, batch_size), []
+    params = {
+        "encoder": "texture" if network is None else network.name,
+        "patch_size": float(patch_size),
+        "patch_unit": patch_unit,
+        "image_key": np.array([image.key for image in record.images if image is not None]),
+        "section": np.array(record.section_names),
+        "key_added": key_added,
+    }
+    if names:
+        params["feature_names"] = np.array(names)
+    write_table(record, obsm={key_added: vectors}, uns={_keys.MULTIST: {"histology": params}})
+    logger.info("obsm[%r]: %d histology features from %s", key_added, vectors.shape[1], params["encoder"])
+    return data if copy else None
+
+
+def _patch_widths(
+    record: SpatialRecord, patch_size: float, patch_unit: str, microns_per_pixel: float | None
+) -> np.ndarray:
+    """(n_obs,) widths of the patches in intrinsic pixels."""
+    widths = np.empty(len(record.xy))
+    for section, name in enumerate(record.section_names):
+        rows = record.section == section
+        if patch_unit == "spot":
+            widths[rows] = patch_size * typical_diameter(record.diameter[rows], record.xy[rows])
+            continue
+        size = microns_per_pixel if microns_per_pixel is not None else record.microns_per_pixel[section]
+        if size is None:
+            raise ValueError(
+                f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give microns_per_pixel "
+                "(of the chosen image), or use patch_unit='spot'"
+            )
+        if not (np.isfinite(size) and size > 0):
+            raise ValueError(f"microns_per_pixel must be positive; got {size}")
+        widths[rows] = patch_size / size
+    return widths
+
+
+def _texture(record: SpatialRecord, widths: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    from multist.encoders.texture import feature_names, texture_features
+
+    names = feature_names()
+    vectors = np.zeros((len(record.xy), len(names)), np.float32)
+    for section, image in enumerate(record.images):
+        rows = np.flatnonzero(record.section == section)
+        if image is None or len(rows) == 0:
+            continue
+        diameter = typical_diameter(record.diameter[rows], record.xy[rows])
+        vectors[rows] = texture_features(image.levels, image.downsample, record.xy[rows], diameter, widths[rows])[0]
+    return vectors, names
+
+
+def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, batch_size: int) -> np.ndarray:
+    from tqdm.auto import tqdm
+
+    reader = PatchReader(record, size=widths, pixels=encoder.pixels)
+    vectors: np.ndarray | None = None
+    bar = tqdm(total=len(reader), desc=f"embedding patches with {encoder.name}", disable=not settings.progress)
+    with encoder.frozen() as encode, bar:
+        for rows, patches in reader.batches(batch_size, in_row_order=False):
+            batch = encode(patches)
+            if vectors is None:
+                vectors = np.empty((len(reader), batch.shape[1]), np.float32)
+            elif batch.shape[1] != vectors.shape[1]:
+                raise ValueError(
+                    f"encoder {encoder.name!r} returned {vectors.shape[1]} and then {batch.shape[1]} numbers per patch"
+                )
+            vectors[rows] = batch
+            bar.update(len(batch))
+    if vectors is None:
+        raise ValueError("there is no spot to embed: the table is empty")
+    return vectors

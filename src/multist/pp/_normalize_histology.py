@@ -1,0 +1,226 @@
+"""Bring the colours of a histology image to a reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from multist import _keys
+from multist._settings import logger
+from multist.access import PatchReader, copy_data, get_table, resolve, write_image, write_table
+from multist.encoders.spots import typical_diameter
+from multist.encoders.tissue import Overview, read_overview
+from multist.pp._reference_patches import choose_patches, patch_densities, score_patches
+from multist.pp._stain_reference import METHODS, StainReference
+from multist.pp._stain_transfer import density_transfer, linear_transfer, recolour, tissue_moments
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.access.record import SectionImage, SpatialRecord
+
+_PATCH_WIDTH = 2.0  # spot diameters, as in embed_histology
+_PATCH_PIXELS = 32
+_MAX_CANDIDATES = 5000  # spots whose patches are looked at; more tell nothing new about a colour
+
+
+def normalize_histology(
+    data: AnnData | SpatialData,
+    method: Literal["patches", "macenko", "vahadane", "reinhard"] = "patches",
+    *,
+    reference: StainReference | Mapping[str, Any] | AnnData | SpatialData | None = None,
+    image_key: str | None = None,
+    image_key_added: str | None = None,
+    table_key: str | None = None,
+    library_key: str | None = None,
+    reference_key_added: str = _keys.STAIN_REFERENCE,
+    random_state: int = 0,
+    copy: bool = False,
+) -> AnnData | SpatialData | None:
+    """Normalise the stain of histology images; glass, black frames and ink keep their bits.
+
+    ``"patches"`` scores the patches at spots by their tissue, contrast, balance of the two stains, texture and colour
+    spread, takes a diverse twentieth out of the best 30 %, and moves the mean and covariance of the tissue to theirs (the
+    method of MultiST, arXiv 2601.13331). It does so in optical density, where stains add up (Beer and Lambert) and no hue
+    depends on how bright the lamp was; with CIELAB's channels moved one by one, the two stains' own colours
+    drift. The other methods are squidpy's: ``"macenko"`` and ``"vahadane"`` exchange the two stains' colours and keep their
+    amounts, ``"reinhard"`` moves means and standard deviations in Ruderman's space.
+
+    Parameters
+    ----------
+    data
+        Table with spots, and an image for every section.
+    method
+        How to normalise.
+    reference
+        Stain to go to: what another slide stored in ``uns["multist"][reference_key_added]``, or that slide's object
+        itself, or a :class:`StainReference`. None takes it from ``data`` and stores it: from the best patches of all
+        sections, or, by squidpy, from the first section.
+    image_key
+        Image to normalise; None takes the only one.
+    image_key_added
+        Name of the result; None appends ``"_normalized"``. A present image of that name is replaced.
+    table_key
+        Table of a SpatialData.
+    library_key
+        ``obs`` column that names the section of each spot.
+    reference_key_added
+        Entry of ``uns["multist"]`` for the reference; also where it is looked for in another object.
+    random_state
+        Seed of the choice of patches.
+    copy
+        Return a changed copy and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Fields written:
+
+    ``images["<key>_normalized"]`` of a SpatialData
+        Lazy, with the transformations and the pyramid of the source.
+    ``uns["spatial"][section]["images"]["<key>_normalized"]`` and its scale factor, of an AnnData
+        (h, w, 3) uint8, computed.
+    ``uns["multist"][reference_key_added]``
+        The reference, as strings and arrays.
+
+    Raises
+    ------
+    KeyError
+        If an image or table does not exist, a section has no image, or the reference's object holds no reference.
+    ValueError
+        If the method is unknown, the reference was fitted by another method or is malformed, or no tissue is found.
+    RuntimeError
+        If squidpy finds no plausible haematoxylin and eosin.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown; known: {', '.join(map(repr, METHODS))}")
+    if not re.fullmatch(r"(?!__)[A-Za-z0-9_.-]+", reference_key_added):
+        raise ValueError(f"reference_key_added {reference_key_added!r} cannot be stored; use letters, digits, _ . -")
+    target = _given_reference(reference, reference_key_added, method)
+    if copy:
+        data = copy_data(data)
+    record = resolve(
+        data, table_key=table_key, image_key=image_key, library_key=library_key, image=True, prefer_normalized=False
+    )
+    slides = _slides(record)
+    if method == "patches":
+        levels, target = _by_patches(record, slides, target, random_state)
+    else:
+        levels, target = _by_squidpy(slides, target, method)
+    arrays = [
+        levels[slide.index] for section in range(len(record.images)) for slide in slides if section in slide.sections
+    ]
+    keys = write_image(data, record, arrays, key_added=image_key_added)
+    write_table(record, uns={_keys.MULTIST: {reference_key_added: target.to_dict()}})
+    logger.info("%s: stain normalised by %r", ", ".join(sorted(set(keys))), method)
+    return data if copy else None
+
+
+def _given_reference(reference: Any, key: str, method: str) -> StainReference | None:
+    if reference is None:
+        return None
+    if isinstance(reference, StainReference):
+        found = reference
+    elif isinstance(reference, Mapping):
+        found = StainReference.from_dict(reference)
+    else:
+        held = get_table(reference).uns.get(_keys.MULTIST, {})
+        if key not in held:
+            raise KeyError(
+                f"the reference holds no uns[{_keys.MULTIST!r}][{key!r}]; found: {', '.join(sorted(held)) or 'nothing'}. "
+                "Run normalize_histology on it first"
+            )
+        found = StainReference.from_dict(held[key])
+    if found.method != method:
+        raise ValueError(f"the reference was fitted by method={found.method!r}, not {method!r}: pass that method")
+    return found.from_elsewhere()
+
+
+class _Slide:
+    """One image, with all sections that lie on it."""
+
+    def __init__(self, index: int, image: SectionImage, sections: list[int], record: SpatialRecord) -> None:
+        self.index, self.image, self.sections = index, image, sections
+        self.rows = np.flatnonzero(np.isin(record.section, sections))
+        diameter = typical_diameter(record.diameter[self.rows], record.xy[self.rows])
+        self.patch_width = _PATCH_WIDTH * diameter
+        self.overview: Overview = read_overview(image.levels, image.downsample, record.xy[self.rows], diameter)
+        if not self.overview.tissue.any():
+            raise ValueError(
+                f"no tissue was found in image {image.key!r}: is it the H&E image, and do the spots lie on it?"
+            )
+
+
+def _slides(record: SpatialRecord) -> list[_Slide]:
+    held: dict[tuple[str, str], tuple[SectionImage, list[int]]] = {}
+    for section, image in enumerate(record.images):
+        if image is not None:
+            held.setdefault((image.key, str(getattr(image.levels[0], "name", section))), (image, []))[1].append(section)
+    return [_Slide(i, image, sections, record) for i, (image, sections) in enumerate(held.values())]
+
+
+def _by_patches(
+    record: SpatialRecord, slides: list[_Slide], target: StainReference | None, random_state: int
+) -> tuple[list[list[Any]], StainReference]:
+    rng = np.random.default_rng(random_state)
+    rows = np.arange(len(record.xy))
+    if len(rows) > _MAX_CANDIDATES:
+        rows = np.sort(rng.choice(rows, _MAX_CANDIDATES, replace=False))
+    slide_of = np.empty(len(record.xy), int)
+    width = np.empty(len(record.xy))
+    for slide in slides:
+        slide_of[slide.rows], width[slide.rows] = slide.index, slide.patch_width
+    patches = PatchReader(record, size=width, pixels=_PATCH_PIXELS)[rows]
+    whites = np.stack([slide.overview.white for slide in slides])[slide_of[rows]]
+    density, stained = patch_densities(patches, whites)
+    if target is None:
+        score, features = score_patches(density, stained)
+        chosen = choose_patches(score, features, random_state=random_state)
+        mean, covariance = tissue_moments(density[chosen][stained[chosen]])
+        target = StainReference(
+            "patches",
+            white=whites[chosen].mean(axis=0),
+            mean=mean,
+            covariance=covariance,
+            patch_xy=record.xy[rows[chosen]],
+            patch_width=width[rows[chosen]],
+            patch_section=np.array([record.section_names[i] for i in record.section[rows[chosen]]]),
+        )
+    levels = []
+    for slide in slides:
+        here = slide_of[rows] == slide.index
+        source = tissue_moments(density[here][stained[here]])
+        levels.append(_moved(slide, source, target))
+    return levels, target
+
+
+def _moved(slide: _Slide, source: tuple[np.ndarray, np.ndarray], target: StainReference) -> list[Any]:
+    if target.mean is None or target.covariance is None or target.white is None:
+        raise ValueError("the stain reference lacks the mean, covariance or white of method 'patches'")
+    matrix, offset = linear_transfer(source, (target.mean, target.covariance))
+    change = density_transfer(matrix, offset, slide.overview.white, target.white)
+    pyramid = zip(slide.image.levels, slide.image.downsample, strict=True)
+    return [recolour(level, step, slide.overview, change) for level, step in pyramid]
+
+
+def _by_squidpy(
+    slides: list[_Slide], target: StainReference | None, method: str
+) -> tuple[list[list[Any]], StainReference]:
+    from multist.pp._squidpy_stains import fit_reference, normalized_level
+
+    if target is None:
+        target = fit_reference(slides[0].overview, method)
+        logger.info("no reference is given: that of %r itself is taken, and stored", slides[0].image.key)
+    levels = []
+    for slide in slides:
+        pyramid = zip(slide.image.levels, slide.image.downsample, strict=True)
+        levels.append(
+            [
+                recolour(level, step, slide.overview, normalized_level(level, slide.overview, target))
+                for level, step in pyramid
+            ]
+        )
+    return levels, target

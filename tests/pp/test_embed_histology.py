@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+import torch
+
+from multist.access import resolve
+from multist.encoders.texture import feature_names
+from multist.pp import embed_histology
+
+SCALE = 0.5
+
+
+def section(seed: int = 0, side: int = 400) -> ad.AnnData:
+    """An image whose colour encodes the spot; hires is half the full resolution."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(np.arange(30, 380, 40), np.arange(30, 380, 40))
+    xy = np.column_stack([x.ravel(), y.ravel()])
+    image = np.full((side, side, 3), 235, np.uint8)
+    colours = rng.integers(60, 200, (len(xy), 3)).astype(np.uint8)
+    for (cx, cy), colour in zip(xy, colours, strict=True):
+        image[cy - 15 : cy + 15, cx - 15 : cx + 15] = colour
+    adata = ad.AnnData(np.ones((len(xy), 2), np.float32))
+    adata.obs_names = [f"{seed}_{i}" for i in range(len(xy))]
+    adata.obsm["spatial"] = xy / SCALE
+    adata.obsm["colour"] = colours
+    scalefactors = {"tissue_hires_scalef": SCALE, "spot_diameter_fullres": 20 / SCALE}
+    adata.uns["spatial"] = {"s": {"images": {"hires": image}, "scalefactors": scalefactors}}
+    return adata
+
+
+def mean_colour(batch):
+    return batch.mean(dim=(2, 3)) * 255
+
+
+def test_texture_is_written_with_its_parameters():
+    adata = section()
+    x = adata.X.copy()
+    assert embed_histology(adata) is None
+    assert adata.obsm["X_histology"].shape == (adata.n_obs, len(feature_names()))
+    assert adata.obsm["X_histology"].dtype == np.float32
+    params = adata.uns["multist"]["histology"]
+    assert params["encoder"] == "texture" and params["patch_size"] == 2.0 and params["patch_unit"] == "spot"
+    assert list(params["feature_names"]) == feature_names() and list(params["image_key"]) == ["hires"]
+    assert np.array_equal(adata.X, x)
+
+
+def test_patch_i_belongs_to_row_i_in_any_order():
+    adata = section()
+    order = np.random.default_rng(3).permutation(adata.n_obs)
+    shuffled = adata[order].copy()
+    for data in (adata, shuffled):
+        embed_histology(data, mean_colour, patch_size=1.0, batch_size=7, device="cpu")
+        assert np.abs(data.obsm["X_histology"] - data.obsm["colour"]).max() < 1.5
+
+
+def test_micrometres_need_the_size_of_a_pixel():
+    adata = section()
+    with pytest.raises(ValueError, match="microns_per_pixel"):
+        embed_histology(adata, mean_colour, patch_size=10, patch_unit="um")
+    assert "X_histology" not in adata.obsm and "multist" not in adata.uns
+    embed_histology(adata, mean_colour, patch_size=20, patch_unit="um", microns_per_pixel=1.0, key_added="inner")
+    embed_histology(adata, mean_colour, patch_size=40, patch_unit="um", microns_per_pixel=1.0, key_added="outer")
+    assert np.abs(adata.obsm["inner"] - adata.obsm["colour"]).max() < 1.5
+    assert (adata.obsm["outer"] > adata.obsm["colour"] + 10).all(), "the wider patch reaches the white around"
+
+
+def test_micrometres_of_the_data_are_used():
+    adata = section()
+    adata.uns["spatial"]["s"]["scalefactors"]["microns_per_pixel"] = 0.5  # full resolution: 1 um a pixel of hires
+    embed_histology(adata, mean_colour, patch_size=20, patch_unit="um")
+    assert np.abs(adata.obsm["X_histology"] - adata.obsm["colour"]).max() < 1.5
+
+
+def test_each_section_is_embedded_on_its_own_image():
+    a, b = section(0), section(1)
+    both = ad.concat([a, b], keys=["a", "b"], label="library")
+    both.uns["spatial"] = {"a": a.uns["spatial"]["s"], "b": b.uns["spatial"]["s"]}
+    embed_histology(both, library_key="library")
+    for one, name in ((a, "a"), (b, "b")):
+        embed_histology(one)
+        got = both[both.obs["library"] == name].obsm["X_histology"]
+        np.testing.assert_allclose(got, one.obsm["X_histology"], atol=1e-6)
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+        self.patches = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.patches += len(x)
+        return self.norm(x).mean(dim=(2, 3))
+
+
+def test_network_sees_every_patch_once_and_is_left_as_it_was():
+    adata, network = section(), Counting().train()
+    before = network.norm.running_mean.clone()
+    state = torch.random.get_rng_state()
+    embed_histology(adata, network, batch_size=16)
+    assert network.patches == adata.n_obs
+    assert network.training and torch.equal(network.norm.running_mean, before)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert adata.uns["multist"]["histology"]["encoder"] == "Counting"
+
+
+def test_copy_leaves_the_input_alone():
+    adata = section()
+    result = embed_histology(adata, copy=True)
+    assert "X_histology" in result.obsm and "X_histology" not in adata.obsm and "multist" not in adata.uns
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"encoder": "textures"}, ValueError, "'texture'"),
+        ({"patch_size": 0}, ValueError, "patch_size"),
+        ({"patch_unit": "px"}, ValueError, "'spot' or 'um'"),
+        ({"image_key": "lowres"}, KeyError, "hires"),
+        ({"encoder": lambda b: b}, ValueError, "shape"),
+    ],
+)
+def test_bad_input_is_named_and_nothing_written(change, error, message):
+    adata = section()
+    with pytest.raises(error, match=message):
+        embed_histology(adata, **change)
+    assert "X_histology" not in adata.obsm and "multist" not in adata.uns
+
+
+def test_no_image_is_an_error():
+    adata = section()
+    del adata.uns["spatial"]
+    with pytest.raises((KeyError, ValueError), match="image"):
+        embed_histology(adata)
+
+
+def test_normalized_image_is_preferred():
+    adata = section()
+    entry = adata.uns["spatial"]["s"]
+    entry["images"]["hires_normalized"] = 255 - entry["images"]["hires"]
+    entry["scalefactors"]["tissue_hires_normalized_scalef"] = SCALE
+    embed_histology(adata, mean_colour, patch_size=1.0)
+    assert np.abs(255 - adata.obsm["X_histology"] - adata.obsm["colour"]).max() < 1.5
+    assert list(adata.uns["multist"]["histology"]["image_key"]) == ["hires_normalized"]
+
+
+@pytest.mark.parametrize("name", ["her2st/A1", "dlpfc/151673"])
+def test_real_sections(real_data, name):
+    adata = ad.read_h5ad(real_data / f"{name}.h5ad")
+    embed_histology(adata)
+    features = adata.obsm["X_histology"]
+    assert np.isfinite(features).all() and (features.std(axis=0) > 0).all()
+    assert resolve(adata).has_image
