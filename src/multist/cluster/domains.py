@@ -42,7 +42,7 @@ def find_domains(
     """Partition an embedding into exactly ``n_domains`` coherent domains.
 
     Tied-covariance mixtures are fitted to several numbers of leading dimensions, each from many starts; what most of
-    them agree on is refined in space.
+    the likeliest agree on is refined in space.
 
     Parameters
     ----------
@@ -68,7 +68,8 @@ def find_domains(
     shares = _SHARES if use_consensus else (1.0,)
     widths = sorted({max(1, round(share * points.shape[1])) for share in shares})
     fits = [fit_mixture(points[:, :d], n_domains, n_starts=n_starts, random_state=random_state) for d in widths]
-    labels, votes = consensus(np.stack([fit.labels for fit in fits]), n_domains)
+    partitions = [fit.partitions if use_consensus else fit.partitions[:1] for fit in fits]
+    labels, votes = consensus(np.concatenate(partitions), n_domains)
     confidence = votes[np.arange(len(labels)), labels]
     if refine:
         labels = majority_vote(labels, adjacency)

@@ -33,6 +33,8 @@ class MixtureFit:
         Of the best start, in nats, summed over the n points.
     start_log_likelihoods
         (n_starts,) float64, after the short run that each start gets.
+    partitions
+        (m, n) int64. Most probable components in each of the starts that ran to convergence, most likely first.
     """
 
     labels: np.ndarray
@@ -42,6 +44,7 @@ class MixtureFit:
     weights: np.ndarray
     log_likelihood: float
     start_log_likelihoods: np.ndarray
+    partitions: np.ndarray
 
     @property
     def n_parameters(self) -> int:
@@ -111,8 +114,8 @@ def fit_mixture(
     starts = likelihood.cpu().numpy()
     best = torch.argsort(likelihood, descending=True, stable=True)[:_POLISHED]
     weights, likelihood = _expectation_maximization(x, weights[:, best], max_iter, tol)
-    best_weights = weights[:, int(likelihood.argmax())]
-    return _summary(points, best_weights.cpu().numpy(), float(likelihood.max()), whiten, starts)
+    weights = weights[:, torch.argsort(likelihood, descending=True, stable=True)].cpu().numpy()
+    return _summary(points, weights, float(likelihood.max()), whiten, starts)
 
 
 def _check(points: np.ndarray, n_components: int) -> None:
@@ -185,9 +188,13 @@ def _expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: fl
 
 
 def _summary(
-    points: np.ndarray, weights: np.ndarray, likelihood: float, whiten: np.ndarray, starts: np.ndarray
+    points: np.ndarray, polished: np.ndarray, likelihood: float, whiten: np.ndarray, starts: np.ndarray
 ) -> MixtureFit:
-    """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening."""
+    """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening.
+
+    ``polished`` is (n, m, k), the most likely start first.
+    """
+    weights = polished[:, 0]
     count = np.maximum(weights.sum(axis=0, dtype=np.float64), 1e-12)
     means = weights.T.astype(np.float64) @ points / count[:, None]
     covariance = points.T @ points / len(points) - (means * count[:, None]).T @ means / len(points)
@@ -200,4 +207,5 @@ def _summary(
         weights=count / count.sum(),
         log_likelihood=likelihood + jacobian,
         start_log_likelihoods=starts + jacobian,
+        partitions=polished.argmax(axis=2).T,
     )

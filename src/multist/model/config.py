@@ -17,7 +17,7 @@ class MultiSTConfig:
     n_expression, n_image
         Components of the expression and of the histology features that go in at most.
     n_hops
-        Range of a neighbourhood in steps on the graph.
+        Range of a neighbourhood in steps on the graph; None follows from how much single spots say.
     n_heads
         Attention heads; each has ``n_factors // n_heads`` dimensions or at least one.
     attention
@@ -41,9 +41,9 @@ class MultiSTConfig:
     """
 
     n_factors: int = 16
-    n_expression: int = 50
+    n_expression: int = 100
     n_image: int = 20
-    n_hops: int = 2
+    n_hops: int | None = None
     n_heads: int = 4
     attention: Literal["neighbourhood", "self"] = "neighbourhood"
     gate: bool = True
@@ -62,9 +62,11 @@ class MultiSTConfig:
     temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("n_factors", "n_expression", "n_image", "n_hops", "n_heads"):
+        for name in ("n_factors", "n_expression", "n_image", "n_heads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
+        if self.n_hops is not None and self.n_hops < 2:
+            raise ValueError(f"n_hops must be None or at least 2; got {self.n_hops}")
         if not 0 < self.mask_rate < 1:
             raise ValueError(f"mask_rate must lie between 0 and 1; got {self.mask_rate}")
         if self.attention not in ("neighbourhood", "self"):
@@ -82,7 +84,7 @@ class MultiSTConfig:
         reconstruction 10 : 0.1 edges, adversarial prior, alignment 1 at temperature 0.1, DEC (arXiv 2601.13331).
         """
         return cls(
-            n_factors=32, n_expression=200, n_heads=8, attention="self", gate=False, weigh_image=False, epochs=400,
+            n_factors=32, n_expression=200, n_hops=2, n_heads=8, attention="self", gate=False, weigh_image=False, epochs=400,
             learning_rate=0.01, weight_decay=0.01, expression_loss=10.0, image_loss=1.0, edge_loss=0.1,
             alignment_loss=1.0, prior_loss=1.0, clustering_loss=1.0, prior="adversarial",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Spatial factors: the directions of the features that the neighbourhood predicts, in closed form."""
+"""Spatial factors: the combinations of features that the neighbourhood predicts best, in closed form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-_RIDGE = 1e-2  # of the mean predictor variance
+_RIDGE = 1e-2  # of the mean variance: directions that hardly vary cannot become factors
+_NOISE_LEFT = 0.05  # share of noise that averaging may leave in the factor below
+_JUDGED = 2  # 0-based: the third factor, past the one or two contrasts that are plain in any neighbourhood
+_FEWEST_HOPS, _MOST_HOPS = 2, 12
 
 
 class SpatialFactors(NamedTuple):
@@ -17,13 +20,13 @@ class SpatialFactors(NamedTuple):
     Attributes
     ----------
     loadings
-        (p, d) float64, orthonormal columns from the most to the least predictable variance.
-    predicted_variance
-        (d,) float64. Variance that the neighbourhood predicts along each factor, in the units of the features squared.
+        (p, d) float64. Scaled so that the scores, averaged over the neighbourhood, have the predictability as standard deviation.
+    predictability
+        (d,) float64 from high to low. Share of a factor's variance at single spots that the neighbourhood predicts.
     """
 
     loadings: np.ndarray
-    predicted_variance: np.ndarray
+    predictability: np.ndarray
 
 
 def neighbourhood_mean(adjacency: sp.csr_matrix, *, with_self: bool) -> sp.csr_matrix:
@@ -43,12 +46,13 @@ def smooth(features: np.ndarray, adjacency: sp.csr_matrix, n_hops: int) -> np.nd
 
 
 def spatial_factors(
-    features: np.ndarray, adjacency: sp.csr_matrix, n_factors: int, *, n_hops: int = 2
+    features: np.ndarray, adjacency: sp.csr_matrix, n_factors: int, *, n_hops: int = 2, random_state: int = 0
 ) -> SpatialFactors:
-    """Reduced-rank regression of every spot's features on those of its neighbourhood, the spot itself left out.
+    """Canonical correlation of every spot's features with those of its neighbourhood, the spot itself left out.
 
-    Noise that is independent between spots cannot be predicted from neighbours, so it gets no factor however large its
-    variance is; principal components would begin with it.
+    Noise that is independent between spots cannot be predicted from neighbours, so it comes last however large its
+    variance; principal components would begin with it. Factors that are predicted no better than the best factor of the
+    same spots shuffled in space are left out, except for the first.
 
     Parameters
     ----------
@@ -57,21 +61,70 @@ def spatial_factors(
     adjacency
         (n, n) sparse neighbourhoods without the diagonal.
     n_factors
-        Number of factors; fewer come back if the features allow no more.
+        Number of factors at most.
     n_hops
         Range of the neighbourhood.
+    random_state
+        Seed of the shuffle.
 
     References
     ----------
-    Izenman, J. Multivariate Analysis 1975 (reduced-rank regression).
+    Hotelling, Biometrika 1936 (canonical correlation); Switzer & Green 1984 (spatial autocorrelation factors).
     """
-    around = neighbourhood_mean(adjacency, with_self=False) @ smooth(features, adjacency, n_hops - 1)
+    n, p = features.shape
+    covariance = features.T @ features / n
+    covariance.flat[:: p + 1] += _RIDGE * max(float(np.trace(covariance)) / p, 1e-12)
+    variance, axes = np.linalg.eigh(covariance)
+    whiten = axes / np.sqrt(variance)
+    around = neighbourhood_mean(adjacency, with_self=False) @ smooth(features @ whiten, adjacency, n_hops - 1)
     around = around - around.mean(axis=0)
+    shuffled = np.random.default_rng(random_state).permutation(n)
+    chance = _predicted(features[shuffled] @ whiten, around)[0][0]
+    predictability, rotation = _predicted(features @ whiten, around)
+    n_kept = int(np.clip((predictability > chance).sum(), 1, n_factors))
+    predictability = predictability[:n_kept].clip(0, 1)
+    loadings = _signed(whiten @ rotation[:, :n_kept])
+    spread = smooth(features @ loadings, adjacency, n_hops).std(axis=0)
+    return SpatialFactors(loadings * predictability / np.maximum(spread, 1e-9), predictability)
+
+
+def range_of_neighbourhood(features: np.ndarray, adjacency: sp.csr_matrix) -> int:
+    """How many hops to average over, so that what remains of the noise of single spots is small.
+
+    A Visium spot says much about its surroundings, a single cell little: its type differs from its neighbour's within one
+    domain. The less the neighbourhood predicts of a factor, the more spots it takes to average the rest away.
+    """
+    predictability = spatial_factors(features, adjacency, _JUDGED + 1).predictability
+    judged = max(float(predictability[-1]), 1e-3)
+    wanted = (1 - judged) / judged / _NOISE_LEFT
+    rows = np.linspace(0, adjacency.shape[0] - 1, min(64, adjacency.shape[0])).astype(int)
+    mean = neighbourhood_mean(adjacency, with_self=True)
+    weights = mean[rows]
+    for n_hops in range(2, _MOST_HOPS + 1):
+        weights = weights @ mean
+        averaged = np.median(1 / np.asarray(weights.multiply(weights).sum(axis=1)))
+        if averaged >= wanted:
+            return max(n_hops, _FEWEST_HOPS)
+    return _MOST_HOPS
+
+
+def joint_loadings(scores: np.ndarray, adjacency: sp.csr_matrix, n_factors: int, *, n_hops: int) -> np.ndarray:
+    """(p, d) orthonormal principal axes of (n, p) factor scores averaged over the neighbourhood."""
+    smoothed = smooth(scores, adjacency, n_hops)
+    smoothed = smoothed - smoothed.mean(axis=0)
+    variance, axes = np.linalg.eigh(smoothed.T @ smoothed)
+    return _signed(axes[:, np.argsort(variance)[::-1][:n_factors]])
+
+
+def _predicted(white: np.ndarray, around: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Explained shares, from high to low, and the rotation of the whitened features to them."""
     gram = around.T @ around
     gram.flat[:: len(gram) + 1] += _RIDGE * max(float(np.trace(gram)) / len(gram), 1e-12)
-    predicted = around @ scipy.linalg.solve(gram, around.T @ features, assume_a="pos")
-    variance, axes = np.linalg.eigh(predicted.T @ predicted / len(predicted))
-    order = np.argsort(variance)[::-1][: min(n_factors, len(variance))]
-    axes = axes[:, order]
-    axes = axes * np.where(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])] < 0, -1.0, 1.0)
-    return SpatialFactors(axes, variance[order].clip(min=0))
+    predicted = around @ scipy.linalg.solve(gram, around.T @ white, assume_a="pos")
+    share, rotation = np.linalg.eigh(predicted.T @ predicted / len(white))
+    return share[::-1], rotation[:, ::-1]
+
+
+def _signed(axes: np.ndarray) -> np.ndarray:
+    """Eigenvectors have no sign of their own: make the largest entry of each column positive."""
+    return axes * np.where(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])] < 0, -1.0, 1.0)

@@ -9,10 +9,13 @@ from torch.nn import functional
 _SAMPLE = 512  # spots that pairwise terms look at: nothing is n x n
 
 
-def reconstruction_loss(predicted: Tensor, true: Tensor, hidden: Tensor) -> Tensor:
-    """Mean squared error on hidden spots, as a share of the features' variance. Shapes (n, p), (n, p), (n, 1)."""
+def reconstruction_loss(predicted: Tensor, true: Tensor, hidden: Tensor, variance: float) -> Tensor:
+    """Mean squared error (n, p) on hidden spots (n, 1), as a share of ``variance``.
+
+    That is the variance of all modalities together: one that was weighed down also weighs little here.
+    """
     error = ((predicted - true) ** 2).sum(1, keepdim=True)
-    return (error * hidden).sum() / (((true**2).sum(1, keepdim=True) * hidden).sum() + 1e-12)
+    return (error * hidden).sum() / (hidden.sum().clamp_min(1) * max(variance, 1e-12))
 
 
 def edge_loss(code: Tensor, edges: tuple[Tensor, Tensor], non_edges: tuple[Tensor, Tensor]) -> Tensor:

@@ -41,8 +41,8 @@ class Fused(NamedTuple):
 class FusionNetwork(nn.Module):
     """Spatial factors of both modalities, refined by attention.
 
-    The linear maps start at the reduced-rank regression of every spot on its neighbourhood, so an untrained network is
-    already the best linear smoother; training adds attention across modalities and the gate.
+    The linear maps start at the principal axes of the spatial factors, so an untrained network is already a good linear
+    smoother; training adds attention across modalities and the gate.
 
     Parameters
     ----------
@@ -52,12 +52,16 @@ class FusionNetwork(nn.Module):
         (q, d), or None for expression alone.
     config
         Constants.
+    n_hops
+        Range of a neighbourhood, at least two: the last hop is the attention's.
     """
 
-    def __init__(self, expression_loadings: Tensor, image_loadings: Tensor | None, config: MultiSTConfig) -> None:
+    def __init__(
+        self, expression_loadings: Tensor, image_loadings: Tensor | None, config: MultiSTConfig, *, n_hops: int
+    ) -> None:
         super().__init__()
         width = expression_loadings.shape[1]
-        self.config = config
+        self.config, self.n_hops = config, n_hops
         self.gene_token = _linear(expression_loadings.T)
         self.expression_decoder = _linear(expression_loadings)
         self.gene_attention = self._attention(width)
@@ -92,7 +96,7 @@ class FusionNetwork(nn.Module):
     def _spread(self, graph: SpatialGraph, token: Tensor, visible: Tensor | None) -> Tensor:
         """All hops but the last, which is the attention's."""
         token = graph.mean_neighbours(token, visible)
-        for _ in range(self.config.n_hops - 2):
+        for _ in range(self.n_hops - 2):
             token = graph.mean_neighbours(token)
         return token
 

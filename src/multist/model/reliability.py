@@ -38,6 +38,7 @@ def held_out_agreement(
     predicted = np.zeros_like(image)
     for held_out in np.unique(fold):
         test = fold == held_out
-        predicted[test] = Ridge(alpha=_PENALTY).fit(expression[~test], image[~test]).predict(expression[test])
+        fitted = Ridge(alpha=_PENALTY).fit(expression[~test], image[~test])
+        predicted[test] = fitted.predict(expression[test]).reshape(-1, image.shape[1])  # of one factor it drops the axis
     residual = ((image - predicted) ** 2).sum(axis=0)
     return np.clip(1 - residual / np.maximum(((image - image.mean(axis=0)) ** 2).sum(axis=0), 1e-12), 0, 1)

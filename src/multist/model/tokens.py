@@ -1,4 +1,4 @@
-"""From raw feature matrices to what the network reads: scaled expression, weighed image factors."""
+"""From raw feature matrices to what the network reads: spatial factors, those of the image weighed by reliability."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist.model.config import MultiSTConfig
-from multist.model.factors import smooth, spatial_factors
+from multist.model.factors import range_of_neighbourhood, smooth, spatial_factors
 from multist.model.reliability import held_out_agreement
 
 _CLIP = 5.0  # standard deviations; folds and debris are further out and would each become a domain
@@ -20,16 +20,19 @@ class Tokens(NamedTuple):
     Attributes
     ----------
     expression
-        (n, p) float64, centred, total variance one.
+        (n, p) float64 scores of the expression's spatial factors at single spots.
     image
-        (n, q) float64 image factors, each scaled by its reliability; None without a usable image.
+        (n, q) float64 scores of the image's, each scaled by its reliability; None without a usable image.
     reliability
         (q,) share of each image factor that expression predicts on held-out tissue; None without an image.
+    n_hops
+        Range of a neighbourhood.
     """
 
     expression: np.ndarray
     image: np.ndarray | None
     reliability: np.ndarray | None
+    n_hops: int
 
 
 def make_tokens(
@@ -41,31 +44,21 @@ def make_tokens(
     *,
     random_state: int = 0,
 ) -> Tokens:
-    """Scale the (n, p) expression and reduce the (n, q) image features to factors that tissue types explain."""
+    """Reduce (n, p) expression and (n, q) image features to the spatial factors that the network reads."""
     expression = _unit_variance(expression[:, : config.n_expression])
+    n_hops = config.n_hops or range_of_neighbourhood(expression, adjacency)
+    genes = expression @ spatial_factors(expression, adjacency, config.n_factors, n_hops=n_hops).loadings
     if image is None:
-        return Tokens(expression, None, None)
+        return Tokens(genes, None, None, n_hops)
     components = _unit_variance(_principal(_standardize(image), config.n_image))
-    factors = _projected(components, adjacency, config)
+    picture = components @ spatial_factors(components, adjacency, config.n_factors, n_hops=n_hops).loadings
     if not config.weigh_image:
-        return Tokens(expression, factors / np.sqrt(factors.shape[1]), np.ones(factors.shape[1]))
+        return Tokens(genes, picture, np.ones(picture.shape[1]), n_hops)
     reliability = held_out_agreement(
-        _scaled(smooth(factors, adjacency, config.n_hops)),
-        _scaled(smooth(_projected(expression, adjacency, config), adjacency, config.n_hops)),
-        xy,
+        _scaled(smooth(picture, adjacency, n_hops)), _scaled(smooth(genes, adjacency, n_hops)), xy,
         random_state=random_state,
-    )
-    if not reliability.any():
-        return Tokens(expression, None, reliability)
-    return Tokens(expression, factors * reliability / np.sqrt(factors.shape[1]), reliability)
-
-
-def _projected(features: np.ndarray, adjacency: sp.csr_matrix, config: MultiSTConfig) -> np.ndarray:
-    """Spatial factors of single spots, scaled so that their neighbourhood means have unit variance."""
-    loadings = spatial_factors(features, adjacency, config.n_factors, n_hops=config.n_hops).loadings
-    projected = features @ loadings
-    spread = smooth(projected, adjacency, config.n_hops).std(axis=0)
-    return projected / np.maximum(spread, 1e-9)
+    )  # fmt: skip
+    return Tokens(genes, picture * reliability if reliability.any() else None, reliability, n_hops)
 
 
 def _standardize(features: np.ndarray) -> np.ndarray:
@@ -81,9 +74,7 @@ def _principal(features: np.ndarray, n_components: int) -> np.ndarray:
         return np.zeros((len(features), 1))
     features = features - features.mean(axis=0)
     variance, axes = np.linalg.eigh(features.T @ features)
-    order = np.argsort(variance)[::-1][:n_components]
-    axes = axes[:, order]
-    return features @ (axes * np.where(axes[np.abs(axes).argmax(axis=0), range(axes.shape[1])] < 0, -1.0, 1.0))
+    return features @ axes[:, np.argsort(variance)[::-1][:n_components]]
 
 
 def _unit_variance(features: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from multist._settings import settings
 from multist.model.config import MultiSTConfig
-from multist.model.factors import spatial_factors
+from multist.model.factors import joint_loadings
 from multist.model.graph import SpatialGraph, build_graph
 from multist.model.losses import (
     AdversarialPrior,
@@ -83,12 +83,13 @@ def fit_embedding(
 
 
 def initial_network(tokens: Tokens, adjacency: sp.csr_matrix, config: MultiSTConfig) -> FusionNetwork:
-    """Network whose linear maps are the spatial factors of both modalities together."""
+    """Network whose linear maps are the principal axes of both modalities' factors together."""
     parts = [tokens.expression] if tokens.image is None else [tokens.expression, tokens.image]
-    loadings = spatial_factors(np.hstack(parts), adjacency, config.n_factors, n_hops=config.n_hops).loadings
+    loadings = joint_loadings(np.hstack(parts), adjacency, config.n_factors, n_hops=tokens.n_hops)
     n_expression = tokens.expression.shape[1]
     loading = torch.as_tensor(loadings, dtype=torch.float32)
-    return FusionNetwork(loading[:n_expression], None if tokens.image is None else loading[n_expression:], config)
+    image = None if tokens.image is None else loading[n_expression:]
+    return FusionNetwork(loading[:n_expression], image, config, n_hops=tokens.n_hops)
 
 
 class _Objective(nn.Module):
@@ -123,11 +124,12 @@ class _Objective(nn.Module):
         hidden = (torch.rand(graph.n_spots, 1, generator=generator) < config.mask_rate).to(expression)
         fused = network(graph, expression, image, visible=1 - hidden)
         scaled = _standardized(fused.code)
+        variance = sum(float(x.square().sum(1).mean()) for x in (expression, image) if x is not None)
         terms = {"expression": config.expression_loss * reconstruction_loss(
-            network.expression_decoder(fused.code), expression, hidden)}  # fmt: skip
+            network.expression_decoder(fused.code), expression, hidden, variance)}  # fmt: skip
         if fused.image is not None and image is not None:
             predicted = network.image_decoder(fused.code)
-            terms["image"] = config.image_loss * reconstruction_loss(predicted, image, hidden)
+            terms["image"] = config.image_loss * reconstruction_loss(predicted, image, hidden, variance)
             if config.alignment_loss:
                 terms["alignment"] = config.alignment_loss * alignment_loss(
                     self.gene_projection(_standardized(fused.gene)),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from multist.access import SpatialRecord
     from multist.model.config import MultiSTConfig
 
+_RESOLVED = 10.0  # pixels per spot or cell diameter, about 5 um per pixel on Visium: coarser than any nucleus
 _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scikit-learn")
 
 
@@ -59,7 +60,8 @@ def multist_domains(
     n_domains
         Exact number of domains, from 1 to the number of spots.
     use_image
-        ``"auto"`` uses the image where there is one, True demands it, False ignores it.
+        ``"auto"`` uses the image where there is one in which a spot is at least ten pixels wide, True demands it, False
+        ignores it.
     use_rep
         ``obsm`` key of the expression embedding; None takes ``X_pca`` or ``X_feat``, or computes it from counts.
     layer
@@ -196,6 +198,13 @@ def _histology(data: AnnData | SpatialData, record: SpatialRecord, use_image: bo
     if _keys.HISTOLOGY in record.table.obsm:
         logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
         return True
+    pixels = float(np.nanmedian(record.diameter)) if np.isfinite(record.diameter).any() else np.inf
+    if use_image == "auto" and record.has_image and pixels < _RESOLVED:
+        logger.warning(
+            "the image is ignored: a spot is only %.1f pixels wide in it, and shows no morphology below %g; "
+            "use_image=True uses it all the same", pixels, _RESOLVED,
+        )  # fmt: skip
+        return False
     if not record.has_image:
         logger.info("no image for every section: domains from expression and space alone")
         return False
