@@ -91,13 +91,17 @@ class TorchGraph(SpatialGraph):
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`SpatialGraph.attend`."""
-        score = (query[self.receiver] * key[self.sender]).sum(-1) / query.shape[-1] ** 0.5
+        # index_select, because the gradient of query[index] adds in the order in which threads finish
+        asked, answered = query.index_select(0, self.receiver), key.index_select(0, self.sender)
+        score = (asked * answered).sum(-1) / query.shape[-1] ** 0.5
         index = self.receiver[:, None].expand_as(score)
         top = torch.full_like(score[: self.n_spots], -torch.inf).scatter_reduce(0, index, score.detach(), "amax")
-        weight = (score - top[self.receiver]).exp()
+        weight = (score - top.index_select(0, self.receiver)).exp()
         total = torch.zeros_like(top).index_add(0, self.receiver, weight)
-        weight = weight / total[self.receiver]
-        out = torch.zeros_like(value).index_add(0, self.receiver, weight[..., None] * value[self.sender])
+        weight = weight / total.index_select(0, self.receiver)
+        out = torch.zeros_like(value).index_add(
+            0, self.receiver, weight[..., None] * value.index_select(0, self.sender)
+        )
         return out, weight
 
 

@@ -21,15 +21,18 @@ def reconstruction_loss(predicted: Tensor, true: Tensor, hidden: Tensor, varianc
 def edge_loss(code: Tensor, edges: tuple[Tensor, Tensor], non_edges: tuple[Tensor, Tensor]) -> Tensor:
     """Binary cross-entropy of the inner product: neighbours against pairs that are none."""
     width = code.shape[1] ** 0.5
-    near = (code[edges[0]] * code[edges[1]]).sum(1) / width
-    far = (code[non_edges[0]] * code[non_edges[1]]).sum(1) / width
+    # index_select, because the gradient of code[index] adds in the order in which threads finish
+    near, far = ((code.index_select(0, a) * code.index_select(0, b)).sum(1) / width for a, b in (edges, non_edges))
     return functional.softplus(-near).mean() + functional.softplus(far).mean()
 
 
 def alignment_loss(gene: Tensor, image: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
     """Symmetric InfoNCE between the unimodal projections of the same spot (van den Oord et al., 2018)."""
     pick = _sample(len(gene), generator).to(gene.device)
-    a, b = functional.normalize(gene[pick], dim=1), functional.normalize(image[pick], dim=1)
+    a, b = (
+        functional.normalize(gene.index_select(0, pick), dim=1),
+        functional.normalize(image.index_select(0, pick), dim=1),
+    )
     similarity = a @ b.T / temperature
     own = torch.arange(len(pick), device=gene.device)
     return 0.5 * (functional.cross_entropy(similarity, own) + functional.cross_entropy(similarity.T, own))
@@ -38,7 +41,7 @@ def alignment_loss(gene: Tensor, image: Tensor, temperature: float, generator: t
 def mmd_loss(code: Tensor, generator: torch.Generator) -> Tensor:
     """Squared maximum mean discrepancy to a standard normal, inverse multiquadric kernels (Gretton et al., JMLR 2012)."""
     pick = _sample(len(code), generator).to(code.device)
-    x = code[pick]
+    x = code.index_select(0, pick)
     y = torch.randn(x.shape, generator=generator).to(code.device)
     width = 2.0 * x.shape[1]
 

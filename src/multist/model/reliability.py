@@ -39,6 +39,8 @@ def held_out_agreement(
     for held_out in np.unique(fold):
         test = fold == held_out
         fitted = Ridge(alpha=_PENALTY).fit(expression[~test], image[~test])
-        predicted[test] = fitted.predict(expression[test]).reshape(-1, image.shape[1])  # of one factor it drops the axis
+        predicted[test] = fitted.predict(expression[test]).reshape(
+            -1, image.shape[1]
+        )  # of one factor it drops the axis
     residual = ((image - predicted) ** 2).sum(axis=0)
     return np.clip(1 - residual / np.maximum(((image - image.mean(axis=0)) ** 2).sum(axis=0), 1e-12), 0, 1)

@@ -37,7 +37,7 @@ class Embedding(NamedTuple):
     image_weight
         (n,) float32. Share of the code's variation at each spot that the image brought in; zero without an image.
     losses
-        Name of each term to its value per epoch, unweighted.
+        Name of each term to its value per epoch, as it enters the sum: times its weight.
     """
 
     code: np.ndarray

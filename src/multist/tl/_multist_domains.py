@@ -195,19 +195,21 @@ def _histology(data: AnnData | SpatialData, record: SpatialRecord, use_image: bo
     """Make sure that the histology is embedded if it is wanted and there; say whether it takes part."""
     if use_image is False:
         return False
-    if _keys.HISTOLOGY in record.table.obsm:
-        logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
-        return True
-    pixels = float(np.nanmedian(record.diameter)) if np.isfinite(record.diameter).any() else np.inf
-    if use_image == "auto" and record.has_image and pixels < _RESOLVED:
-        logger.warning(
-            "the image is ignored: a spot is only %.1f pixels wide in it, and shows no morphology below %g; "
-            "use_image=True uses it all the same", pixels, _RESOLVED,
-        )  # fmt: skip
-        return False
-    if not record.has_image:
+    table = record.table
+    embedded = _keys.HISTOLOGY in table.obsm
+    foreign = embedded and "histology" not in table.uns.get(_keys.MULTIST, {})
+    if not embedded and not record.has_image:
         logger.info("no image for every section: domains from expression and space alone")
         return False
+    if use_image == "auto" and not foreign and record.has_image and np.nanmedian(record.diameter) < _RESOLVED:
+        logger.warning(
+            "the image is ignored: a spot is only %.1f pixels wide in it, and below %g it shows no morphology; "
+            "use_image=True uses it all the same", np.nanmedian(record.diameter), _RESOLVED,
+        )  # fmt: skip
+        return False
+    if embedded:
+        logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
+        return True
     logger.info("no histology embedding found; running pp.embed_histology")
     from multist.pp import embed_histology
 
