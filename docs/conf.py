@@ -1,0 +1,70 @@
+"""How the documentation is built; see ``nox -s docs``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from sphinx.ext.napoleon import NumpyDocstring
+
+import multist
+
+HERE = Path(__file__).parent
+# the tutorial lives where people look for notebooks; the documentation shows an executed copy
+shutil.copyfile(HERE.parent / "tutorials" / "quickstart.ipynb", HERE / "quickstart.ipynb")
+
+project = "multist"
+author = "The multist developers"
+copyright = "the multist developers, BSD-3-Clause"
+version = release = multist.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "sphinx_autodoc_typehints",
+    "sphinx_copybutton",
+    "myst_nb",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+templates_path = ["_templates"]
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+typehints_defaults = "braces"
+typehints_document_rtype = False
+always_use_bars_union = True
+# imports that exist for type checkers only, some of them of packages that one may do without
+suppress_warnings = ["sphinx_autodoc_typehints.forward_reference", "sphinx_autodoc_typehints.guarded_import"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
+
+html_theme = "furo"
+html_title = "multist"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#780069", "color-brand-content": "#0072B2"},
+    "dark_css_variables": {"color-brand-primary": "#CC79A7", "color-brand-content": "#56B4E9"},
+}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+
+def _returns_as_written(self: NumpyDocstring, section: str) -> list[str]:
+    """Keep a "Returns" section as it is: prose and the fields written, not a list of types as napoleon reads it."""
+    # sphinx_autodoc_typehints puts a colon on top, which tells the reader that this replaces not to look for types
+    lines = [line for line in self._dedent(self._consume_to_next_section()) if line.strip() != ":"]
+    return self._format_block(":returns: ", lines)
+
+
+NumpyDocstring._parse_returns_section = _returns_as_written  # type: ignore[method-assign]

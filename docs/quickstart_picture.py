@@ -1,0 +1,22 @@
+"""Draw the picture of the README: ``python docs/quickstart_picture.py`` writes ``docs/_static/quickstart.png``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+
+import multist as mt
+
+mpl.use("agg")
+TARGET = Path(__file__).parent / "_static" / "quickstart.png"
+
+sdata = mt.datasets.layered_tissue()
+mt.pp.normalize_histology(sdata)
+mt.tl.multist_domains(sdata, 7)
+axes = mt.pl.domains(sdata, ["multist_domain", "multist_image_weight"], truth_key="domain", show=False)
+titles = ("domains found", "weight of the image", "domains as they were made")
+for ax, title in zip(axes, titles, strict=True):
+    ax.set_title(title, fontsize="large")
+options = {"optimize": True}
+axes[0].figure.savefig(TARGET, dpi=100, bbox_inches="tight", facecolor="white", pil_kwargs=options)

@@ -1,0 +1,91 @@
+"""What is done with this project, each thing in an environment of its own: ``nox -s NAME``, ``nox -l`` lists them.
+
+Everything is installed from ``constraints.txt``, the set of versions that was tested, for the Python that runs nox.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(__file__).parent
+DEMO = ROOT / "build" / "demo"
+
+
+def install(session: nox.Session, *what: str) -> None:
+    session.install("-c", "constraints.txt", *what)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Execute the quickstart on the built-in tissue, or ``-- PATH [N_DOMAINS]`` on an .h5ad or .zarr of yours."""
+    install(session, "-e", ".[demo]")
+    shutil.rmtree(DEMO, ignore_errors=True)
+    session.run("python", "tutorials/run.py", str(DEMO), *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; what follows ``--`` goes to pytest."""
+    install(session, "-e", ".[test]")
+    session.run("pytest", *session.posargs, env={"MPLBACKEND": "agg"})
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings being errors."""
+    install(session, "-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and the rules of the house, without the heavy dependencies."""
+    install(session, "ruff", "mypy", "pytest")
+    session.install("--no-deps", "-e", ".")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("pytest", "-q", "tests/test_architecture.py", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build wheel and sdist, look into both, and import the wheel from an environment that holds nothing else."""
+    install(session, "build", "virtualenv")
+    dist = Path(session.create_tmp()).resolve() / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(dist), ".")
+    (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        _require(session, wheel.name, archive.namelist(), "multist/py.typed", "licenses/LICENSE")
+    with tarfile.open(sdist) as archive:
+        _require(session, sdist.name, archive.getnames(), "multist/py.typed", "/LICENSE", "/README.md", "/CHANGELOG.md")
+
+    empty = dist.parent / "empty"
+    session.run("virtualenv", "--quiet", "--clear", str(empty))
+    python = next(path for path in (empty / "bin" / "python", empty / "Scripts" / "python.exe") if path.exists())
+    session.run(str(python), "-m", "pip", "install", "--quiet", "-c", "constraints.txt", str(wheel), external=True)
+    # from a folder that holds no source, so that nothing but the installed wheel can be found
+    with session.chdir(dist):
+        code = "import multist as mt; names = [f'{n}.{f}' for n in ('pp', 'tl', 'pl', 'metrics', 'datasets') for f in "
+        code += "dir(getattr(mt, n)) if callable(getattr(getattr(mt, n), f))]; print(mt.__version__, *names)"
+        session.run(str(python), "-c", code, external=True)
+    target = ROOT / "dist"
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(dist, target)
+
+
+def _require(session: nox.Session, archive: str, names: list[str], *ends: str) -> None:
+    missing = [end for end in ends if not any(name.endswith(end) for name in names)]
+    if missing:
+        session.error(f"{archive} lacks {', '.join(missing)}")
