@@ -209,3 +209,15 @@ def test_keys_copy_and_round_trip(tmp_path):
     back = ad.read_h5ad(tmp_path / "a.h5ad")
     assert back.uns["X_mine"]["params"]["n_comps"] == 4
     np.testing.assert_array_equal(back.obsm["X_mine"], copied.obsm["X_mine"])
+
+
+def test_the_number_of_threads_stays_what_the_user_chose():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        embed_expression(counts())
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)

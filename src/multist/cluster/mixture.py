@@ -114,8 +114,8 @@ def fit_mixture(
     starts = likelihood.cpu().numpy()
     best = torch.argsort(likelihood, descending=True, stable=True)[:_POLISHED]
     weights, likelihood = _expectation_maximization(x, weights[:, best], max_iter, tol)
-    weights = weights[:, torch.argsort(likelihood, descending=True, stable=True)].cpu().numpy()
-    return _summary(points, weights, float(likelihood.max()), whiten, starts)
+    polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)].cpu().numpy()
+    return _summary(points, polished, float(likelihood.max()), whiten, starts)
 
 
 def _check(points: np.ndarray, n_components: int) -> None:
@@ -177,7 +177,8 @@ def _expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: fl
         offset = (count / n).clamp_min(1e-12).log() - 0.5 * (slope * mean).sum(-1)
         logit = (x @ slope.float().flatten(0, 1).T + offset.float().flatten()).view(n, n_starts, k)
         evidence = logit.logsumexp(-1)
-        weights = (logit - evidence[..., None]).exp()
+        # floored where it no longer counts: arithmetic on denormal numbers is several times slower
+        weights = (logit - evidence[..., None]).clamp_min(-60).exp()
         likelihood = evidence.sum(0, dtype=torch.float64) - 0.5 * (
             (precision * scatter).sum((1, 2)) + n * torch.logdet(covariance) + n * d * float(np.log(2 * np.pi))
         )

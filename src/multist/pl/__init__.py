@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = attach(
     {
         "domains": "multist.pl._domains",
         "histology": "multist.pl._histology",
+        "n_domains": "multist.pl._n_domains",
     },
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,12 +86,13 @@ def embed_expression(
     counts = _counts(table, layer)
     sections, names = find_sections(table, library_key)
     working = _filtered(counts, table, sections)
-    genes = _variable_genes(working, n_top_genes, batch=len(names) > 1)
-    scaled = _scaled(working, genes)
-    n_used = min(n_comps, scaled.n_obs - 1, scaled.n_vars - 1)
-    if n_used < n_comps:
-        logger.info("%d components, as there are %d spots and %d genes", n_used, scaled.n_obs, scaled.n_vars)
-    components, variance, ratio = _components(scaled.X, n_used, random_state)
+    with _threads_kept():
+        genes = _variable_genes(working, n_top_genes, batch=len(names) > 1)
+        scaled = _scaled(working, genes)
+        n_used = min(n_comps, scaled.n_obs - 1, scaled.n_vars - 1)
+        if n_used < n_comps:
+            logger.info("%d components, as there are %d spots and %d genes", n_used, scaled.n_obs, scaled.n_vars)
+        components, variance, ratio = _components(scaled.X, n_used, random_state)
     params = {"n_comps": n_used, "n_top_genes": n_top_genes, "random_state": random_state, "zero_center": True}
     params |= {} if layer is None else {"layer": layer}
     params |= {} if library_key is None else {"library_key": library_key}
@@ -101,6 +104,20 @@ def embed_expression(
         uns={key: {"params": params, "variance": variance, "variance_ratio": ratio, "genes": chosen}},
     )
     return data if copy else None
+
+
+@contextmanager
+def _threads_kept() -> Iterator[None]:
+    """Scanpy's compiled kernels set the number of OpenMP threads of the whole process; put back what the user chose."""
+    from threadpoolctl import ThreadpoolController
+
+    pools = ThreadpoolController().lib_controllers
+    before = [pool.num_threads for pool in pools]
+    try:
+        yield
+    finally:
+        for pool, threads in zip(pools, before, strict=True):
+            pool.set_num_threads(threads)
 
 
 def _counts(table: AnnData, layer: str | None) -> Any:

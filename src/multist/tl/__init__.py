@@ -5,6 +5,8 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "MultiSTConfig": "multist.model.config",
+        "cluster_domains": "multist.tl._cluster_domains",
         "multist_domains": "multist.tl._multist_domains",
     },
 )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from multist import _keys
-from multist._palette import domain_colors
 from multist._settings import logger
-from multist.access import copy_data, get_table, resolve, restored_on_error, write_table
+from multist.access import copy_data, get_table, resolve, restored_on_error
+from multist.tl._clusters import candidate_counts, divide, ensure_graph, plain, write_domains
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -27,7 +27,7 @@ _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", 
 
 def multist_domains(
     data: AnnData | SpatialData,
-    n_domains: int,
+    n_domains: int | Sequence[int] | Literal["auto"],
     *,
     use_image: bool | Literal["auto"] = "auto",
     use_rep: str | None = None,
@@ -58,7 +58,9 @@ def multist_domains(
     data
         Table with spots or cells; not changed but for the fields below.
     n_domains
-        Exact number of domains, from 1 to the number of spots.
+        Exact number of domains, from 1 to the number of spots; several to choose from, such as ``range(4, 12)``; or
+        ``"auto"``, which chooses from 2 to 20, but no more than one per ten spots. See
+        :func:`multist.cluster.count.choose_count` for the rule, and :func:`multist.pl.n_domains` to see the curve.
     use_image
         ``"auto"`` uses the image where there is one in which a spot is at least ten pixels wide, True demands it, False
         ignores it.
@@ -98,7 +100,8 @@ def multist_domains(
     ``obsm["X_multist"]``
         (n_obs, n_factors) float32 embedding.
     ``uns["multist"]``
-        Parameters, versions, losses, and the reliability of each image factor.
+        Parameters, versions, losses, the reliability of each image factor, and where there was a number of domains to
+        choose, ``"n_domains"``: the candidates, their criteria and stability, and the one chosen.
 
     Raises
     ------
@@ -119,38 +122,25 @@ def multist_domains(
         data, table_key=table_key, image_key=image_key, library_key=library_key,
         image="auto" if embedded and use_image else use_image,
     )  # fmt: skip
-    _check_count(n_domains, record.table.n_obs)
+    counts = candidate_counts(n_domains, record.table.n_obs)
     stages = {"table_key": table_key, "library_key": library_key}
     with restored_on_error(record.table):
         expression_key = _expression_key(data, record.table, use_rep, layer=layer, random_state=random_state, **stages)
-        _graph(data, record, **stages)
+        ensure_graph(data, record, **stages)
         with_image = _histology(data, record, use_image, image_key=image_key, **stages)
         obs, code, uns = _fuse(
-            record, n_domains, expression_key, config, with_image=with_image, consensus=consensus, refine=refine,
+            record, counts, expression_key, config, with_image=with_image, consensus=consensus, refine=refine,
             device=device, random_state=random_state,
         )  # fmt: skip
         uns["params"] |= {"use_image": use_image, "layer": layer, "image_key": image_key, **stages}
-        uns["params"] = {name: "None" if value is None else value for name, value in uns["params"].items()}
-        domain_key = _keys.domain_key(key_added)
-        write_table(
-            record,
-            obs={f"{key_added}_{name}": value for name, value in obs.items()},
-            obsm={_keys.embedding_key(key_added): code},
-            uns={key_added: uns, f"{domain_key}_colors": domain_colors(n_domains)},
-        )
+        uns["params"] = plain(uns["params"] | {"n_domains_asked": n_domains})
+        write_domains(record, obs, uns, key_added, **{_keys.embedding_key(key_added): code})
     return data if copy else None
 
 
 def _check_image_flag(use_image: bool | str) -> None:  # noqa: FBT001
     if use_image not in (True, False, "auto"):
         raise ValueError(f"use_image must be True, False or 'auto'; got {use_image!r}")
-
-
-def _check_count(n_domains: int, n_obs: int) -> None:
-    if isinstance(n_domains, bool) or not isinstance(n_domains, int | np.integer):
-        raise TypeError(f"n_domains must be an integer; got {n_domains!r}")
-    if not 1 <= n_domains <= n_obs:
-        raise ValueError(f"n_domains must be between 1 and the number of spots, {n_obs}; got {n_domains}")
 
 
 def _expression_key(
@@ -172,23 +162,6 @@ def _expression_key(
 
     embed_expression(data, layer=layer, **stage)
     return _keys.EXPRESSION
-
-
-def _graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: Any) -> None:
-    if _keys.CONNECTIVITIES in record.table.obsp:
-        logger.info("using the graph in obsp[%r]", _keys.CONNECTIVITIES)
-        rows, columns = record.table.obsp[_keys.CONNECTIVITIES].nonzero()
-        crossing = int((record.section[rows] != record.section[columns]).sum())
-        if crossing:
-            raise ValueError(
-                f"obsp[{_keys.CONNECTIVITIES!r}] has {crossing} edges between different sections; "
-                "run pp.spatial_graph with library_key first"
-            )
-        return
-    logger.info("no spatial graph found; running pp.spatial_graph")
-    from multist.pp import spatial_graph
-
-    spatial_graph(data, **stage)
 
 
 def _histology(data: AnnData | SpatialData, record: SpatialRecord, use_image: bool | str, **stage: Any) -> bool:  # noqa: FBT001
@@ -218,11 +191,10 @@ def _histology(data: AnnData | SpatialData, record: SpatialRecord, use_image: bo
 
 
 def _fuse(
-    record: SpatialRecord, n_domains: int, expression_key: str, config: MultiSTConfig | None, *,
+    record: SpatialRecord, counts: list[int], expression_key: str, config: MultiSTConfig | None, *,
     with_image: bool, consensus: bool, refine: bool, device: str, random_state: int,
 ) -> tuple[dict[str, Any], np.ndarray, dict[str, Any]]:  # fmt: skip
     """Columns for ``obs``, the embedding, and the entry for ``uns``."""
-    from multist.cluster.domains import find_domains
     from multist.model.config import MultiSTConfig
     from multist.model.tokens import make_tokens
     from multist.model.training import fit_embedding
@@ -234,19 +206,19 @@ def _fuse(
         if features is not None and not np.isfinite(features).all():
             raise ValueError(f"obsm[{key!r}] has values that are not finite")
     adjacency = table.obsp[_keys.CONNECTIVITIES]
+    if config.clustering_loss and len(counts) > 1:
+        raise ValueError(
+            "config.clustering_loss needs a number of domains before training; give n_domains as one integer"
+        )
     tokens = make_tokens(expression, histology, adjacency, record.xy, config, random_state=random_state)
-    embedding = fit_embedding(tokens, adjacency, config, n_domains=n_domains, device=device, random_state=random_state)
-    domains = find_domains(
-        embedding.code, adjacency, n_domains, use_consensus=consensus, refine=refine, random_state=random_state
+    embedding = fit_embedding(tokens, adjacency, config, n_domains=counts[0], device=device, random_state=random_state)
+    obs, curve = divide(
+        embedding.code, adjacency, counts, consensus=consensus, refine=refine, random_state=random_state
     )
-    obs = {
-        "domain": pd.Categorical([str(label) for label in domains.labels], [str(k) for k in range(n_domains)]),
-        "image_weight": embedding.image_weight,
-        "confidence": domains.confidence,
-    }
-    uns: dict[str, Any] = {
+    obs["image_weight"] = embedding.image_weight
+    uns: dict[str, Any] = curve | {
         "params": {
-            "n_domains": n_domains, "expression_key": expression_key, "with_image": with_image, "consensus": consensus,
+            "n_domains": len(obs["domain"].categories), "expression_key": expression_key, "with_image": with_image, "consensus": consensus,
             "refine": refine, "device": device, "random_state": random_state, "shape": list(table.shape),
             **asdict(config),
         },

@@ -1,0 +1,158 @@
+"""How many domains an embedding supports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.metrics import adjusted_rand_score
+
+from multist.cluster.mixture import MixtureFit, fit_mixture
+
+_SAMPLE = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
+_HALVES = 4
+_DISTINCT = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
+_FALLEN = float(np.exp(-1))  # correlation at the correlation length
+_MAX_STEPS = 10
+
+
+class CountCurve(NamedTuple):
+    """What :func:`choose_count` gives; the arrays are (m,), one entry per candidate.
+
+    Attributes
+    ----------
+    candidates
+        int64, increasing.
+    bic
+        float64. Bayesian information criterion of the independent patches of tissue; larger is better.
+    icl
+        float64. The same less the entropy of the assignment: integrated complete likelihood.
+    stability
+        float64. Mean adjusted Rand index between the partitions that different halves of the spots lead to.
+    patch_size
+        Spots that count as one independent observation.
+    chosen
+        The number of domains.
+    """
+
+    candidates: np.ndarray
+    bic: np.ndarray
+    icl: np.ndarray
+    stability: np.ndarray
+    patch_size: float
+    chosen: int
+
+
+def choose_count(
+    embedding: np.ndarray,
+    adjacency: sp.csr_matrix,
+    candidates: Iterable[int],
+    *,
+    n_starts: int = 12,
+    random_state: int = 0,
+) -> CountCurve:
+    """Choose the number of domains by an information criterion, and by stability where that cannot tell.
+
+    Neighbouring spots of a smoothed embedding are not independent, and a criterion that takes them to be so splits
+    domains without end. Here a patch of spots counts as one observation: as many as lie within the correlation length,
+    the distance in steps on the graph at which the correlation of the finest mixture's residuals has fallen to 1/e. Of
+    the numbers whose criterion is within ten of the best, the most stable is taken, and of equally stable ones the
+    smallest.
+
+    Parameters
+    ----------
+    embedding
+        (n, d), finite.
+    adjacency
+        (n, n) sparse spatial neighbourhoods.
+    candidates
+        Numbers of domains, from 1 to the number of distinct points.
+    n_starts
+        Starts of each mixture.
+    random_state
+        Seed.
+
+    Raises
+    ------
+    ValueError
+        If there is no candidate, or one does not fit the points.
+
+    References
+    ----------
+    Fraley & Raftery, JASA 2002 (BIC for mixtures); Biernacki, Celeux & Govaert, IEEE TPAMI 2000 (ICL); Griffith, Annals
+    AAG 2005 (effective number of observations in space); Ben-Hur, Elisseeff & Guyon, PSB 2002 (stability of halves);
+    Kass & Raftery, JASA 1995 (what a difference of BIC says).
+    """
+    counts = np.unique(np.asarray(list(candidates), dtype=np.int64))
+    if not len(counts):
+        raise ValueError("candidates is empty; give at least one number of domains")
+    points = np.asarray(embedding, dtype=np.float64)
+    rng = np.random.default_rng(random_state)
+    rows = np.sort(rng.permutation(len(points))[:_SAMPLE])
+    halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_HALVES)]
+    sample = points[rows]
+    # the starts' own seeds, so that one candidate does not depend on which others there are
+    fits = [fit_mixture(sample, int(k), n_starts=n_starts, random_state=random_state) for k in counts]
+    stability = [_stability(sample, int(k), halves, n_starts, random_state) for k in counts]
+    patch = _patch_size(points - fits[-1].means[_assigned(points, fits[-1])], adjacency)
+    bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
+    entropy = np.array([_entropy(fit) for fit in fits]) * len(points) / patch
+    likely = np.flatnonzero(bic >= bic.max() - _DISTINCT)
+    chosen = likely[np.asarray(stability)[likely].argmax()]
+    return CountCurve(counts, bic, bic - 2 * entropy, np.asarray(stability), patch, int(counts[chosen]))
+
+
+def _bic(fit: MixtureFit, n_independent: float) -> float:
+    per_point = fit.log_likelihood / len(fit.labels)
+    return 2 * per_point * n_independent - fit.n_parameters * float(np.log(max(n_independent, 2.0)))
+
+
+def _entropy(fit: MixtureFit) -> float:
+    """Of the assignment, per point, in nats."""
+    posterior = fit.responsibilities.astype(np.float64)
+    return float(-(posterior * np.log(posterior.clip(1e-12))).sum(axis=1).mean())
+
+
+def _stability(points: np.ndarray, count: int, halves: list[np.ndarray], n_starts: int, random_state: int) -> float:
+    """Mean adjusted Rand index of the partitions of all points by mixtures fitted to halves of them."""
+    partitions = []
+    for i, half in enumerate(halves):
+        if len(np.unique(points[half], axis=0)) < count:
+            return 0.0
+        fit = fit_mixture(points[half], count, n_starts=n_starts, random_state=random_state + i)
+        partitions.append(_assigned(points, fit))
+    pairs = [adjusted_rand_score(a, b) for i, a in enumerate(partitions) for b in partitions[:i]]
+    return float(np.mean(pairs))
+
+
+def _assigned(points: np.ndarray, fit: MixtureFit) -> np.ndarray:
+    """(n,) most probable component of each point."""
+    slope = fit.means @ np.linalg.pinv(fit.covariance, hermitian=True)
+    offset = np.log(fit.weights.clip(1e-12)) - 0.5 * (slope * fit.means).sum(axis=1)
+    return (points @ slope.T + offset).argmax(axis=1)
+
+
+def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
+    """Mean number of spots within the correlation length of whitened residuals, between steps interpolated."""
+    variance, axes = np.linalg.eigh(np.cov(residuals, rowvar=False).reshape(residuals.shape[1], -1))
+    keep = variance > variance.max() * 1e-9
+    if not keep.any() or variance.max() <= 0:
+        return 1.0
+    white = (residuals - residuals.mean(axis=0)) @ (axes[:, keep] / np.sqrt(variance[keep]))
+    near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
+    reached = ring = sp.eye(len(white), format="csr", dtype=np.float32)
+    size, correlation = 1.0, 1.0
+    for _ in range(_MAX_STEPS):
+        stepped = ((ring @ near) != 0).astype(np.float32)
+        ring = sp.csr_matrix(stepped - stepped.multiply(reached))
+        ring.eliminate_zeros()
+        if not ring.nnz:
+            break
+        reached = reached + ring
+        closer, correlation = correlation, float((white * (ring @ white)).sum() / ring.nnz / white.shape[1])
+        if correlation < _FALLEN:
+            return size + ring.nnz / len(white) * (closer - _FALLEN) / (closer - correlation)
+        size = reached.nnz / len(white)
+    return size

@@ -1,0 +1,98 @@
+"""The curve from which the number of domains was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from multist import _keys
+from multist.access import get_table
+from multist.pl import _base
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from spatialdata import SpatialData
+
+_CRITERION, _COMPLETE, _STABILITY = "#0072B2", "#56B4E9", "#D55E00"
+
+
+def n_domains(
+    data: AnnData | SpatialData,
+    key: str = _keys.MULTIST,
+    *,
+    table_key: str | None = None,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Axes | list[Axes] | None:
+    """Draw how well each number of domains fits, how stable it is, and which was chosen.
+
+    Parameters
+    ----------
+    data
+        Table whose domains were found with ``n_domains="auto"`` or with several to choose from.
+    key
+        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
+    table_key
+        Table of a SpatialData.
+    ax
+        Axes to draw into; the stability gets a second axis at the right.
+    show
+        Show the figure; by default if it is neither saved nor drawn into ``ax``. With False, the axes are returned.
+    save
+        File to save the figure to.
+
+    Returns
+    -------
+    The axes if ``show=False`` or ``ax`` is given; else None.
+
+    Raises
+    ------
+    KeyError
+        If there is no curve under ``key``.
+
+    Examples
+    --------
+    >>> mt.tl.multist_domains(adata, "auto")
+    >>> mt.pl.n_domains(adata)
+    """
+    result = get_table(data, table_key).uns.get(key, {})
+    curve = result.get("n_domains") if isinstance(result, Mapping) else None
+    if not isinstance(curve, Mapping):
+        raise KeyError(
+            f"uns[{key!r}] holds no curve 'n_domains'; "
+            f"run tl.cluster_domains or tl.multist_domains with n_domains='auto' and key_added={key!r}"
+        )
+    figure, (axes,) = _base.panels([(0, 0)], 1.5, (0.0, 0.0), ax)
+    _draw(axes, curve)
+    return _base.finish(figure, [axes], ax=ax, show=show, save=save)
+
+
+def _draw(ax: Axes, curve: Mapping[str, np.ndarray]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    counts = np.asarray(curve["candidates"])
+    chosen = int(curve["chosen"])
+    ax.axvline(chosen, color="0.8", linewidth=6, zorder=0)
+    best = np.max(curve["bic"])
+    lines = [
+        *ax.plot(counts, curve["bic"] - best, "o-", color=_CRITERION, markersize=4, label="BIC"),
+        *ax.plot(counts, curve["icl"] - best, "o--", color=_COMPLETE, markersize=3, linewidth=1, label="ICL"),
+    ]
+    ax.set(xlabel="number of domains", ylabel="criterion, less the best BIC", title=f"{chosen} domains chosen")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right = ax.twinx()
+    lines += right.plot(
+        counts, curve["stability"], "s-", color=_STABILITY, markersize=4, linewidth=1, label="stability"
+    )
+    right.set(ylabel="agreement of halves (ARI)", ylim=(min(0.0, float(np.min(curve["stability"]))), 1.03))
+    right.yaxis.label.set_color(_STABILITY)
+    ax.yaxis.label.set_color(_CRITERION)
+    for side in (ax, right):
+        side.spines["top"].set_visible(False)
+    right.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)

@@ -1,0 +1,130 @@
+"""From an embedding to the fields of a table, for every function that finds domains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from multist import _keys
+from multist._palette import domain_colors
+from multist._settings import logger
+from multist.access import write_table
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.access import SpatialRecord
+
+CURVE = "n_domains"
+"""Entry of the result's ``uns`` that holds the curve from which the number of domains was chosen."""
+
+_MOST, _SPOTS_EACH = 20, 10
+
+
+def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
+    """The numbers of domains to choose from; one if the user gave one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither an integer, nor several, nor ``"auto"``, or does not fit the table.
+    """
+    if n_obs < 2:
+        raise ValueError("the table has one spot; there are no domains to tell apart with less than two")
+    if isinstance(n_domains, str):
+        if n_domains != "auto":
+            raise ValueError(f"n_domains must be an integer, several, or 'auto'; got {n_domains!r}")
+        return list(range(min(2, n_obs), max(min(_MOST, n_obs // _SPOTS_EACH), min(2, n_obs)) + 1))
+    several = isinstance(n_domains, Sequence | np.ndarray)
+    counts = list(n_domains) if several else [n_domains]
+    if not counts or any(isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) for k in counts):
+        raise TypeError(f"n_domains must be an integer, several, or 'auto'; got {n_domains!r}")
+    if not all(1 <= k <= n_obs for k in counts):
+        raise ValueError(f"n_domains must be between 1 and the number of spots, {n_obs}; got {n_domains}")
+    return sorted({int(k) for k in counts})
+
+
+def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: Any) -> None:
+    """Make sure that there is a graph, and that it joins no sections."""
+    if _keys.CONNECTIVITIES in record.table.obsp:
+        logger.info("using the graph in obsp[%r]", _keys.CONNECTIVITIES)
+        rows, columns = record.table.obsp[_keys.CONNECTIVITIES].nonzero()
+        crossing = int((record.section[rows] != record.section[columns]).sum())
+        if crossing:
+            raise ValueError(
+                f"obsp[{_keys.CONNECTIVITIES!r}] has {crossing} edges between different sections; "
+                "run pp.spatial_graph with library_key first"
+            )
+        return
+    logger.info("no spatial graph found; running pp.spatial_graph")
+    from multist.pp import spatial_graph
+
+    spatial_graph(data, **stage)
+
+
+def divide(
+    code: np.ndarray, adjacency: sp.csr_matrix, counts: list[int], *, consensus: bool, refine: bool, random_state: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns for ``obs``, and the curve for ``uns`` if there was a number to choose (else nothing).
+
+    Parameters
+    ----------
+    code
+        (n, d) embedding.
+    adjacency
+        (n, n) spatial neighbourhoods.
+    counts
+        Numbers of domains to choose from.
+    consensus, refine, random_state
+        As :func:`multist.tl.multist_domains` takes them.
+    """
+    from multist.cluster.count import choose_count
+    from multist.cluster.domains import find_domains
+
+    uns: dict[str, Any] = {}
+    n_domains = counts[0]
+    if len(counts) > 1:
+        curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
+        n_domains = curve.chosen
+        uns[CURVE] = curve._asdict()
+        logger.info("%d domains, of %d to %d", n_domains, curve.candidates[0], curve.candidates[-1])
+    domains = find_domains(
+        code, adjacency, n_domains, use_consensus=consensus, refine=refine, random_state=random_state
+    )
+    names = [str(k) for k in range(n_domains)]
+    labels = pd.Categorical([str(label) for label in domains.labels], names)
+    return {"domain": labels, "confidence": domains.confidence}, uns
+
+
+def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
+    """Candidates that the embedding has enough different points for, or the smallest."""
+    distinct = len(np.unique(code, axis=0))
+    return [k for k in counts if k <= distinct] or [1]
+
+
+def write_domains(
+    record: SpatialRecord, obs: dict[str, Any], uns: dict[str, Any], key_added: str, **obsm: np.ndarray
+) -> None:
+    """Write the fields, with the domains' colours, in place of those of an earlier run."""
+    before = record.table.uns.get(key_added, {})
+    if CURVE not in uns and CURVE in before:
+        # the curve of an earlier run would pass for this one's
+        record.table.uns[key_added] = {name: value for name, value in before.items() if name != CURVE}
+    colors = domain_colors(len(obs["domain"].categories))
+    write_table(
+        record,
+        obs={f"{key_added}_{name}": value for name, value in obs.items()},
+        obsm=obsm,
+        uns={key_added: uns, f"{_keys.domain_key(key_added)}_colors": colors},
+    )
+
+
+def plain(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as ``.h5ad`` and ``.zarr`` can store them."""
+    storable = {name: list(value) if isinstance(value, range | tuple) else value for name, value in params.items()}
+    return {name: "None" if value is None else value for name, value in storable.items()}

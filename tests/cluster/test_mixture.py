@@ -1,0 +1,144 @@
+"""The tied-covariance mixture against mclust's published fit of iris and against scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_iris
+from sklearn.metrics import adjusted_rand_score
+from sklearn.mixture import GaussianMixture
+
+from multist.cluster.mixture import fit_mixture
+
+# R mclust 6.0.0, model EEE, three components
+IRIS_LOG_LIKELIHOOD, IRIS_BIC, IRIS_PARAMETERS = -256.354742632293, -632.964732322896, 24
+
+
+@pytest.fixture(scope="module")
+def iris() -> np.ndarray:
+    return load_iris().data
+
+
+def blobs(n: int = 600, k: int = 4, d: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping groups that share one long covariance."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(k, size=n)
+    shape = np.linalg.qr(rng.normal(size=(d, d)))[0] * np.geomspace(0.3, 4, d)
+    return 3 * rng.normal(size=(k, d))[truth] + rng.normal(size=(n, d)) @ shape.T, truth
+
+
+def test_iris_as_mclust_fits_it(iris):
+    fit = fit_mixture(iris, 3)
+    assert fit.log_likelihood >= -256.3548
+    assert fit.log_likelihood == pytest.approx(IRIS_LOG_LIKELIHOOD, abs=1e-2)
+    assert fit.bic == pytest.approx(IRIS_BIC, abs=2e-2)
+    assert fit.n_parameters == IRIS_PARAMETERS
+    assert adjusted_rand_score(load_iris().target, fit.labels) > 0.9
+
+
+@pytest.mark.parametrize("k", [2, 4, 7])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_at_least_as_likely_as_the_best_of_scikit_learn(k, seed):
+    points = blobs(seed=seed)[0]
+    other = max(
+        (GaussianMixture(k, covariance_type="tied", random_state=s, max_iter=300).fit(points) for s in range(6)),
+        key=lambda mixture: mixture.lower_bound_,
+    )
+    fit = fit_mixture(points, k)
+    assert fit.log_likelihood >= other.score(points) * len(points) - 0.5
+    if k == 4:  # the number there is; others have several equally likely answers
+        assert adjusted_rand_score(other.predict(points), fit.labels) > 0.98
+        assert other.bic(points) == pytest.approx(-fit.bic, abs=2)
+
+
+def test_the_likelihood_is_that_of_the_parameters(iris):
+    from scipy.stats import multivariate_normal
+
+    fit = fit_mixture(iris, 3)
+    density = sum(
+        weight * multivariate_normal(mean, fit.covariance).pdf(iris)
+        for weight, mean in zip(fit.weights, fit.means, strict=True)
+    )
+    assert np.log(density).sum() == pytest.approx(fit.log_likelihood, abs=0.05)
+    assert fit.weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(fit.responsibilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(fit.labels, fit.responsibilities.argmax(axis=1))
+
+
+def test_one_component_is_one_normal(iris):
+    fit = fit_mixture(iris, 1)
+    np.testing.assert_allclose(fit.means[0], iris.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(fit.covariance, np.cov(iris, rowvar=False, bias=True), atol=1e-5)
+    assert (fit.labels == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["scaled", "shifted", "turned"])
+def test_units_and_axes_do_not_matter(kind):
+    points, truth = blobs()
+    rng = np.random.default_rng(5)
+    change = np.eye(5) if kind == "shifted" else rng.normal(size=(5, 5)) + 2 * np.eye(5)
+    change = np.diag(np.geomspace(1, 5, 5)) if kind == "scaled" else change
+    moved = points @ change + (1e4 if kind == "shifted" else 0)
+    plain, other = fit_mixture(points, 4), fit_mixture(moved, 4)
+    assert adjusted_rand_score(plain.labels, other.labels) > 0.98
+    jacobian = len(points) * np.linalg.slogdet(change)[1]
+    assert other.log_likelihood + jacobian == pytest.approx(plain.log_likelihood, abs=0.5)
+    assert adjusted_rand_score(truth, plain.labels) > 0.8
+
+
+def test_more_starts_are_never_less_likely():
+    points = blobs(k=8, seed=3)[0]
+    likelihoods = [fit_mixture(points, 8, n_starts=n).log_likelihood for n in (1, 32)]
+    assert likelihoods[1] >= likelihoods[0] - 1e-3
+    assert len(fit_mixture(points, 8, n_starts=5).start_log_likelihoods) == 5
+
+
+@pytest.mark.parametrize("kind", ["column twice", "constant column", "more columns than points", "one column"])
+def test_directions_without_variance_are_no_obstacle(kind):
+    points, truth = blobs(d=3)
+    if kind == "column twice":
+        points = np.column_stack([points, points[:, 0]])
+    elif kind == "constant column":
+        points = np.column_stack([points, np.full(len(points), 1e3)])
+    elif kind == "more columns than points":
+        points, truth = points[:20] @ np.random.default_rng(0).normal(size=(3, 40)), truth[:20]
+    else:
+        points = truth[:, None] * 10 + points[:, :1]
+    fit = fit_mixture(points, 4)
+    assert np.isfinite(fit.log_likelihood) and np.isfinite(fit.responsibilities).all()
+    if kind in ("column twice", "constant column"):
+        assert adjusted_rand_score(fit_mixture(points[:, :3], 4).labels, fit.labels) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("points", "k", "message"),
+    [
+        (np.zeros((5, 2)), 2, "between 1 and 1, the number of distinct points; got 2"),
+        (np.eye(5), 6, "between 1 and 5, the number of distinct points; got 6"),
+        (np.eye(5), 0, "got 0"),
+        (np.array([[0.0, np.nan], [1, 2]]), 1, "finite"),
+        (np.array([[0.0, np.inf], [1, 2]]), 1, "finite"),
+        (np.zeros(5), 1, r"\(n, d\) array; got shape \(5,\)"),
+    ],
+)
+def test_errors_say_what_is_wrong(points, k, message):
+    with pytest.raises(ValueError, match=message):
+        fit_mixture(points, k)
+
+
+def test_as_many_components_as_points():
+    fit = fit_mixture(np.random.default_rng(0).normal(size=(6, 2)), 6)
+    assert np.isfinite(fit.log_likelihood)
+    assert fit.labels.shape == (6,)
+
+
+def test_same_seed_same_bits_and_the_global_random_state_is_left_alone():
+    points, state, legacy = blobs()[0], torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first, again = (fit_mixture(points, 6, random_state=3) for _ in range(2))
+    np.testing.assert_array_equal(first.responsibilities, again.responsibilities)
+    np.testing.assert_array_equal(first.start_log_likelihoods, again.start_log_likelihoods)
+    other = fit_mixture(points, 6, random_state=4)
+    assert (other.start_log_likelihoods != first.start_log_likelihoods).any()
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002

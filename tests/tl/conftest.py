@@ -1,0 +1,103 @@
+"""Tissue with all stages before the last one done, and what it takes to see that nothing has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import multist as mt
+from multist.access import copy_data
+from multist.model.config import MultiSTConfig
+
+
+@pytest.fixture(autouse=True)
+def no_progress_bars(monkeypatch):
+    monkeypatch.setattr(mt.settings, "progress", False)
+
+
+@pytest.fixture(scope="session")
+def quick() -> MultiSTConfig:
+    """Enough training to see that it runs."""
+    return MultiSTConfig(epochs=3)
+
+
+@pytest.fixture(scope="session")
+def embedded_tissue(made_tissue):
+    """SpatialData with ``X_pca``, ``X_histology`` and the graph."""
+    mt.settings.progress = False
+    sdata = copy_data(made_tissue[0])
+    mt.pp.embed_expression(sdata)
+    mt.pp.spatial_graph(sdata)
+    mt.pp.embed_histology(sdata)
+    return sdata
+
+
+@pytest.fixture
+def embedded(embedded_tissue):
+    """A copy of the same, to write to."""
+    return copy_data(embedded_tissue)
+
+
+@pytest.fixture
+def embedded_table(embedded_tissue, tissue_table) -> ad.AnnData:
+    """The AnnData with the same stages done; its rows are those of the SpatialData's table."""
+    table = embedded_tissue.tables["table"]
+    assert table.obs_names.equals(tissue_table.obs_names)
+    for key in ("X_pca", "X_histology"):
+        tissue_table.obsm[key] = table.obsm[key].copy()
+    for key in ("spatial_connectivities", "spatial_distances"):
+        tissue_table.obsp[key] = table.obsp[key].copy()
+    return tissue_table
+
+
+def assert_equal(now: Any, before: Any, where: str) -> None:
+    """Deep equality of what an AnnData can hold."""
+    if isinstance(before, Mapping):
+        assert set(now) == set(before), f"{where}: keys {sorted(map(str, set(now) ^ set(before)))} differ"
+        for key in before:
+            assert_equal(now[key], before[key], f"{where}[{key!r}]")
+    elif isinstance(before, pd.DataFrame):
+        pd.testing.assert_frame_equal(now, before, obj=where)
+    elif sparse.issparse(before):
+        assert now.shape == before.shape and (now != before).nnz == 0, where
+    elif before is None:
+        assert now is None, where
+    else:
+        np.testing.assert_array_equal(now, before, err_msg=where)
+
+
+def assert_same_table(now: ad.AnnData, before: ad.AnnData) -> None:
+    assert_equal(now.X, before.X, "X")
+    for name in ("obs", "var"):
+        assert_equal(getattr(now, name), getattr(before, name), name)
+    for name in ("obsm", "obsp", "varm", "layers", "uns"):
+        assert_equal(dict(getattr(now, name)), dict(getattr(before, name)), name)
+
+
+@pytest.fixture(scope="session")
+def unchanged() -> Callable[[Any], AbstractContextManager[None]]:
+    """``with unchanged(data):`` fails if afterwards anything in it, keys or values, is not as before."""
+
+    @contextmanager
+    def compare(data: Any) -> Iterator[None]:
+        if isinstance(data, ad.AnnData):
+            before = data.copy()
+            yield
+            assert_same_table(data, before)
+            return
+        tables = {name: table.copy() for name, table in data.tables.items()}
+        elements = {name: element for _, name, element in data.gen_spatial_elements()}
+        yield
+        assert set(data.tables) == set(tables)
+        for name, table in tables.items():
+            assert_same_table(data.tables[name], table)
+        assert {name: element for _, name, element in data.gen_spatial_elements()}.keys() == elements.keys()
+
+    return compare

@@ -1,0 +1,128 @@
+"""Other domains from an embedding that is there."""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import multist as mt
+
+
+@pytest.fixture(scope="module")
+def fused() -> ad.AnnData:
+    adata = mt.datasets.layered_tissue(n_spots=200, n_genes=120, with_image=False, format="anndata")
+    mt.tl.multist_domains(adata, 6, config=mt.tl.MultiSTConfig(epochs=5))
+    return adata
+
+
+def test_the_domains_are_those_of_the_call_that_trained(fused: ad.AnnData):
+    before = fused.obs.copy()
+    again = mt.tl.cluster_domains(fused, 6, copy=True)
+    assert (again.obs["multist_domain"] == before["multist_domain"]).all()
+    np.testing.assert_array_equal(again.obs["multist_confidence"], before["multist_confidence"])
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_an_integer_gives_exactly_that_many(fused: ad.AnnData, count: int):
+    adata = mt.tl.cluster_domains(fused, count, key_added="other", copy=True)
+    sizes = adata.obs["other_domain"].value_counts()
+    assert len(sizes) == count == len(adata.uns["other_domain_colors"])
+    assert sizes.min() >= 5
+    assert "other_domain" not in fused.obs
+
+
+def test_the_parameters_of_the_training_stay(fused: ad.AnnData):
+    adata = mt.tl.cluster_domains(fused, 4, refine=False, copy=True)
+    params = adata.uns["multist"]["params"]
+    assert (params["n_domains"], params["refine"], params["epochs"]) == (4, False, 5)
+    assert "losses" in adata.uns["multist"]
+
+
+def test_auto_stores_its_curve_and_survives_a_file(fused: ad.AnnData, tmp_path):
+    adata = fused.copy()
+    mt.tl.cluster_domains(adata, range(4, 9))
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    curve = ad.read_h5ad(tmp_path / "a.h5ad").uns["multist"]["n_domains"]
+    assert curve["candidates"].tolist() == [4, 5, 6, 7, 8]
+    assert len(curve["bic"]) == len(curve["icl"]) == len(curve["stability"]) == 5
+    assert adata.obs["multist_domain"].nunique() == curve["chosen"] == adata.uns["multist"]["params"]["n_domains"]
+
+
+def test_a_curve_of_an_earlier_run_does_not_stay(fused: ad.AnnData):
+    adata = fused.copy()
+    mt.tl.cluster_domains(adata, [3, 4])
+    assert "n_domains" in adata.uns["multist"]
+    mt.tl.cluster_domains(adata, 5)
+    assert "n_domains" not in adata.uns["multist"]
+
+
+def test_training_and_counting_in_one_call(fused: ad.AnnData):
+    adata = fused.copy()
+    mt.tl.multist_domains(adata, "auto", config=mt.tl.MultiSTConfig(epochs=1))
+    curve = adata.uns["multist"]["n_domains"]
+    assert curve["candidates"][[0, -1]].tolist() == [2, 20]
+    assert adata.obs["multist_domain"].nunique() == curve["chosen"]
+
+
+def test_centres_cannot_be_trained_before_their_number_is_known(fused: ad.AnnData):
+    with pytest.raises(ValueError, match="one integer"):
+        mt.tl.multist_domains(fused, "auto", config=mt.tl.MultiSTConfig(clustering_loss=1.0), copy=True)
+
+
+@pytest.mark.parametrize(
+    ("n_domains", "error", "message"),
+    [
+        ("many", ValueError, "'many'"),
+        (0, ValueError, "between 1 and"),
+        ([3, 9999], ValueError, "between 1 and"),
+        ([], TypeError, "integer"),
+        (True, TypeError, "integer"),
+        (2.5, TypeError, "integer"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(fused: ad.AnnData, n_domains, error: type[Exception], message: str):
+    with pytest.raises(error, match=message):
+        mt.tl.cluster_domains(fused, n_domains, copy=True)
+
+
+def test_a_missing_embedding_is_named(fused: ad.AnnData):
+    with pytest.raises(KeyError, match="'X_nothing' not found in obsm; found: .*'X_multist'"):
+        mt.tl.cluster_domains(fused, 3, use_rep="X_nothing")
+
+
+def test_a_failure_leaves_the_table_as_it_was(fused: ad.AnnData):
+    adata = fused.copy()
+    adata.obsm["X_multist"][3] = np.nan
+    before = adata.obs["multist_domain"].copy()
+    with pytest.raises(ValueError, match="finite"):
+        mt.tl.cluster_domains(adata, 3)
+    assert (adata.obs["multist_domain"] == before).all()
+
+
+def test_spatialdata_and_a_graph_that_has_to_be_made(caplog: pytest.LogCaptureFixture):
+    sdata = mt.datasets.layered_tissue(n_spots=200, n_genes=100, with_image=False)
+    table = sdata.tables["table"]
+    table.obsm["mine"] = np.random.default_rng(0).normal(size=(200, 4))
+    with caplog.at_level(logging.INFO, logger="multist"):
+        mt.tl.cluster_domains(sdata, 3, use_rep="mine", table_key="table", key_added="own")
+    assert "running pp.spatial_graph" in caplog.text
+    assert table.obs["own_domain"].nunique() == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_auto_finds_the_planted_number(seed: int):
+    adata = mt.datasets.layered_tissue(format="anndata", random_state=seed)
+    mt.tl.multist_domains(adata, "auto")
+    assert adata.uns["multist"]["n_domains"]["chosen"] == adata.obs["domain"].nunique()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", ["151673", "151674"])
+def test_auto_says_five_to_nine_on_the_cortex(real_data, section: str):
+    adata = ad.read_h5ad(real_data / "dlpfc" / f"{section}.h5ad")
+    mt.tl.multist_domains(adata, "auto", use_image=False)
+    assert 5 <= adata.uns["multist"]["n_domains"]["chosen"] <= 9

@@ -1,0 +1,104 @@
+"""The result goes on into squidpy and scanpy as it stands, in both forms, and through a file."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import spatialdata as sd
+
+import multist as mt
+from multist.access import copy_data, get_table
+
+
+@pytest.fixture(scope="module")
+def solved(embedded_tissue):
+    """SpatialData with domains."""
+    mt.settings.progress = False
+    sdata = copy_data(embedded_tissue)
+    mt.tl.multist_domains(sdata, 5, config=mt.tl.MultiSTConfig(epochs=2))
+    return sdata
+
+
+@pytest.fixture(params=["spatialdata", "anndata", "zarr", "h5ad", "zarr of an AnnData"])
+def result(request, solved, tmp_path):
+    """The result in each form, in memory or read back from a file."""
+    form, path = request.param, tmp_path / "result"
+    if form == "spatialdata":
+        return copy_data(solved)
+    if form == "zarr":
+        copy_data(solved).write(path)
+        return sd.read_zarr(path)
+    table = solved.tables["table"].copy()
+    del table.uns["spatialdata_attrs"]
+    if form == "h5ad":
+        table.write_h5ad(path)
+        return ad.read_h5ad(path)
+    if form.startswith("zarr"):
+        table.write_zarr(path)
+        return ad.read_zarr(path)
+    return table
+
+
+def test_what_was_written_comes_back(result, solved):
+    table, before = get_table(result), solved.tables["table"]
+    for column in ("multist_domain", "multist_image_weight", "multist_confidence"):
+        pd.testing.assert_series_equal(table.obs[column], before.obs[column], check_index_type=False)
+    assert table.obs["multist_domain"].cat.categories.tolist() == list("01234")
+    for key in ("X_multist", "X_pca", "X_histology"):
+        np.testing.assert_array_equal(table.obsm[key], before.obsm[key])
+    assert (table.obsp["spatial_connectivities"] != before.obsp["spatial_connectivities"]).nnz == 0
+    assert list(table.uns["multist_domain_colors"]) == list(before.uns["multist_domain_colors"])
+    params, wanted = table.uns["multist"]["params"], before.uns["multist"]["params"]
+    assert set(params) == set(wanted)
+    assert all(np.array_equal(params[name], wanted[name]) for name in wanted)
+    for name, values in before.uns["multist"]["losses"].items():
+        np.testing.assert_array_equal(table.uns["multist"]["losses"][name], values)
+    assert dict(table.uns["multist"]["versions"]) == before.uns["multist"]["versions"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_squidpy_and_scanpy_take_it_unchanged(result):
+    import scanpy as sc
+    import squidpy as sq
+
+    table = get_table(result)
+    kwargs = {} if isinstance(result, ad.AnnData) else {"table_key": "table"}
+    places = {} if isinstance(result, ad.AnnData) else {"elements_to_coordinate_systems": {"spots": "global"}}
+    interactions = table.uns["interactions"][["source", "target"]].astype(str)
+    genes, domains = table.var_names.copy(), table.obs["multist_domain"].copy()
+
+    quiet = {"n_jobs": 1, "show_progress_bar": False}
+    sq.gr.nhood_enrichment(result, "multist_domain", n_perms=20, seed=0, **quiet, **kwargs)
+    scores = table.uns["multist_domain_nhood_enrichment"]["zscore"]
+    assert scores.shape == (5, 5) and np.nanmin(np.diag(scores)) > 2  # domains keep to themselves
+
+    found = sq.gr.ligrec(
+        result, "multist_domain", interactions=interactions, use_raw=False, n_perms=10, threshold=0.01, copy=True,
+        **quiet, **kwargs,
+    )  # fmt: skip
+    assert found["means"].shape == (len(interactions), 25)
+
+    counts = table.copy()
+    sc.pp.normalize_total(counts)
+    sc.pp.log1p(counts)
+    sc.tl.rank_genes_groups(counts, "multist_domain", method="t-test")
+    assert set(counts.uns["rank_genes_groups"]["names"].dtype.names) == set("01234")
+    sc.tl.rank_genes_groups(table, "multist_domain", method="wilcoxon", n_genes=5)
+
+    # last, because of a SpatialData squidpy takes the circles in their own order, whatever the order of the rows
+    sq.gr.spatial_neighbors(result, coord_type="generic", n_neighs=6, **places, **kwargs)
+    assert table.obsp["spatial_connectivities"].nnz >= 6 * table.n_obs
+
+    assert table.var_names.equals(genes)
+    pd.testing.assert_series_equal(table.obs["multist_domain"], domains)
+
+
+def test_a_result_read_back_is_run_again_to_the_same_bits(solved, tmp_path):
+    copy_data(solved).write(tmp_path / "result.zarr")
+    back = sd.read_zarr(tmp_path / "result.zarr")
+    mt.tl.multist_domains(back, 5, config=mt.tl.MultiSTConfig(epochs=2))
+    now, before = back.tables["table"], solved.tables["table"]
+    np.testing.assert_array_equal(now.obsm["X_multist"], before.obsm["X_multist"])
+    assert now.obs["multist_domain"].tolist() == before.obs["multist_domain"].tolist()

@@ -1,0 +1,55 @@
+"""Real sections with truth: at least what smoothing and a mixture reach without a network."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import anndata as ad
+import pytest
+
+import multist as mt
+
+
+@pytest.fixture(scope="module")
+def scoring(real_data: Path):
+    """The modules ``score`` and ``floor`` beside the data folder."""
+    folder = real_data.parent
+    if not ((folder / "score.py").is_file() and (folder / "floor.py").is_file()):
+        pytest.skip(f"no score.py and floor.py in {folder}")
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module("score"), importlib.import_module("floor")
+    finally:
+        sys.path.remove(str(folder))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["dlpfc/151673", "dlpfc/151674"])
+def test_cortex_is_divided_no_worse_than_without_a_network(real_data, scoring, name):
+    score, floor = scoring
+    section = ad.read_h5ad(real_data / f"{name}.h5ad")
+    hidden = section.copy()
+    del hidden.obs["layer_guess"]
+    mt.tl.multist_domains(hidden, 7)
+    ours = score.score(section, hidden.obs["multist_domain"], "layer_guess")
+    bare = score.score(section, floor.floor(section, 7), "layer_guess")
+    assert ours["ari"] >= bare["ari"]
+    assert ours["n_domains"] == 7
+    assert ours["pas"] < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_breast_tumour_with_its_hires_image(real_data):
+    section = ad.read_h5ad(real_data / "her2st" / "A1.h5ad")
+    mt.tl.multist_domains(section, 6, use_image=True)
+    assert section.obs["multist_domain"].nunique() == 6
+    assert section.uns["multist"]["params"]["with_image"]
+    assert section.obsm["X_histology"].shape[0] == section.n_obs
+    # the image has a say, and a different one at different spots
+    assert section.obs["multist_image_weight"].mean() > 0
+    assert section.obs["multist_image_weight"].nunique() > 100
+    assert mt.metrics.agreement(section.obs["label"], section.obs["multist_domain"])["ari"] > 0.1
