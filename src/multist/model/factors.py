@@ -48,11 +48,12 @@ def smooth(features: np.ndarray, adjacency: sp.csr_matrix, n_hops: int) -> np.nd
 def spatial_factors(
     features: np.ndarray, adjacency: sp.csr_matrix, n_factors: int, *, n_hops: int = 2, random_state: int = 0
 ) -> SpatialFactors:
-    """Canonical correlation of every spot's features with those of its neighbourhood, the spot itself left out.
+    """Canonical correlation of every spot's features with those of its neighbourhood.
 
-    Noise that is independent between spots cannot be predicted from neighbours, so it comes last however large its
-    variance; principal components would begin with it. Factors that are predicted no better than the best factor of the
-    same spots shuffled in space are left out, except for the first.
+    The first step leaves the spot itself out; the later ones bring a little of it back through its neighbours, so with
+    ``n_hops >= 2`` noise that is independent between spots is not quite unpredictable. It still comes behind what the
+    neighbours share, where principal components would begin with the loudest. Factors that are predicted no better than
+    the best factor of the same spots shuffled in space are left out, except for the first.
 
     Parameters
     ----------
