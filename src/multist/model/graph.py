@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -83,7 +84,9 @@ class TorchGraph(SpatialGraph):
         super().__init__(adjacency, device)
         indptr = torch.as_tensor(self._indptr, device=self.device)
         ones = torch.ones(len(self.sender), device=self.device)
-        self._forward = torch.sparse_csr_tensor(indptr, self.sender, ones, check_invariants=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # torch says so once per process
+            self._forward = torch.sparse_csr_tensor(indptr, self.sender, ones, check_invariants=False)
 
     def sum_neighbours(self, x: Tensor) -> Tensor:
         """See :meth:`SpatialGraph.sum_neighbours`."""
