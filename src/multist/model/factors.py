@@ -101,11 +101,11 @@ def range_of_neighbourhood(features: np.ndarray, adjacency: sp.csr_matrix) -> in
     rows = np.linspace(0, adjacency.shape[0] - 1, min(64, adjacency.shape[0])).astype(int)
     mean = neighbourhood_mean(adjacency, with_self=True)
     weights = mean[rows]
-    for n_hops in range(2, _MOST_HOPS + 1):
+    for n_hops in range(_FEWEST_HOPS, _MOST_HOPS + 1):
         weights = weights @ mean
         averaged = np.median(1 / np.asarray(weights.multiply(weights).sum(axis=1)))
         if averaged >= wanted:
-            return max(n_hops, _FEWEST_HOPS)
+            return n_hops
     return _MOST_HOPS
 
 
