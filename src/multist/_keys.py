@@ -24,6 +24,9 @@ NORMALIZED_SUFFIX = "_normalized"
 STAIN_REFERENCE = "stain_reference"
 """Entry of ``uns["multist"]`` under which a fitted stain reference is stored."""
 
+PSEUDOTIME = "pseudotime"
+"""Entry of ``uns["multist"]`` with what belongs to the pseudotime: parameters, roots, PAGA."""
+
 TRUE_DOMAIN = "domain"
 TRUE_DEPTH = "depth"
 INTERACTIONS = "interactions"

@@ -1,0 +1,201 @@
+"""Pseudotime on the tissue, by domain, and the genes along it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from multist import _keys
+from multist.access import resolve
+from multist.pl import _base, _trends
+from multist.pl._colors import category_colors, obs_values, store_colors
+from multist.pl._layer import Layer, explain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from spatialdata import SpatialData
+
+    from multist.access import SpatialRecord
+
+_IN_A_ROW = 4
+_MOST_POINTS = 5000
+"""Cells from which the shape of a domain's distribution is drawn."""
+
+
+def pseudotime(
+    data: AnnData | SpatialData,
+    key: str = _keys.MULTIST,
+    *,
+    genes: str | Sequence[str] | None = None,
+    layer: str | None = None,
+    domain_key: str | None = None,
+    table_key: str | None = None,
+    image_key: str | None = None,
+    library_key: str | None = None,
+    size: float = 1.0,
+    alpha: float = 0.9,
+    cmap: str = "viridis",
+    show: bool | None = None,
+    save: str | Path | None = None,
+) -> Axes | list[Axes] | None:
+    """Draw pseudotime on the tissue, its distribution in each domain, and the trends of genes along it.
+
+    Every section has a map of its own, all on one scale. Domains are ordered by their median, from the root down.
+    The trends are local linear regressions with 95 % bands of the mean; each gene is scaled to a standard deviation of 1, so
+    that the height of a curve says how much of the gene's variation it explains.
+
+    Parameters
+    ----------
+    data
+        Table with a pseudotime.
+    key
+        Name of the result: the ``key_added`` of :func:`multist.tl.pseudotime`.
+    genes
+        Genes to draw; None takes the three that rise and the three that fall most along the pseudotime, by their
+        correlation with its ranks. An empty list leaves the panel out, as does a table without genes.
+    layer
+        Layer of the expression; None takes ``X``. Whole numbers are taken for counts and normalised for the plot.
+    domain_key
+        ``obs`` column of the domains; None takes the one the pseudotime was computed with.
+    table_key
+        Table of a SpatialData.
+    image_key
+        Image to draw; None takes the only one, as it was scanned.
+    library_key
+        Column of ``obs`` that names the section of each spot.
+    size
+        Diameter of the drawn spots in true diameters.
+    alpha
+        Opacity of the spots, 0 to 1.
+    cmap
+        Matplotlib's name of the colour map.
+    show
+        Show the figure; by default if it is not saved. With False, the axes are returned.
+    save
+        File to save the figure to.
+
+    Returns
+    -------
+    The list of axes if ``show=False``: the maps, the distribution, the trends; else None.
+
+    Raises
+    ------
+    KeyError
+        If there is no pseudotime, no such gene, layer or column; the message lists what there is.
+    ValueError
+        If no spot has a pseudotime, or ``size`` or ``alpha`` is out of range.
+
+    Notes
+    -----
+    Writes ``uns[f"{domain_key}_colors"]`` where the domains have no colours yet, as scanpy does; nothing else.
+
+    Examples
+    --------
+    >>> mt.tl.pseudotime(adata, root="3")
+    >>> mt.pl.pseudotime(adata, genes=["MOBP", "PCP4", "ENC1"], save="pseudotime.png")
+    """
+    if not size > 0 or not 0 < alpha <= 1:
+        raise ValueError(f"size is positive and alpha lies above 0 and up to 1, got {size} and {alpha}")
+    record = resolve(
+        data, table_key=table_key, image_key=image_key, library_key=library_key, image="auto", prefer_normalized=False
+    )
+    table = record.table
+    time, domains = _columns(table, key, domain_key)
+    wanted = [] if table.n_vars == 0 else None if genes is None else _trends.check_genes(table, genes)
+    values = None if wanted == [] else _trends.expression(table, layer)
+    if wanted is None:
+        wanted = _trends.strongest_genes(table, values, time.values.to_numpy())
+    windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]
+    aspect = max(1.1, float(np.median([window.aspect for window in windows])))
+    cells = _cells(len(windows), 2 if wanted else 1)
+    figure, axes = _base.panels(cells, aspect, (2.4, 0.5), None)
+    _maps(axes, record, time, windows, {"size": size, "alpha": alpha, "cmap": cmap})
+    _distribution(axes[len(windows)], time.values.to_numpy(), domains)
+    if wanted:
+        _draw_trends(axes[-1], table, values, wanted, time.values.to_numpy())
+    if domains.colors is not None:
+        store_colors(table, domains.key, domains.colors)
+    return _base.finish(figure, axes, ax=None, show=show, save=save)
+
+
+def _columns(table: AnnData, key: str, domain_key: str | None) -> tuple[Layer, Layer]:
+    """Pseudotime and domains, checked."""
+    column = _keys.pseudotime_key(key)
+    if column not in table.obs:
+        found = ", ".join(map(repr, table.obs.columns)) or "nothing"
+        raise KeyError(f"no {column!r} in obs; found: {found}. Run tl.pseudotime with key_added={key!r}")
+    time = Layer(column, table.obs[column].astype(float), None)
+    if not np.isfinite(time.values).any():
+        raise ValueError(f"obs[{column!r}] has no value for any of the {table.n_obs} spots; run tl.pseudotime again")
+    if domain_key is None:
+        result = table.uns.get(key, {})
+        entry: Any = result.get(_keys.PSEUDOTIME, {}) if isinstance(result, Mapping) else {}
+        domain_key = str(entry.get("params", {}).get("domain_key", _keys.domain_key(key)))
+    domains = obs_values(table, domain_key, "domain_key", whole_numbers_are_categories=True)
+    if not isinstance(domains.dtype, pd.CategoricalDtype):
+        raise ValueError(f"obs[{domain_key!r}] holds numbers that are no names of domains; give another domain_key")
+    return time, Layer(domain_key, domains, category_colors(table, domain_key, domains))
+
+
+def _cells(n_maps: int, n_others: int) -> list[tuple[int, int]]:
+    """Row and column of each panel: all in a row for one section, else the maps above the others."""
+    if n_maps == 1:
+        return [(0, i) for i in range(1 + n_others)]
+    columns = min(_IN_A_ROW, max(n_maps, n_others))
+    maps = [divmod(i, columns) for i in range(n_maps)]
+    return [*maps, *((maps[-1][0] + 1, i) for i in range(n_others))]
+
+
+def _maps(
+    axes: list[Axes], record: SpatialRecord, time: Layer, windows: list[_base.Window], look: dict[str, Any]
+) -> None:
+    for section, window in enumerate(windows):
+        ax, rows = axes[section], np.flatnonzero(record.section == section)
+        _base.draw_section(ax, record, section, window)
+        diameter = look["size"] * _base.spot_diameters(record, rows)
+        _base.draw_spots(ax, record.xy[rows], diameter, time.rgba(rows, look["cmap"], look["alpha"]))
+        ax.set_title("pseudotime" if len(windows) == 1 else record.section_names[section])
+    explain(axes[min(len(windows), _IN_A_ROW) - 1], time, cmap=look["cmap"], where="right", title="")
+
+
+def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
+    """One density a domain, from the one nearest to the root at the top, with its median and quartiles."""
+    from scipy.stats import gaussian_kde
+
+    groups = {name: time[(domains.values == name).to_numpy() & np.isfinite(time)] for name in domains.colors or {}}
+    groups = dict(sorted(((n, t) for n, t in groups.items() if len(t)), key=lambda item: float(np.median(item[1]))))
+    for place, (name, own) in enumerate(groups.items()):
+        color = (domains.colors or {})[name]
+        low, middle, high = np.percentile(own, [25, 50, 75])
+        if np.ptp(own) > 1e-9:
+            grid = np.linspace(own.min(), own.max(), 200)
+            shape = gaussian_kde(own[:: -(-len(own) // _MOST_POINTS)])(grid)
+            half = 0.42 * shape / shape.max()
+            ax.fill_between(grid, place - half, place + half, color=color, linewidth=0)
+        ax.plot([low, high], [place, place], color="black", linewidth=3, solid_capstyle="butt")
+        ax.plot(middle, place, "o", markersize=5, markerfacecolor="white", markeredgecolor="black")
+    ax.set(xlabel="pseudotime", xlim=(-0.02, 1.02), ylim=(len(groups) - 0.4, -0.6), title="by domain")
+    ax.set_yticks(range(len(groups)), list(groups))
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _draw_trends(ax: Axes, table: AnnData, values: Any, genes: list[str], time: np.ndarray) -> None:
+    from multist._palette import domain_colors
+
+    known = np.isfinite(time)
+    for gene, color in zip(genes, domain_colors(len(genes)), strict=True):
+        trend = _trends.local_trend(time[known], _trends.standardized(table, values, gene, known))
+        ax.plot(trend.at, trend.mean, color=color, linewidth=2, label=gene)
+        low, high = (trend.mean + side * 1.96 * trend.error for side in (-1, 1))
+        ax.fill_between(trend.at, low, high, color=color, alpha=0.25, linewidth=0)
+    ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    ax.set(xlabel="pseudotime", ylabel="expression (z-score)", xlim=(-0.02, 1.02), title="genes along it")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=min(3, len(genes)), frameon=False)

@@ -1,0 +1,152 @@
+"""Genes along a coordinate: which to draw, and a curve with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_RISING, _FALLING = 3, 3
+_MIN_CELLS = 10
+_SPAN = 0.25
+"""Share of the cells that a point of the curve looks at."""
+
+
+class Trend(NamedTuple):
+    """A smooth curve.
+
+    Attributes
+    ----------
+    at, mean, error
+        (n_points,) coordinate, local mean and its standard error.
+    """
+
+    at: np.ndarray
+    mean: np.ndarray
+    error: np.ndarray
+
+
+def expression(table: AnnData, layer: str | None) -> Any:
+    """Expression on a log scale, (n_obs, n_vars) CSR or dense; counts are brought to their median total first.
+
+    Raises
+    ------
+    KeyError
+        If there is no such layer.
+    """
+    if layer is not None and layer not in table.layers:
+        raise KeyError(f"layer {layer!r} not found; found: {', '.join(map(repr, table.layers)) or 'none'}")
+    values: Any = table.X if layer is None else table.layers[layer]
+    values = values.to_memory() if hasattr(values, "to_memory") else values
+    values = values.compute() if hasattr(values, "compute") else values
+    values = sparse.csr_matrix(values, dtype=np.float64) if sparse.issparse(values) else np.array(values, dtype=float)
+    entries = values.data if sparse.issparse(values) else values
+    if not len(entries) or (entries < 0).any() or (entries % 1 != 0).any():
+        return values
+    total = np.asarray(values.sum(axis=1)).ravel()
+    scale = np.median(total[total > 0] if total.any() else 1.0) / np.maximum(total, 1)
+    if sparse.issparse(values):
+        return (sparse.diags(scale) @ values).tocsr().log1p()
+    return np.log1p(values * scale[:, None])
+
+
+def check_genes(table: AnnData, genes: str | Sequence[str]) -> list[str]:
+    """Names of genes as a list.
+
+    Raises
+    ------
+    KeyError
+        If one is not in ``var_names``.
+    """
+    wanted = [genes] if isinstance(genes, str) else list(genes)
+    missing = [gene for gene in wanted if gene not in table.var_names]
+    if missing:
+        some = ", ".join(map(repr, table.var_names[:5])) or "none"
+        raise KeyError(f"genes {', '.join(map(repr, missing))} not found in var_names; the table has {some}, ...")
+    return wanted
+
+
+def strongest_genes(table: AnnData, values: Any, time: np.ndarray) -> list[str]:
+    """Three genes that rise and three that fall most along ``time``, by their correlation with its ranks.
+
+    Parameters
+    ----------
+    table
+        Its ``var_names`` are taken; genes in less than ten cells are left out.
+    values
+        What :func:`expression` gave.
+    time
+        (n_obs,) coordinate, NaN where there is none.
+    """
+    from scipy.stats import rankdata
+
+    known = np.isfinite(time)
+    rows, rank = values[known], rankdata(time[known])
+    rank = (rank - rank.mean()) / np.maximum(rank.std(), np.finfo(float).tiny)
+    mean = np.asarray(rows.mean(axis=0)).ravel()
+    squared = np.asarray((rows.multiply(rows) if sparse.issparse(rows) else rows**2).mean(axis=0)).ravel()
+    sd = np.sqrt(np.maximum(squared - mean**2, 0))
+    enough = (np.asarray((rows != 0).sum(axis=0)).ravel() >= _MIN_CELLS) & (sd > 0)
+    strength = np.where(enough, np.asarray(rows.T @ rank).ravel() / len(rank) / np.where(sd > 0, sd, 1), 0)
+    order = np.argsort(strength, kind="stable")
+    falling, rising = order[:_FALLING], order[::-1][:_RISING]
+    chosen = [*rising[strength[rising] > 0], *falling[strength[falling] < 0]]
+    return [str(table.var_names[i]) for i in chosen]
+
+
+def standardized(table: AnnData, values: Any, gene: str, known: np.ndarray) -> np.ndarray:
+    """Expression of a gene in ``known`` cells, with mean 0 and standard deviation 1; all 0 where it is constant."""
+    column = values[:, int(table.var_names.get_indexer_for([gene])[0])]
+    column = column.toarray().ravel() if sparse.issparse(column) else np.asarray(column).ravel()
+    column = column[known] - column[known].mean()
+    sd = column.std()
+    return column / sd if sd > 0 else column
+
+
+def local_trend(time: np.ndarray, values: np.ndarray, n_points: int = 60) -> Trend:
+    """Local linear regression with tricube weights (Cleveland 1979, doi:10.1080/01621459.1979.10481038).
+
+    Parameters
+    ----------
+    time
+        (n,) coordinate, finite.
+    values
+        (n,) values, finite.
+    n_points
+        Points of the curve, at even steps.
+
+    Returns
+    -------
+    The curve; the standard error is that of a linear smoother with the residuals of the local fit.
+    """
+    order = np.argsort(time, kind="stable")
+    time, values = time[order], values[order]
+    window = min(len(time), max(10, int(_SPAN * len(time))))
+    at = np.linspace(time[0], time[-1], n_points)
+    mean, error = np.empty(n_points), np.empty(n_points)
+    for i, point in enumerate(at):
+        start = _nearest_window(time, point, window)
+        x, y = time[start : start + window] - point, values[start : start + window]
+        reach = np.abs(x).max() * 1.0001
+        weight = (1 - (np.abs(x) / reach) ** 3) ** 3 if reach > 0 else np.ones(len(x))
+        moments = [(weight * x**power).sum() for power in range(3)]
+        spread = moments[0] * moments[2] - moments[1] ** 2
+        flat = spread <= 1e-12 * moments[0] ** 2
+        smoother = weight / moments[0] if flat else weight * (moments[2] - moments[1] * x) / spread
+        slope = 0.0 if flat else (weight * (moments[0] * x - moments[1]) * y).sum() / spread
+        mean[i] = smoother @ y
+        error[i] = np.sqrt((smoother**2) @ (y - mean[i] - slope * x) ** 2)
+    return Trend(at, mean, error)
+
+
+def _nearest_window(time: np.ndarray, point: float, window: int) -> int:
+    """Start of the ``window`` values of a sorted array that are nearest to ``point``."""
+    low, high = max(0, int(np.searchsorted(time, point)) - window), len(time) - window
+    candidates = np.arange(low, min(high, int(np.searchsorted(time, point))) + 1)
+    reach = np.maximum(point - time[candidates], time[candidates + window - 1] - point)
+    return int(candidates[np.argmin(reach)])
