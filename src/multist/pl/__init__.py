@@ -5,8 +5,10 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "borders": "multist.pl._borders",
         "domains": "multist.pl._domains",
         "histology": "multist.pl._histology",
         "n_domains": "multist.pl._n_domains",
+        "pseudotime": "multist.pl._pseudotime",
     },
 )

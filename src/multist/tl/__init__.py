@@ -7,6 +7,9 @@ __getattr__, __dir__, __all__ = attach(
     {
         "MultiSTConfig": "multist.model.config",
         "cluster_domains": "multist.tl._cluster_domains",
+        "interactions": "multist.tl._interactions",
+        "ligrec_result": "multist.tl._ligrec_result",
         "multist_domains": "multist.tl._multist_domains",
+        "pseudotime": "multist.tl._pseudotime",
     },
 )

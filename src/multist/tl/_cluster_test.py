@@ -1,0 +1,81 @@
+"""squidpy's permutation test of ligands and receptors between clusters, on input that it can take as it is."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from multist._settings import settings
+
+if TYPE_CHECKING:
+    from multist.tl._contacts import Contact
+    from multist.tl._molecules import Molecules
+
+
+class ClusterEvidence(NamedTuple):
+    """squidpy's means and p-values, (n_pairs, n_contacts, 2) as in :class:`multist.tl._border_test.Evidence`."""
+
+    mean: np.ndarray
+    pvalue: np.ndarray
+
+
+def cluster_test(
+    expression: np.ndarray, molecules: Molecules, domain: np.ndarray, contacts: list[Contact], *,
+    threshold: float, n_perms: int, random_state: int,
+) -> ClusterEvidence:  # fmt: skip
+    """Run :func:`squidpy.gr.ligrec` between the domains that touch.
+
+    Molecules and domains go in under plain names of their own, so that no gene with an underscore is taken for a complex,
+    and no two names become one in capital letters.
+
+    Parameters
+    ----------
+    expression
+        (n, n_molecules) log-normalised.
+    molecules
+        The pairs.
+    domain
+        (n,) codes, -1 where a spot has none; such spots are left out.
+    contacts
+        The domains that touch.
+    threshold, n_perms, random_state
+        As :func:`multist.tl.interactions` takes them.
+
+    Returns
+    -------
+    Means, and p-values: NaN where squidpy does not test, because too few spots express one of the two.
+    """
+    import squidpy as sq
+
+    labelled = domain >= 0
+    codes = sorted({code for contact in contacts for code in contact[:2]})
+    names = {code: f"d{rank:06d}" for rank, code in enumerate(codes)}
+    working = AnnData(
+        sparse.csr_matrix(expression[labelled]),
+        obs=pd.DataFrame(
+            {"domain": pd.Categorical([names.get(code) for code in domain[labelled]], list(names.values()))},
+            index=pd.RangeIndex(labelled.sum()).astype(str),
+        ),
+        var=pd.DataFrame(index=[f"M{i}" for i in range(expression.shape[1])]),
+    )
+    working = working[working.obs["domain"].notna().to_numpy()].copy()
+    directed = [(c[a], c[1 - a]) for c in contacts for a in (0, 1)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        found = sq.gr.ligrec(
+            working, "domain", use_raw=False, copy=True, n_perms=n_perms, seed=random_state, threshold=threshold,
+            interactions=pd.DataFrame({
+                "source": [f"M{i}" for i in molecules.ligand], "target": [f"M{i}" for i in molecules.receptor],
+            }),
+            clusters=[(names[a], names[b]) for a, b in directed],
+            n_jobs=1, show_progress_bar=settings.progress,
+        )  # fmt: skip
+    columns = [(names[a], names[b]) for a, b in directed]
+    shape = (len(molecules.ligand), len(contacts), 2)
+    mean, pvalue = (found[name][columns].to_numpy(dtype=np.float64).reshape(shape) for name in ("means", "pvalues"))
+    return ClusterEvidence(mean, pvalue)

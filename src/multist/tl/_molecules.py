@@ -1,0 +1,159 @@
+"""Expression of ligands and receptors: genes found whatever their case, complexes by their scarcest subunit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from multist._settings import logger
+from multist.tl._pairs import SOURCE, SUBUNITS, TARGET
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+TARGET_SUM = 1e4
+
+
+class Molecules(NamedTuple):
+    """The pairs that the table has genes for.
+
+    Attributes
+    ----------
+    pairs
+        Columns ``source`` and ``target``: the names as the pairs have them.
+    genes
+        Positions of the genes of each molecule; a complex has several.
+    ligand, receptor
+        (n_pairs,) index into ``genes``.
+    """
+
+    pairs: pd.DataFrame
+    genes: list[tuple[int, ...]]
+    ligand: np.ndarray
+    receptor: np.ndarray
+
+
+def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None) -> Molecules:
+    """Look up the genes of each pair; upper and lower case are told apart only where the table does.
+
+    Parameters
+    ----------
+    pairs
+        Columns ``source`` and ``target``.
+    table
+        The table.
+    gene_symbols
+        Column of ``var`` with the names; None for ``var_names``.
+
+    Returns
+    -------
+    The pairs whose ligand and receptor are there, a complex with all of its subunits.
+
+    Raises
+    ------
+    KeyError
+        There is no such column.
+    ValueError
+        No pair is there.
+    """
+    if gene_symbols is not None and gene_symbols not in table.var:
+        found = ", ".join(map(repr, table.var)) or "none"
+        raise KeyError(f"gene_symbols {gene_symbols!r} not found in var; found: {found}")
+    names = table.var_names if gene_symbols is None else table.var[gene_symbols]
+    names = names.astype(str).to_numpy()
+    exact, folded = _positions(names), _positions(np.char.upper(names.astype(str)))
+    asked = pd.unique(pairs[[SOURCE, TARGET]].to_numpy().ravel())
+    genes = {name: _genes(name, exact, folded) for name in asked}
+    found_pairs = pairs[[bool(genes[s] and genes[t]) for s, t in zip(pairs[SOURCE], pairs[TARGET], strict=True)]]
+    if found_pairs.empty:
+        examples = ", ".join(repr(name) for name in asked[:3])
+        columns = ", ".join(map(repr, table.var)) or "none"
+        raise ValueError(
+            f"none of the {len(pairs)} pairs has both its genes in the table: pairs name {examples}, "
+            f"{'var_names' if gene_symbols is None else f'var[{gene_symbols!r}]'} hold {', '.join(map(repr, names[:3]))}; "
+            f"gene_symbols takes a column of var with the symbols (columns: {columns})"
+        )
+    distinct = list(dict.fromkeys(genes[name] for name in found_pairs.to_numpy().ravel()))
+    number = {molecule: i for i, molecule in enumerate(distinct)}
+    codes = np.array([[number[genes[name]] for name in pair] for pair in found_pairs.to_numpy()])
+    # names that differ in case only are the same pair
+    _, first = np.unique(codes, axis=0, return_index=True)
+    kept = np.sort(first)
+    logger.info("%d of %d ligand-receptor pairs have all their genes in the table", len(kept), len(pairs))
+    return Molecules(found_pairs.iloc[kept].reset_index(drop=True), distinct, codes[kept, 0], codes[kept, 1])
+
+
+def molecule_expression(table: AnnData, layer: str | None, genes: list[tuple[int, ...]]) -> np.ndarray:
+    """Log-normalised expression of each molecule; the table is only read.
+
+    Counts are divided by the spot's total, times 10,000, and ``log1p`` is taken; values that are no whole numbers are
+    taken as normalised already.
+
+    Parameters
+    ----------
+    table
+        The table.
+    layer
+        Layer to read; None for ``X``.
+    genes
+        Positions of the genes of each molecule.
+
+    Returns
+    -------
+    (n_obs, n_molecules) float32; of a complex the least of its subunits, spot by spot.
+
+    Raises
+    ------
+    KeyError
+        There is no such layer.
+    ValueError
+        Values are missing, negative or not finite.
+    """
+    values, stored, where = _values(table, layer)
+    if stored.size and (not np.isfinite(stored).all() or stored.min() < 0):
+        raise ValueError(
+            f"{where} holds negative values or values that are not finite; pass layer= with counts or log-normalised "
+            f"expression (layers: {', '.join(map(repr, table.layers)) or 'none'})"
+        )
+    needed = np.unique(np.concatenate([np.array(one) for one in genes]))
+    columns = values[:, needed]
+    columns = np.asarray(columns.todense() if sparse.issparse(columns) else columns, dtype=np.float32)
+    if stored.dtype.kind != "f" or np.array_equal(stored, np.rint(stored)):
+        logger.info("%s holds counts: they are normalised by library size and logged for the test", where)
+        total = np.asarray(values.sum(axis=1), dtype=np.float64).reshape(-1, 1)
+        columns = np.log1p(columns * (TARGET_SUM / np.maximum(total, 1))).astype(np.float32)
+    at = [np.searchsorted(needed, one) for one in genes]
+    return np.column_stack([columns[:, one].min(axis=1) for one in at])
+
+
+def _values(table: AnnData, layer: str | None) -> tuple[Any, np.ndarray, str]:
+    """The matrix in memory, its stored values, and its name."""
+    if layer is not None and layer not in table.layers:
+        raise KeyError(f"layer {layer!r} not found; found: {', '.join(map(repr, table.layers)) or 'none'}")
+    where = "X" if layer is None else f"layers[{layer!r}]"
+    values: Any = table.X if layer is None else table.layers[layer]
+    if values is None:
+        raise ValueError(f"{where} is empty; pass layer= with counts or log-normalised expression")
+    if hasattr(values, "compute"):
+        values = values.compute()
+    elif hasattr(values, "to_memory"):
+        values = values.to_memory()
+    values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
+    return values, values.data if sparse.issparse(values) else values, where
+
+
+def _positions(names: np.ndarray) -> dict[str, int]:
+    """Name to its first position."""
+    return {name: i for i, name in reversed(list(enumerate(names)))}
+
+
+def _genes(name: str, exact: dict[str, int], folded: dict[str, int]) -> tuple[int, ...]:
+    """Positions of a gene or of all subunits of a complex; nothing if one is not there."""
+    whole = exact.get(name, folded.get(name.upper()))
+    if whole is not None:
+        return (whole,)
+    parts = [exact.get(part, folded.get(part.upper())) for part in name.split(SUBUNITS)]
+    return () if None in parts else tuple(sorted({int(part) for part in parts if part is not None}))

@@ -1,0 +1,158 @@
+"""The graph of domains that touch, and the strongest pairs."""
+
+from __future__ import annotations
+
+import itertools
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import multist as mt
+
+
+@pytest.fixture(scope="module")
+def tested() -> ad.AnnData:
+    """A tissue with a result as tl.interactions writes it, made by hand so that the plot is all that is tested."""
+    adata = mt.datasets.layered_tissue(n_spots=900, n_genes=100, image_size=300, format="anndata")
+    mt.pp.spatial_graph(adata)
+    columns = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
+    pairs = [
+        ("A", "R1", "cortex_b", "band", 0.9, 1e-5, 1e-4),
+        ("B", "R2", "cortex_b", "band", 0.5, 1e-4, 1e-3),
+        ("C", "R3", "cortex_b", "band", 0.3, 1e-3, 1e-2),
+        ("B", "R2", "rim", "cortex_a", 0.4, 1e-3, 1e-2),
+        ("D", "R4", "cortex_a", "rim", 0.1, 0.04, 0.6),
+        ("E", "R5", "cortex_a", "rim", np.nan, np.nan, np.nan),
+    ]
+    borders = [
+        ("rim", "cortex_a", 60, 3000.0), ("cortex_a", "cortex_b", 50, 2500.0), ("cortex_b", "band", 60, 2000.0),
+        ("band", "stroma_loose", 30, 1000.0), ("band", "stroma_dense", 30, 500.0), ("cortex_a", "lesion", 20, 700.0),
+    ]  # fmt: skip
+    adata.uns["multist"] = {
+        "interactions": {
+            "pairs": pd.DataFrame(pairs, columns=columns),
+            "borders": pd.DataFrame(borders, columns=["domain_1", "domain_2", "n_edges", "length"]).assign(unit="um"),
+            "params": {"cluster_key": "domain"},
+        }
+    }
+    return adata
+
+
+def dots(ax) -> int:
+    return sum(len(collection.get_offsets()) for collection in ax.collections)
+
+
+def boxes_overlap(one, two) -> bool:
+    first, second = (text.get_bbox_patch().get_window_extent() for text in (one, two))
+    return bool(first.overlaps(second))
+
+
+def labels(axis) -> list[str]:
+    return [text.get_text() for text in axis.get_ticklabels()]
+
+
+def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad.AnnData):
+    graph, _ = mt.pl.borders(tested, show=False)
+    graph.figure.canvas.draw()
+    names = [text for text in graph.texts if text.get_text() in set(tested.obs["domain"])]
+    assert {text.get_text() for text in names} == set(tested.obs["domain"])
+    for one, two in itertools.combinations(names, 2):
+        assert not boxes_overlap(one, two), (one.get_text(), two.get_text())
+    scale = tested.uns["spatial"]["section1"]["scalefactors"]["tissue_hires_scalef"]
+    for text in names:
+        own = tested.obsm["spatial"][tested.obs["domain"] == text.get_text()] * scale
+        assert np.linalg.norm(own - text.get_position(), axis=1).min() < 1e-6
+    plt.close("all")
+
+
+def test_names_of_thin_layers_move_aside_and_stay_near_the_middle(tested: ad.AnnData):
+    row, column = np.divmod(np.arange(120 * 16), 120)
+    layers = np.array([f"thin_layer_{i}" for i in row // 2])
+    adata = ad.AnnData(np.zeros((len(row), 1)), obsm={"spatial": np.column_stack([column, row]).astype(float)})
+    adata.obs["domain"] = pd.Categorical(layers)
+    result = tested.uns["multist"]["interactions"]
+    adata.uns["multist"] = {"interactions": {**result, "pairs": result["pairs"].iloc[:0]}}
+    graph, _ = mt.pl.borders(adata, show=False)
+    graph.figure.canvas.draw()
+    assert len(graph.texts) == 8
+    for one, two in itertools.combinations(graph.texts, 2):
+        assert not boxes_overlap(one, two), (one.get_text(), two.get_text())
+    assert np.median([abs(text.get_position()[0] - 59.5) for text in graph.texts]) < 30
+    plt.close("all")
+
+
+def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_significant(tested: ad.AnnData):
+    graph, _ = mt.pl.borders(tested, show=False)
+    place = {text.get_text(): text.get_position() for text in graph.texts}
+    lines = {frozenset(map(tuple, line.get_xydata())): line for line in graph.lines if len(line.get_xydata()) == 2}
+
+    def line(one: str, two: str):
+        return lines[frozenset((place[one], place[two]))]
+
+    assert line("rim", "cortex_a").get_linewidth() == pytest.approx(1.2 * line("cortex_a", "cortex_b").get_linewidth())
+    assert line("rim", "cortex_a").get_color() == line("cortex_b", "band").get_color()
+    assert line("rim", "cortex_a").get_color() != line("cortex_a", "cortex_b").get_color()
+    assert frozenset((place["rim"], place["band"])) not in lines
+    assert "2000 µm" in graph.get_legend().get_texts()[0].get_text()
+    plt.close("all")
+
+
+def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
+    _, matrix = mt.pl.borders(tested, show=False)
+    assert labels(matrix.yaxis) == ["A – R1", "B – R2", "C – R3"]
+    assert labels(matrix.xaxis) == ["cortex_b → band", "rim → cortex_a"]
+    assert dots(matrix) == 4
+    _, matrix = mt.pl.borders(tested, n_pairs=1, show=False)
+    assert labels(matrix.yaxis) == ["A – R1", "B – R2"]
+    assert dots(matrix) == 3  # a pair that is shown has its dot at every border
+    _, matrix = mt.pl.borders(tested, fdr=1.0, show=False)
+    assert labels(matrix.yaxis) == ["D – R4", "A – R1", "B – R2", "C – R3"]
+    plt.close("all")
+
+
+def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: ad.AnnData):
+    graph, matrix = mt.pl.borders(tested, fdr=1e-6, show=False)
+    assert matrix.get_title(loc="left").startswith("no pair at FDR")
+    assert dots(matrix) == 5
+    assert all(len(collection.get_facecolor()) == 0 for collection in matrix.collections)
+    assert len(graph.get_legend().get_texts()) == 1
+    adata = tested.copy()
+    result = adata.uns["multist"]["interactions"]
+    result["pairs"] = result["pairs"].assign(border_pvalue=0.5, border_fdr=1.0)
+    _, matrix = mt.pl.borders(adata, show=False)
+    assert dots(matrix) == 0 and not matrix.axison
+    plt.close("all")
+
+
+def test_it_draws_into_the_users_axes_and_saves(tested: ad.AnnData, tmp_path):
+    figure, own = plt.subplots()
+    assert mt.pl.borders(tested, ax=own) is own
+    plt.close(figure)
+    assert mt.pl.borders(tested, save=tmp_path / "borders.png") is None
+    assert (tmp_path / "borders.png").stat().st_size > 20_000
+    assert not plt.get_fignums()
+
+
+def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
+    adata = mt.datasets.layered_tissue(
+        n_spots=300, n_genes=100, with_image=False, n_sections=2, missing_domain="lesion", format="anndata"
+    )
+    pairs = adata.uns["interactions"][["source", "target"]]
+    mt.tl.interactions(adata, pairs, cluster_key="domain", library_key="section", n_perms=20, min_edges=2)
+    with pytest.raises(ValueError, match="ax takes one panel"):
+        mt.pl.borders(adata, library_key="section", ax=plt.figure().add_subplot())
+    first, second, _ = mt.pl.borders(adata, library_key="section", show=False)
+    assert "lesion" in {text.get_text() for text in first.texts}
+    assert "lesion" not in {text.get_text() for text in second.texts}
+    assert len(second.lines) < len(first.lines)
+    plt.close("all")
+
+
+def test_without_a_result_it_says_how_to_get_one(tested: ad.AnnData):
+    with pytest.raises(KeyError, match=r"'other'.*run tl.interactions with key_added='other'"):
+        mt.pl.borders(tested, "other")
+    with pytest.raises(ValueError, match="fdr=0"):
+        mt.pl.borders(tested, fdr=0)
