@@ -118,3 +118,19 @@ def test_neither_a_view_nor_what_it_is_a_view_of_changes(table):
         raise ValueError("half way")
     assert_same(view, before)
     assert_same(table, before)
+
+
+def test_images_that_were_added_or_replaced_are_put_back(tissue):
+    images, table = dict(tissue.images), tissue.tables["table"]
+    (name,) = images
+    with pytest.raises(ValueError, match="half way"), restored_on_error(table, tissue):
+        tissue.images["new"] = images[name]
+        del tissue.images[name]
+        tissue.images[name] = images[name].copy()
+        table.uns["note"] = "gone"
+        raise ValueError("half way")
+    assert dict(tissue.images).keys() == images.keys() and tissue.images[name] is images[name]
+    assert "note" not in table.uns
+    with restored_on_error(table, tissue):
+        tissue.images["new"] = images[name]
+    assert set(tissue.images) == {name, "new"}

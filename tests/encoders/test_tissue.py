@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import dask.array as da
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from multist.encoders import tissue
 from multist.encoders.stains import ink_pixels, optical_density, stain_amounts, stain_basis, white_point
 from multist.encoders.tissue import read_overview, tissue_mask
 
@@ -90,3 +93,27 @@ def test_real_section_in_a_black_frame(real_data):
     share = ndimage.uniform_filter(mask.astype(np.float32), round(diameter))[xy[:, 1].astype(int), xy[:, 0].astype(int)]
     assert np.quantile(share, 0.05) > 0.8
     assert 0.25 < mask.mean() < 0.4
+
+
+@pytest.mark.parametrize("band", [1, 7, 1000])
+def test_the_overview_is_every_nth_pixel_whatever_the_chunks(monkeypatch, band):
+    monkeypatch.setattr(tissue, "_OVERVIEW_SIDE", 60)
+    monkeypatch.setattr(tissue, "_BAND_CHUNKS", band)
+    rgb = slide()
+    step = 7
+    for chunks in ((400, 400, 3), (33, 50, 3), (3, 400, 3)):
+        overview = read_overview([da.from_array(rgb, chunks=chunks)], [1.0], SPOTS, 12)
+        assert overview.scale == step
+        np.testing.assert_array_equal(overview.rgb, rgb[::step, ::step])
+
+
+def test_an_overview_that_is_known_is_not_read_and_must_fit(monkeypatch):
+    monkeypatch.setattr(tissue, "_OVERVIEW_SIDE", 60)
+    monkeypatch.setattr(tissue, "_REMEMBERED", OrderedDict())
+    lazy = da.from_array(slide(), chunks=(100, 100, 3))
+    known = np.full((58, 58, 3), 9, np.uint8)
+    tissue.remember_overview([lazy], known)
+    assert read_overview([lazy], [1.0]).rgb is known
+    assert (read_overview([lazy[:, :, ::-1]], [1.0]).rgb != 9).any(), "another slide is read"
+    with pytest.raises(ValueError, match="overview of shape"):
+        tissue.remember_overview([lazy], known[:50])

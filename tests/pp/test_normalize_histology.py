@@ -251,6 +251,18 @@ def test_errors_are_raised_and_leave_the_input_alone():
         assert list(data.uns.get("spatial", {}).get("s", {}).get("images", ["hires"])) == ["hires"]
 
 
+@pytest.mark.parametrize("form", [anndata, spatialdata])
+def test_an_image_whose_reference_cannot_be_written_is_not_written_either(form):
+    data = form(tissue_image("a"))
+    table = data if isinstance(data, ad.AnnData) else data["table"]
+    table.uns["MULTIST"] = "in the way: SpatialData cannot store it beside uns['multist']"
+    with pytest.raises(ValueError, match="differs from 'MULTIST' in case only"):
+        normalize_histology(data)
+    images = data.uns["spatial"]["s"]["images"] if form is anndata else data.images
+    assert list(images) == (["hires"] if form is anndata else ["he"])
+    assert "multist" not in table.uns
+
+
 def test_a_slide_without_two_stains_is_an_error_and_not_silence():
     grey = tissue_image("a").mean(axis=2, keepdims=True).repeat(3, axis=2).round().astype(np.uint8)
     adata = anndata(grey)

@@ -6,8 +6,9 @@ import pytest
 
 from multist.encoders.stains import optical_density, stain_basis
 from multist.encoders.tissue import Overview
+from multist.pp import _stain_transfer
 from multist.pp._stain_reference import StainReference
-from multist.pp._stain_transfer import density_transfer, linear_transfer, recolour, tissue_moments
+from multist.pp._stain_transfer import DensityTransfer, linear_transfer, recolour, tissue_moments
 
 WHITE = np.array([240.0, 238.0, 242.0])
 
@@ -31,7 +32,7 @@ def test_equal_statistics_are_the_identity():
     matrix, offset = linear_transfer(moments, moments)
     np.testing.assert_allclose(matrix, np.eye(3), atol=1e-9)
     rgb = stained(0).reshape(40, 100, 3)
-    change = density_transfer(matrix, offset, WHITE, WHITE)
+    change = DensityTransfer(matrix, offset, WHITE, WHITE)
     assert np.abs(np.stack(change(rgb), -1) - rgb.astype(float)).max() < 0.01
 
 
@@ -39,7 +40,7 @@ def test_tables_give_the_formula():
     rng = np.random.default_rng(0)
     matrix, offset = np.eye(3) + rng.normal(0, 0.1, (3, 3)), np.array([0.05, 0.1, 0.02])
     rgb = stained(2).reshape(40, 100, 3)
-    got = np.stack(density_transfer(matrix, offset, WHITE, WHITE - 10)(rgb), -1)
+    got = np.stack(DensityTransfer(matrix, offset, WHITE, WHITE - 10)(rgb), -1)
     expected = (WHITE - 9) * np.exp(-np.maximum(optical_density(rgb, WHITE) @ matrix + offset, 0)) - 1
     np.testing.assert_allclose(got, expected, atol=0.01)
 
@@ -52,7 +53,7 @@ def test_only_tissue_changes_whatever_the_chunks():
     tissue = np.zeros((100, 100), bool)
     tissue[:, 20:] = True
     overview = Overview(rgb[::2, ::2], 2.0, WHITE, tissue)
-    change = density_transfer(np.eye(3) * 1.3, np.zeros(3), WHITE, WHITE)
+    change = DensityTransfer(np.eye(3) * 1.3, np.zeros(3), WHITE, WHITE)
     results = [recolour(da.from_array(rgb, chunks=(c, c, 3)), 1.0, overview, change).compute() for c in (200, 70, 33)]
     assert np.array_equal(results[0], results[1]) and np.array_equal(results[0], results[2])
     same = (results[0] == rgb).all(axis=2)
@@ -81,3 +82,23 @@ def test_reference_is_checked_and_makes_the_round_trip():
     ):
         with pytest.raises(ValueError, match=message):
             StainReference.from_dict(broken)
+
+
+@pytest.mark.parametrize("chunks", [(64, 80, 3), (200, 300, 3)])
+def test_the_table_of_all_colours_gives_the_same_bits(monkeypatch, chunks):
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (200, 300, 3)).astype(np.uint8)
+    rgb[:50] = WHITE.astype(np.uint8)
+    tissue = np.zeros((20, 30), bool)
+    tissue[7:16, 4:22] = True
+    overview = Overview(np.zeros((20, 30, 3), np.uint8), 10.0, WHITE, tissue)
+    lazy = da.from_array(rgb, chunks=chunks)
+    for matrix, offset in ((np.eye(3) * 1.3, np.zeros(3)), (np.eye(3) * 0.7 + 0.1, np.array([0.1, -0.05, 0.02]))):
+        change = DensityTransfer(matrix, offset, WHITE, WHITE - 10)
+        monkeypatch.setattr(_stain_transfer, "_TABLE_WORTH", 2**40)
+        expected = recolour(lazy, 1.0, overview, change).compute()
+        monkeypatch.setattr(_stain_transfer, "_TABLE_WORTH", 0)
+        found = recolour(lazy, 1.0, overview, change).compute()
+        np.testing.assert_array_equal(found, expected)
+        assert (found[70:160, 40:220] != rgb[70:160, 40:220]).any()
+        np.testing.assert_array_equal(found[:70], rgb[:70])

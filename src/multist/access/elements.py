@@ -185,12 +185,12 @@ def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_s
 
 
 def _microns(sdata: SpatialData, elements: list[str], to_pixels: np.ndarray, system: str) -> float | None:
-    """Micrometres per pixel, where a shared coordinate system is named after the unit."""
-    units = [shared for shared in _shared(sdata, elements, None) if shared.lower() in _MICRONS]
+    """Micrometres per pixel, where a coordinate system of the image, or one that all regions share, is named after the unit."""
+    on_image = elements[-1] in sdata.images
+    units = [name for name in _shared(sdata, elements[-1:] if on_image else elements, None) if name.lower() in _MICRONS]
     if not units:
         return None
-    # elements[-1] is the image if there is one; without one the coordinates are those of `system`
     to_units = _matrix(sdata[elements[-1]], units[0])
-    if elements[-1] not in sdata.images:
+    if not on_image:  # the coordinates are those of `system`
         to_units = to_units @ np.linalg.inv(_matrix(sdata[elements[-1]], system))
     return float(np.sqrt(abs(np.linalg.det(to_units[:2, :2]))))

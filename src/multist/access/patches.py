@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-import dask
 import numpy as np
 
+from multist._chunks import ChunkCache, strip_width
 from multist.access.record import SectionImage, SpatialRecord
-
-CACHE_BYTES = 256 * 2**20
-"""Chunks of the image that a reader keeps for the next patches, in bytes."""
 
 
 class PatchReader:
@@ -24,7 +20,7 @@ class PatchReader:
     level is as fine as the patch or finer, the patch starts on a whole pixel of the level, so that equal spots are sampled
     alike; a patch finer than the image is interpolated.
 
-    The image is read by chunks, each kept until newer ones fill ``CACHE_BYTES``; the image as a whole is never in memory.
+    The image is read by chunks, each kept until newer ones fill the cache; the image as a whole is never in memory.
     A reader is not to be shared between threads.
 
     Parameters
@@ -69,7 +65,7 @@ class PatchReader:
         self.pixels = int(pixels)
         self.fill = int(fill)
         self._images = tuple(image for image in record.images if image is not None)
-        self._cache: OrderedDict[tuple[int, int, int, int], np.ndarray] = OrderedDict()
+        self._chunks = ChunkCache()
         self._level = np.array(
             [_pick_level(self._images[s], w / pixels) for s, w in zip(record.section, self.size, strict=True)],
             dtype=int,
@@ -84,22 +80,29 @@ class PatchReader:
         if chosen.ndim == 0:
             return self[chosen[None]][0]
         patches = np.empty((len(chosen), self.pixels, self.pixels, 3), dtype=np.uint8)
-        order, chunk = self._spatial_order(chosen)
-        cuts = np.flatnonzero((np.diff(chunk[order], axis=0) != 0).any(axis=1)) + 1
-        for group in np.split(order, cuts):
-            windows = [self._window(row) for row in chosen[group]]
-            self._read_ahead(chosen[group], windows)
-            for position, row, window in zip(group, chosen[group], windows, strict=True):
-                patches[position] = self._cut(row, *window)
+        order = self._spatial_order(chosen)
+        section, level = self.record.section[chosen[order]], self._level[chosen[order]]
+        for run in np.split(order, np.flatnonzero(np.diff(section) | np.diff(level)) + 1):
+            if len(run) == 0:
+                continue
+            array = self._array(chosen[run[0]])
+            windows = [self._window(row) for row in chosen[run]]
+            for group in self._chunks.groups(array, [_extent(*window, self.pixels) for window in windows]):
+                for i in group:
+                    patches[run[i]] = self._cut(array, *windows[i])
         return patches
 
-    def batches(self, batch_size: int, *, in_row_order: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """All patches, some rows at a time.
+    def batches(
+        self, batch_size: int, *, rows: np.ndarray | None = None, in_row_order: bool = True
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """All patches, or those of some rows, batch by batch.
 
         Parameters
         ----------
         batch_size
             Patches in a batch; the last may have fewer.
+        rows
+            (n,) rows to read; None reads all.
         in_row_order
             With False, batches go through the image from place to place and each chunk is read about once, however the rows
             are ordered. Patches always belong to the rows that are given beside them.
@@ -110,26 +113,29 @@ class PatchReader:
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        order = np.arange(len(self))
+        order = np.arange(len(self)) if rows is None else np.asarray(rows)
         if not in_row_order:
-            order = self._spatial_order(order)[0]
+            order = order[self._spatial_order(order)]
         for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            yield rows, self[rows]
+            batch = order[start : start + batch_size]
+            yield batch, self[batch]
 
-    def _spatial_order(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Order in which rows share chunks, in a snake from top to bottom, and (section, level, i, j) of each row."""
+    def _array(self, row: int) -> Any:
+        return self._images[self.record.section[row]].levels[self._level[row]]
+
+    def _spatial_order(self, rows: np.ndarray) -> np.ndarray:
+        """Order in which rows share chunks: strip by strip, and in a snake from top to bottom of each."""
         section, level = self.record.section[rows], self._level[rows]
-        chunk = np.zeros((len(rows), 4), dtype=np.int64)
-        chunk[:, 0], chunk[:, 1] = section, level
+        place = np.zeros((len(rows), 3), dtype=np.int64)  # strip, row and column of chunks
         for s, k in {(int(s), int(k)) for s, k in zip(section, level, strict=True)}:
-            here = (section == s) & (level == k)
-            xy = self.record.xy[rows[here]] / self._images[s].downsample[k]
-            for axis, sizes in enumerate(self._images[s].levels[k].chunks[:2]):
-                place = np.searchsorted(np.cumsum(sizes), xy[:, 1 - axis], side="right")
-                chunk[here, 2 + axis] = np.clip(place, 0, len(sizes) - 1)
-        snake = np.where(chunk[:, 2] % 2 == 0, chunk[:, 3], -chunk[:, 3])
-        return np.lexsort((np.arange(len(rows)), snake, chunk[:, 2], level, section)), chunk
+            here = np.flatnonzero((section == s) & (level == k))
+            array, downsample = self._images[s].levels[k], self._images[s].downsample[k]
+            xy = self.record.xy[rows[here]] / downsample
+            place[here, 0] = xy[:, 0] // strip_width(array, float(self.size[rows[here]].max()) / downsample)
+            for axis, sizes in enumerate(array.chunks[:2]):
+                place[here, 1 + axis] = np.searchsorted(np.cumsum(sizes), xy[:, 1 - axis], side="right")
+        snake = np.where(place[:, 1] % 2 == 0, place[:, 2], -place[:, 2])
+        return np.lexsort((np.arange(len(rows)), snake, place[:, 1], place[:, 0], level, section))
 
     def _window(self, row: int) -> tuple[np.ndarray, float]:
         """Upper left corner (x, y) and width of the patch in pixels of its level."""
@@ -138,45 +144,15 @@ class PatchReader:
         corner = self.record.xy[row] / downsample - width / 2
         return (np.rint(corner) if width >= self.pixels else corner), width
 
-    def _read_ahead(self, rows: np.ndarray, windows: list[tuple[np.ndarray, float]]) -> None:
-        """Compute together, thus in parallel, the chunks that some neighbouring patches need."""
-        missing: dict[tuple[int, int, int, int], Any] = {}
-        for row, (corner, width) in zip(rows, windows, strict=True):
-            top, bottom, left, right = _extent(corner, width, self.pixels)
-            section, level = int(self.record.section[row]), int(self._level[row])
-            array = self._images[section].levels[level]
-            for i, *_ in _overlaps(array.chunks[0], top, bottom):
-                for j, *_ in _overlaps(array.chunks[1], left, right):
-                    key = (section, level, i, j)
-                    if key in self._cache:
-                        self._cache.move_to_end(key)
-                    elif key not in missing and _nbytes(array, i, j) * (len(missing) + 1) <= CACHE_BYTES:
-                        missing[key] = array.blocks[i, j]
-        self._remember(dict(zip(missing, dask.compute(*missing.values()), strict=True)) if missing else {})
-
-    def _remember(self, chunks: dict[tuple[int, int, int, int], np.ndarray]) -> None:
-        self._cache.update(chunks)
-        held = sum(chunk.nbytes for chunk in self._cache.values())
-        while held > CACHE_BYTES and len(self._cache) > 1:
-            held -= self._cache.popitem(last=False)[1].nbytes
-
-    def _chunk(self, section: int, level: int, i: int, j: int) -> np.ndarray:
-        key = (section, level, i, j)
-        if key not in self._cache:
-            self._remember({key: self._images[section].levels[level].blocks[i, j].compute()})
-        return self._cache[key]
-
-    def _cut(self, row: int, corner: np.ndarray, width: float) -> np.ndarray:
-        section, level = int(self.record.section[row]), int(self._level[row])
-        array = self._images[section].levels[level]
+    def _cut(self, array: Any, corner: np.ndarray, width: float) -> np.ndarray:
         top, bottom, left, right = _extent(corner, width, self.pixels)
-        window = np.full((bottom - top, right - left, 3), self.fill, dtype=np.uint8)
-        for i, y0, y1, start_y in _overlaps(array.chunks[0], top, bottom):
-            for j, x0, x1, start_x in _overlaps(array.chunks[1], left, right):
-                chunk = self._chunk(section, level, i, j)
-                window[y0 - top : y1 - top, x0 - left : x1 - left] = chunk[
-                    y0 - start_y : y1 - start_y, x0 - start_x : x1 - start_x
-                ]
+        (y0, y1), (x0, x1) = (
+            np.clip(ends, 0, n) for ends, n in zip([(top, bottom), (left, right)], array.shape, strict=False)
+        )
+        window = self._chunks.read(array, (int(y0), int(y1), int(x0), int(x1)))
+        if window.shape[:2] != (bottom - top, right - left):
+            inside, window = window, np.full((bottom - top, right - left, 3), self.fill, dtype=np.uint8)
+            window[y0 - top : y1 - top, x0 - left : x1 - left] = inside
         return _resample(window, corner - [left, top], width, self.pixels)
 
 
@@ -186,30 +162,12 @@ def _pick_level(image: SectionImage, pixel: float) -> int:
     return max(fitting, key=lambda k: image.downsample[k], default=0)
 
 
-def _nbytes(array: Any, i: int, j: int) -> int:
-    return int(array.chunks[0][i] * array.chunks[1][j] * 3)
-
-
 def _extent(corner: np.ndarray, width: float, pixels: int) -> tuple[int, int, int, int]:
     """Top, bottom, left, right of the whole pixels that a patch touches, with what interpolation needs."""
     margin = max(1 - width / pixels, 0) / 2
     left, top = np.floor(corner - margin + 1e-9).astype(int)
     right, bottom = np.ceil(corner + width + margin - 1e-9).astype(int)
     return int(top), int(bottom), int(left), int(right)
-
-
-def _overlaps(sizes: tuple[int, ...], start: int, stop: int) -> list[tuple[int, int, int, int]]:
-    """(chunk, first pixel, past the last pixel, first pixel of the chunk) of the chunks along an axis that a range meets."""
-    ends = np.cumsum(sizes)
-    first, last = (
-        np.searchsorted(ends, max(start, 0), side="right"),
-        np.searchsorted(ends, min(stop, ends[-1]), side="left"),
-    )
-    return [
-        (int(k), max(start, int(ends[k] - sizes[k])), min(stop, int(ends[k])), int(ends[k] - sizes[k]))
-        for k in range(int(first), min(int(last), len(sizes) - 1) + 1)
-        if min(stop, ends[k]) > max(start, ends[k] - sizes[k])
-    ]
 
 
 def _resample(window: np.ndarray, corner: np.ndarray, width: float, pixels: int) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
 from multist.access.images import element_scales
+
+MICRONS = "um"
+"""Coordinate system in which a slide lies whose pixels have a known size."""
 
 
 def rgb_element(source: Any, levels: tuple[Any, ...]) -> Any:
@@ -44,6 +48,49 @@ def rgb_element(source: Any, levels: tuple[Any, ...]) -> Any:
         nodes[f"scale{k}"] = Dataset({"image": image})
     element = DataTree.from_dict(nodes)
     set_transformation(element, dict(transformations), set_all=True)
+    Image2DModel().validate(element)
+    return element
+
+
+def image_element(
+    levels: Sequence[da.Array], channels: Sequence[Any], microns_per_pixel: tuple[float, float] | None
+) -> Any:
+    """An image element of lazy levels, multiscale if there are several.
+
+    Parameters
+    ----------
+    levels
+        (height, width, channel) arrays, finest first.
+    channels
+        Names of the channels.
+    microns_per_pixel
+        Width and height of a pixel of the finest level; None where it is unknown.
+
+    Returns
+    -------
+    The element, whose pixels are those of ``"global"``, and which lies in ``MICRONS`` too if their size is known.
+    """
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import Identity, Scale, set_transformation
+    from xarray import DataArray, Dataset, DataTree
+
+    transformations: dict[str, Any] = {"global": Identity()}
+    if microns_per_pixel is not None:
+        transformations[MICRONS] = Scale(list(microns_per_pixel), axes=("x", "y"))
+    arrays = [da.moveaxis(level, 2, 0) for level in levels]
+    if len(arrays) == 1:
+        return Image2DModel.parse(
+            arrays[0], dims=("c", "y", "x"), c_coords=list(channels), transformations=transformations
+        )
+    nodes = {}
+    for k, array in enumerate(arrays):
+        # centres of the pixels in those of the finest level, as spatialdata writes them
+        steps = {axis: arrays[0].shape[i] / array.shape[i] for i, axis in ((1, "y"), (2, "x"))}
+        centres = {axis: (np.arange(array.shape[i]) + 0.5) * steps[axis] for i, axis in ((1, "y"), (2, "x"))}
+        image = DataArray(array, dims=("c", "y", "x"), coords={"c": list(channels), **centres})
+        nodes[f"scale{k}"] = Dataset({"image": image})
+    element = DataTree.from_dict(nodes)
+    set_transformation(element, transformations, set_all=True)
     Image2DModel().validate(element)
     return element
 

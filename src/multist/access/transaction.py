@@ -1,23 +1,29 @@
-"""A failed function leaves the table as it was."""
+"""A failed function leaves the table and the images as they were."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from multist.access.tables import is_spatialdata
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from spatialdata import SpatialData
 
 
 @contextmanager
-def restored_on_error(table: AnnData) -> Iterator[None]:
+def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None) -> Iterator[None]:
     """Undo what the body wrote to ``obs``, ``obsm``, ``obsp`` and ``uns`` if it fails or is interrupted.
 
+    If ``data`` is the SpatialData of the table, the images that the body added to it or replaced are undone too.
     Only references are kept, so this costs nothing; values that the body changes in place are not restored.
     """
     obs = table.obs.copy()
     mappings = {name: dict(getattr(table, name)) for name in ("obsm", "obsp", "uns")}
+    images: Any = data.images if data is not None and is_spatialdata(data) else {}
+    images_before = dict(images)
     inner = {key: dict(value) for key, value in mappings["uns"].items() if isinstance(value, dict)}
     try:
         yield
@@ -32,4 +38,8 @@ def restored_on_error(table: AnnData) -> Iterator[None]:
                     now[key] = value
         for key, value in inner.items():
             table.uns[key] = value
+        for key in [key for key in images if images_before.get(key) is not images[key]]:
+            del images[key]
+        for key in images_before.keys() - images.keys():
+            images[key] = images_before[key]
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,10 +132,12 @@ def _slide_scale(image: WorkingImage, overview: Overview, xy: np.ndarray, diamet
     order = np.lexsort((xy[:, 1], xy[:, 0]))  # the same spots whatever the order of the rows
     chosen = xy[order[np.unique(np.linspace(0, len(xy) - 1, _SAMPLES).round().astype(int))]] / image.scale
     one = np.ones(3)
+    corners = [tuple(int(v) // 16 * 16 - _SAMPLE_SIDE // 2 for v in (y, x)) for x, y in chosen]
+    # from top to bottom, so that chunks as wide as the slide are read once
+    places = [(y0, x0, _SAMPLE_SIDE, _SAMPLE_SIDE) for y0, x0 in sorted(corners)]
     samples, blobs = [], []
-    for x, y in chosen:
-        y0, x0 = (int(v) // 16 * 16 - _SAMPLE_SIDE // 2 for v in (y, x))
-        rgb, weight = image.window(y0, x0, _SAMPLE_SIDE, _SAMPLE_SIDE, overview.tissue_at)
+    for position in chain.from_iterable(image.chunks.groups(image.level, [image.box(place) for place in places])):
+        rgb, weight = image.window(places[position], overview.tissue_at)
         stains, weight = scaled_stains(rgb, weight, overview.white, one)
         samples.append(np.stack([s[weight] for s in stains]))
         blobs.append(octaves(stains[0])[1][level][block_mean(weight.astype(np.float32), 2**level) > 0.5])

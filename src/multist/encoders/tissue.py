@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
+from multist._progress import progress_bar
 from multist.encoders.stains import dark_pixels, ink_pixels, optical_density, white_point
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     import dask.array as da
 
 _OVERVIEW_SIDE = 1200
+_BAND_CHUNKS = 128
 _THRESHOLD_RANGE = (0.04, 0.12)  # optical density; between the noise of glass and the palest fat
 
 
@@ -44,8 +47,42 @@ class Overview:
         """(len(y), len(x)) bool mask at intrinsic rows ``y`` and columns ``x``; nothing is tissue off the slide."""
         height, width = self.tissue.shape
         row, column = np.floor(y / self.scale).astype(int), np.floor(x / self.scale).astype(int)
-        mask = self.tissue[np.clip(row, 0, height - 1)[:, None], np.clip(column, 0, width - 1)]
+        # many rows fall into one row of the mask, and rows are copied faster than pixels are looked up
+        held, which = np.unique(np.clip(row, 0, height - 1), return_inverse=True)
+        mask = self.tissue[held][:, np.clip(column, 0, width - 1)][which]
+        if ((row >= 0) & (row < height)).all() and ((column >= 0) & (column < width)).all():
+            return mask
         return mask & ((row >= 0) & (row < height))[:, None] & ((column >= 0) & (column < width))
+
+
+_REMEMBERED: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
+_REMEMBER = 8  # overviews, of 4 MB each
+
+
+def remember_overview(levels: Sequence[da.Array], rgb: np.ndarray) -> None:
+    """Spare the next :func:`read_overview` of a lazy slide that was made from another one to read all of it.
+
+    Parameters
+    ----------
+    levels
+        (h, w, 3) uint8 dask arrays, finest first. Dask names an array after what it is made from, and by this name
+        the overview is found again.
+    rgb
+        (h, w, 3) uint8: what :func:`read_overview` would read.
+    """
+    level, step = _overview_level(levels)
+    if rgb.shape[:2] != tuple(-(-side // step) for side in levels[level].shape[:2]):
+        raise ValueError(f"an overview of shape {rgb.shape} is not that of a slide of {levels[level].shape}")
+    _REMEMBERED[levels[level].name, step] = rgb
+    while len(_REMEMBERED) > _REMEMBER:
+        _REMEMBERED.popitem(last=False)
+
+
+def _overview_level(levels: Sequence[da.Array]) -> tuple[int, int]:
+    """The level that is read for an overview, and the step from one pixel to the next."""
+    fits = [i for i, level in enumerate(levels) if max(level.shape[:2]) >= _OVERVIEW_SIDE]
+    level = fits[-1] if fits else 0
+    return level, max(1, -(-max(levels[level].shape[:2]) // _OVERVIEW_SIDE))
 
 
 def read_overview(
@@ -64,16 +101,32 @@ def read_overview(
     diameter
         Spot diameter in intrinsic pixels.
     """
-    fits = [i for i, level in enumerate(levels) if max(level.shape[:2]) >= _OVERVIEW_SIDE]
-    level = fits[-1] if fits else 0
+    level, step = _overview_level(levels)
     # Every step-th pixel: what follows smooths it, and no chunk has to be held for a mean.
-    step = max(1, -(-max(levels[level].shape[:2]) // _OVERVIEW_SIDE))
-    rgb = np.ascontiguousarray(levels[level][::step, ::step])
+    rgb = _REMEMBERED.get((getattr(levels[level], "name", ""), step))
+    rgb = _every(levels[level], step) if rgb is None else rgb
     scale = float(downsample[level]) * step
     white = white_point(rgb)
     inside = None if xy is None else np.asarray(xy, dtype=float) / scale
     mask = tissue_mask(rgb, white=white, xy=inside, diameter=None if diameter is None else diameter / scale)
     return Overview(rgb, scale, white, mask)
+
+
+def _every(level: da.Array, step: int) -> np.ndarray:
+    """Every ``step``-th pixel, read in bands so that the time left can be told."""
+    if isinstance(level, np.ndarray):
+        return np.ascontiguousarray(level[::step, ::step])
+    # bands end where chunks do, and hold enough of them to keep a cluster busy
+    ends, n_columns = np.cumsum(level.chunks[0]), len(level.chunks[1])
+    ends = ends[[*range(max(1, _BAND_CHUNKS // n_columns) - 1, len(ends) - 1, max(1, _BAND_CHUNKS // n_columns)), -1]]
+    parts, start = [], 0
+    with progress_bar(len(ends), "overview of the slide", "bands") as bar:
+        for end in ends:
+            first = -(-start // step) * step
+            parts.append(np.asarray(level[first:end:step, ::step]) if first < end else None)
+            start = end
+            bar.update()
+    return np.concatenate([part for part in parts if part is not None])
 
 
 def tissue_mask(

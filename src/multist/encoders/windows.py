@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from multist._chunks import Box, ChunkCache, columns_that_fit, strip_width
+from multist._progress import progress_bar
+
 if TYPE_CHECKING:
     import dask.array as da
 
+_LOWEST = 64  # working pixels; below, the halo would cost more than chunks that are computed twice
 _SPOT_PIXELS = 24  # at least this many working pixels across a spot, if the image has them, and less than twice
-_READ_SIDE = 10_000  # side, in source pixels, of what is read at once: 300 MB, so that big chunks are decoded once
 
 Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Maps = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+Place = tuple[int, int, int, int]
+"""Row, column, height and width of a window in working pixels."""
 
 
 @dataclass
@@ -30,36 +35,34 @@ class WorkingImage:
         Pixels of the level across a working pixel.
     scale
         Width of a working pixel in intrinsic pixels.
+    chunks
+        What was read last.
     """
 
     level: da.Array
     factor: int
     scale: float
-    _read: tuple[int, int, np.ndarray] | None = field(default=None, repr=False)
+    chunks: ChunkCache = field(default_factory=ChunkCache, repr=False)
 
-    def preload(self, y: int, x: int, height: int, width: int) -> None:
-        """Read the source of a region at once; windows within it are then cut from memory."""
-        full_height, full_width = self.level.shape[:2]
-        y0, y1 = (int(np.clip(v * self.factor, 0, full_height)) for v in (y, y + height))
-        x0, x1 = (int(np.clip(v * self.factor, 0, full_width)) for v in (x, x + width))
-        self._read = (y0, x0, np.asarray(self.level[y0:y1, x0:x1]))
+    def box(self, place: Place) -> Box:
+        """What is read of the level for a window; where the window is off the slide, the border."""
+        y, x, height, width = place
+        rows, columns = self._indices(y, height, 0), self._indices(x, width, 1)
+        return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
-    def window(self, y: int, x: int, height: int, width: int, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
-        """(height, width, 3) uint8 at working pixel (y, x), its border repeated off the slide, and the mask there."""
-        rows = np.clip(np.arange(y * self.factor, (y + height) * self.factor), 0, self.level.shape[0] - 1)
-        columns = np.clip(np.arange(x * self.factor, (x + width) * self.factor), 0, self.level.shape[1] - 1)
-        source = self._source(int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1)
+    def window(self, place: Place, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
+        """(height, width, 3) uint8, its border repeated off the slide, and the mask there."""
+        y, x, height, width = place
+        rows, columns = self._indices(y, height, 0), self._indices(x, width, 1)
+        source = self.chunks.read(self.level, self.box(place))
         if source.shape[:2] != (len(rows), len(columns)):
             source = source[rows - rows[0]][:, columns - columns[0]]
         at_y, at_x = ((start + np.arange(size) + 0.5) * self.scale for start, size in ((y, height), (x, width)))
         return _reduce(source, self.factor), mask(at_y, at_x)
 
-    def _source(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
-        if self._read is not None:
-            top, left, block = self._read
-            if y0 >= top and x0 >= left and y1 <= top + block.shape[0] and x1 <= left + block.shape[1]:
-                return block[y0 - top : y1 - top, x0 - left : x1 - left]
-        return np.asarray(self.level[y0:y1, x0:x1])
+    def _indices(self, start: int, size: int, axis: int) -> np.ndarray:
+        pixels = np.arange(start * self.factor, (start + size) * self.factor)
+        return np.clip(pixels, 0, self.level.shape[axis] - 1)
 
 
 def working_image(levels: Sequence[da.Array], downsample: Sequence[float], diameter: float) -> WorkingImage:
@@ -116,33 +119,48 @@ def window_means(
     """
     n = len(xy)
     out: dict[str, np.ndarray] = {}
-    for rows in _tiles(image, xy, width, halo, tile):
+    tile = _low_tile(image, float(width.max()), halo, tile)
+    tiles = _tiles(image, xy, width, halo, tile)
+    places = []
+    for rows in tiles:
         reach = int(np.ceil(width[rows].max() / 2)) + halo
-        low = np.floor((xy[rows].min(axis=0) - reach) / 16).astype(int) * 16
-        high = np.ceil((xy[rows].max(axis=0) + reach) / 16).astype(int) * 16
-        rgb, weight = image.window(low[1], low[0], high[1] - low[1], high[0] - low[0], mask)
-        made = maps(rgb, weight)
-        if not out:
-            out = {name: np.zeros(n) for name in made}
-        means = _box_means(np.stack(list(made.values())), (xy[rows] - low) / cell, width[rows] / cell)
-        for name, values in zip(made, means, strict=True):
-            out[name][rows] = values
+        left, top = np.floor((xy[rows].min(axis=0) - reach) / 16).astype(int) * 16
+        right, bottom = np.ceil((xy[rows].max(axis=0) + reach) / 16).astype(int) * 16
+        places.append((int(top), int(left), int(bottom - top), int(right - left)))
+    with progress_bar(n, "texture around spots", "spots") as bar:
+        for group in image.chunks.groups(image.level, [image.box(place) for place in places]):
+            for position in group:
+                rows, place = tiles[position], places[position]
+                made = maps(*image.window(place, mask))
+                if not out:
+                    out = {name: np.zeros(n) for name in made}
+                centre = (xy[rows] - [place[1], place[0]]) / cell
+                means = _box_means(np.stack(list(made.values())), centre, width[rows] / cell)
+                for name, values in zip(made, means, strict=True):
+                    out[name][rows] = values
+                bar.update(len(rows))
     return out
 
 
-def _tiles(image: WorkingImage, xy: np.ndarray, width: np.ndarray, halo: int, tile: int) -> Iterator[np.ndarray]:
-    """Rows of the spots of each tile; what neighbouring tiles need is read from the slide together."""
+def _low_tile(image: WorkingImage, width: float, halo: int, tile: int) -> int:
+    """A tile so low that the chunks beside it fit the cache; those of striped files are as wide as the slide."""
+    if isinstance(image.level, np.ndarray):
+        return tile
+    needed = min(image.level.shape[1], 2 * max(image.level.chunks[1]))
+    while tile > _LOWEST and columns_that_fit(image.level, (tile + 2 * halo + width) * image.factor) < needed:
+        tile = max(_LOWEST, tile // 32 * 16)
+    return tile
+
+
+def _tiles(image: WorkingImage, xy: np.ndarray, width: np.ndarray, halo: int, tile: int) -> list[np.ndarray]:
+    """Rows of the spots of each tile, in an order that goes strip by strip and to and fro within each."""
     column, row = np.floor(xy / tile).astype(int).T
-    per_read = max(1, _READ_SIDE // (image.factor * tile))
-    order = np.lexsort((column, row, column // per_read, row // per_read))
-    where = np.stack([row // per_read, column // per_read, row, column])[:, order]
-    reads = np.flatnonzero((np.diff(where[:2], axis=1) != 0).any(axis=0)) + 1
-    for read in np.split(order, reads):
-        reach = int(np.ceil(width[read].max() / 2)) + halo + 16
-        low, high = np.floor(xy[read].min(axis=0)) - reach, np.ceil(xy[read].max(axis=0)) + reach
-        image.preload(int(low[1]), int(low[0]), int(high[1] - low[1]), int(high[0] - low[0]))
-        tiles = np.stack([row[read], column[read]])
-        yield from np.split(read, np.flatnonzero((np.diff(tiles, axis=1) != 0).any(axis=0)) + 1)
+    height = (tile + 2 * halo + float(width.max())) * image.factor
+    per_strip = max(1, int(strip_width(image.level, height) // (tile * image.factor)))
+    strip = column // per_strip
+    order = np.lexsort((np.where(row % 2, -column, column), row, strip))
+    places = np.stack([row, column])[:, order]
+    return np.split(order, np.flatnonzero((np.diff(places, axis=1) != 0).any(axis=0)) + 1)
 
 
 def _box_means(maps: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "read_slide": "multist.pp._read_slide",
         "normalize_histology": "multist.pp._normalize_histology",
         "embed_histology": "multist.pp._embed_histology",
         "embed_expression": "multist.pp._embed_expression",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist import _keys
+from multist._progress import progress_bar
 from multist._settings import logger, settings
 from multist.access import PatchReader, copy_data, resolve, write_table
 from multist.encoders.registry import BUILT_IN, PatchEncoder, get_encoder
@@ -156,11 +157,9 @@ def _texture(record: SpatialRecord, widths: np.ndarray) -> tuple[np.ndarray, lis
 
 
 def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, batch_size: int) -> np.ndarray:
-    from tqdm.auto import tqdm
-
     reader = PatchReader(record, size=widths, pixels=encoder.pixels)
     vectors: np.ndarray | None = None
-    bar = tqdm(total=len(reader), desc=f"embedding patches with {encoder.name}", disable=not settings.progress)
+    bar = progress_bar(len(reader), f"patches by {encoder.name}", "patches")
     with encoder.frozen() as encode, bar:
         for rows, patches in reader.batches(batch_size, in_row_order=False):
             batch = encode(patches)

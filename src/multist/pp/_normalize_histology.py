@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist import _keys
+from multist._progress import progress_bar
 from multist._settings import logger
-from multist.access import PatchReader, copy_data, get_table, resolve, write_image, write_table
+from multist.access import PatchReader, copy_data, get_table, resolve, restored_on_error, write_image, write_table
+from multist.access.images import element_image
+from multist.access.tables import is_spatialdata
 from multist.encoders.spots import typical_diameter
-from multist.encoders.tissue import Overview, read_overview
+from multist.encoders.tissue import Overview, read_overview, remember_overview
 from multist.pp._reference_patches import choose_patches, patch_densities, score_patches
 from multist.pp._stain_reference import METHODS, StainReference
-from multist.pp._stain_transfer import density_transfer, linear_transfer, recolour, tissue_moments
+from multist.pp._stain_transfer import DensityTransfer, linear_transfer, recolour, tissue_moments
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 _PATCH_WIDTH = 2.0  # spot diameters, as in embed_histology
 _PATCH_PIXELS = 32
+_PATCHES_AT_ONCE = 500
 _MAX_CANDIDATES = 5000  # spots whose patches are looked at; more tell nothing new about a colour
 
 
@@ -111,10 +115,18 @@ def normalize_histology(
     else:
         levels, target = _by_squidpy(slides, target, method)
     arrays = [
-        levels[slide.index] for section in range(len(record.images)) for slide in slides if section in slide.sections
+        levels[slide.index][:-1]
+        for section in range(len(record.images))
+        for slide in slides
+        if section in slide.sections
     ]
-    keys = write_image(data, record, arrays, key_added=image_key_added)
-    write_table(record, uns={_keys.MULTIST: {reference_key_added: target.to_dict()}})
+    with restored_on_error(record.table, data):
+        keys = write_image(data, record, arrays, key_added=image_key_added)
+        write_table(record, uns={_keys.MULTIST: {reference_key_added: target.to_dict()}})
+    if is_spatialdata(data):
+        for slide in slides:
+            written = element_image(keys[slide.sections[0]], data.images[keys[slide.sections[0]]])
+            remember_overview(written.levels, np.asarray(levels[slide.index][-1]))
     logger.info("%s: stain normalised by %r", ", ".join(sorted(set(keys))), method)
     return data if copy else None
 
@@ -153,6 +165,11 @@ class _Slide:
                 f"no tissue was found in image {image.key!r}: is it the H&E image, and do the spots lie on it?"
             )
 
+    def levels(self) -> list[tuple[Any, float]]:
+        """The pyramid, and as a last level the overview, each with the width of its pixels."""
+        pyramid = zip(self.image.levels, self.image.downsample, strict=True)
+        return [*pyramid, (self.overview.rgb, self.overview.scale)]
+
 
 def _slides(record: SpatialRecord) -> list[_Slide]:
     held: dict[tuple[str, str], tuple[SectionImage, list[int]]] = {}
@@ -173,7 +190,12 @@ def _by_patches(
     width = np.empty(len(record.xy))
     for slide in slides:
         slide_of[slide.rows], width[slide.rows] = slide.index, slide.patch_width
-    patches = PatchReader(record, size=width, pixels=_PATCH_PIXELS)[rows]
+    reader = PatchReader(record, size=width, pixels=_PATCH_PIXELS)
+    patches = np.empty((len(rows), _PATCH_PIXELS, _PATCH_PIXELS, 3), np.uint8)
+    with progress_bar(len(rows), "stain of the patches", "patches") as bar:
+        for part, found in reader.batches(_PATCHES_AT_ONCE, rows=rows, in_row_order=False):
+            patches[np.searchsorted(rows, part)] = found
+            bar.update(len(part))
     whites = np.stack([slide.overview.white for slide in slides])[slide_of[rows]]
     density, stained = patch_densities(patches, whites)
     if target is None:
@@ -201,9 +223,8 @@ def _moved(slide: _Slide, source: tuple[np.ndarray, np.ndarray], target: StainRe
     if target.mean is None or target.covariance is None or target.white is None:
         raise ValueError("the stain reference lacks the mean, covariance or white of method 'patches'")
     matrix, offset = linear_transfer(source, (target.mean, target.covariance))
-    change = density_transfer(matrix, offset, slide.overview.white, target.white)
-    pyramid = zip(slide.image.levels, slide.image.downsample, strict=True)
-    return [recolour(level, step, slide.overview, change) for level, step in pyramid]
+    change = DensityTransfer(matrix, offset, slide.overview.white, target.white)
+    return [recolour(level, step, slide.overview, change) for level, step in slide.levels()]
 
 
 def _by_squidpy(
@@ -216,11 +237,10 @@ def _by_squidpy(
         logger.info("no reference is given: that of %r itself is taken, and stored", slides[0].image.key)
     levels = []
     for slide in slides:
-        pyramid = zip(slide.image.levels, slide.image.downsample, strict=True)
         levels.append(
             [
                 recolour(level, step, slide.overview, normalized_level(level, slide.overview, target))
-                for level, step in pyramid
+                for level, step in slide.levels()
             ]
         )
     return levels, target

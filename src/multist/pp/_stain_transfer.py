@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
     from multist.encoders.tissue import Overview
 
+_TABLE_WORTH = (
+    3 * 2**25
+)  # values of an image from which on a table of all colours, which takes half a second, is faster
+_TABLES: dict[bytes, np.ndarray] = {}
+_TABLE_LOCK = threading.Lock()
 _STRIP = 64  # rows of a block that are recoloured at once, few enough for the processor's cache
 _RIDGE = 1e-4  # variance of optical density below the noise of any camera
 
@@ -58,19 +65,37 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     return (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
 
 
-def density_transfer(
-    matrix: np.ndarray, offset: np.ndarray, white: np.ndarray, target_white: np.ndarray
-) -> Callable[[np.ndarray], list[np.ndarray]]:
+@dataclass(frozen=True, eq=False)
+class DensityTransfer:
     """Function from (h, w, 3) uint8 to three (h, w) float32 channels whose densities are ``densities @ matrix + offset``.
 
     The exponential of a sum is a product, so that nine tables of 256 values take the place of logarithms and exponentials.
-    """
-    table = density_table(white).astype(np.float64)
-    factors = np.exp(-table[:, :, None] * matrix).astype(np.float32)  # value, channel, new channel
-    glass = (target_white + 1).astype(np.float32)
-    scale = (glass * np.exp(-offset)).astype(np.float32)
 
-    def change(rgb: np.ndarray) -> list[np.ndarray]:
+    Attributes
+    ----------
+    matrix, offset
+        (3, 3) and (3,) from :func:`linear_transfer`.
+    white, target_white
+        (3,) glass of the source and of the result.
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+    white: np.ndarray
+    target_white: np.ndarray
+
+    @cached_property
+    def _tables(self) -> tuple[np.ndarray, np.ndarray]:
+        table = density_table(self.white).astype(np.float64)
+        factors = np.exp(-table[:, :, None] * self.matrix).astype(np.float32)  # value, channel, new channel
+        glass = (self.target_white + 1).astype(np.float32)
+        scale = (glass * np.exp(-self.offset)).astype(np.float32)
+        return factors, scale
+
+    def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
+        """The new channels."""
+        factors, scale = self._tables
+        glass = (self.target_white + 1).astype(np.float32)
         channels = []
         for new in range(3):
             value = (scale[new] * factors[:, 0, new])[rgb[..., 0]]
@@ -81,12 +106,15 @@ def density_transfer(
             channels.append(value)
         return channels
 
-    return change
+    def key(self) -> bytes:
+        """Equal for equal functions."""
+        return b"".join(
+            np.ascontiguousarray(part, np.float64).tobytes()
+            for part in (self.matrix, self.offset, self.white, self.target_white)
+        )
 
 
-def recolour(
-    level: da.Array, downsample: float, overview: Overview, change: Callable[[np.ndarray], list[np.ndarray]] | da.Array
-) -> da.Array:
+def recolour(level: da.Array, downsample: float, overview: Overview, change: DensityTransfer | da.Array) -> da.Array:
     """Replace the colours of the tissue, lazily.
 
     Pixels off the tissue, black ones and ink keep their bits; clear pixels within the tissue do too, and the palest
@@ -101,7 +129,7 @@ def recolour(
     overview
         Glass and tissue of the slide.
     change
-        From (h, w, 3) uint8 pixels to their three new channels; or an array like ``level`` that holds them.
+        The new colour of each colour; or an array like ``level`` that holds the new colours.
 
     Returns
     -------
@@ -114,7 +142,8 @@ def recolour(
         source = source.rechunk({2: -1})
     context: dict[str, Any] = {"downsample": downsample, "overview": overview, "dtype": np.uint8}
     meta = np.empty((0, 0, 0), np.uint8)
-    if callable(change):
+    if isinstance(change, DensityTransfer):
+        context["by_table"] = source.size >= _TABLE_WORTH
         return da.map_blocks(_recolour_block, source, change=change, meta=meta, **context)
     return da.map_blocks(_recolour_block, source, da.asarray(change).rechunk(source.chunks), meta=meta, **context)
 
@@ -125,26 +154,63 @@ def _recolour_block(
     *,
     downsample: float,
     overview: Overview,
-    change: Callable[[np.ndarray], list[np.ndarray]] | None = None,
+    change: DensityTransfer | None = None,
+    by_table: bool = False,
     block_info: Any = None,
 ) -> np.ndarray:
     (top, bottom), (left, right) = block_info[0]["array-location"][:2]
     x = (np.arange(left, right) + 0.5) * downsample
-    out = block
-    for start in range(0, bottom - top, _STRIP):
-        rgb = block[start : start + _STRIP]
-        y = (np.arange(top + start, top + start + len(rgb)) + 0.5) * downsample
-        weight = _weight(rgb, overview.tissue_at(y, x), overview.white)
-        if not weight.any():
-            continue
-        if out is block:
-            out = block.copy()
-        colours = change(rgb) if change is not None else np.moveaxis(new[start : start + _STRIP], 2, 0)  # type: ignore[index]
-        for channel, colour in enumerate(colours):
-            old = rgb[..., channel].astype(np.float32)
-            mixed = old + weight * (colour - old)  # exactly the old value where the weight is 0
-            out[start : start + _STRIP, :, channel] = np.rint(np.clip(mixed, 0, 255, out=mixed), out=mixed)
+    y = (np.arange(top, bottom) + 0.5) * downsample
+    tissue = overview.tissue_at(y, x)
+    if not tissue.any():
+        return block
+    out = np.empty(block.shape, np.uint8)
+    for start in range(0, len(block), _STRIP):
+        strip = slice(start, start + _STRIP)
+        rgb, inside = block[strip], tissue[strip]
+        if not inside.any():
+            out[strip] = rgb
+        elif change is not None and by_table:
+            _look_up(rgb, inside, _table(change), out[strip])
+        else:
+            colours = change(rgb) if change is not None else np.moveaxis(new[strip], 2, 0)  # type: ignore[index]
+            _blend(rgb, colours, _weight(rgb, inside, overview.white), out[strip])
     return out
+
+
+def _blend(rgb: np.ndarray, colours: Any, weight: np.ndarray, out: np.ndarray) -> None:
+    for channel, colour in enumerate(colours):
+        old = rgb[..., channel].astype(np.float32)
+        mixed = old + weight * (colour - old)  # exactly the old value where the weight is 0
+        out[..., channel] = np.rint(np.clip(mixed, 0, 255, out=mixed), out=mixed)
+
+
+def _look_up(rgb: np.ndarray, tissue: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
+    code = rgb[..., 0].astype(np.intp)
+    for channel in (1, 2):
+        code <<= 8
+        code |= rgb[..., channel]
+    np.take(table, code, axis=0, out=out, mode="clip")  # without "clip" numpy buffers the result
+    if not tissue.all():
+        np.copyto(out, rgb, where=~tissue[..., None])
+
+
+def _table(change: DensityTransfer) -> np.ndarray:
+    """(2 ** 24, 3) uint8: what becomes of every colour in the tissue; made once in each process, 50 MB."""
+    key = change.key()
+    with _TABLE_LOCK:  # several threads want it at once, and one of them is to make it
+        if key not in _TABLES:
+            _TABLES.clear()
+            table = np.empty((256, 256 * 256, 3), np.uint8)
+            table[..., 1:] = np.stack(np.divmod(np.arange(256 * 256), 256), axis=-1)
+            inside = np.ones((1, 256 * 256), bool)
+            for red in range(256):
+                row = table[red : red + 1]
+                row[..., 0] = red
+                colours = row.copy()
+                _blend(colours, change(colours), _weight(colours, inside, change.white), row)
+            _TABLES[key] = table.reshape(-1, 3)
+        return _TABLES[key]
 
 
 def _weight(rgb: np.ndarray, tissue: np.ndarray, white: np.ndarray) -> np.ndarray:

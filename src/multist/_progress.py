@@ -1,0 +1,20 @@
+"""Progress bars with the time left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multist._settings import settings
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+DELAY = 2.0
+"""Seconds that work must take before it gets a bar, so that small images show none."""
+
+
+def progress_bar(total: int, what: str, unit: str) -> tqdm:
+    """A bar to be used in a ``with`` statement and moved by ``update``; none appears with ``settings.progress = False``."""
+    from tqdm.auto import tqdm as bar
+
+    return bar(total=total, desc=what, unit=f" {unit}", delay=DELAY, leave=False, disable=not settings.progress)

@@ -1,0 +1,26 @@
+"""The benchmark of large slides runs, each case in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "slides.py"
+
+
+@pytest.mark.slow
+def test_a_small_run_gives_a_table_and_json(tmp_path: Path):
+    command = [sys.executable, str(SCRIPT), "--side", "3000", "--spots", "40", "--only", "raw", "normalised"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    header, _, *rows = done.stdout.splitlines()
+    assert "peak MB" in header and len(rows) == 2
+    report = json.loads((tmp_path / "build" / "benchmarks" / "slides.json").read_text())
+    assert {"dask", "tifffile", "multist"} <= set(report["machine"]["versions"])
+    assert [list(run["steps"]) for run in report["runs"]] == [["embed"], ["normalise", "embed"]]
+    for run in report["runs"]:
+        assert run["seconds"] > 0 and run["cpu"] > 0 and run["peak_mb"] > 100

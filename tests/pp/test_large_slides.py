@@ -1,0 +1,156 @@
+"""Slides larger than memory: each chunk is made about once, on whatever dask client is active, with the same bits."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import anndata as ad
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+import tqdm.auto
+from spatialdata import SpatialData
+from spatialdata.models import Image2DModel, ShapesModel, TableModel
+
+import multist as mt
+from multist import _chunks, _progress
+from multist.encoders import tissue
+from multist.pp import embed_histology, normalize_histology
+
+SIDE, CHUNK, DIAMETER = 2000, 160, 40.0
+COUNTS: Counter = Counter()
+LOCK = threading.Lock()
+
+
+def texture(side: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:side, :side]
+    h = 0.05 + 1.1 * ((x // 7 * 5 + y // 9 * 3) % 11 < 2)
+    e = 0.5 + 0.3 * np.sin(x / 37) * np.cos(y / 29)
+    rgb = 238 * np.exp(-np.stack([h, e], -1) @ [[0.65, 0.70, 0.29], [0.1, 0.95, 0.15]])
+    return (rgb + rng.normal(0, 1.5, rgb.shape)).clip(0, 255).astype(np.uint8)
+
+
+def block(pixels: np.ndarray, block_info=None) -> np.ndarray:
+    (top, bottom), (left, right), _ = block_info[None]["array-location"]
+    with LOCK:
+        COUNTS[top, left] += 1
+    if top < CHUNK or bottom > SIDE - CHUNK:
+        return np.full((bottom - top, right - left, 3), 238, np.uint8)
+    part = pixels[: bottom - top, np.arange(left, right) % CHUNK] - np.uint8(top // CHUNK)
+    part[:, np.arange(left, right) < CHUNK] = 238
+    return part
+
+
+def slide(*, n_spots: int = 300, bands: bool = False) -> SpatialData:
+    """A lazy slide in chunks that nobody holds, or in bands as files of strips have them, with glass around the tissue."""
+    sizes = (*[CHUNK] * (SIDE // CHUNK), SIDE % CHUNK)
+    rows = (CHUNK // 4,) * (SIDE // (CHUNK // 4)) if bands else sizes
+    columns = (SIDE,) if bands else sizes
+    meta = np.empty((0, 0, 0), np.uint8)
+    image = da.map_blocks(block, texture(CHUNK), chunks=(rows, columns, (3,)), dtype=np.uint8, meta=meta)
+    xy = np.random.default_rng(1).uniform(230, 1730, (n_spots, 2))
+    table = ad.AnnData(np.ones((len(xy), 1), np.float32))
+    table.obs["region"] = pd.Categorical(["spots"] * len(xy))
+    table.obs["instance"] = np.arange(len(xy))
+    table = TableModel.parse(table, region="spots", region_key="region", instance_key="instance")
+    element = Image2DModel.parse(da.moveaxis(image, 2, 0), dims=("c", "y", "x"))
+    spots = ShapesModel.parse(xy, geometry=0, radius=DIAMETER / 2)
+    return SpatialData(images={"he": element}, shapes={"spots": spots}, tables={"table": table})
+
+
+def mean_colour(batch):
+    return batch.mean(dim=(2, 3))
+
+
+mean_colour.pixels = 64
+
+
+@pytest.mark.parametrize("bands", [False, True], ids=["tiles", "bands"])
+@pytest.mark.parametrize(("encoder", "held"), [("texture", 40), (mean_colour, 18)])
+def test_chunks_are_made_about_once_for_each_step(monkeypatch, encoder, held, bands):
+    """With a cache that is as small beside the slide as the real one is beside a slide of 60,000 pixels."""
+    monkeypatch.setattr(_chunks, "CACHE_BYTES", held * CHUNK**2 * 3)
+    sdata = slide(bands=bands)
+    n_chunks = SIDE // (CHUNK // 4) if bands else (SIDE // CHUNK + 1) ** 2
+    for step in (normalize_histology, lambda data: embed_histology(data, encoder)):
+        COUNTS.clear()
+        step(sdata)
+        # for the overview of the slide and for the spots; strips of the cache's width overlap a little
+        assert COUNTS.total() <= 2.6 * n_chunks
+    assert list(sdata["table"].uns["multist"]["histology"]["image_key"]) == ["he_normalized"]
+
+
+def test_the_overview_of_what_was_just_normalised_is_not_read_again(monkeypatch):
+    sdata = slide(n_spots=40)
+    normalize_histology(sdata)
+    COUNTS.clear()
+    embed_histology(sdata)
+    with_memory = COUNTS.total()
+    expected = sdata["table"].obsm["X_histology"].copy()
+    monkeypatch.setattr(tissue, "_REMEMBERED", {})
+    COUNTS.clear()
+    embed_histology(sdata)
+    assert with_memory < COUNTS.total()
+    np.testing.assert_array_equal(sdata["table"].obsm["X_histology"], expected)
+
+
+def test_the_cache_changes_no_bit(monkeypatch):
+    results = []
+    for limit in (1, 10 * CHUNK**2 * 3, 2**30):
+        monkeypatch.setattr(_chunks, "CACHE_BYTES", limit)
+        sdata = slide(n_spots=60)
+        normalize_histology(sdata)
+        embed_histology(sdata, mean_colour)
+        results.append(sdata["table"].obsm["X_histology"])
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+
+
+def steps_on(client: bool) -> tuple[np.ndarray, ...]:
+    sdata = slide(n_spots=80)
+    normalize_histology(sdata)
+    corner = sdata.images["he_normalized"].data[:, 200:500, 200:500].compute()
+    embed_histology(sdata, mean_colour, key_added="network")
+    embed_histology(sdata)
+    table = sdata["table"]
+    assert (sum(COUNTS.values()) == 0) == client, "with a client, chunks are made by its workers"
+    return corner, table.obsm["network"], table.obsm["X_histology"], table.uns["multist"]["stain_reference"]["mean"]
+
+
+@pytest.mark.slow
+def test_two_workers_give_the_same_bits(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    COUNTS.clear()
+    expected = steps_on(client=False)
+    COUNTS.clear()
+    # processes of their own, as on several machines
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
+    )
+    with cluster, distributed.Client(cluster) as client:
+        found = steps_on(client=True)
+        assert len(client.scheduler_info()["workers"]) == 2
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_long_work_shows_the_time_left_unless_told_not_to(monkeypatch, capsys):
+    monkeypatch.setattr(_progress, "DELAY", 0)
+    monkeypatch.setattr(tqdm.auto.tqdm, "monitor_interval", 0)
+    sdata = slide(n_spots=60)
+    monkeypatch.setattr(mt.settings, "progress", True)
+    normalize_histology(sdata)
+    embed_histology(sdata)
+    embed_histology(sdata, mean_colour)
+    shown = capsys.readouterr().err
+    for what in ("overview of the slide", "stain of the patches", "texture around spots", "patches by mean_colour"):
+        assert what in shown
+    assert "100%" in shown or "60/60" in shown
+    assert "<" in shown, "time gone < time left"
+    monkeypatch.setattr(mt.settings, "progress", False)
+    normalize_histology(sdata)
+    embed_histology(sdata)
+    assert capsys.readouterr().err == ""
