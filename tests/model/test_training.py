@@ -33,13 +33,13 @@ def test_shapes_and_what_is_recorded(small_arrays):
     assert found.code.shape[1] <= QUICK.n_factors
     assert found.image_weight.shape == (100,)
     assert ((found.image_weight >= 0) & (found.image_weight <= 1)).all()
-    assert {"expression", "image", "alignment", "edges", "prior"} == set(found.losses)
+    assert {"expression", "image"} == set(found.losses)
     assert all(len(values) == 6 and np.isfinite(values).all() for values in found.losses.values())
     assert np.isfinite(found.code).all()
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"prior": "adversarial", "clustering_loss": 1.0}], ids=["plain", "adversarial and clustering"]
+    "changes", [{}, {"prior_loss": 0.01, "clustering_loss": 1.0}], ids=["plain", "adversarial and clustering"]
 )
 def test_same_seed_same_bits_other_seed_other_bits(small_arrays, changes):
     config = QUICK.replace(**changes)
@@ -54,7 +54,7 @@ def test_same_seed_same_bits_other_seed_other_bits(small_arrays, changes):
 
 def test_the_global_random_states_are_left_alone(small_arrays):
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
-    fit(small_arrays, QUICK.replace(prior="adversarial", clustering_loss=1.0))
+    fit(small_arrays, QUICK.replace(prior_loss=0.01, clustering_loss=1.0))
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]

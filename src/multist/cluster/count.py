@@ -14,8 +14,7 @@ from multist.cluster.mixture import MixtureFit, fit_mixture
 _SAMPLE = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
 _HALVES = 4
 _DISTINCT = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
-_FALLEN = float(np.exp(-1))  # correlation at the correlation length
-_MAX_STEPS = 10
+_MAX_STEPS = 15
 
 
 class CountCurve(NamedTuple):
@@ -56,9 +55,8 @@ def choose_count(
     """Choose the number of domains by an information criterion, and by stability where that cannot tell.
 
     Neighbouring spots of a smoothed embedding are not independent, and a criterion that takes them to be so splits
-    domains without end. Here a patch of spots counts as one observation: as many as lie within the correlation length,
-    the distance in steps on the graph at which the correlation of the finest mixture's residuals has fallen to 1/e. Of
-    the numbers whose criterion is within ten of the best, the most stable is taken, and of equally stable ones the
+    domains without end. Here a patch of spots counts as one observation: as many as the correlations of the finest
+    mixture's residuals between a spot and all others add up to. Of the numbers whose criterion is within ten of the best, the most stable is taken, and of equally stable ones the
     smallest.
 
     Parameters
@@ -135,7 +133,7 @@ def _assigned(points: np.ndarray, fit: MixtureFit) -> np.ndarray:
 
 
 def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
-    """Mean number of spots within the correlation length of whitened residuals, between steps interpolated."""
+    """Spots per independent observation: the sum of the correlations of whitened residuals over rings of rising distance."""
     variance, axes = np.linalg.eigh(np.cov(residuals, rowvar=False).reshape(residuals.shape[1], -1))
     keep = variance > variance.max() * 1e-9
     if not keep.any() or variance.max() <= 0:
@@ -143,7 +141,7 @@ def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
     white = (residuals - residuals.mean(axis=0)) @ (axes[:, keep] / np.sqrt(variance[keep]))
     near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
     reached = ring = sp.eye(len(white), format="csr", dtype=np.float32)
-    size, correlation = 1.0, 1.0
+    size = 1.0
     for _ in range(_MAX_STEPS):
         stepped = ((ring @ near) != 0).astype(np.float32)
         ring = sp.csr_matrix(stepped - stepped.multiply(reached))
@@ -151,8 +149,8 @@ def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
         if not ring.nnz:
             break
         reached = reached + ring
-        closer, correlation = correlation, float((white * (ring @ white)).sum() / ring.nnz / white.shape[1])
-        if correlation < _FALLEN:
-            return size + ring.nnz / len(white) * (closer - _FALLEN) / (closer - correlation)
-        size = reached.nnz / len(white)
+        correlation = float((white * (ring @ white)).sum() / ring.nnz / white.shape[1])
+        if correlation <= 0:
+            break
+        size += correlation * ring.nnz / len(white)
     return size

@@ -11,7 +11,7 @@ from multist.cluster.consensus import consensus
 from multist.cluster.mixture import fit_mixture
 from multist.cluster.refine import majority_vote, with_exact_count
 
-_SHARES = (0.5, 0.625, 0.75, 0.875, 1.0)  # of the embedding's dimensions that the partitions of the consensus see
+_SHARES = (0.75, 0.875, 1.0)  # of the embedding's dimensions that the partitions of the consensus see
 
 
 class Domains(NamedTuple):
@@ -36,7 +36,8 @@ def find_domains(
     *,
     use_consensus: bool = True,
     refine: bool = True,
-    n_starts: int = 16,
+    n_starts: int = 48,
+    n_polished: int = 12,
     random_state: int = 0,
 ) -> Domains:
     """Partition an embedding into exactly ``n_domains`` coherent domains.
@@ -56,8 +57,8 @@ def find_domains(
         Vote over several numbers of dimensions; else all dimensions once.
     refine
         Let spots that stand alone join what surrounds them.
-    n_starts
-        Starts of each mixture.
+    n_starts, n_polished
+        Starts of each mixture, and how many of the likeliest are voters.
     random_state
         Seed.
     """
@@ -67,7 +68,10 @@ def find_domains(
         return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
     shares = _SHARES if use_consensus else (1.0,)
     widths = sorted({max(1, round(share * points.shape[1])) for share in shares})
-    fits = [fit_mixture(points[:, :d], n_domains, n_starts=n_starts, random_state=random_state) for d in widths]
+    fits = [
+        fit_mixture(points[:, :d], n_domains, n_starts=n_starts, n_polished=n_polished, random_state=random_state)
+        for d in widths
+    ]
     partitions = [fit.partitions if use_consensus else fit.partitions[:1] for fit in fits]
     labels, votes = consensus(np.concatenate(partitions), n_domains)
     confidence = votes[np.arange(len(labels)), labels]

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 _SHORT_RUN = 25  # iterations after which only the most likely starts go on
-_POLISHED = 4
 _RIDGE = 1e-6  # of the whitened variance: keeps a covariance of collapsed components invertible
 
 
@@ -63,6 +62,7 @@ def fit_mixture(
     n_components: int,
     *,
     n_starts: int = 32,
+    n_polished: int = 4,
     max_iter: int = 200,
     tol: float = 1e-6,
     random_state: int = 0,
@@ -80,7 +80,9 @@ def fit_mixture(
     n_components
         Number of components, at least one and at most n.
     n_starts
-        k-means++ seedings. Each runs a few iterations; the best few run to convergence.
+        k-means++ seedings, each of which runs a few iterations.
+    n_polished
+        How many of the likeliest then run to convergence.
     max_iter
         Iterations of a polished start at most.
     tol
@@ -112,7 +114,7 @@ def fit_mixture(
     weights = _seed(raw, n_components, n_starts, generator)
     weights, likelihood = _expectation_maximization(x, weights, _SHORT_RUN, tol)
     starts = likelihood.cpu().numpy()
-    best = torch.argsort(likelihood, descending=True, stable=True)[:_POLISHED]
+    best = torch.argsort(likelihood, descending=True, stable=True)[:n_polished]
     weights, likelihood = _expectation_maximization(x, weights[:, best], max_iter, tol)
     polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)].cpu().numpy()
     return _summary(points, polished, float(likelihood.max()), whiten, starts)

@@ -11,7 +11,10 @@ import scipy.sparse as sp
 _RIDGE = 1e-2  # of the mean variance: directions that hardly vary cannot become factors
 _NOISE_LEFT = 0.05  # share of noise that averaging may leave in the factor below
 _JUDGED = 2  # 0-based: the third factor, past the one or two contrasts that are plain in any neighbourhood
+LEAST = 0.05  # share of a factor's variance that the neighbourhood has to predict beyond chance
 _FEWEST_HOPS, _MOST_HOPS = 2, 12
+_ENOUGH = 20_000  # spots from which the factors are found; two matrices of p x p have to be estimated
+_BLOCK = 2048  # spots whose neighbourhoods are held at once
 
 
 class SpatialFactors(NamedTuple):
@@ -45,15 +48,31 @@ def smooth(features: np.ndarray, adjacency: sp.csr_matrix, n_hops: int) -> np.nd
     return features
 
 
+def surroundings(features: np.ndarray, adjacency: sp.csr_matrix, n_hops: int, spots: np.ndarray) -> np.ndarray:
+    """Features of some ``spots`` (m,) averaged as by :func:`smooth`, but without what returns to a spot of its own value.
+
+    Returns (m, p); a spot without neighbours gets zeros, so that nothing is said of it.
+    """
+    mean = neighbourhood_mean(adjacency, with_self=True)
+    around = []
+    for rows in np.array_split(spots, -(-len(spots) // _BLOCK)):
+        weights = mean[rows]
+        for _ in range(n_hops - 1):
+            weights = weights @ mean
+        own = np.asarray(weights[np.arange(len(rows)), rows]).ravel()[:, None]
+        others = (weights @ features - own * features[rows]) / np.maximum(1 - own, 1e-9)
+        around.append(np.where(own < 1 - 1e-9, others, 0))
+    return np.concatenate(around)
+
+
 def spatial_factors(
     features: np.ndarray, adjacency: sp.csr_matrix, n_factors: int, *, n_hops: int = 2, random_state: int = 0
 ) -> SpatialFactors:
     """Canonical correlation of every spot's features with those of its neighbourhood.
 
-    The first step leaves the spot itself out; the later ones bring a little of it back through its neighbours, so with
-    ``n_hops >= 2`` noise that is independent between spots is not quite unpredictable. It still comes behind what the
-    neighbours share, where principal components would begin with the loudest. Factors that are predicted no better than
-    the best factor of the same spots shuffled in space are left out, except for the first.
+    The spot itself is left out, so noise that is independent between spots is not predicted, however loud it is, where
+    principal components would begin with the loudest. Factors that are predicted hardly better than the best factor of
+    the same spots shuffled in space are left out, except for the first.
 
     Parameters
     ----------
@@ -66,23 +85,25 @@ def spatial_factors(
     n_hops
         Range of the neighbourhood.
     random_state
-        Seed of the shuffle.
+        Seed of the shuffle, and of the 20,000 spots that are judged where there are more.
 
     References
     ----------
     Hotelling, Biometrika 1936 (canonical correlation); Switzer & Green 1984 (spatial autocorrelation factors).
     """
     n, p = features.shape
+    rng = np.random.default_rng(random_state)
+    spots = np.sort(rng.choice(n, _ENOUGH, replace=False)) if n > _ENOUGH else np.arange(n)
     covariance = features.T @ features / n
     covariance.flat[:: p + 1] += _RIDGE * max(float(np.trace(covariance)) / p, 1e-12)
     variance, axes = np.linalg.eigh(covariance)
     whiten = axes / np.sqrt(variance)
-    around = neighbourhood_mean(adjacency, with_self=False) @ smooth(features @ whiten, adjacency, n_hops - 1)
+    white = features @ whiten
+    around = surroundings(white, adjacency, n_hops, spots)
     around = around - around.mean(axis=0)
-    shuffled = np.random.default_rng(random_state).permutation(n)
-    chance = _predicted(features[shuffled] @ whiten, around)[0][0]
-    predictability, rotation = _predicted(features @ whiten, around)
-    n_kept = int(np.clip((predictability > chance).sum(), 1, n_factors))
+    chance = _predicted(white[rng.permutation(spots)], around)[0][0]
+    predictability, rotation = _predicted(white[spots], around)
+    n_kept = int(np.clip((predictability > chance + LEAST * (1 - chance)).sum(), 1, n_factors))
     predictability = predictability[:n_kept].clip(0, 1)
     loadings = _signed(whiten @ rotation[:, :n_kept])
     spread = smooth(features @ loadings, adjacency, n_hops).std(axis=0)

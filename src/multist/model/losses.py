@@ -38,23 +38,6 @@ def alignment_loss(gene: Tensor, image: Tensor, temperature: float, generator: t
     return 0.5 * (functional.cross_entropy(similarity, own) + functional.cross_entropy(similarity.T, own))
 
 
-def mmd_loss(code: Tensor, generator: torch.Generator) -> Tensor:
-    """Squared maximum mean discrepancy to a standard normal, inverse multiquadric kernels (Gretton et al., JMLR 2012)."""
-    pick = _sample(len(code), generator).to(code.device)
-    x = code.index_select(0, pick)
-    y = torch.randn(x.shape, generator=generator).to(code.device)
-    width = 2.0 * x.shape[1]
-
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        distance = torch.cdist(a, b).square()
-        return torch.stack([c * width / (c * width + distance) for c in (0.2, 0.5, 1.0, 2.0, 5.0)]).mean(0)
-
-    n = len(x)
-    off = 1 - torch.eye(n, device=code.device)
-    within = ((kernel(x, x) + kernel(y, y)) * off).sum() / (n * (n - 1))
-    return within - 2 * kernel(x, y).mean()
-
-
 class _Reverse(torch.autograd.Function):
     """Identity forwards, sign change backwards (Ganin & Lempitsky, 2015)."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist.model.config import MultiSTConfig
-from multist.model.factors import range_of_neighbourhood, smooth, spatial_factors
+from multist.model.factors import LEAST, range_of_neighbourhood, smooth, spatial_factors
 from multist.model.reliability import held_out_agreement
 
 _CLIP = 5.0  # standard deviations; folds and debris are further out and would each become a domain
@@ -58,7 +58,8 @@ def make_tokens(
         _scaled(smooth(picture, adjacency, n_hops)), _scaled(smooth(genes, adjacency, n_hops)), xy,
         random_state=random_state,
     )  # fmt: skip
-    return Tokens(genes, picture * reliability if reliability.any() else None, reliability, n_hops)
+    agreed = reliability > LEAST
+    return Tokens(genes, (picture * reliability)[:, agreed] if agreed.any() else None, reliability, n_hops)
 
 
 def _standardize(features: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ from multist.model.losses import (
     ClusterLoss,
     alignment_loss,
     edge_loss,
-    mmd_loss,
     reconstruction_loss,
 )
 from multist.model.network import Fused, FusionNetwork
@@ -102,7 +101,7 @@ class _Objective(nn.Module):
         if config.alignment_loss and network.has_image:
             self.gene_projection = nn.Linear(width, width, bias=False)
             self.image_projection = nn.Linear(width, width, bias=False)
-        if config.prior_loss and config.prior == "adversarial":
+        if config.prior_loss:
             self.adversary = AdversarialPrior(width)
         if config.clustering_loss:
             self.clustering = ClusterLoss(torch.zeros(n_domains, width))
@@ -144,8 +143,7 @@ class _Objective(nn.Module):
                     scaled, near, graph.sample_non_edges(len(pick), generator)
                 )
         if config.prior_loss:
-            prior = self.adversary(scaled, generator) if config.prior == "adversarial" else mmd_loss(scaled, generator)
-            terms["prior"] = config.prior_loss * prior
+            terms["prior"] = config.prior_loss * self.adversary(scaled, generator)
         if config.clustering_loss and cluster:
             terms["clustering"] = config.clustering_loss * self.clustering(scaled)
         return terms
