@@ -8,6 +8,7 @@ from sklearn.metrics import adjusted_rand_score
 
 _MAX_ROUNDS = 20
 _SAMPLE = 5_000  # points on which partitions are compared
+_ENOUGH = 20_000  # points on which names are matched; the others only vote
 
 
 def consensus(partitions: np.ndarray, n_domains: int) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +23,7 @@ def consensus(partitions: np.ndarray, n_domains: int) -> tuple[np.ndarray, np.nd
 
     Returns
     -------
-    (n,) int64 labels, and the (n, n_domains) share of the partitions that voted for each domain.
+    (n,) int64 labels, and the (n, n_domains) share of the partitions that voted for each domain; float32 of many points.
 
     References
     ----------
@@ -32,27 +33,46 @@ def consensus(partitions: np.ndarray, n_domains: int) -> tuple[np.ndarray, np.nd
     every = max(1, partitions.shape[1] // _SAMPLE)
     some = partitions[:, ::every]
     agreement = np.array([[adjusted_rand_score(a, b) for b in some] for a in some]).mean(axis=1)
-    labels = partitions[agreement.argmax()]
-    rows = np.arange(partitions.shape[1])
+    voters = partitions[:, :: -(-partitions.shape[1] // _ENOUGH)] if partitions.shape[1] > _ENOUGH else partitions
+    leading = int(agreement.argmax())
+    labels = voters[leading]
     for _ in range(_MAX_ROUNDS):
-        votes = np.zeros((partitions.shape[1], n_domains))
-        for partition in partitions:
-            votes[rows, aligned(partition, labels, n_domains)] += 1
-        # A tie stays with the present label, so that the rounds end.
-        votes[rows, labels] += 0.5
-        voted = votes.argmax(axis=1)
-        votes[rows, labels] -= 0.5
+        names = [_matching(partition, labels, n_domains) for partition in voters]
+        voted = _counted(voters, names, n_domains, labels).argmax(axis=1)
         if (voted == labels).all():
             break
         labels = voted
-    return labels.astype(np.int64), votes / len(partitions)
+    votes = _counted(partitions, names, n_domains)
+    if voters is not partitions:
+        labels = _counted(partitions, names, n_domains, names[leading][partitions[leading]]).argmax(axis=1)
+    votes /= len(partitions)
+    return labels.astype(np.int64), votes
+
+
+def _counted(
+    partitions: np.ndarray, names: list[np.ndarray], n_domains: int, present: np.ndarray | None = None
+) -> np.ndarray:
+    """(n, n_domains) votes of renamed partitions; a tie stays with the ``present`` label, so that rounds end."""
+    n = partitions.shape[1]
+    votes = np.zeros((n, n_domains), dtype=np.float64 if n <= _ENOUGH else np.float32)
+    rows = np.arange(n)
+    for partition, name in zip(partitions, names, strict=True):
+        votes[rows, name[partition]] += 1
+    if present is not None:
+        votes[rows, present] += 0.5
+    return votes
 
 
 def aligned(partition: np.ndarray, reference: np.ndarray, n_domains: int) -> np.ndarray:
     """Rename the labels of a partition so that it overlaps most with the reference."""
-    overlap = np.zeros((n_domains, n_domains), dtype=np.int64)
-    np.add.at(overlap, (partition, reference), 1)
+    return _matching(partition, reference, n_domains)[partition]
+
+
+def _matching(partition: np.ndarray, reference: np.ndarray, n_domains: int) -> np.ndarray:
+    """New name of each label of the partition."""
+    pairs = partition.astype(np.int64) * n_domains + reference
+    overlap = np.bincount(pairs, minlength=n_domains**2).reshape(n_domains, n_domains)
     old, new = linear_sum_assignment(-overlap)
     name = np.empty(n_domains, dtype=np.int64)
     name[old] = new
-    return name[partition]
+    return name

@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from multist.cluster.mixture import MixtureFit, fit_mixture
 
+_ENOUGH = 20_000  # spots around which the correlation of neighbours is measured
 _SAMPLE = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
 _HALVES = 4
 _DISTINCT = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
@@ -140,7 +141,8 @@ def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
         return 1.0
     white = (residuals - residuals.mean(axis=0)) @ (axes[:, keep] / np.sqrt(variance[keep]))
     near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
-    reached = ring = sp.eye(len(white), format="csr", dtype=np.float32)
+    centres = np.arange(0, len(white), -(-len(white) // _ENOUGH))
+    reached = ring = sp.eye(len(white), format="csr", dtype=np.float32)[centres]
     size = 1.0
     for _ in range(_MAX_STEPS):
         stepped = ((ring @ near) != 0).astype(np.float32)
@@ -149,8 +151,8 @@ def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
         if not ring.nnz:
             break
         reached = reached + ring
-        correlation = float((white * (ring @ white)).sum() / ring.nnz / white.shape[1])
+        correlation = float((white[centres] * (ring @ white)).sum() / ring.nnz / white.shape[1])
         if correlation <= 0:
             break
-        size += correlation * ring.nnz / len(white)
+        size += correlation * ring.nnz / len(centres)
     return size

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from multist.cluster.distinct import count_distinct
+
 _SHORT_RUN = 25  # iterations after which only the most likely starts go on
-_RIDGE = 1e-6  # of the whitened variance: keeps a covariance of collapsed components invertible
+RIDGE = 1e-6  # of the whitened variance: keeps a covariance of collapsed components invertible
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,42 @@ def fit_mixture(
     Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``).
     """
     points = np.asarray(points, dtype=np.float64)
+    search = likeliest_weights(
+        points, n_components, n_starts=n_starts, n_polished=n_polished, max_iter=max_iter, tol=tol,
+        random_state=random_state, device=device,
+    )  # fmt: skip
+    return _summary(points, search)
+
+
+class Search(NamedTuple):
+    """What :func:`likeliest_weights` gives.
+
+    Attributes
+    ----------
+    weights
+        (n, m, k) float32 posterior probabilities of the starts that ran to convergence, most likely first.
+    log_likelihood
+        Of the first one, of the whitened points.
+    start_log_likelihoods
+        (n_starts,) after the short run.
+    whiten
+        (d, r) map of the centred points to unit covariance.
+    """
+
+    weights: Tensor
+    log_likelihood: float
+    start_log_likelihoods: np.ndarray
+    whiten: np.ndarray
+
+
+def likeliest_weights(
+    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, max_iter: int = 200, tol: float = 1e-6,
+    random_state: int = 0, device: str = "cpu",
+) -> Search:  # fmt: skip
+    """Responsibilities of the likeliest of many starts; takes and raises what :func:`fit_mixture` does."""
+    points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)
-    center, whiten = _whitening(points)
+    center, whiten = whitening(points)
     x = torch.as_tensor((points - center) @ whiten, dtype=torch.float32, device=device)
     generator = torch.Generator().manual_seed(random_state)
     raw = torch.as_tensor((points - center) / points.std(axis=0).max().clip(1e-12), dtype=torch.float32, device=device)
@@ -116,21 +153,21 @@ def fit_mixture(
     starts = likelihood.cpu().numpy()
     best = torch.argsort(likelihood, descending=True, stable=True)[:n_polished]
     weights, likelihood = _expectation_maximization(x, weights[:, best], max_iter, tol)
-    polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)].cpu().numpy()
-    return _summary(points, polished, float(likelihood.max()), whiten, starts)
+    polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)]
+    return Search(polished, float(likelihood.max()), starts, whiten)
 
 
 def _check(points: np.ndarray, n_components: int) -> None:
     if points.ndim != 2 or not np.isfinite(points).all():
         raise ValueError(f"points must be a finite (n, d) array; got shape {points.shape}")
-    distinct = len(np.unique(points, axis=0)) if n_components > 1 else len(points)
+    distinct = count_distinct(points, n_components) if n_components > 1 else len(points)
     if not 1 <= n_components <= distinct:
         raise ValueError(
             f"n_components must be between 1 and {distinct}, the number of distinct points; got {n_components}"
         )
 
 
-def _whitening(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def whitening(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (d,) and (d, r) map to unit variance; the mixture does not depend on it, its conditioning does."""
     center = points.mean(axis=0)
     variance, axes = np.linalg.eigh(np.cov(points, rowvar=False, bias=True).reshape(points.shape[1], -1))
@@ -173,7 +210,7 @@ def _expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: fl
         count = weights.sum(0, dtype=torch.float64)
         total = (weights.flatten(1).T @ x).view(n_starts, k, d).double()
         mean = total / count.clamp_min(1e-6)[..., None]
-        covariance = (scatter - total.transpose(1, 2) @ mean) / n + _RIDGE * identity
+        covariance = (scatter - total.transpose(1, 2) @ mean) / n + RIDGE * identity
         precision = torch.linalg.inv(covariance)
         slope = mean @ precision
         offset = (count / n).clamp_min(1e-12).log() - 0.5 * (slope * mean).sum(-1)
@@ -190,25 +227,21 @@ def _expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: fl
     return weights, likelihood
 
 
-def _summary(
-    points: np.ndarray, polished: np.ndarray, likelihood: float, whiten: np.ndarray, starts: np.ndarray
-) -> MixtureFit:
-    """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening.
-
-    ``polished`` is (n, m, k), the most likely start first.
-    """
+def _summary(points: np.ndarray, search: Search) -> MixtureFit:
+    """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening."""
+    polished = search.weights.cpu().numpy()
     weights = polished[:, 0]
     count = np.maximum(weights.sum(axis=0, dtype=np.float64), 1e-12)
     means = weights.T.astype(np.float64) @ points / count[:, None]
     covariance = points.T @ points / len(points) - (means * count[:, None]).T @ means / len(points)
-    jacobian = 0.5 * np.linalg.slogdet(whiten.T @ whiten)[1] * len(points)
+    jacobian = 0.5 * np.linalg.slogdet(search.whiten.T @ search.whiten)[1] * len(points)
     return MixtureFit(
         labels=weights.argmax(axis=1),
         responsibilities=weights,
         means=means,
         covariance=covariance,
         weights=count / count.sum(),
-        log_likelihood=likelihood + jacobian,
-        start_log_likelihoods=starts + jacobian,
+        log_likelihood=search.log_likelihood + jacobian,
+        start_log_likelihoods=search.start_log_likelihoods + jacobian,
         partitions=polished.argmax(axis=2).T,
     )

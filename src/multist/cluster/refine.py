@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 _HANDFUL = 5
+_BLOCK = 2**16  # spots whose neighbourhoods of two steps are held at once
 
 
 def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix, *, n_rounds: int = 1) -> np.ndarray:
@@ -23,15 +24,22 @@ def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix, *, n_rounds: int
         How often.
     """
     near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
-    near = ((near + near @ near) != 0).astype(np.float32)
-    near.setdiag(0)
-    near.eliminate_zeros()
-    half = np.asarray(near.sum(axis=1)).ravel() / 2
     for _ in range(n_rounds):
-        votes = near @ np.eye(labels.max() + 1, dtype=np.float32)[labels]
-        clear = votes.max(axis=1) > half
-        labels = np.where(clear, votes.argmax(axis=1), labels)
+        named = np.eye(labels.max() + 1, dtype=np.float32)[labels]
+        starts = range(0, len(labels), _BLOCK)
+        labels = np.concatenate([_voted(labels, named, near, start) for start in starts]) if len(labels) else labels
     return labels
+
+
+def _voted(labels: np.ndarray, named: np.ndarray, near: sp.csr_matrix, start: int) -> np.ndarray:
+    """New labels of the block of spots that begins at ``start``."""
+    own = near[start : start + _BLOCK]
+    within = ((own + own @ near) != 0).astype(np.float32).tocoo()
+    other = within.col != within.row + start
+    within = sp.csr_matrix((within.data[other], (within.row[other], within.col[other])), shape=own.shape)
+    votes = within @ named
+    clear = votes.max(axis=1) > np.asarray(within.sum(axis=1)).ravel() / 2
+    return np.where(clear, votes.argmax(axis=1), labels[start : start + _BLOCK])
 
 
 def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> np.ndarray:
@@ -64,10 +72,18 @@ def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> 
         ]
         rows = np.flatnonzero(labels == names[int(np.argmax(scatter))])
         centred = points[rows] - points[rows].mean(axis=0)
-        leading = np.linalg.svd(centred, full_matrices=False)[2][0]
+        leading = leading_axes(centred)[0]
         upper = np.argsort(centred @ leading, kind="stable")[len(rows) // 2 :]
         labels[rows[upper]] = labels.max() + 1
     names, counts = np.unique(labels, return_counts=True)
     rank = np.empty(labels.max() + 1, dtype=np.int64)
     rank[names[np.argsort(-counts, kind="stable")]] = np.arange(len(names))
     return rank[labels]
+
+
+def leading_axes(centred: np.ndarray) -> np.ndarray:
+    """Principal axes of (n, d) centred points as rows, the leading one first."""
+    if len(centred) <= _BLOCK:
+        return np.linalg.svd(centred, full_matrices=False)[2]
+    # the singular vectors of that many points would take their place again
+    return np.linalg.eigh(centred.T @ centred)[1].T[::-1]

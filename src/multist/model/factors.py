@@ -13,7 +13,9 @@ _NOISE_LEFT = 0.05  # share of noise that averaging may leave in the factor belo
 _JUDGED = 2  # 0-based: the third factor, past the one or two contrasts that are plain in any neighbourhood
 LEAST = 0.05  # share of a factor's variance that the neighbourhood has to predict beyond chance
 _FEWEST_HOPS, _MOST_HOPS = 2, 12
-_ENOUGH = 20_000  # spots from which the factors are found; two matrices of p x p have to be estimated
+ENOUGH = 20_000
+"""Spots from which factors are found, since only matrices of p x p are estimated; with more, numbers are float32."""
+
 _BLOCK = 2048  # spots whose neighbourhoods are held at once
 
 
@@ -34,10 +36,23 @@ class SpatialFactors(NamedTuple):
 
 def neighbourhood_mean(adjacency: sp.csr_matrix, *, with_self: bool) -> sp.csr_matrix:
     """(n, n) operator that averages over the neighbours; a spot without any keeps its own value."""
+    if adjacency.shape[0] > ENOUGH and with_self:
+        return _light_mean(sp.csr_matrix(adjacency))
     matrix = (sp.csr_matrix(adjacency) != 0).astype(np.float64)
     lonely = np.asarray(matrix.sum(axis=1)).ravel() == 0
     matrix = matrix + sp.diags(np.ones(len(lonely)) if with_self else lonely.astype(float))
     return (sp.diags(1 / np.asarray(matrix.sum(axis=1)).ravel()) @ matrix).tocsr()
+
+
+def _light_mean(adjacency: sp.csr_matrix) -> sp.csr_matrix:
+    """The same with the spot itself, in float32 and without intermediate matrices."""
+    identity = sp.identity(adjacency.shape[0], dtype=np.float32, format="csr")
+    near = adjacency.astype(np.float32)
+    near.eliminate_zeros()
+    near.data = np.ones_like(near.data)
+    near = (near + identity).tocsr()
+    near.data = np.repeat(1 / np.diff(near.indptr), np.diff(near.indptr)).astype(np.float32)
+    return near
 
 
 def smooth(features: np.ndarray, adjacency: sp.csr_matrix, n_hops: int) -> np.ndarray:
@@ -93,20 +108,24 @@ def spatial_factors(
     """
     n, p = features.shape
     rng = np.random.default_rng(random_state)
-    spots = np.sort(rng.choice(n, _ENOUGH, replace=False)) if n > _ENOUGH else np.arange(n)
-    covariance = features.T @ features / n
+    spots = np.sort(rng.choice(n, ENOUGH, replace=False)) if n > ENOUGH else np.arange(n)
+    covariance = (features.T @ features).astype(np.float64) / n
     covariance.flat[:: p + 1] += _RIDGE * max(float(np.trace(covariance)) / p, 1e-12)
     variance, axes = np.linalg.eigh(covariance)
     whiten = axes / np.sqrt(variance)
-    white = features @ whiten
-    around = surroundings(white, adjacency, n_hops, spots)
+    if n > ENOUGH:  # whitening commutes with averaging, and some spots are less than all
+        own, around = features[spots] @ whiten, surroundings(features, adjacency, n_hops, spots) @ whiten
+        shuffled = own[rng.permutation(len(spots))]
+    else:
+        own = features @ whiten
+        around, shuffled = surroundings(own, adjacency, n_hops, spots), own[rng.permutation(spots)]
     around = around - around.mean(axis=0)
-    chance = _predicted(white[rng.permutation(spots)], around)[0][0]
-    predictability, rotation = _predicted(white[spots], around)
+    chance = _predicted(shuffled, around)[0][0]
+    predictability, rotation = _predicted(own, around)
     n_kept = int(np.clip((predictability > chance + LEAST * (1 - chance)).sum(), 1, n_factors))
     predictability = predictability[:n_kept].clip(0, 1)
     loadings = _signed(whiten @ rotation[:, :n_kept])
-    spread = smooth(features @ loadings, adjacency, n_hops).std(axis=0)
+    spread = smooth(features @ loadings.astype(features.dtype), adjacency, n_hops).std(axis=0, dtype=np.float64)
     return SpatialFactors(loadings * predictability / np.maximum(spread, 1e-9), predictability)
 
 
@@ -133,8 +152,8 @@ def range_of_neighbourhood(features: np.ndarray, adjacency: sp.csr_matrix) -> in
 def joint_loadings(scores: np.ndarray, adjacency: sp.csr_matrix, n_factors: int, *, n_hops: int) -> np.ndarray:
     """(p, d) orthonormal principal axes of (n, p) factor scores averaged over the neighbourhood."""
     smoothed = smooth(scores, adjacency, n_hops)
-    smoothed = smoothed - smoothed.mean(axis=0)
-    variance, axes = np.linalg.eigh(smoothed.T @ smoothed)
+    smoothed = smoothed - smoothed.mean(axis=0, dtype=np.float64).astype(smoothed.dtype)
+    variance, axes = np.linalg.eigh((smoothed.T @ smoothed).astype(np.float64))
     return _signed(axes[:, np.argsort(variance)[::-1][:n_factors]])
 
 

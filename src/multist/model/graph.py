@@ -62,14 +62,21 @@ class SpatialGraph(ABC):
             return self.sum_neighbours(x) / self.degree[:, None]
         return self.sum_neighbours(x * visible) / self.sum_neighbours(visible).clamp_min(1e-6)
 
-    def edges(self) -> tuple[Tensor, Tensor]:
-        """Receivers and senders of all edges between different spots."""
+    def edges(self, among: int | None = None) -> tuple[Tensor, Tensor]:
+        """Receivers and senders of all edges between different spots, or only between those of the first ``among``."""
         other = self.receiver != self.sender
+        if among is not None and among < self.n_spots:
+            other &= (self.receiver < among) & (self.sender < among)
         return self.receiver[other], self.sender[other]
 
-    def sample_non_edges(self, n_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pairs of different spots that are no neighbours, drawn uniformly; the few that collide are left out."""
-        pair = torch.randint(self.n_spots, (2, n_pairs), generator=generator).to(self.device)
+    def sample_non_edges(
+        self, n_pairs: int, generator: torch.Generator, among: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Pairs of different spots, of the first ``among`` if given, that are no neighbours, drawn uniformly.
+
+        The few that collide are left out.
+        """
+        pair = torch.randint(among or self.n_spots, (2, n_pairs), generator=generator).to(self.device)
         code = pair[0] * self.n_spots + pair[1]
         known = self.receiver * self.n_spots + self.sender  # sorted, because the rows are
         place = torch.searchsorted(known, code).clamp_max(len(known) - 1)

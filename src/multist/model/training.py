@@ -7,23 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from multist._settings import settings
+from multist.cluster.watched import watched
+from multist.model.batches import Batches
 from multist.model.config import MultiSTConfig
 from multist.model.factors import joint_loadings
-from multist.model.graph import SpatialGraph, build_graph
-from multist.model.losses import (
-    AdversarialPrior,
-    ClusterLoss,
-    alignment_loss,
-    edge_loss,
-    reconstruction_loss,
-)
 from multist.model.network import Fused, FusionNetwork
+from multist.model.objective import Objective, standardized
+from multist.model.processes import Processes
 from multist.model.tokens import Tokens
-
-_EDGES = 20_000  # pairs that the edge loss looks at per epoch
 
 
 class Embedding(NamedTuple):
@@ -36,12 +29,15 @@ class Embedding(NamedTuple):
     image_weight
         (n,) float32. Share of the code's variation at each spot that the image brought in; zero without an image.
     losses
-        Name of each term to its value per epoch, as it enters the sum: times its weight.
+        Name of each term to its value per step, as it enters the sum: times its weight. Up to 20,000 spots a step is an epoch.
+    device
+        Where it was computed.
     """
 
     code: np.ndarray
     image_weight: np.ndarray
     losses: dict[str, list[float]]
+    device: str
 
 
 def fit_embedding(
@@ -50,10 +46,15 @@ def fit_embedding(
     config: MultiSTConfig,
     *,
     n_domains: int,
+    xy: np.ndarray | None = None,
     device: str = "auto",
     random_state: int = 0,
 ) -> Embedding:
     """Train the fusion network on masked spots and embed all of them.
+
+    Up to 20,000 spots are trained on at once. Of more, every step takes some tiles of the tissue, each with a halo as wide as the
+    network is deep, and the embedding is read off tile by tile; it is the same as that of the whole. Processes started by
+    ``torchrun`` share the tiles and average their gradients; each returns the whole embedding.
 
     Parameters
     ----------
@@ -65,20 +66,23 @@ def fit_embedding(
         Constants of the network and its losses.
     n_domains
         Number of centres of the clustering loss; unused while its weight is zero.
+    xy
+        (n, 2) coordinates along which tiles are cut; None takes the order of the rows.
     device
         ``"auto"`` or a name torch knows.
     random_state
         Seed; the global random state is restored.
     """
-    fabric = _fabric(device)
-    graph = build_graph(adjacency, backend=settings.graph_backend, device=fabric.device)
-    with torch.random.fork_rng(devices=[fabric.device.index or 0] if fabric.device.type == "cuda" else []):
+    processes = Processes(device)
+    batches = Batches(tokens, adjacency, xy, processes.device)
+    devices = [processes.device.index or 0] if processes.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(random_state)
-        generator = torch.Generator().manual_seed(random_state)
-        network = initial_network(tokens, adjacency, config)
-        objective = _Objective(network, config, n_domains)
-        network, objective, losses = _train(fabric, network, objective, graph, tokens, generator)
-    return _read_off(network, graph, *_tensors(tokens, fabric.device), losses)
+        network = initial_network(tokens, adjacency, config).to(processes.device)
+        objective = Objective(network, config, n_domains).to(processes.device)
+        processes.start_alike(network, objective)
+        losses = _train(processes, network, objective, batches, random_state)
+    return _result(*embed(network, batches, processes), losses, str(processes.device))
 
 
 def initial_network(tokens: Tokens, adjacency: sp.csr_matrix, config: MultiSTConfig) -> FusionNetwork:
@@ -91,126 +95,60 @@ def initial_network(tokens: Tokens, adjacency: sp.csr_matrix, config: MultiSTCon
     return FusionNetwork(loading[:n_expression], image, config, n_hops=tokens.n_hops)
 
 
-class _Objective(nn.Module):
-    """The losses and what they learn themselves: projections, the critic, the domains' centres."""
-
-    def __init__(self, network: FusionNetwork, config: MultiSTConfig, n_domains: int) -> None:
-        super().__init__()
-        self.config, self.n_domains = config, n_domains
-        width = network.gene_token.out_features
-        if config.alignment_loss and network.has_image:
-            self.gene_projection = nn.Linear(width, width, bias=False)
-            self.image_projection = nn.Linear(width, width, bias=False)
-        if config.prior_loss:
-            self.adversary = AdversarialPrior(width)
-        if config.clustering_loss:
-            self.clustering = ClusterLoss(torch.zeros(n_domains, width))
-
-    def place_centers(self, code: Tensor) -> None:
-        """Start the domains' centres at k-means of the (n, d) standardised code."""
-        from sklearn.cluster import KMeans
-
-        found = KMeans(self.n_domains, n_init=4, random_state=0).fit(code.detach().cpu().numpy())
-        with torch.no_grad():
-            self.clustering.centers.copy_(torch.as_tensor(found.cluster_centers_))
-
-    def forward(
-        self, network: FusionNetwork, graph: SpatialGraph, expression: Tensor, image: Tensor | None,
-        generator: torch.Generator, cluster: bool,  # noqa: FBT001
-    ) -> dict[str, Tensor]:  # fmt: skip
-        """Weighted terms of one epoch."""
-        config = self.config
-        hidden = (torch.rand(graph.n_spots, 1, generator=generator) < config.mask_rate).to(expression)
-        fused = network(graph, expression, image, visible=1 - hidden)
-        scaled = _standardized(fused.code)
-        variance = sum(float(x.square().sum(1).mean()) for x in (expression, image) if x is not None)
-        terms = {"expression": config.expression_loss * reconstruction_loss(
-            network.expression_decoder(fused.code), expression, hidden, variance)}  # fmt: skip
-        if fused.image is not None and image is not None:
-            predicted = network.image_decoder(fused.code)
-            terms["image"] = config.image_loss * reconstruction_loss(predicted, image, hidden, variance)
-            if config.alignment_loss:
-                terms["alignment"] = config.alignment_loss * alignment_loss(
-                    self.gene_projection(_standardized(fused.gene)),
-                    self.image_projection(_standardized(fused.image)),
-                    config.temperature, generator)  # fmt: skip
-        if config.edge_loss:
-            edges = graph.edges()
-            pick = torch.randint(max(len(edges[0]), 1), (min(len(edges[0]), _EDGES),), generator=generator)
-            near = (edges[0][pick.to(graph.device)], edges[1][pick.to(graph.device)])
-            if len(pick) and graph.n_spots > 2:
-                terms["edges"] = config.edge_loss * edge_loss(
-                    scaled, near, graph.sample_non_edges(len(pick), generator)
-                )
-        if config.prior_loss:
-            terms["prior"] = config.prior_loss * self.adversary(scaled, generator)
-        if config.clustering_loss and cluster:
-            terms["clustering"] = config.clustering_loss * self.clustering(scaled)
-        return terms
-
-
-def _train(fabric, network, objective, graph, tokens: Tokens, generator):  # type: ignore[no-untyped-def]
-    """AdamW on all spots at once; with the clustering loss, centres are placed halfway."""
-    from tqdm.auto import trange
-
+def _train(
+    processes: Processes, network: FusionNetwork, objective: Objective, batches: Batches, random_state: int
+) -> dict[str, list[float]]:
+    """AdamW on masked spots; with the clustering loss, centres are placed halfway. Returns the losses."""
     config = network.config
-    expression, image = _tensors(tokens, fabric.device)
-    network, objective = network.to(fabric.device), objective.to(fabric.device)
+    # each process hides spots of its own
+    generator = torch.Generator().manual_seed(random_state + 7919 * processes.rank)
     parameters = [*network.parameters(), *objective.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(config.epochs, 1))
+    n_steps = batches.steps(config.epochs)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(n_steps, 1))
+    drawn = batches.for_training(n_steps, processes.rank, processes.count, np.random.default_rng(random_state))
     losses: dict[str, list[float]] = {}
-    for epoch in trange(config.epochs, desc="multist: fusing", disable=not settings.progress, leave=False):
-        clustering = epoch >= config.epochs // 2
-        if config.clustering_loss and epoch == config.epochs // 2:
-            with torch.no_grad():
-                objective.place_centers(_standardized(network(graph, expression, image).code))
-        terms = objective(network, graph, expression, image, generator, clustering)
+    for step, batch in enumerate(watched(drawn, n_steps, "multist: fusing", hidden=processes.rank > 0)):
+        if config.clustering_loss and step == n_steps // 2:
+            objective.place_centers(standardized(embed(network, batches, processes)[0].to(processes.device)))
+        terms = objective(network, batch, batches.variance, generator, cluster=step >= n_steps // 2)
         optimizer.zero_grad()
-        fabric.backward(sum(terms.values()))
+        processes.backward(sum(terms.values(), start=torch.zeros((), device=processes.device)))
+        processes.average_gradients(parameters)
         optimizer.step()
         schedule.step()
         for name, value in terms.items():
             losses.setdefault(name, []).append(float(value.detach()))
-    return network, objective, losses
+    return losses
 
 
 @torch.no_grad()
-def _read_off(
-    network: FusionNetwork,
-    graph: SpatialGraph,
-    expression: Tensor,
-    image: Tensor | None,
-    losses: dict[str, list[float]],
-) -> Embedding:
-    fused: Fused = network(graph, expression, image)
-    code = fused.code - fused.code.mean(0)
-    if fused.image_part is None:
+def embed(network: FusionNetwork, batches: Batches, processes: Processes) -> tuple[Tensor, Tensor | None]:
+    """(n, d) code of all spots, and the part of it that the image brought in, by tiles where there are many."""
+    pieces = batches.for_reading()
+    if len(pieces) == 1:
+        whole: Fused = network(*batches.of_rows(pieces[0])[:3])
+        return whole.code, whole.image_part
+    width = network.gene_token.out_features
+    code = torch.zeros(batches.n_spots, width)
+    image_part = torch.zeros(batches.n_spots, width) if network.has_image else None
+    own = processes.share(pieces)
+    for rows in watched(own, len(own), "multist: embedding", hidden=processes.rank > 0):
+        batch = batches.of_rows(rows)
+        fused = network(*batch[:3])
+        code[rows] = fused.code[: batch.n_own].cpu()
+        if image_part is not None and fused.image_part is not None:
+            image_part[rows] = fused.image_part[: batch.n_own].cpu()
+    return processes.sum(code), None if image_part is None else processes.sum(image_part)
+
+
+def _result(whole: Tensor, image_part: Tensor | None, losses: dict[str, list[float]], device: str) -> Embedding:
+    code = whole - whole.mean(0)
+    if image_part is None:
         weight = torch.zeros(len(code))
     else:
         spread = code.std(0).clamp_min(1e-9)
-        brought = ((fused.image_part - fused.image_part.mean(0)) / spread).square().sum(1)
-        gene_part = fused.code - fused.image_part
+        brought = ((image_part - image_part.mean(0)) / spread).square().sum(1)
+        gene_part = whole - image_part
         weight = brought / (brought + ((gene_part - gene_part.mean(0)) / spread).square().sum(1)).clamp_min(1e-12)
-    return Embedding(code.cpu().numpy(), weight.cpu().numpy(), losses)
-
-
-def _standardized(code: Tensor) -> Tensor:
-    return (code - code.mean(0)) / code.std(0).clamp_min(1e-6)
-
-
-def _tensors(tokens: Tokens, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    expression = torch.as_tensor(tokens.expression, dtype=torch.float32, device=device)
-    return expression, None if tokens.image is None else torch.as_tensor(
-        tokens.image, dtype=torch.float32, device=device
-    )
-
-
-def _fabric(device: str):  # type: ignore[no-untyped-def]
-    from lightning_fabric import Fabric
-
-    name = settings.device if device == "auto" else device
-    if name == "auto":
-        return Fabric(accelerator="auto", devices=1)
-    kind, _, index = name.partition(":")
-    return Fabric(accelerator={"cuda": "gpu"}.get(kind, kind), devices=[int(index)] if index else 1)
+    return Embedding(code.cpu().numpy(), weight.cpu().numpy(), losses, device)

@@ -10,7 +10,7 @@ import numpy as np
 
 from multist import _keys
 from multist.access import copy_data, resolve, restored_on_error
-from multist.tl._clusters import candidate_counts, divide, ensure_graph, plain, write_domains
+from multist.tl._clusters import candidate_counts, divide, ensure_graph, plain, told_if_interrupted, write_domains
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,7 +92,7 @@ def cluster_domains(
     if code.ndim != 2 or not np.isfinite(code).all():
         raise ValueError(f"obsm[{use_rep!r}] must be a matrix of finite values; its shape is {code.shape}")
     stages = {"table_key": table_key, "library_key": library_key}
-    with restored_on_error(table):
+    with told_if_interrupted(), restored_on_error(table):
         ensure_graph(data, record, **stages)
         obs, uns = divide(
             code, table.obsp[_keys.CONNECTIVITIES], counts,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,16 @@ CURVE = "n_domains"
 """Entry of the result's ``uns`` that holds the curve from which the number of domains was chosen."""
 
 _MOST, _SPOTS_EACH = 20, 10
+
+
+@contextmanager
+def told_if_interrupted() -> Iterator[None]:
+    """Say after Ctrl-C that nothing was changed; to be put around what restores the table."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.warning("interrupted: the data is as it was before, and nothing of this run was written")
+        raise
 
 
 def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
@@ -68,8 +79,9 @@ def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: An
 
 
 def divide(
-    code: np.ndarray, adjacency: sp.csr_matrix, counts: list[int], *, consensus: bool, refine: bool, random_state: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    code: np.ndarray, adjacency: sp.csr_matrix, counts: list[int], *,
+    consensus: bool, refine: bool, random_state: int, device: str = "cpu",
+) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Columns for ``obs``, and the curve for ``uns`` if there was a number to choose (else nothing).
 
     Parameters
@@ -82,6 +94,8 @@ def divide(
         Numbers of domains to choose from.
     consensus, refine, random_state
         As :func:`multist.tl.multist_domains` takes them.
+    device
+        Torch device of mixtures of many spots: ``"cpu"`` or CUDA.
     """
     from multist.cluster.count import choose_count
     from multist.cluster.domains import find_domains
@@ -94,7 +108,7 @@ def divide(
         uns[CURVE] = curve._asdict()
         logger.info("%d domains, of %d to %d", n_domains, curve.candidates[0], curve.candidates[-1])
     domains = find_domains(
-        code, adjacency, n_domains, use_consensus=consensus, refine=refine, random_state=random_state
+        code, adjacency, n_domains, use_consensus=consensus, refine=refine, random_state=random_state, device=device
     )
     names = [str(k) for k in range(n_domains)]
     labels = pd.Categorical([str(label) for label in domains.labels], names)
@@ -103,7 +117,9 @@ def divide(
 
 def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
     """Candidates that the embedding has enough different points for, or the smallest."""
-    distinct = len(np.unique(code, axis=0))
+    from multist.cluster.distinct import count_distinct
+
+    distinct = count_distinct(code, max(counts))
     return [k for k in counts if k <= distinct] or [1]
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from multist import _keys
 from multist._settings import logger
 from multist.access import copy_data, get_table, resolve, restored_on_error
-from multist.tl._clusters import candidate_counts, divide, ensure_graph, plain, write_domains
+from multist.tl._clusters import candidate_counts, divide, ensure_graph, plain, told_if_interrupted, write_domains
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -124,7 +124,7 @@ def multist_domains(
     )  # fmt: skip
     counts = candidate_counts(n_domains, record.table.n_obs)
     stages = {"table_key": table_key, "library_key": library_key}
-    with restored_on_error(record.table):
+    with told_if_interrupted(), restored_on_error(record.table):
         expression_key = _expression_key(data, record.table, use_rep, layer=layer, random_state=random_state, **stages)
         ensure_graph(data, record, **stages)
         with_image = _histology(data, record, use_image, image_key=image_key, **stages)
@@ -190,6 +190,12 @@ def _histology(data: AnnData | SpatialData, record: SpatialRecord, use_image: bo
     return True
 
 
+def _numbers(features: Any) -> np.ndarray:
+    """As an array; float32 stays as it is, because a copy of a million rows is not for nothing."""
+    array = np.asarray(features)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
 def _fuse(
     record: SpatialRecord, counts: list[int], expression_key: str, config: MultiSTConfig | None, *,
     with_image: bool, consensus: bool, refine: bool, device: str, random_state: int,
@@ -200,8 +206,8 @@ def _fuse(
     from multist.model.training import fit_embedding
 
     table, config = record.table, config or MultiSTConfig()
-    expression = np.asarray(table.obsm[expression_key], dtype=np.float64)
-    histology = np.asarray(table.obsm[_keys.HISTOLOGY], dtype=np.float64) if with_image else None
+    expression = _numbers(table.obsm[expression_key])
+    histology = _numbers(table.obsm[_keys.HISTOLOGY]) if with_image else None
     for key, features in ((expression_key, expression), (_keys.HISTOLOGY, histology)):
         if features is not None and not np.isfinite(features).all():
             raise ValueError(f"obsm[{key!r}] has values that are not finite")
@@ -211,10 +217,13 @@ def _fuse(
             "config.clustering_loss needs a number of domains before training; give n_domains as one integer"
         )
     tokens = make_tokens(expression, histology, adjacency, record.xy, config, random_state=random_state)
-    embedding = fit_embedding(tokens, adjacency, config, n_domains=counts[0], device=device, random_state=random_state)
-    obs, curve = divide(
-        embedding.code, adjacency, counts, consensus=consensus, refine=refine, random_state=random_state
+    embedding = fit_embedding(
+        tokens, adjacency, config, n_domains=counts[0], xy=record.xy, device=device, random_state=random_state
     )
+    obs, curve = divide(
+        embedding.code, adjacency, counts, consensus=consensus, refine=refine, random_state=random_state,
+        device=embedding.device if embedding.device.startswith("cuda") else "cpu",
+    )  # fmt: skip
     obs["image_weight"] = embedding.image_weight
     uns: dict[str, Any] = curve | {
         "params": {

@@ -1,0 +1,207 @@
+"""Model and clustering on an accelerator: time, memory, share of the memory bandwidth, and agreement with the CPU.
+
+    python benchmarks/accelerator.py [--sizes 3600 100000 1000000 10000000] [--agree-up-to 1000000]
+
+Needs numpy, scipy, scikit-learn, torch and this checkout, which need not be installed; Fabric and DGL are used if they are
+there. Without an accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints Markdown tables and writes JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from large_tissue import N_DOMAINS, large_tissue, nearest_cells
+from sklearn.metrics import adjusted_rand_score
+
+try:
+    importlib.metadata.version("multist")
+except importlib.metadata.PackageNotFoundError:  # the rooms suffice, straight from the checkout
+    sys.modules["multist"] = ModuleType("multist")
+    sys.modules["multist"].__path__ = [str(Path(__file__).resolve().parents[1] / "src" / "multist")]
+
+from multist._settings import settings
+from multist.cluster.domains import find_domains
+from multist.model.config import MultiSTConfig
+from multist.model.graph import SpatialGraph, build_graph
+from multist.model.tokens import make_tokens
+from multist.model.training import fit_embedding
+
+ON_ACCELERATOR, ON_CPU = (3_600, 100_000, 1_000_000, 10_000_000), (1_500, 3_000)
+WIDTH, HEADS = 16, 4  # of the default network
+REPEATS = 5
+FLOAT = 4
+MOST_KERNEL_CELLS = 1_000_000  # the steps alone are timed on one graph of at most so many cells
+
+
+def run(n_cells: int, device: str) -> tuple[dict[str, Any], np.ndarray]:
+    """Seconds of each stage, memory, ARI, and the labels."""
+    tissue = large_tissue(n_cells)
+    adjacency, config = nearest_cells(tissue.xy), MultiSTConfig()
+    on_gpu = device.startswith("cuda")
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    marks = [time.perf_counter()]
+    tokens = make_tokens(tissue.expression, tissue.image, adjacency, tissue.xy, config)
+    marks.append(time.perf_counter())
+    embedding = fit_embedding(tokens, adjacency, config, n_domains=N_DOMAINS, xy=tissue.xy, device=device)
+    marks.append(time.perf_counter())
+    labels = find_domains(embedding.code, adjacency, N_DOMAINS, device=device).labels
+    marks.append(time.perf_counter())
+    result = {
+        "cells": n_cells, "device": device, "hops": tokens.n_hops,
+        "stages": dict(zip(("reduce", "train and embed", "cluster"), np.diff(marks).tolist(), strict=True)),
+        "seconds": marks[-1] - marks[0], "process_gb": process_gb(),
+        "device_gb": torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None,
+        "ari": float(adjusted_rand_score(tissue.truth, labels)),
+    }  # fmt: skip
+    return result, labels
+
+
+def kernels(n_cells: int, device: str) -> dict[str, Any]:
+    """How near one step of propagation and one of attention come to reading and writing each byte once.
+
+    Counted are the features in and out, the edges' ends, and the weights of attention; what a kernel reads twice, or
+    stores in between, is its own loss. The bandwidth is that of copying a large tensor on this device.
+    """
+    graph = build_graph(nearest_cells(large_tissue(n_cells).xy), backend=settings.graph_backend, device=device)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n_cells, WIDTH, generator=generator).to(device)
+    heads = x.view(n_cells, HEADS, -1)
+    ends, features = step_bytes(graph)
+    bandwidth = copied_per_second(device)
+    with torch.no_grad():
+        seconds = {
+            "propagation": best_time(lambda: graph.mean_neighbours(x), device),
+            "attention": best_time(lambda: graph.attend(heads, heads, heads), device),
+        }
+    needed = {
+        "propagation": ends + 2 * features,
+        "attention": ends + 4 * features + len(graph.sender) * HEADS * FLOAT,
+    }
+    return {
+        "cells": n_cells, "device": device, "kernels": type(graph).__name__, "bandwidth_gb_per_s": bandwidth / 2**30,
+        "steps": {
+            name: {"ms": 1000 * seconds[name], "mb": needed[name] / 2**20,
+                   "share_of_floor": needed[name] / bandwidth / seconds[name]}
+            for name in seconds
+        },
+    }  # fmt: skip
+
+
+def step_bytes(graph: SpatialGraph) -> tuple[int, int]:
+    """Bytes of a compressed graph, and of one (n, WIDTH) matrix."""
+    index = graph.sender.element_size()
+    return (len(graph.sender) + graph.n_spots + 1) * index, graph.n_spots * WIDTH * FLOAT
+
+
+def copied_per_second(device: str) -> float:
+    """Bytes read and written per second."""
+    source = torch.ones(2**28 if device.startswith("cuda") else 2**25, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / best_time(lambda: target.copy_(source), device)
+
+
+def best_time(work: Callable[[], Any], device: str) -> float:
+    """Seconds of the fastest of some repeats; others on the machine only ever add."""
+    times = []
+    for _ in range(REPEATS + 1):  # the first one warms up
+        wait(device)
+        start = time.perf_counter()
+        work()
+        wait(device)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])
+
+
+def wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def process_gb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**3 if sys.platform == "darwin" else 1024**2)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", metavar="CELLS")
+    parser.add_argument("--agree-up-to", type=int, default=1_000_000, metavar="CELLS", help="also on the CPU")
+    parser.add_argument("--output", type=Path, default=Path("build/benchmarks/accelerator.json"))
+    options = parser.parse_args(argv)
+    options.device = "cuda" if torch.cuda.is_available() else "cpu"
+    options.sizes = options.sizes or list(ON_ACCELERATOR if options.device == "cuda" else ON_CPU)
+    return options
+
+
+def main(argv: list[str] | None = None) -> int:
+    options = parse(argv)
+    settings.progress = False
+    run(600, options.device)  # imports and the device's start
+    report: dict[str, Any] = {
+        "machine": {
+            "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
+            "torch": torch.__version__, "threads": torch.get_num_threads(), "platform": platform.platform(),
+        },
+        "runs": [], "kernels": [],
+    }  # fmt: skip
+    for n_cells in sorted(options.sizes):
+        result, labels = run(n_cells, options.device)
+        if options.device == "cuda" and n_cells <= options.agree_up_to:
+            on_cpu, cpu_labels = run(n_cells, "cpu")
+            result["cpu_seconds"] = on_cpu["seconds"]
+            result["agreement"] = float(adjusted_rand_score(cpu_labels, labels))
+        report["runs"].append(result)
+        if n_cells <= MOST_KERNEL_CELLS:
+            report["kernels"].append(kernels(n_cells, options.device))
+        print(json.dumps(result), file=sys.stderr)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    print(runs_table(report["runs"]), kernels_table(report["kernels"]), sep="\n\n")
+    return 1 if any(run.get("agreement", 1) < 0.99 for run in report["runs"]) else 0
+
+
+def runs_table(runs: list[dict[str, Any]]) -> str:
+    lines = [
+        "| cells | device | seconds | reduce | train and embed | cluster | device GB | process GB | ARI | CPU seconds | agreement with CPU |",
+        "|" + "---|" * 11,
+    ]
+    for each in runs:
+        stages = " | ".join(f"{seconds:.1f}" for seconds in each["stages"].values())
+        lines.append(
+            f"| {each['cells']:,} | {each['device']} | {each['seconds']:.1f} | {stages} | {_maybe(each['device_gb'], 2)} "
+            f"| {each['process_gb']:.2f} | {each['ari']:.3f} | {_maybe(each.get('cpu_seconds'), 1)} "
+            f"| {_maybe(each.get('agreement'), 3)} |"
+        )
+    return "\n".join(lines)
+
+
+def kernels_table(found: list[dict[str, Any]]) -> str:
+    lines = ["| cells | step | kernels | ms | MB at least | GB/s of a copy | share of the floor |", "|" + "---|" * 7]
+    for each in found:
+        for name, step in each["steps"].items():
+            lines.append(
+                f"| {each['cells']:,} | {name} | {each['kernels']} | {step['ms']:.2f} | {step['mb']:.1f} "
+                f"| {each['bandwidth_gb_per_s']:.1f} | {step['share_of_floor']:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def _maybe(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""What ``scale.py`` compares: the package, the floor without a network, and squidpy's niches."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from large_tissue import N_DOMAINS
+
+STAGES = {
+    "reduce": ("multist.model.tokens", "make_tokens"),
+    "train and embed": ("multist.model.training", "fit_embedding"),
+    "cluster": ("multist.cluster.domains", "find_domains"),
+}
+FLOOR_HOPS, FLOOR_STARTS = 3, 6
+
+
+def work(method: str, adata: Any, stages: dict[str, float]) -> np.ndarray:
+    if method == "multist":
+        return run_multist(adata, stages)
+    if method == "floor":
+        return run_floor(adata, stages)
+    return run_niche(adata, stages, method.removeprefix("niche_"))
+
+
+def run_multist(adata: Any, stages: dict[str, float]) -> np.ndarray:
+    import multist as mt
+
+    with timed_stages(stages):
+        clock(stages, "graph", lambda: mt.pp.spatial_graph(adata))
+        mt.tl.multist_domains(adata, N_DOMAINS, use_image="auto")
+    return adata.obs["multist_domain"].to_numpy()
+
+
+def run_floor(adata: Any, stages: dict[str, float]) -> np.ndarray:
+    """scikit-learn's tied mixture, the likeliest of six starts, on components averaged over the graph."""
+    import scipy.sparse as sp
+    from sklearn.mixture import GaussianMixture
+
+    import multist as mt
+
+    clock(stages, "graph", lambda: mt.pp.spatial_graph(adata))
+    near = adata.obsp["spatial_connectivities"] + sp.eye(adata.n_obs, dtype=np.float32, format="csr")
+    mean = sp.diags((1 / np.asarray(near.sum(axis=1)).ravel()).astype(np.float32)) @ near
+    smoothed = np.hstack([adata.obsm["X_pca"], adata.obsm["X_histology"]])
+    for _ in range(FLOOR_HOPS):
+        smoothed = mean @ smoothed
+    mixture = GaussianMixture(N_DOMAINS, covariance_type="tied", n_init=FLOOR_STARTS, max_iter=200, random_state=0)
+    return clock(stages, "cluster", lambda: mixture.fit_predict(smoothed))
+
+
+def run_niche(adata: Any, stages: dict[str, float], flavor: str) -> np.ndarray:
+    """squidpy's niches from the same components and the same graph; their number is squidpy's where it takes none."""
+    import pandas as pd
+    import scipy.sparse as sp
+    import squidpy as sq
+    from anndata import AnnData
+    from sklearn.cluster import MiniBatchKMeans
+
+    import multist as mt
+
+    clock(stages, "graph", lambda: mt.pp.spatial_graph(adata))
+    # squidpy's niches read X
+    adata = AnnData(adata.obsm["X_pca"], obs=adata.obs, obsm=adata.obsm, obsp=adata.obsp, uns=adata.uns)
+    options: dict[str, Any] = {"resolutions": 0.5, "n_neighbors": 15}
+    if flavor == "neighborhood":
+        # it counts types of cells around each cell; here they are clusters of the components
+        kinds = MiniBatchKMeans(15, n_init=3, random_state=0).fit_predict(adata.obsm["X_pca"])
+        adata.obs["kind"] = pd.Categorical(kinds.astype(str))
+        options |= {"groups": "kind", "min_niche_size": max(10, adata.n_obs // 200)}
+    elif flavor == "cellcharter":
+        adata.X = sp.csr_matrix(adata.X)  # dense input fails
+        options = {"distance": 3, "aggregation": "mean", "n_components": N_DOMAINS, "random_state": 0}
+    clock(stages, "niche", lambda: sq.gr.calculate_niche(adata, flavor=flavor, **options))
+    column = next(name for name in adata.obs if name.startswith(("nhood_niche", "utag_niche", "cellcharter_niche")))
+    return adata.obs[column].astype(str).to_numpy()
+
+
+def clock(stages: dict[str, float], name: str, work: Callable[[], Any]) -> Any:
+    start = time.perf_counter()
+    result = work()
+    stages[name] = stages.get(name, 0.0) + time.perf_counter() - start
+    return result
+
+
+@contextmanager
+def timed_stages(stages: dict[str, float]) -> Iterator[None]:
+    """Time the rooms' entrances while the face calls them."""
+    originals = {
+        name: getattr(importlib.import_module(module), function) for name, (module, function) in STAGES.items()
+    }
+    try:
+        for name, (module, function) in STAGES.items():
+            wrapped = lambda *args, _name=name, **kwargs: clock(
+                stages, _name, lambda: originals[_name](*args, **kwargs)
+            )
+            setattr(importlib.import_module(module), function, wrapped)
+        yield
+    finally:
+        for name, (module, function) in STAGES.items():
+            setattr(importlib.import_module(module), function, originals[name])

@@ -1,0 +1,127 @@
+"""Mixtures of many points: searched for on a sample, polished on all of them, block by block."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multist.cluster.distinct import count_distinct
+from multist.cluster.mixture import RIDGE, likeliest_weights, whitening
+
+ENOUGH = 20_000
+"""Points up to which every start sees all of them."""
+
+_SAMPLE = 10_000  # points that the starts see
+_ROUNDS = 20  # of EM on all points at most
+_MOVED = 1e-3  # share of the points that a round still moves when it is the last one
+_BLOCK = 2**22  # entries of a block of responsibilities: 16 MB
+
+
+def sampled_partitions(
+    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, random_state: int = 0, device: str = "cpu"
+) -> np.ndarray:
+    """Partitions of many points by tied-covariance mixtures, the likeliest ones of a sample polished on all points.
+
+    Time and memory grow linearly with the points: no more than a block of responsibilities is held, and a mixture that fits
+    the sample is so close to one that fits all that a few rounds suffice.
+
+    Parameters
+    ----------
+    points
+        (n, d) float, finite, with at least ``n_components`` different rows.
+    n_components
+        Number of components.
+    n_starts, n_polished
+        Starts on the sample, and how many of the likeliest go on.
+    random_state
+        Seed of the sample and of the starts.
+    device
+        Torch device.
+
+    Returns
+    -------
+    (m, n) integers, m being at most ``n_polished``; the likeliest on the sample first.
+    """
+    generator = np.random.default_rng(random_state)
+    rows = np.sort(generator.choice(len(points), min(_SAMPLE, len(points)), replace=False))
+    if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
+        rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:_SAMPLE]
+    search = likeliest_weights(
+        points[rows], n_components, n_starts=n_starts, n_polished=n_polished, random_state=random_state, device=device
+    )
+    center, whiten = whitening(points)
+    x = torch.as_tensor((points - center).astype(np.float32) @ whiten.astype(np.float32), device=device)
+    some = x[torch.as_tensor(rows, device=device)]
+    count = search.weights.sum(0, dtype=torch.float64)
+    total = torch.einsum("nmk,nd->mkd", search.weights, some).double()
+    line = _line(count, total, (some.T @ some).double())
+    return _polish(x, line, count / len(rows))
+
+
+def mixture_from(points: np.ndarray, labels: np.ndarray, n_components: int, *, device: str = "cpu") -> np.ndarray:
+    """Partition by the tied-covariance mixture that EM finds from a given one.
+
+    Parameters
+    ----------
+    points
+        (n, d) float, finite.
+    labels
+        (n,) int from 0 to ``n_components - 1``.
+    n_components
+        Number of components.
+    device
+        Torch device.
+
+    Returns
+    -------
+    (n,) int64 labels; a component keeps its number.
+    """
+    center, whiten = whitening(points)
+    x = torch.as_tensor((points - center).astype(np.float32) @ whiten.astype(np.float32), device=device)
+    member = torch.as_tensor(labels, dtype=torch.int64, device=device)
+    count = torch.bincount(member, minlength=n_components).double()
+    total = torch.zeros(n_components, x.shape[1], dtype=torch.float64, device=device)
+    for block, own in zip(x.split(_BLOCK), member.split(_BLOCK), strict=True):
+        total.index_add_(0, own, block.double())
+    line = _line(count[None], total[None], (x.T @ x).double())
+    return _polish(x, line, count[None] / len(points))[0].astype(np.int64)
+
+
+def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> np.ndarray:
+    """Rounds of EM on all points until hardly any mass moves between components, then the most probable ones."""
+    n, d = x.shape
+    m, k = share.shape
+    blocks = x.split(max(1, _BLOCK // (m * k)))
+    scatter = sum((block.T @ block).double() for block in blocks)
+    for _ in range(_ROUNDS):
+        count = torch.zeros(m, k, dtype=torch.float64, device=x.device)
+        total = torch.zeros(m, k, d, dtype=torch.float64, device=x.device)
+        for block in blocks:
+            weights = _logit(block, line).softmax(-1).clamp_min(1e-26)  # denormal numbers are slow
+            count += weights.sum(0)
+            total += (weights.flatten(1).T @ block).view(m, k, d)
+        line = _line(count, total, scatter)
+        moved = float((count / n - share).abs().sum(1).max()) / 2
+        share = count / n
+        if moved < _MOVED:
+            break
+    kind = np.min_scalar_type(k - 1)
+    return np.concatenate([_logit(block, line).argmax(-1).T.cpu().numpy().astype(kind) for block in blocks], axis=1)
+
+
+def _logit(block: Tensor, line: tuple[Tensor, Tensor]) -> Tensor:
+    """(n, m, k) log-posteriors but for what the components of a mixture have in common."""
+    slope, offset = line
+    return torch.addmm(offset.flatten(), block, slope.flatten(0, 1).T).view(len(block), *offset.shape)
+
+
+def _line(count: Tensor, total: Tensor, scatter: Tensor) -> tuple[Tensor, Tensor]:
+    """M step: as the covariance is shared, log-posteriors are linear; (m, k, d) slopes and (m, k) offsets."""
+    n = count[0].sum()
+    mean = total / count.clamp_min(1e-6)[..., None]
+    identity = torch.eye(len(scatter), dtype=torch.float64, device=scatter.device)
+    covariance = (scatter - total.transpose(1, 2) @ mean) / n + RIDGE * identity
+    slope = mean @ torch.linalg.inv(covariance)
+    offset = (count / n).clamp_min(1e-12).log() - 0.5 * (slope * mean).sum(-1)
+    return slope.float(), offset.float()

@@ -1,0 +1,98 @@
+"""Where training runs: one device or several processes, through Lightning Fabric."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multist._settings import settings
+
+
+class Processes:
+    """The device of this process, and what all processes add up together.
+
+    Started by ``torchrun``, every process is one worker of a data-parallel run; otherwise there is one.
+
+    Parameters
+    ----------
+    device
+        ``"auto"`` or a name torch knows.
+
+    Raises
+    ------
+    ImportError
+        If there are several processes and Lightning Fabric is not installed; one device does without.
+    """
+
+    def __init__(self, device: str) -> None:
+        name = settings.device if device == "auto" else device
+        wanted = int(os.environ.get("WORLD_SIZE", 1))
+        make = _fabric()
+        self._fabric: Any = None
+        if make is None:
+            if wanted > 1:
+                raise ImportError(f"{wanted} processes need lightning-fabric: `pip install lightning-fabric`")
+            self.device = torch.device(_best() if name == "auto" else name)
+            self.rank, self.count = 0, 1
+            return
+        kind, _, index = name.partition(":")
+        accelerator = {"cuda": "gpu"}.get(kind, kind)
+        if wanted > 1:
+            local = int(os.environ.get("LOCAL_WORLD_SIZE", wanted))
+            self._fabric = make(accelerator=accelerator, devices=local, num_nodes=wanted // local, strategy="ddp")
+            self._fabric.launch()
+        else:
+            self._fabric = make(accelerator=accelerator, devices=[int(index)] if index else 1)
+        self.device = self._fabric.device
+        self.rank, self.count = self._fabric.global_rank, self._fabric.world_size
+
+    def share(self, parts: list[Any]) -> list[Any]:
+        """Those of the parts that this process works on."""
+        return parts[self.rank :: self.count]
+
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of this process."""
+        loss.backward() if self._fabric is None else self._fabric.backward(loss)
+
+    def start_alike(self, *modules: nn.Module) -> None:
+        """Give all processes the parameters of the first."""
+        if self.count > 1:
+            for module in modules:
+                module.load_state_dict(self._fabric.broadcast(module.state_dict()))
+
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Mean over the processes, in one message: the network is small."""
+        if self.count == 1:
+            return
+        owners = list(parameters)
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in owners])
+        parts = self._fabric.all_reduce(flat, reduce_op="mean").split([p.numel() for p in owners])
+        for parameter, part in zip(owners, parts, strict=True):
+            parameter.grad = part.view_as(parameter).clone()
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Sum over the processes."""
+        if self.count == 1:
+            return x
+        return self._fabric.all_reduce(x.to(self.device), reduce_op="sum").to(x.device)
+
+
+def _fabric() -> Any:
+    """The class under either of its names, or None."""
+    for name in ("lightning_fabric", "lightning.fabric"):
+        try:
+            return importlib.import_module(name).Fabric
+        except ImportError:
+            continue
+    return None
+
+
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,77 @@
+"""The benchmark of scale runs each size in a process of its own, and says what is not kept."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def scale(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    spec = importlib.util.spec_from_file_location("scale", BENCHMARKS / "scale.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(method: str, cells: int, seconds: float, gigabytes: float) -> dict:
+    return {
+        "method": method,
+        "cells": cells,
+        "seconds": seconds,
+        "cpu_seconds": seconds,
+        "peak_gb": gigabytes,
+        "ari": 0.9,
+        "n_found": 10,
+    }
+
+
+def test_broken_budgets_and_growth_are_named(scale, capsys):
+    kept = [run("multist", 100_000, 30, 2), run("multist", 200_000, 60, 4)]
+    assert scale.broken(kept) == []
+    assert scale.broken([run("floor", 100_000, 999, 99)]) == []
+    assert len(scale.broken([run("multist", 100_000, 61, 1)])) == 1
+    assert len(scale.broken([run("multist", 1_000_000, 1, 8.1)])) == 1
+    assert len(scale.broken([kept[0], run("multist", 200_000, 67, 4)])) == 1
+    assert len(scale.broken([kept[0], run("multist", 200_000, 60, 4.3)])) == 1
+    assert len(scale.broken([{"method": "multist", "cells": 5, "failed": "killed"}])) == 1
+    assert "grew" in capsys.readouterr().err
+
+
+def test_tissue_has_the_same_regions_whatever_the_number_of_cells(scale):
+    small, large = (scale.large_tissue(n) for n in (2_500, 40_000))
+    assert small.expression.shape == (2_500, 50) and small.image.shape == (2_500, 32)
+    shares = [np.bincount(t.truth, minlength=10) / len(t.truth) for t in (small, large)]
+    assert min(shares[0]) > 0.03
+    np.testing.assert_allclose(*shares, atol=0.02)
+    # two domains differ in the image alone, two in expression alone
+    means = {
+        name: np.stack([getattr(large, name)[large.truth == k].mean(axis=0) for k in range(10)])
+        for name in ("expression", "image")
+    }
+    gap = {name: np.linalg.norm(mean[:, None] - mean, axis=2) for name, mean in means.items()}
+    assert gap["expression"][0, 1] < 0.3 < 1 < gap["image"][0, 1]
+    assert gap["image"][8, 9] < 0.3 < 1 < gap["expression"][8, 9]
+
+
+@pytest.mark.slow
+def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path):
+    command = [sys.executable, str(BENCHMARKS / "scale.py"), "--quick", "--plot", "plot.png"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "build" / "benchmarks" / "scale.json").read_text())
+    assert [each["cells"] for each in report["runs"]] == [1_200, 2_400]
+    for each in report["runs"]:
+        assert set(each["stages"]) == {"graph", "reduce", "train and embed", "cluster"}
+        assert sum(each["stages"].values()) <= each["seconds"]
+        assert each["peak_gb"] > 0.1 and each["ari"] > 0.6 and each["n_found"] == 10
+    assert "x half" in done.stdout and (tmp_path / "plot.png").stat().st_size > 1000

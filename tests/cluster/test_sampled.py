@@ -1,0 +1,106 @@
+"""Many points are divided as all starts on all of them would, without holding them all at once."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from multist.cluster import consensus, domains, sampled
+from multist.cluster.domains import find_domains
+from multist.cluster.mixture import fit_mixture
+from multist.cluster.sampled import sampled_partitions
+
+N, K = 24_000, 6
+QUICK = {"n_starts": 6, "n_polished": 3}
+
+
+@pytest.fixture(scope="module")
+def groups() -> tuple[np.ndarray, np.ndarray]:
+    """Overlapping groups of unequal size that share one long covariance."""
+    rng = np.random.default_rng(0)
+    truth = rng.choice(K, size=N, p=np.arange(1, K + 1) / 21)
+    shape = np.linalg.qr(rng.normal(size=(5, 5)))[0] * np.geomspace(0.3, 3, 5)
+    return 2.0 * rng.normal(size=(K, 5))[truth] + rng.normal(size=(N, 5)) @ shape.T, truth
+
+
+@pytest.fixture(scope="module")
+def strip(groups) -> tuple[np.ndarray, np.ndarray]:
+    """The same groups one after the other along a chain."""
+    order = np.argsort(groups[1], kind="stable")
+    return groups[0][order], groups[1][order]
+
+
+def chain(n: int):
+    import scipy.sparse as sp
+
+    return sp.diags([np.ones(n - 1), np.ones(n - 1)], [-1, 1], format="csr")
+
+
+def test_the_same_partition_as_with_all_points(groups):
+    points, truth = groups
+    whole = fit_mixture(points, K, **QUICK).labels
+    found = sampled_partitions(points, K, **QUICK)
+    assert found.shape == (3, N) and found.max() == K - 1
+    assert adjusted_rand_score(whole, found[0]) > 0.99
+    assert abs(adjusted_rand_score(truth, whole) - adjusted_rand_score(truth, found[0])) < 0.01
+
+
+def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
+    points = groups[0]
+    whole = fit_mixture(points, K, **QUICK).labels
+    monkeypatch.setattr(sampled, "_SAMPLE", 400)
+    polished = adjusted_rand_score(whole, sampled_partitions(points, K, **QUICK)[0])
+    monkeypatch.setattr(sampled, "_ROUNDS", 0)
+    assert polished > adjusted_rand_score(whole, sampled_partitions(points, K, **QUICK)[0]) + 0.005
+
+
+def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
+    points, truth = strip
+    options = {"n_starts": 6, "n_polished": 3}
+    found = find_domains(points, chain(N), K, **options)
+    for module in (domains, consensus):
+        monkeypatch.setattr(module, "ENOUGH" if module is domains else "_ENOUGH", N)
+    exact = find_domains(points, chain(N), K, **options)
+    assert adjusted_rand_score(exact.labels, found.labels) > 0.99
+    assert abs(adjusted_rand_score(truth, exact.labels) - adjusted_rand_score(truth, found.labels)) < 0.01
+    assert abs(exact.confidence - found.confidence).mean() < 0.01
+
+
+def test_blocks_do_not_matter(groups, monkeypatch):
+    points = groups[0]
+    one = sampled_partitions(points, K, **QUICK)
+    monkeypatch.setattr(sampled, "_BLOCK", 3 * K * 1000 + 7)
+    assert (sampled_partitions(points, K, **QUICK) == one).mean() > 0.9999
+
+
+def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
+    points = np.tile(groups[0], (10, 1)) + np.random.default_rng(1).normal(size=(10 * N, 5)) * 0.01
+    held: list[int] = []
+    softmax = torch.Tensor.softmax
+    monkeypatch.setattr(torch.Tensor, "softmax", lambda x, dim: held.append(x.numel()) or softmax(x, dim))
+    monkeypatch.setattr(sampled, "_BLOCK", 200_000)
+    tracemalloc.start()
+    sampled_partitions(points, K, **QUICK)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert max(held) <= 200_000 and len(held) > 20
+    assert peak < 4 * points.nbytes
+
+
+def test_a_few_points_among_many_equal_ones():
+    points = np.zeros((30_000, 3))
+    points[:40] = np.random.default_rng(0).normal(size=(40, 3))
+    found = sampled_partitions(points, 5, **QUICK)
+    assert found.shape[1] == len(points)
+    labels = find_domains(points, chain(len(points)), 5, n_starts=4, n_polished=2).labels
+    assert len(np.unique(labels)) == 5
+
+
+def test_same_seed_same_bits(groups):
+    first, again, other = (sampled_partitions(groups[0], K, random_state=s, **QUICK) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
