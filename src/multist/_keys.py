@@ -27,6 +27,9 @@ STAIN_REFERENCE = "stain_reference"
 PSEUDOTIME = "pseudotime"
 """Entry of ``uns["multist"]`` with what belongs to the pseudotime: parameters, roots, PAGA."""
 
+BORDER_SHARPNESS = "border_sharpness"
+"""Entry of ``uns["multist"]``: how sharp each border is in either modality. Its parameters are beside it, ``_params`` appended."""
+
 TRUE_DOMAIN = "domain"
 TRUE_DEPTH = "depth"
 INTERACTIONS = "interactions"

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = attach(
         "borders": "multist.pl._borders",
         "domains": "multist.pl._domains",
         "histology": "multist.pl._histology",
+        "modality_weights": "multist.pl._modality_weights",
         "n_domains": "multist.pl._n_domains",
         "pseudotime": "multist.pl._pseudotime",
     },

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "MultiSTConfig": "multist.model.config",
+        "border_sharpness": "multist.tl._border_sharpness",
         "cluster_domains": "multist.tl._cluster_domains",
         "interactions": "multist.tl._interactions",
         "ligrec_result": "multist.tl._ligrec_result",

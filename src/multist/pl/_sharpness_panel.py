@@ -1,0 +1,81 @@
+"""One panel: how sharp each border is in expression and in histology."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_COLORS = {"expression": "#0072b2", "histology": "#d55e00"}
+_APART = 0.17
+_LEVEL = 0.05
+_MOST = 20
+
+
+def shown_borders(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows to draw, with a ``name``: of those measured the 20 with most spots, from the image's to the expression's."""
+    known = table[table[list(_COLORS)].notna().any(axis=1)]
+    longest = known.sort_values("n_spots", ascending=False, kind="stable").head(_MOST)
+    lead = longest["histology"].fillna(0.5) - longest["expression"].fillna(0.5)
+    named = longest.assign(name=longest["domain_1"].astype(str) + " | " + longest["domain_2"].astype(str), lead=lead)
+    return named.sort_values("lead", ascending=False, kind="stable")
+
+
+def draw_sharpness(ax: Axes, shown: pd.DataFrame, title: str) -> None:
+    """A line per border and modality from 0.5 up to its sharpness, ended by a circle.
+
+    It is full where the sharpness is significant, empty where it is not, and grey where it could not be tested.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    shown
+        What :func:`shown_borders` gives.
+    title
+        Heading.
+    """
+    lowest = 0.5
+    for modality, shift in (("expression", -_APART), ("histology", _APART)):
+        color = _COLORS[modality]
+        for place, row in enumerate(shown.to_dict("records")):
+            value, null = row[modality], row[f"{modality}_null"]
+            if not np.isfinite(value):
+                continue
+            pvalue, face = row[f"{modality}_pvalue"], color
+            if not pvalue <= _LEVEL:
+                face = "white" if np.isfinite(pvalue) else "0.8"
+            y, lowest = place + shift, min(lowest, value)
+            ax.plot([0.5, value], [y, y], color=color, linewidth=1.6, alpha=0.6, zorder=1)
+            ax.plot(value, y, "o", color=color, markersize=6, markerfacecolor=face, zorder=3)
+            if np.isfinite(null):
+                ax.plot([null, null], [y - 0.14, y + 0.14], color="black", linewidth=1.4, zorder=2)
+    ax.set_yticks(range(len(shown)), list(shown["name"]), fontsize="small" if len(shown) <= 12 else "x-small")
+    ax.set(xlabel="sharpness (held-out AUC)", xlim=(lowest - 0.03, 1.03), ylim=(len(shown) - 0.4, -0.6), title=title)
+    ax.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    drawn = shown[list(_COLORS)].notna().to_numpy()
+    tested = shown[[f"{modality}_pvalue" for modality in _COLORS]].notna().to_numpy()
+    _legend(ax, untested=bool((drawn & ~tested).any()))
+
+
+def _legend(ax: Axes, *, untested: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 6}
+    handles = [Line2D([], [], color=color, label=modality, **dot) for modality, color in _COLORS.items()]
+    handles += [
+        Line2D([], [], color="0.4", markerfacecolor="white", label=f"p > {_LEVEL:g}", **dot),
+        Line2D([], [], color="black", linestyle="none", marker="|", markersize=9, label="lines within, 95 %"),
+    ]
+    if untested:
+        handles.append(Line2D([], [], color="0.4", markerfacecolor="0.8", label="not tested", **dot))
+    ax.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3 if untested else 2, frameon=False, fontsize="small",
+        handletextpad=0.3, columnspacing=1.2,
+    )  # fmt: skip
