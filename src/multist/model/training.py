@@ -82,7 +82,8 @@ def fit_embedding(
         objective = Objective(network, config, n_domains).to(processes.device)
         processes.start_alike(network, objective)
         losses = _train(processes, network, objective, batches, random_state)
-    return _result(*embed(network, batches, processes), losses, str(processes.device))
+    code, image_part = embed(network, batches, processes)
+    return _result(code, image_part, losses, str(processes.device))
 
 
 def initial_network(tokens: Tokens, adjacency: sp.csr_matrix, config: MultiSTConfig) -> FusionNetwork:
