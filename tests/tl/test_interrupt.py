@@ -50,7 +50,7 @@ def test_dividing_again_can_be_interrupted_too(embedded, unchanged, monkeypatch,
         raise KeyboardInterrupt
 
     monkeypatch.setattr("multist.cluster.domains.consensus", interrupted)
-    with unchanged(embedded), pytest.raises(KeyboardInterrupt):
+    with caplog.at_level(logging.WARNING, "multist"), unchanged(embedded), pytest.raises(KeyboardInterrupt):
         mt.tl.cluster_domains(embedded, 3, use_rep="mine")
     assert "interrupted" in caplog.text
 
