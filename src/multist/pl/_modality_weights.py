@@ -12,8 +12,8 @@ from multist import _keys
 from multist.access import resolve
 from multist.pl import _base
 from multist.pl._colors import category_colors, obs_values, store_colors
-from multist.pl._layer import Layer, explain
-from multist.pl._outlines import draw_outlines
+from multist.pl._layer import Layer
+from multist.pl._maps import draw_maps, map_cells
 from multist.pl._sharpness_panel import draw_sharpness, shown_borders
 
 if TYPE_CHECKING:
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
-
-    from multist.access import SpatialRecord
-
-_IN_A_ROW = 4
 
 
 def modality_weights(
@@ -107,10 +103,13 @@ def modality_weights(
     weight, domains = _columns(record.table, key, domain_key or _keys.domain_key(key))
     borders, title = _borders(record.table, key, domains.key)
     windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]
-    cells = _cells(len(windows), 1 if borders is None else 2)
+    cells = map_cells(len(windows), 1 if borders is None else 2)
     aspect = max(1.1, float(np.median([window.aspect for window in windows])))
     figure, axes = _base.panels(cells, aspect, (2.4, 0.6), None)
-    _maps(axes, record, (weight, domains), windows, {"size": size, "alpha": alpha, "cmap": cmap, "outlines": outlines})
+    draw_maps(
+        axes, record, weight, windows, size=size, alpha=alpha, cmap=cmap, title="weight of the image",
+        outlined=domains.values.cat.codes.to_numpy() if outlines else None,
+    )  # fmt: skip
     _distribution(axes[len(windows)], weight.values.to_numpy(), domains)
     if borders is not None:
         draw_sharpness(axes[-1], borders, title)
@@ -143,32 +142,6 @@ def _borders(table: AnnData, key: str, domain_key: str) -> tuple[pd.DataFrame | 
     of = str(result.get(f"{_keys.BORDER_SHARPNESS}_params", {}).get("domain_key", domain_key))
     shown = shown_borders(measured)
     return (shown if len(shown) else None), "borders" if of == domain_key else f"borders of {of}"
-
-
-def _cells(n_maps: int, n_others: int) -> list[tuple[int, int]]:
-    """Row and column of each panel: all in a row for one section, else the maps above the others."""
-    if n_maps == 1:
-        return [(0, i) for i in range(1 + n_others)]
-    columns = min(_IN_A_ROW, max(n_maps, n_others))
-    maps = [divmod(i, columns) for i in range(n_maps)]
-    return [*maps, *((maps[-1][0] + 1, i) for i in range(n_others))]
-
-
-def _maps(
-    axes: list[Axes], record: SpatialRecord, layers: tuple[Layer, Layer], windows: list[_base.Window],
-    look: dict[str, Any],
-) -> None:  # fmt: skip
-    weight, domains = layers
-    codes = domains.values.cat.codes.to_numpy()
-    for section, window in enumerate(windows):
-        ax, rows = axes[section], np.flatnonzero(record.section == section)
-        _base.draw_section(ax, record, section, window)
-        diameter = look["size"] * _base.spot_diameters(record, rows)
-        _base.draw_spots(ax, record.xy[rows], diameter, weight.rgba(rows, look["cmap"], look["alpha"]))
-        if look["outlines"]:
-            draw_outlines(ax, record.xy[rows], codes[rows])
-        ax.set_title("weight of the image" if len(windows) == 1 else record.section_names[section])
-    explain(axes[min(len(windows), _IN_A_ROW) - 1], weight, cmap=look["cmap"], where="right", title="")
 
 
 def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:

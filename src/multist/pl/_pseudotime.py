@@ -12,7 +12,8 @@ from multist import _keys
 from multist.access import resolve
 from multist.pl import _base, _trends
 from multist.pl._colors import category_colors, obs_values, store_colors
-from multist.pl._layer import Layer, explain
+from multist.pl._layer import Layer
+from multist.pl._maps import draw_maps, map_cells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from spatialdata import SpatialData
 
-    from multist.access import SpatialRecord
-
-_IN_A_ROW = 4
 _MOST_POINTS = 5000
 """Cells from which the shape of a domain's distribution is drawn."""
 
@@ -113,9 +111,9 @@ def pseudotime(
         wanted = _trends.strongest_genes(table, values, time.values.to_numpy())
     windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]
     aspect = max(1.1, float(np.median([window.aspect for window in windows])))
-    cells = _cells(len(windows), 2 if wanted else 1)
+    cells = map_cells(len(windows), 2 if wanted else 1)
     figure, axes = _base.panels(cells, aspect, (2.4, 0.5), None)
-    _maps(axes, record, time, windows, {"size": size, "alpha": alpha, "cmap": cmap})
+    draw_maps(axes, record, time, windows, size=size, alpha=alpha, cmap=cmap, title="pseudotime")
     _distribution(axes[len(windows)], time.values.to_numpy(), domains)
     if wanted:
         _draw_trends(axes[-1], table, values, wanted, time.values.to_numpy())
@@ -141,27 +139,6 @@ def _columns(table: AnnData, key: str, domain_key: str | None) -> tuple[Layer, L
     if not isinstance(domains.dtype, pd.CategoricalDtype):
         raise ValueError(f"obs[{domain_key!r}] holds numbers that are no names of domains; give another domain_key")
     return time, Layer(domain_key, domains, category_colors(table, domain_key, domains))
-
-
-def _cells(n_maps: int, n_others: int) -> list[tuple[int, int]]:
-    """Row and column of each panel: all in a row for one section, else the maps above the others."""
-    if n_maps == 1:
-        return [(0, i) for i in range(1 + n_others)]
-    columns = min(_IN_A_ROW, max(n_maps, n_others))
-    maps = [divmod(i, columns) for i in range(n_maps)]
-    return [*maps, *((maps[-1][0] + 1, i) for i in range(n_others))]
-
-
-def _maps(
-    axes: list[Axes], record: SpatialRecord, time: Layer, windows: list[_base.Window], look: dict[str, Any]
-) -> None:
-    for section, window in enumerate(windows):
-        ax, rows = axes[section], np.flatnonzero(record.section == section)
-        _base.draw_section(ax, record, section, window)
-        diameter = look["size"] * _base.spot_diameters(record, rows)
-        _base.draw_spots(ax, record.xy[rows], diameter, time.rgba(rows, look["cmap"], look["alpha"]))
-        ax.set_title("pseudotime" if len(windows) == 1 else record.section_names[section])
-    explain(axes[min(len(windows), _IN_A_ROW) - 1], time, cmap=look["cmap"], where="right", title="")
 
 
 def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
