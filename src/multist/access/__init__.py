@@ -3,7 +3,7 @@
 from multist.access.patches import PatchReader
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.tables import SPATIAL_ATTRS, copy_data, find_sections, get_table
+from multist.access.tables import SPATIAL_ATTRS, copy_data, find_sections, get_table, read_matrix
 from multist.access.transaction import restored_on_error
 from multist.access.write import write_image, write_table
 
@@ -15,6 +15,7 @@ __all__ = [
     "copy_data",
     "find_sections",
     "get_table",
+    "read_matrix",
     "resolve",
     "restored_on_error",
     "write_image",

@@ -1,4 +1,4 @@
-"""Find the table of an input, copy the input, and name the sections of a table."""
+"""Find the table of an input, copy the input, name the sections of a table, and read its matrix."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -145,3 +146,23 @@ def find_sections(
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
     codes, names = pd.factorize(column.astype(str).to_numpy())
     return codes.astype(np.int64), tuple(str(name) for name in names)
+
+
+def read_matrix(table: AnnData, layer: str | None) -> tuple[Any, str]:
+    """Expression in memory, CSR or dense and possibly the table's own, or None where there is none; and what to call it.
+
+    Raises
+    ------
+    KeyError
+        If there is no such layer.
+    """
+    if layer is not None and layer not in table.layers:
+        raise KeyError(f"layer {layer!r} not found; found: {listed(table.layers)}")
+    values: Any = table.X if layer is None else table.layers[layer]
+    if hasattr(values, "compute"):
+        values = values.compute()
+    elif hasattr(values, "to_memory"):
+        values = values.to_memory()
+    if values is not None:
+        values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
+    return values, "X" if layer is None else f"layers[{layer!r}]"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from multist.access import read_matrix
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
@@ -39,11 +41,7 @@ def expression(table: AnnData, layer: str | None) -> Any:
     KeyError
         If there is no such layer.
     """
-    if layer is not None and layer not in table.layers:
-        raise KeyError(f"layer {layer!r} not found; found: {', '.join(map(repr, table.layers)) or 'none'}")
-    values: Any = table.X if layer is None else table.layers[layer]
-    values = values.to_memory() if hasattr(values, "to_memory") else values
-    values = values.compute() if hasattr(values, "compute") else values
+    values: Any = read_matrix(table, layer)[0]
     values = sparse.csr_matrix(values, dtype=np.float64) if sparse.issparse(values) else np.array(values, dtype=float)
     entries = values.data if sparse.issparse(values) else values
     if not len(entries) or (entries < 0).any() or (entries % 1 != 0).any():

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, find_sections, get_table, write_table
+from multist.access import copy_data, find_sections, get_table, read_matrix, write_table
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -122,17 +122,9 @@ def _threads_kept() -> Iterator[None]:
 
 def _counts(table: AnnData, layer: str | None) -> Any:
     """The counts in memory, CSR or dense, checked to be counts; possibly the table's own matrix."""
-    if layer is not None and layer not in table.layers:
-        raise KeyError(f"layer {layer!r} not found; found: {', '.join(map(repr, table.layers)) or 'none'}")
-    where = "X" if layer is None else f"layers[{layer!r}]"
-    values: Any = table.X if layer is None else table.layers[layer]
+    values, where = read_matrix(table, layer)
     if values is None or 0 in table.shape:
         raise ValueError(f"{where} holds no genes; {_advice(table, layer)}")
-    if hasattr(values, "compute"):
-        values = values.compute()
-    elif hasattr(values, "to_memory"):
-        values = values.to_memory()
-    values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
     stored: np.ndarray = values.data if sparse.issparse(values) else values
     if stored.dtype.kind not in "biuf":
         raise ValueError(f"{where} holds {stored.dtype}, not numbers")

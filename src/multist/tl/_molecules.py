@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
+from multist.access import read_matrix
 from multist.tl._pairs import SOURCE, SUBUNITS, TARGET
 
 if TYPE_CHECKING:
@@ -131,17 +132,9 @@ def molecule_expression(table: AnnData, layer: str | None, genes: list[tuple[int
 
 def _values(table: AnnData, layer: str | None) -> tuple[Any, np.ndarray, str]:
     """The matrix in memory, its stored values, and its name."""
-    if layer is not None and layer not in table.layers:
-        raise KeyError(f"layer {layer!r} not found; found: {', '.join(map(repr, table.layers)) or 'none'}")
-    where = "X" if layer is None else f"layers[{layer!r}]"
-    values: Any = table.X if layer is None else table.layers[layer]
+    values, where = read_matrix(table, layer)
     if values is None:
         raise ValueError(f"{where} is empty; pass layer= with counts or log-normalised expression")
-    if hasattr(values, "compute"):
-        values = values.compute()
-    elif hasattr(values, "to_memory"):
-        values = values.to_memory()
-    values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
     return values, values.data if sparse.issparse(values) else values, where
 
 
