@@ -53,3 +53,13 @@ def image_weight_key(key_added: str = MULTIST) -> str:
 def pseudotime_key(key_added: str = MULTIST) -> str:
     """``obs`` key of the pseudotime."""
     return f"{key_added}_pseudotime"
+
+
+def attention_key(key_added: str = MULTIST) -> str:
+    """``obsp`` key of the weights with which spots attend to themselves and their neighbours in expression; rows sum to 1."""
+    return f"{key_added}_attention"
+
+
+def image_attention_key(key_added: str = MULTIST) -> str:
+    """``obsp`` key of the same weights for the image; absent where no image took part."""
+    return f"{key_added}_image_attention"

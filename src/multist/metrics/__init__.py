@@ -7,5 +7,6 @@ __getattr__, __dir__, __all__ = attach(
     {
         "agreement": "multist.metrics._agreement",
         "coherence": "multist.metrics._coherence",
+        "section_mixing": "multist.metrics._mixing",
     },
 )

@@ -5,6 +5,7 @@ from multist._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "attention": "multist.pl._attention",
         "borders": "multist.pl._borders",
         "domains": "multist.pl._domains",
         "histology": "multist.pl._histology",
