@@ -13,12 +13,14 @@ from multist._settings import settings
 
 __version__ = version("multist")
 _NAMESPACES = ("datasets", "metrics", "pl", "pp", "tl")
-__all__ = [*_NAMESPACES, "settings"]
+__all__ = ["MultiST", *_NAMESPACES, "settings"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _NAMESPACES:
         return import_module(f"multist.{name}")
+    if name == "MultiST":
+        return import_module("multist.tl._model").MultiST
     raise AttributeError(f"module 'multist' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multist.model import factors, tokens
+from multist.model import factors, tokenizer, tokens
 from multist.model.config import MultiSTConfig
 from multist.model.factors import neighbourhood_mean, range_of_neighbourhood
 from multist.model.tokens import make_tokens
@@ -16,8 +16,8 @@ def as_if_large(monkeypatch):
     """Return a function that lowers the limit below the 2,025 spots of ``large_arrays``."""
 
     def lower(limit: int = 1000) -> None:
-        monkeypatch.setattr(factors, "ENOUGH", limit)
-        monkeypatch.setattr(tokens, "ENOUGH", limit)
+        for module in (factors, tokenizer, tokens):
+            monkeypatch.setattr(module, "ENOUGH", limit)
 
     return lower
 

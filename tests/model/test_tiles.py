@@ -12,6 +12,7 @@ from multist.cluster.mixture import fit_mixture
 from multist.model import batches, training
 from multist.model.config import MultiSTConfig
 from multist.model.graph import build_graph
+from multist.model.reading import read
 from multist.model.tiles import Tiler, divide_space
 from multist.model.tokens import make_tokens
 from multist.model.training import fit_embedding, initial_network
@@ -73,12 +74,12 @@ def test_tile_by_tile_is_the_whole(tissue_arrays, monkeypatch, n_hops, changes, 
         for parameter in network.parameters():
             parameter += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
     monkeypatch.setattr(batches.settings, "graph_backend", backend)
-    whole, whole_image = training.embed(network, batches.Batches(tokens, t.adjacency, t.xy, CPU), ALONE)
+    whole = read(network, batches.Batches(tokens, t.adjacency, t.xy, CPU), ALONE)
     monkeypatch.setattr(batches, "FULL", 60)
     for xy in (t.xy, None):
-        tiled, tiled_image = training.embed(network, batches.Batches(tokens, t.adjacency, xy, CPU), ALONE)
-        torch.testing.assert_close(tiled, whole, atol=1e-4, rtol=0)
-        torch.testing.assert_close(tiled_image, whole_image, atol=1e-4, rtol=0)
+        tiled = read(network, batches.Batches(tokens, t.adjacency, xy, CPU), ALONE)
+        for name, expected in whole._asdict().items():
+            torch.testing.assert_close(getattr(tiled, name), expected, atol=1e-4, rtol=0, msg=name)
 
 
 def test_training_on_tiles_gives_what_training_on_the_whole_gives(large_arrays, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 import spatialdata as sd
 
 import multist as mt
-from multist.access import copy_data
+from multist.access import copy_data, resolve
 
 QUICK = {"domain_key": "domain", "n_null": 40}
 
@@ -175,14 +175,15 @@ def test_the_table_survives_both_formats(solved: ad.AnnData, found: pd.DataFrame
 
 
 def test_a_spatialdata_gets_the_same_table(embedded_table, embedded, tmp_path):
+    # the forms differ in how the tissue lies on the slide, and which lines are drawn by chance depends on the places
+    embedded_table.obsm["spatial"] = resolve(embedded, image=False).xy
     options = QUICK | {"n_null": 38}
     mt.tl.border_sharpness(embedded_table, **options)
     mt.tl.border_sharpness(embedded, **options)
     embedded.write(tmp_path / "sdata.zarr")
     table = sd.read_zarr(tmp_path / "sdata.zarr").tables["table"].uns["multist"]["border_sharpness"]
     expected = embedded_table.uns["multist"]["border_sharpness"]
-    measured = [column for column in expected if not column.startswith(("histology_", "expression_"))]
-    pd.testing.assert_frame_equal(table[measured], expected[measured], check_dtype=False, atol=0.02)
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
 def test_same_seed_same_bits_in_place_and_in_a_copy(tissue: ad.AnnData, found: pd.DataFrame, unchanged):

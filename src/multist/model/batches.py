@@ -12,7 +12,7 @@ from torch import Tensor
 
 from multist._settings import settings
 from multist.model.factors import ENOUGH
-from multist.model.graph import SpatialGraph, build_graph
+from multist.model.graph import SpatialGraph, build_graph, with_self
 from multist.model.tiles import Tiler, divide_space
 from multist.model.tokens import Tokens
 
@@ -34,15 +34,20 @@ class Batch(NamedTuple):
         (m, p) and (m, q) features; ``image`` is None without one.
     n_own
         The first so many spots are the batch's own, the others the halo around them, for which nothing is learned or kept.
-    rows
-        (n_own,) rows of the table.
+    spots
+        (m,) rows of the table.
     """
 
     graph: SpatialGraph
     expression: Tensor
     image: Tensor | None
     n_own: int
-    rows: np.ndarray
+    spots: np.ndarray
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n_own,) rows of the table that are the batch's own."""
+        return self.spots[: self.n_own]
 
 
 class Batches:
@@ -63,6 +68,7 @@ class Batches:
 
     def __init__(self, tokens: Tokens, adjacency: sp.csr_matrix, xy: np.ndarray | None, device: torch.device) -> None:
         self.n_spots, self.device = len(tokens.expression), device
+        self.indptr = with_self(adjacency).indptr.astype(np.int64)  # of the edges of all spots, their own included
         self.expression = torch.as_tensor(tokens.expression, dtype=torch.float32, device=device)
         self.image = None
         if tokens.image is not None:
@@ -81,16 +87,21 @@ class Batches:
         """How many steps: one per epoch, but of many spots enough for each to be seen."""
         return epochs if self.is_full or not epochs else max(epochs, -(-self.n_spots // FULL))
 
-    def for_training(self, n_steps: int, rank: int, n_processes: int, order: np.random.Generator) -> Iterator[Batch]:
-        """A batch per step; tiles are drawn without return until all were seen, and shared among the processes."""
+    def for_training(
+        self, n_steps: int, rank: int, n_processes: int, order: np.random.Generator, *, n_done: int = 0
+    ) -> Iterator[Batch]:
+        """A batch per step but the first ``n_done``; tiles are drawn without return until all were seen, and shared among the processes."""
         drawn: list[int] = []
-        for _ in range(n_steps):
+        for step in range(n_steps):
             if self.is_full:
-                yield self._full
+                if step >= n_done:
+                    yield self._full
                 continue
             while len(drawn) < max(_TILES_PER_STEP, n_processes):
                 drawn += order.permutation(len(self._tiles)).tolist()
             now, drawn = drawn[:_TILES_PER_STEP], drawn[_TILES_PER_STEP:]
+            if step < n_done:
+                continue
             own = sorted(set(now[rank::n_processes] or now[:1]))
             yield self._batch(np.concatenate([self._tiles[tile] for tile in own]))
 
@@ -109,4 +120,4 @@ class Batches:
         graph = build_graph(tile.adjacency, backend=settings.graph_backend, device=self.device)
         spots = torch.as_tensor(tile.spots, device=self.device)
         image = None if self.image is None else self.image.index_select(0, spots)
-        return Batch(graph, self.expression.index_select(0, spots), image, tile.n_own, rows)
+        return Batch(graph, self.expression.index_select(0, spots), image, tile.n_own, tile.spots)

@@ -13,6 +13,14 @@ import torch
 from torch import Tensor
 
 
+def with_self(adjacency: sp.sparray | sp.spmatrix) -> sp.csr_matrix:
+    """(n, n) pattern of the keys that each spot attends to: its neighbours and itself, columns sorted."""
+    keys = (sp.csr_matrix(adjacency) + sp.identity(adjacency.shape[0], format="csr")).tocsr()
+    keys.eliminate_zeros()
+    keys.sort_indices()
+    return keys
+
+
 class SpatialGraph(ABC):
     """Neighbourhoods of n spots; each spot belongs to its own.
 
@@ -25,15 +33,13 @@ class SpatialGraph(ABC):
     """
 
     def __init__(self, adjacency: sp.sparray | sp.spmatrix, device: torch.device | str = "cpu") -> None:
-        with_self = (sp.csr_matrix(adjacency) + sp.identity(adjacency.shape[0], format="csr")).tocsr()
-        with_self.eliminate_zeros()
-        with_self.sort_indices()
-        self.n_spots = with_self.shape[0]
+        keys = with_self(adjacency)
+        self.n_spots = keys.shape[0]
         self.device = torch.device(device)
-        self._indptr = with_self.indptr.astype(np.int64)
+        self._indptr = keys.indptr.astype(np.int64)
         receiver = np.repeat(np.arange(self.n_spots), np.diff(self._indptr))
         self.receiver = torch.as_tensor(receiver, device=self.device)
-        self.sender = torch.as_tensor(with_self.indices.astype(np.int64), device=self.device)
+        self.sender = torch.as_tensor(keys.indices.astype(np.int64), device=self.device)
         self.degree = torch.as_tensor(np.diff(self._indptr), device=self.device)
 
     @abstractmethod

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
 
 from multist.cluster.watched import watched
 from multist.model.batches import Batches
 from multist.model.config import MultiSTConfig
 from multist.model.factors import joint_loadings
-from multist.model.network import Fused, FusionNetwork
+from multist.model.network import FusionNetwork
 from multist.model.objective import Objective, standardized
 from multist.model.processes import Processes
+from multist.model.reading import Reading, read
+from multist.model.resume import TrainingState
 from multist.model.tokens import Tokens
+
+
+class Frame(NamedTuple):
+    """Where the code of the fitted sections lies, so that that of another section is brought to the same place.
+
+    Attributes
+    ----------
+    center, spread
+        (d,) mean and standard deviation of the code.
+    image_center
+        (d,) mean of what the image brought in; zeros without an image.
+    """
+
+    center: np.ndarray
+    spread: np.ndarray
+    image_center: np.ndarray
 
 
 class Embedding(NamedTuple):
@@ -28,16 +46,25 @@ class Embedding(NamedTuple):
         (n, d) float32 fused embedding.
     image_weight
         (n,) float32. Share of the code's variation at each spot that the image brought in; zero without an image.
+    attention, image_attention
+        (n_edges,) float32 weight of each edge of :func:`multist.model.graph.with_self`, in its order, mean over the heads;
+        ``image_attention`` is None without an image.
     losses
         Name of each term to its value per step, as it enters the sum: times its weight. Up to 20,000 spots a step is an epoch.
     device
         Where it was computed.
+    network, frame
+        What embeds another section, by :func:`embed_tokens`.
     """
 
     code: np.ndarray
     image_weight: np.ndarray
+    attention: np.ndarray
+    image_attention: np.ndarray | None
     losses: dict[str, list[float]]
     device: str
+    network: FusionNetwork
+    frame: Frame
 
 
 def fit_embedding(
@@ -49,6 +76,7 @@ def fit_embedding(
     xy: np.ndarray | None = None,
     device: str = "auto",
     random_state: int = 0,
+    resume: str | Path | None = None,
 ) -> Embedding:
     """Train the fusion network on masked spots and embed all of them.
 
@@ -72,8 +100,21 @@ def fit_embedding(
         ``"auto"`` or a name torch knows.
     random_state
         Seed; the global random state is restored.
+    resume
+        Folder in which training keeps how far it is, twice a minute and at the end, and from which it goes on, to the bits
+        that it would have come to without an interruption; None keeps nothing.
+
+    Raises
+    ------
+    ValueError
+        If ``resume`` is of another training, or there are several processes.
     """
     processes = Processes(device)
+    if resume is not None and processes.count > 1:
+        raise ValueError(f"resume is for one process; there are {processes.count}")
+    state = None if resume is None else TrainingState(
+        resume, tokens, adjacency, [config, random_state, n_domains if config.clustering_loss else None]
+    )  # fmt: skip
     batches = Batches(tokens, adjacency, xy, processes.device)
     devices = [processes.device.index or 0] if processes.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -81,9 +122,31 @@ def fit_embedding(
         network = initial_network(tokens, adjacency, config).to(processes.device)
         objective = Objective(network, config, n_domains).to(processes.device)
         processes.start_alike(network, objective)
-        losses = _train(processes, network, objective, batches, random_state)
-    code, image_part = embed(network, batches, processes)
-    return _result(code, image_part, losses, str(processes.device))
+        losses = _train(processes, network, objective, batches, random_state, state)
+    reading = read(network, batches, processes)
+    nothing = torch.zeros_like(reading.code[0])
+    frame = Frame(
+        reading.code.mean(0).cpu().numpy(),
+        reading.code.std(0).clamp_min(1e-9).cpu().numpy(),
+        (nothing if reading.image_part is None else reading.image_part.mean(0)).cpu().numpy(),
+    )
+    return _embedding(reading, network, frame, losses, processes)
+
+
+def embed_tokens(
+    network: FusionNetwork,
+    frame: Frame,
+    tokens: Tokens,
+    adjacency: sp.csr_matrix,
+    *,
+    xy: np.ndarray | None = None,
+    device: str = "auto",
+) -> Embedding:
+    """Embed another section with what was fitted; parameters as those of :func:`fit_embedding`."""
+    processes = Processes(device)
+    batches = Batches(tokens, adjacency, xy, processes.device)
+    network = network.to(processes.device)
+    return _embedding(read(network, batches, processes), network, frame, {}, processes)
 
 
 def initial_network(tokens: Tokens, adjacency: sp.csr_matrix, config: MultiSTConfig) -> FusionNetwork:
@@ -97,7 +160,12 @@ def initial_network(tokens: Tokens, adjacency: sp.csr_matrix, config: MultiSTCon
 
 
 def _train(
-    processes: Processes, network: FusionNetwork, objective: Objective, batches: Batches, random_state: int
+    processes: Processes,
+    network: FusionNetwork,
+    objective: Objective,
+    batches: Batches,
+    random_state: int,
+    state: TrainingState | None,
 ) -> dict[str, list[float]]:
     """AdamW on masked spots; with the clustering loss, centres are placed halfway. Returns the losses."""
     config = network.config
@@ -107,11 +175,16 @@ def _train(
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
     n_steps = batches.steps(config.epochs)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(n_steps, 1))
-    drawn = batches.for_training(n_steps, processes.rank, processes.count, np.random.default_rng(random_state))
     losses: dict[str, list[float]] = {}
-    for step, batch in enumerate(watched(drawn, n_steps, "multist: fusing", hidden=processes.rank > 0)):
+    parts: dict[str, Any] = {"network": network, "objective": objective, "optimizer": optimizer, "schedule": schedule}
+    n_done = 0 if state is None else state.restore(parts, generator, losses)
+    drawn = batches.for_training(
+        n_steps, processes.rank, processes.count, np.random.default_rng(random_state), n_done=n_done
+    )
+    steps = enumerate(watched(drawn, n_steps - n_done, "multist: fusing", hidden=processes.rank > 0), n_done)
+    for step, batch in steps if state is None else state.kept_during(steps, parts, generator, losses):
         if config.clustering_loss and step == n_steps // 2:
-            objective.place_centers(standardized(embed(network, batches, processes)[0].to(processes.device)))
+            objective.place_centers(standardized(read(network, batches, processes).code.to(processes.device)))
         terms = objective(network, batch, batches.variance, generator, cluster=step >= n_steps // 2)
         optimizer.zero_grad()
         processes.backward(sum(terms.values(), start=torch.zeros((), device=processes.device)))
@@ -123,33 +196,20 @@ def _train(
     return losses
 
 
-@torch.no_grad()
-def embed(network: FusionNetwork, batches: Batches, processes: Processes) -> tuple[Tensor, Tensor | None]:
-    """(n, d) code of all spots, and the part of it that the image brought in, by tiles where there are many."""
-    pieces = batches.for_reading()
-    if len(pieces) == 1:
-        whole: Fused = network(*batches.of_rows(pieces[0])[:3])
-        return whole.code, whole.image_part
-    width = network.gene_token.out_features
-    code = torch.zeros(batches.n_spots, width)
-    image_part = torch.zeros(batches.n_spots, width) if network.has_image else None
-    own = processes.share(pieces)
-    for rows in watched(own, len(own), "multist: embedding", hidden=processes.rank > 0):
-        batch = batches.of_rows(rows)
-        fused = network(*batch[:3])
-        code[rows] = fused.code[: batch.n_own].cpu()
-        if image_part is not None and fused.image_part is not None:
-            image_part[rows] = fused.image_part[: batch.n_own].cpu()
-    return processes.sum(code), None if image_part is None else processes.sum(image_part)
-
-
-def _result(whole: Tensor, image_part: Tensor | None, losses: dict[str, list[float]], device: str) -> Embedding:
-    code = whole - whole.mean(0)
-    if image_part is None:
-        weight = torch.zeros(len(code))
-    else:
-        spread = code.std(0).clamp_min(1e-9)
-        brought = ((image_part - image_part.mean(0)) / spread).square().sum(1)
+def _embedding(
+    reading: Reading, network: FusionNetwork, frame: Frame, losses: dict[str, list[float]], processes: Processes
+) -> Embedding:
+    whole = reading.code.cpu()
+    center, spread, image_center = (torch.as_tensor(each) for each in frame)
+    weight, image_attention = torch.zeros(len(whole)), None
+    if reading.image_part is not None and reading.image_attention is not None:
+        image_part = reading.image_part.cpu()
         gene_part = whole - image_part
-        weight = brought / (brought + ((gene_part - gene_part.mean(0)) / spread).square().sum(1)).clamp_min(1e-12)
-    return Embedding(code.cpu().numpy(), weight.cpu().numpy(), losses, device)
+        brought = ((image_part - image_center) / spread).square().sum(1)
+        rest = ((gene_part - (center - image_center)) / spread).square().sum(1)
+        weight = brought / (brought + rest).clamp_min(1e-12)
+        image_attention = reading.image_attention.cpu().numpy()
+    return Embedding(
+        (whole - center).numpy(), weight.numpy(), reading.attention.cpu().numpy(), image_attention, losses,
+        str(processes.device), network.cpu(), frame,
+    )  # fmt: skip

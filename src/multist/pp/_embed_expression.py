@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,9 @@ from scipy import sparse
 
 from multist import _keys
 from multist._settings import logger
+from multist._threads import steady_threads
 from multist.access import copy_data, find_sections, get_table, read_matrix, write_table
+from multist.pp._expression_axes import ExpressionAxes
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -28,6 +29,7 @@ def embed_expression(
     *,
     n_comps: int = 50,
     n_top_genes: int = 3000,
+    reference: AnnData | SpatialData | Mapping[str, Any] | None = None,
     layer: str | None = None,
     table_key: str | None = None,
     library_key: str | None = None,
@@ -49,6 +51,9 @@ def embed_expression(
         Number of components; less where there are not enough spots or genes for it.
     n_top_genes
         Number of highly variable genes; where there are no more genes than that, all are taken.
+    reference
+        Another section that this function has embedded, or its entry of ``uns``: the counts are projected on its genes and axes,
+        so that both lie in one space; ``n_comps``, ``n_top_genes``, ``library_key`` and ``random_state`` are its own then.
     layer
         Layer with the counts; ``X`` if left out.
     table_key
@@ -70,54 +75,54 @@ def embed_expression(
     ``obsm[key_added]``
         (n_obs, n_comps) float32.
     ``uns["pca"]``, or ``uns[key_added]`` where that is not ``"X_pca"``
-        Parameters, ``variance`` and ``variance_ratio`` of the components, ``genes``: the names of the genes they come from.
+        Parameters, ``variance`` and ``variance_ratio`` of the components, ``genes``: the names of the genes they come from, and what
+        projects other counts: ``mean`` and ``std`` of each gene, ``loadings`` and ``center``.
 
     Raises
     ------
     KeyError
-        There is no such layer, table or column.
+        There is no such layer, table or column, or the reference holds no axes.
     ValueError
-        The values are negative, not finite or no counts, or there are not at least two spots and two genes to compare.
+        The values are negative, not finite or no counts, there are not at least two spots and two genes to compare, or the
+        reference's genes are not there.
     """
     if n_comps < 1 or n_top_genes < 1:
         raise ValueError(f"n_comps and n_top_genes must be at least 1, not {n_comps} and {n_top_genes}")
     data = copy_data(data) if copy else data
     table = get_table(data, table_key)
     counts = _counts(table, layer)
-    sections, names = find_sections(table, library_key)
-    working = _filtered(counts, table, sections)
-    with _threads_kept():
-        genes = _variable_genes(working, n_top_genes, batch=len(names) > 1)
-        scaled = _scaled(working, genes)
-        n_used = min(n_comps, scaled.n_obs - 1, scaled.n_vars - 1)
-        if n_used < n_comps:
-            logger.info("%d components, as there are %d spots and %d genes", n_used, scaled.n_obs, scaled.n_vars)
-        components, variance, ratio = _components(scaled.X, n_used, random_state)
-    params = {"n_comps": n_used, "n_top_genes": n_top_genes, "random_state": random_state, "zero_center": True}
-    params |= {} if layer is None else {"layer": layer}
-    params |= {} if library_key is None else {"library_key": library_key}
-    chosen = working.var["name"].to_numpy(dtype=str)[genes]
     key = "pca" if key_added == _keys.EXPRESSION else key_added
-    write_table(
-        table,
-        obsm={key_added: components},
-        uns={key: {"params": params, "variance": variance, "variance_ratio": ratio, "genes": chosen}},
-    )
+    with steady_threads("scanpy"):
+        if reference is None:
+            components, entry = _fitted(counts, table, n_comps, n_top_genes, library_key, random_state)
+        else:
+            axes = ExpressionAxes.given(reference, key, table_key)
+            components = axes.project(counts, table.var_names, target_sum=TARGET_SUM, max_scaled=MAX_SCALED)
+            entry = axes.to_dict() | {"params": {"n_comps": len(axes.center), "reference": True}}
+    entry["params"] |= {"layer": layer} if layer is not None else {}
+    write_table(table, obsm={key_added: components}, uns={key: entry})
     return data if copy else None
 
 
-@contextmanager
-def _threads_kept() -> Iterator[None]:
-    """Scanpy's compiled kernels set the number of OpenMP threads of the whole process; put back what the user chose."""
-    from threadpoolctl import ThreadpoolController
-
-    pools = ThreadpoolController().lib_controllers
-    before = [pool.num_threads for pool in pools]
-    try:
-        yield
-    finally:
-        for pool, threads in zip(pools, before, strict=True):
-            pool.set_num_threads(threads)
+def _fitted(
+    counts: Any, table: AnnData, n_comps: int, n_top_genes: int, library_key: str | None, random_state: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Components of a table on its own axes, and the entry for ``uns``."""
+    sections, names = find_sections(table, library_key)
+    working = _filtered(counts, table, sections)
+    genes = _variable_genes(working, n_top_genes, batch=len(names) > 1)
+    scaled = _scaled(working, genes)
+    n_used = min(n_comps, scaled.n_obs - 1, scaled.n_vars - 1)
+    if n_used < n_comps:
+        logger.info("%d components, as there are %d spots and %d genes", n_used, scaled.n_obs, scaled.n_vars)
+    components, loadings, variance, ratio = _components(scaled.X, n_used, random_state)
+    params = {"n_comps": n_used, "n_top_genes": n_top_genes, "random_state": random_state, "zero_center": True}
+    params |= {} if library_key is None else {"library_key": library_key}
+    axes = ExpressionAxes(
+        working.var["name"].to_numpy(dtype=str)[genes], scaled.var["mean"].to_numpy(), scaled.var["std"].to_numpy(),
+        loadings, scaled.X.mean(axis=0, dtype=np.float64) @ loadings,
+    )  # fmt: skip
+    return components, axes.to_dict() | {"params": params, "variance": variance, "variance_ratio": ratio}
 
 
 def _counts(table: AnnData, layer: str | None) -> Any:
@@ -192,11 +197,11 @@ def _scaled(working: AnnData, genes: np.ndarray) -> AnnData:
     return chosen
 
 
-def _components(values: np.ndarray, n_comps: int, random_state: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Components (n_obs, n_comps) float32, their variances and shares of the variance."""
+def _components(values: np.ndarray, n_comps: int, random_state: int) -> tuple[np.ndarray, ...]:
+    """Components (n_obs, n_comps) float32, loadings (n_vars, n_comps), variances and shares of the variance."""
     import scanpy as sc
 
-    components, _, ratio, variance = sc.pp.pca(
+    components, axes, ratio, variance = sc.pp.pca(
         values, n_comps=n_comps, svd_solver="arpack", random_state=random_state, return_info=True
     )
-    return np.ascontiguousarray(components, dtype=np.float32), variance, ratio
+    return np.ascontiguousarray(components, dtype=np.float32), np.ascontiguousarray(axes.T), variance, ratio

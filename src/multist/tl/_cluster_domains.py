@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from multist import _keys
-from multist.access import copy_data, resolve, restored_on_error
-from multist.tl._clusters import candidate_counts, divide, ensure_graph, plain, told_if_interrupted, write_domains
+from multist.tl._clusters import candidate_counts, divide, plain, write_domains
+from multist.tl._inputs import all_or_nothing, as_parts, copied, features_of, gather_tissue, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -20,7 +18,7 @@ _VERSIONS = ("multist", "torch", "numpy", "scikit-learn")
 
 
 def cluster_domains(
-    data: AnnData | SpatialData,
+    data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
     n_domains: int | Sequence[int] | Literal["auto"],
     *,
     use_rep: str = _keys.embedding_key(),
@@ -28,10 +26,11 @@ def cluster_domains(
     library_key: str | None = None,
     refine: bool = True,
     consensus: bool = True,
+    device: str = "auto",
     key_added: str = _keys.MULTIST,
     random_state: int = 0,
     copy: bool = False,
-) -> AnnData | SpatialData | None:
+) -> AnnData | SpatialData | list[AnnData | SpatialData] | None:
     """Divide an embedding into domains, as :func:`multist.tl.multist_domains` does after training, without training.
 
     With the same number, seed and ``use_rep`` the domains are those of :func:`multist.tl.multist_domains`. Any other
@@ -40,7 +39,7 @@ def cluster_domains(
     Parameters
     ----------
     data
-        Table with spots or cells and an embedding; not changed but for the fields below.
+        Table with spots or cells and an embedding, or a list of them; not changed but for the fields below.
     n_domains
         Exact number of domains; several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to
         20, but no more than one per ten spots. See :func:`multist.cluster.count.choose_count` for the rule.
@@ -54,6 +53,8 @@ def cluster_domains(
         Let spots that stand alone join what surrounds them.
     consensus
         Vote over several numbers of dimensions instead of clustering once.
+    device
+        Where mixtures of more than 20,000 spots are fitted: ``"auto"`` (an accelerator if there is one) or a name torch knows.
     key_added
         Prefix of the fields.
     random_state
@@ -80,31 +81,29 @@ def cluster_domains(
     >>> mt.tl.multist_domains(adata, 7)
     >>> mt.tl.cluster_domains(adata, 12, key_added="fine")  # obs["fine_domain"]
     """
-    if copy:
-        data = copy_data(data)
-    record = resolve(data, table_key=table_key, library_key=library_key, image=False)
-    table = record.table
-    counts = candidate_counts(n_domains, table.n_obs)
-    if use_rep not in table.obsm:
-        found = ", ".join(map(repr, table.obsm)) or "nothing"
-        raise KeyError(f"use_rep {use_rep!r} not found in obsm; found: {found}. tl.multist_domains makes 'X_multist'")
-    code = np.asarray(table.obsm[use_rep])
-    if code.ndim != 2 or not np.isfinite(code).all():
-        raise ValueError(f"obsm[{use_rep!r}] must be a matrix of finite values; its shape is {code.shape}")
-    stages = {"table_key": table_key, "library_key": library_key}
-    with told_if_interrupted(), restored_on_error(table):
-        ensure_graph(data, record, **stages)
+    data = copied(data) if copy else data
+    stage = {"table_key": table_key, "library_key": library_key}
+    parts = as_parts(data, image=False, **stage)
+    counts = candidate_counts(n_domains, sum(part.record.table.n_obs for part in parts))
+    code = features_of(parts, use_rep)
+    if code.ndim != 2:
+        raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")
+    with all_or_nothing(parts):
+        tissue = gather_tissue(parts, **stage)
         obs, uns = divide(
-            code, table.obsp[_keys.CONNECTIVITIES], counts,
-            consensus=consensus, refine=refine, random_state=random_state,
-        )  # fmt: skip
+            code, tissue.adjacency, counts, consensus=consensus, refine=refine, random_state=random_state, device=device
+        )
         own = {
             "n_domains": len(obs["domain"].categories), "n_domains_asked": n_domains, "use_rep": use_rep,
-            "consensus": consensus, "refine": refine, "random_state": random_state, **stages,
+            "consensus": consensus, "refine": refine, "random_state": random_state, **stage,
         }  # fmt: skip
-        before = table.uns.get(key_added, {})
-        kept = {field: before[field] for field in ("params", "versions") if isinstance(before.get(field), Mapping)}
-        uns["params"] = {**kept.get("params", {}), **plain(own)}
-        uns["versions"] = {**kept.get("versions", {}), **{name: version(name) for name in _VERSIONS}}
-        write_domains(record, obs, uns, key_added)
+        columns = {name: split(parts, values) for name, values in obs.items()}
+        for number, part in enumerate(parts):
+            before = part.record.table.uns.get(key_added, {})
+            kept = {field: before[field] for field in ("params", "versions") if isinstance(before.get(field), Mapping)}
+            own_uns = uns | {
+                "params": {**kept.get("params", {}), **plain(own)},
+                "versions": {**kept.get("versions", {}), **{name: version(name) for name in _VERSIONS}},
+            }
+            write_domains(part.record, {name: values[number] for name, values in columns.items()}, own_uns, key_added)
     return data if copy else None

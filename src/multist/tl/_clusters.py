@@ -11,7 +11,8 @@ import pandas as pd
 
 from multist import _keys
 from multist._palette import domain_colors
-from multist._settings import logger
+from multist._settings import logger, settings
+from multist._threads import steady_threads
 from multist.access import write_table
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ CURVE = "n_domains"
 """Entry of the result's ``uns`` that holds the curve from which the number of domains was chosen."""
 
 _MOST, _SPOTS_EACH = 20, 10
+_INTERRUPTED = "interrupted: the data is as it was before, and nothing of this run was written"
 
 
 @contextmanager
@@ -32,8 +34,10 @@ def told_if_interrupted() -> Iterator[None]:
     """Say after Ctrl-C that nothing was changed; to be put around what restores the table."""
     try:
         yield
-    except KeyboardInterrupt:
-        logger.warning("interrupted: the data is as it was before, and nothing of this run was written")
+    except KeyboardInterrupt as error:
+        if _INTERRUPTED not in getattr(error, "__notes__", []):  # one function of the package may call another
+            logger.warning(_INTERRUPTED)
+            error.add_note(_INTERRUPTED)
         raise
 
 
@@ -80,7 +84,7 @@ def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: An
 
 def divide(
     code: np.ndarray, adjacency: sp.csr_matrix, counts: list[int], *,
-    consensus: bool, refine: bool, random_state: int, device: str = "cpu",
+    consensus: bool, refine: bool, random_state: int, device: str = "auto",
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Columns for ``obs``, and the curve for ``uns`` if there was a number to choose (else nothing).
 
@@ -95,24 +99,41 @@ def divide(
     consensus, refine, random_state
         As :func:`multist.tl.multist_domains` takes them.
     device
-        Torch device of mixtures of many spots: ``"cpu"`` or CUDA.
+        Torch device of mixtures of many spots, or ``"auto"``.
     """
     from multist.cluster.count import choose_count
     from multist.cluster.domains import find_domains
 
     uns: dict[str, Any] = {}
     n_domains = counts[0]
-    if len(counts) > 1:
-        curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
-        n_domains = curve.chosen
-        uns[CURVE] = curve._asdict()
-        logger.info("%d domains, of %d to %d", n_domains, curve.candidates[0], curve.candidates[-1])
-    domains = find_domains(
-        code, adjacency, n_domains, use_consensus=consensus, refine=refine, random_state=random_state, device=device
-    )
+    with steady_threads("torch", "sklearn.cluster"):
+        if len(counts) > 1:
+            curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
+            n_domains = curve.chosen
+            uns[CURVE] = curve._asdict()
+            logger.info("%d domains, of %d to %d", n_domains, curve.candidates[0], curve.candidates[-1])
+        domains = find_domains(
+            code,
+            adjacency,
+            n_domains,
+            use_consensus=consensus,
+            refine=refine,
+            random_state=random_state,
+            device=_cuda_or_cpu(device),
+        )
     names = [str(k) for k in range(n_domains)]
     labels = pd.Categorical([str(label) for label in domains.labels], names)
     return {"domain": labels, "confidence": domains.confidence}, uns
+
+
+def _cuda_or_cpu(device: str) -> str:
+    """The mixtures' sums are of 64 bits, which other accelerators do not have."""
+    import torch
+
+    name = settings.device if device == "auto" else device
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name if name.startswith("cuda") else "cpu"
 
 
 def _possible(code: np.ndarray, counts: list[int]) -> list[int]:

@@ -1,0 +1,47 @@
+"""How many threads a sum is divided among, since that decides its last bits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+
+@contextmanager
+def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
+    """Run the body on as many threads as the machine has cores, whatever a library set before; put back what was set.
+
+    The kernels that numba compiles for scanpy and squidpy set the number of OpenMP threads for the whole process, so the
+    same call would give other bits after a call of theirs.
+
+    Parameters
+    ----------
+    libraries
+        Modules that the body uses: those that are loaded only later cannot be held.
+    limit
+        Number of threads; None takes ``OMP_NUM_THREADS``, or else the physical cores that this process may use.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    for library in libraries:
+        import_module(library)
+    n_threads = limit or _n_cores()
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    with ThreadpoolController().limit(limits=n_threads):
+        if torch:
+            torch.set_num_threads(n_threads)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+def _n_cores() -> int:
+    from joblib import cpu_count
+
+    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    return int(asked) if asked.isdigit() and int(asked) else int(cpu_count(only_physical_cores=True))

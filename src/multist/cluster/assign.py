@@ -1,0 +1,43 @@
+"""Domains that are known, recognised in points that were not there when they were found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+_RIDGE = 1e-6  # of the mean variance
+
+
+class DomainClassifier(NamedTuple):
+    """Linear discriminant of Gaussian domains that share a covariance, as the mixture does that found them.
+
+    Attributes
+    ----------
+    slope
+        (k, d) float64.
+    offset
+        (k,) float64.
+    """
+
+    slope: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def fit(cls, points: np.ndarray, labels: np.ndarray, n_domains: int) -> DomainClassifier:
+        """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, each of which has a point (Fisher, 1936)."""
+        points = np.asarray(points, dtype=np.float64)
+        count = np.bincount(labels, minlength=n_domains).astype(np.float64)
+        mean = np.stack([points[labels == k].mean(axis=0) for k in range(n_domains)])
+        centred = points - mean[labels]
+        covariance = centred.T @ centred / len(points)
+        covariance.flat[:: len(covariance) + 1] += _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
+        slope = np.linalg.solve(covariance, mean.T).T
+        return cls(slope, np.log(count / len(points)) - 0.5 * (slope * mean).sum(axis=1))
+
+    def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) int64 labels of (n, d) points, and (n,) the probability of each."""
+        logit = np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset
+        weight = np.exp(logit - logit.max(axis=1, keepdims=True))
+        weight /= weight.sum(axis=1, keepdims=True)
+        return logit.argmax(axis=1), weight.max(axis=1)

@@ -1,0 +1,121 @@
+"""Arrays and plain values in a folder: safetensors and JSON, nothing that could run code when it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+FORMAT = 1
+"""Version of the layout; a folder of a later one is refused."""
+
+RECORD = "multist.json"
+_ARRAYS = re.compile(r"arrays-[0-9a-f]{16}\.safetensors")
+Kind = Literal["model", "training"]
+
+
+def save_folder(folder: str | Path, kind: Kind, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write a folder, or replace what this function wrote there before; at no moment is it half written.
+
+    Parameters
+    ----------
+    folder
+        Made where there is none.
+    kind
+        What it holds.
+    record
+        What JSON can hold.
+    arrays
+        Name to array, of numbers or bool.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder holds anything else.
+    """
+    from safetensors.numpy import save
+
+    folder = Path(folder)
+    if folder.exists():
+        _refuse_foreign(folder, FileExistsError)
+    folder.mkdir(parents=True, exist_ok=True)
+    content = save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    before = set(folder.glob("arrays-*.safetensors"))
+    file = folder / f"arrays-{digest[:16]}.safetensors"
+    _replace(file, content)
+    head = {"format": FORMAT, "kind": kind, "multist": version("multist"), "arrays": file.name, "sha256": digest}
+    _replace(folder / RECORD, json.dumps(head | {"record": record}, indent=1).encode())
+    for old in before - {file}:
+        old.unlink()
+
+
+def load_folder(folder: str | Path, kind: Kind) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The record and the arrays of a folder that :func:`save_folder` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder, or it lacks a file.
+    ValueError
+        If the folder holds anything else, is of another kind or of a later version, or is truncated or damaged.
+    """
+    from safetensors.numpy import load
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
+    _refuse_foreign(folder, ValueError)
+    if not (folder / RECORD).is_file():
+        raise FileNotFoundError(f"{str(folder)!r} holds no {RECORD}, so multist did not write it")
+    head = _head(folder, kind)
+    file = folder / head["arrays"]
+    if not file.is_file():
+        raise FileNotFoundError(f"{str(folder)!r} lacks {file.name}, which {RECORD} names: was it copied whole?")
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != head["sha256"]:
+        raise ValueError(f"{str(file)!r} is truncated or damaged: {len(content)} bytes with another checksum")
+    return head["record"], load(content)
+
+
+def _head(folder: Path, kind: Kind) -> dict[str, Any]:
+    """What the JSON file says, checked."""
+    where = str(folder / RECORD)
+    try:
+        head = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{where!r} is truncated or no JSON: {error}") from error
+    if not isinstance(head, dict) or not isinstance(head.get("format"), int):
+        raise ValueError(f"{where!r} does not say in which format it is, so multist did not write it")
+    if head["format"] > FORMAT:
+        raise ValueError(
+            f"{str(folder)!r} was written by multist {head.get('multist')} in format {head['format']}; "
+            f"multist {version('multist')} reads up to format {FORMAT}: upgrade it"
+        )
+    if not _ARRAYS.fullmatch(str(head.get("arrays"))) or not isinstance(head.get("record"), dict):
+        raise ValueError(f"{where!r} lacks the name of its arrays or its record, so multist did not write it")
+    if head.get("kind") != kind:
+        raise ValueError(f"{str(folder)!r} holds a {head.get('kind')}, not a {kind}")
+    return head
+
+
+def _refuse_foreign(folder: Path, error: type[Exception]) -> None:
+    foreign = sorted(p.name for p in folder.iterdir() if p.name != RECORD and not _ARRAYS.fullmatch(p.name))
+    if foreign:
+        named = ", ".join(map(repr, foreign[:3]))
+        raise error(f"{str(folder)!r} holds {named}, which multist did not write; give a folder of its own")
+
+
+def _replace(file: Path, content: bytes) -> None:
+    partial = file.with_suffix(".partial")
+    with partial.open("wb") as handle:
+        handle.write(content)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(file)

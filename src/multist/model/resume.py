@@ -1,0 +1,113 @@
+"""How far training is, kept in a folder, so that it goes on after an interruption to the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from multist._settings import logger
+from multist.model.checkpoint import RECORD, load_folder, save_folder
+from multist.model.tokens import Tokens
+
+EVERY = 30.0
+"""Seconds between two states that are kept."""
+
+
+class TrainingState:
+    """Parameters, optimiser, random states and losses of a training that may be interrupted.
+
+    Parameters
+    ----------
+    folder
+        Where they are kept.
+    tokens, adjacency, options
+        What is trained on and how, by which a folder of another training is told.
+    """
+
+    def __init__(self, folder: str | Path, tokens: Tokens, adjacency: sp.csr_matrix, options: list[Any]) -> None:
+        self.folder = Path(folder)
+        digest = hashlib.sha256(repr(options).encode())
+        for array in (tokens.expression, tokens.image, adjacency.indptr, adjacency.indices):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array).data)
+        self._training = digest.hexdigest()
+
+    def restore(self, parts: dict[str, Any], generator: torch.Generator, losses: dict[str, list[float]]) -> int:
+        """Put every part where it was, and return how many steps are done; none if the folder holds nothing yet.
+
+        Raises
+        ------
+        ValueError
+            If the folder is of another training, or cannot be read.
+        """
+        if not (self.folder / RECORD).exists():
+            return 0
+        record, arrays = load_folder(self.folder, "training")
+        if record.get("training") != self._training:
+            raise ValueError(
+                f"{str(self.folder)!r} holds the training of other data, constants or seed; give another folder, or none"
+            )
+        tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        for name, part in parts.items():
+            part.load_state_dict(_filled(record["parts"][name], tensors))
+        generator.set_state(tensors["generator"])
+        torch.set_rng_state(tensors["global"])
+        losses.update(record["losses"])
+        logger.info("training goes on from step %d of %s", record["step"], self.folder)
+        return int(record["step"])
+
+    def kept_during(
+        self,
+        steps: Iterable[tuple[int, Any]],
+        parts: dict[str, Any],
+        generator: torch.Generator,
+        losses: dict[str, list[float]],
+    ) -> Iterator[tuple[int, Any]]:
+        """The steps; whenever half a minute has passed, and after the last, the state is kept."""
+        last, step = time.monotonic(), None
+        for step, batch in steps:
+            yield step, batch
+            if time.monotonic() - last >= EVERY:
+                self._keep(step + 1, parts, generator, losses)
+                last = time.monotonic()
+        if step is not None:
+            self._keep(step + 1, parts, generator, losses)
+
+    def _keep(
+        self, n_done: int, parts: dict[str, Any], generator: torch.Generator, losses: dict[str, list[float]]
+    ) -> None:
+        arrays = {"generator": generator.get_state().numpy(), "global": torch.get_rng_state().numpy()}
+        record = {"training": self._training, "step": n_done, "losses": losses}
+        record["parts"] = {name: _emptied(part.state_dict(), arrays, name) for name, part in parts.items()}
+        save_folder(self.folder, "training", record, arrays)
+
+
+def _emptied(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:
+    """A state for JSON: tensors go to ``arrays`` and leave their name; dicts become pairs, as their keys may be numbers."""
+    if isinstance(value, Tensor):
+        arrays[path] = value.detach().cpu().numpy().copy()
+        return {"tensor": path}
+    if isinstance(value, dict):
+        return {"pairs": [[key, _emptied(each, arrays, f"{path}.{key}")] for key, each in value.items()]}
+    if isinstance(value, list | tuple):
+        return {"items": [_emptied(each, arrays, f"{path}.{i}") for i, each in enumerate(value)]}
+    return value
+
+
+def _filled(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """The state that :func:`_emptied` took apart."""
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "items" in value:
+        return [_filled(each, tensors) for each in value["items"]]
+    return {key: _filled(each, tensors) for key, each in value["pairs"]}

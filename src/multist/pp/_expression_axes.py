@@ -1,0 +1,95 @@
+"""Axes of the expression of one table, on which the counts of another can be projected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from multist._settings import logger
+from multist.access import get_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+_BLOCK = 8192  # spots that are dense at once
+_FEWEST = 0.5  # share of the genes; with less, the names are of another kind
+
+
+@dataclass(frozen=True, eq=False)
+class ExpressionAxes:
+    """Principal axes of log-normalised, scaled genes.
+
+    Attributes
+    ----------
+    genes
+        (g,) names.
+    mean, std
+        (g,) of the log-normalised expression.
+    loadings
+        (g, d) of the scaled genes.
+    center
+        (d,) components of the mean spot.
+    """
+
+    genes: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    loadings: np.ndarray
+    center: np.ndarray
+
+    def to_dict(self) -> dict[str, np.ndarray]:
+        """Arrays, as ``uns`` keeps them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def given(
+        cls, reference: AnnData | SpatialData | Mapping[str, Any], key: str, table_key: str | None
+    ) -> ExpressionAxes:
+        """The axes in ``uns[key]`` of a table, or that entry itself.
+
+        Raises
+        ------
+        KeyError
+            If there are none.
+        """
+        held = reference if isinstance(reference, Mapping) else get_table(reference, table_key).uns.get(key, {})
+        missing = [field.name for field in fields(cls) if field.name not in held]
+        if missing:
+            raise KeyError(
+                f"the reference holds no axes (uns[{key!r}] lacks {', '.join(missing)}); run pp.embed_expression on it first"
+            )
+        return cls(**{field.name: np.asarray(held[field.name]) for field in fields(cls)})
+
+    def project(self, counts: Any, names: pd.Index, *, target_sum: float, max_scaled: float) -> np.ndarray:
+        """(n, d) float32 components of (n, n_vars) counts, dense or CSR.
+
+        Genes that are not there count as average, as long as half of them are.
+
+        Raises
+        ------
+        ValueError
+            If less than half of the genes are there.
+        """
+        place = pd.Index(names).get_indexer(pd.Index(self.genes.astype(str)))
+        there = place >= 0
+        if there.mean() < _FEWEST:
+            raise ValueError(
+                f"{int(there.sum())} of the reference's {len(there)} genes are in var_names ({names[0]!r}, ...); the "
+                f"reference has {self.genes[0]!r}, ...: are these names of the same kind?"
+            )
+        if not there.all():
+            logger.info("%d of %d genes of the reference are missing, and count as average", (~there).sum(), len(there))
+        total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
+        chosen, result = counts[:, place[there]], np.empty((counts.shape[0], len(self.center)), np.float32)
+        for start in range(0, len(result), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            block = chosen[rows].toarray() if hasattr(chosen, "toarray") else np.asarray(chosen[rows])
+            scaled = np.log1p(block * (target_sum / np.maximum(total[rows], 1.0))[:, None]) - self.mean[there]
+            scaled = np.clip(scaled / self.std[there], -max_scaled, max_scaled)
+            result[rows] = scaled @ self.loadings[there] - self.center
+        return result

@@ -1,0 +1,189 @@
+"""What the model reads of one or several objects: every stage that is missing is run, then arrays are gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from multist import _keys
+from multist._settings import logger
+from multist.access import copy_data, resolve, restored_on_error
+from multist.tl._clusters import ensure_graph, told_if_interrupted
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.access import SpatialRecord
+
+_RESOLVED = 10.0  # pixels per spot or cell diameter, about 5 um per pixel on Visium: coarser than any nucleus
+
+
+class Part(NamedTuple):
+    """One of the objects that were given, with its record."""
+
+    data: AnnData | SpatialData
+    record: SpatialRecord
+
+
+class Tissue(NamedTuple):
+    """All spots of all parts, row after row.
+
+    Attributes
+    ----------
+    adjacency
+        (n, n) CSR without edges between parts.
+    xy
+        (n, 2).
+    section
+        (n,) int64 that counts on from part to part.
+    section_names
+        Their names; of several parts with the part's number in front.
+    """
+
+    adjacency: sparse.csr_matrix
+    xy: np.ndarray
+    section: np.ndarray
+    section_names: tuple[str, ...]
+
+
+def as_list(data: Any) -> list[Any]:
+    """The objects that were given.
+
+    Raises
+    ------
+    ValueError
+        If a list is empty or names an object twice.
+    """
+    objects = list(data) if isinstance(data, list | tuple) else [data]
+    if not objects:
+        raise ValueError("data is an empty list; give at least one AnnData or SpatialData")
+    if len({id(each) for each in objects}) < len(objects):
+        raise ValueError("data lists the same object twice")
+    return objects
+
+
+def copied(data: Any) -> Any:
+    """A copy of an object, or of each of a list of them."""
+    return [copy_data(each) for each in data] if isinstance(data, list | tuple) else copy_data(data)
+
+
+def as_parts(data: Any, **keys: Any) -> list[Part]:
+    """Resolve an object, or each of a list of them."""
+    return [Part(each, resolve(each, **keys)) for each in as_list(data)]
+
+
+@contextmanager
+def all_or_nothing(parts: Sequence[Part]) -> Iterator[None]:
+    """Leave every object as it was if the body fails or is interrupted, and say so."""
+    with ExitStack() as stack:
+        stack.enter_context(told_if_interrupted())
+        for part in parts:
+            stack.enter_context(restored_on_error(part.record.table, part.data))
+        yield
+
+
+def gather_tissue(parts: Sequence[Part], **stage: Any) -> Tissue:
+    """Graphs, made where there are none, places and sections of all parts."""
+    graphs, places, sections = [], [], []
+    names: list[str] = []
+    for number, part in enumerate(parts):
+        ensure_graph(part.data, part.record, **stage)
+        graphs.append(sparse.csr_matrix(part.record.table.obsp[_keys.CONNECTIVITIES]))
+        places.append(part.record.xy)
+        sections.append(part.record.section + len(names))
+        names += [name if len(parts) == 1 else f"{number}:{name}" for name in part.record.section_names]
+    if len(parts) == 1:
+        return Tissue(graphs[0], places[0], sections[0], tuple(names))
+    adjacency = sparse.csr_matrix(sparse.block_diag(graphs, format="csr"))
+    return Tissue(adjacency, np.concatenate(places), np.concatenate(sections), tuple(names))
+
+
+def split(parts: Sequence[Part], values: Any) -> list[Any]:
+    """Rows of an array, a categorical or a square sparse matrix by part."""
+    ends = np.cumsum([part.record.table.n_obs for part in parts])
+    spans = [slice(end - part.record.table.n_obs, end) for part, end in zip(parts, ends, strict=True)]
+    return [values[span][:, span] if sparse.issparse(values) else values[span] for span in spans]
+
+
+def features_of(parts: Sequence[Part], key: str) -> np.ndarray:
+    """(n, p) rows of an ``obsm`` entry of all parts, checked.
+
+    Raises
+    ------
+    KeyError
+        If a part lacks it.
+    ValueError
+        If it has values that are not finite, or not as many columns everywhere.
+    """
+    found = []
+    for part in parts:
+        obsm = part.record.table.obsm
+        if key not in obsm:
+            raise KeyError(f"use_rep {key!r} not found in obsm; found: {', '.join(map(repr, obsm)) or 'nothing'}")
+        features = np.asarray(obsm[key])
+        # float32 stays as it is, because a copy of a million rows is not for nothing
+        features = features if features.dtype.kind == "f" else features.astype(np.float64)
+        if not np.isfinite(features).all():
+            raise ValueError(f"obsm[{key!r}] has values that are not finite")
+        found.append(features)
+    widths = sorted({features.shape[1] for features in found})
+    if len(widths) > 1:
+        raise ValueError(
+            f"obsm[{key!r}] has {widths} columns in the objects; it has to be one embedding of all of them"
+        )
+    return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> bool:  # noqa: FBT001
+    """Whether histology takes part; if not, the log says why."""
+    if use_image is False:
+        return False
+    for part in parts:
+        table, record = part.record.table, part.record
+        embedded = _keys.HISTOLOGY in table.obsm
+        foreign = embedded and "histology" not in table.uns.get(_keys.MULTIST, {})
+        if not embedded and not record.has_image:
+            logger.info("no image for every section: domains from expression and space alone")
+            return False
+        if use_image == "auto" and not foreign and record.has_image and np.nanmedian(record.diameter) < _RESOLVED:
+            logger.warning(
+                "the image is ignored: a spot is only %.1f pixels wide in it, and below %g it shows no morphology; "
+                "use_image=True uses it all the same", np.nanmedian(record.diameter), _RESOLVED,
+            )  # fmt: skip
+            return False
+    return True
+
+
+def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: Any) -> np.ndarray:
+    """(n, q) histology of all parts, embedded where it is not; several slides are brought to one stain before."""
+    missing = [part for part in parts if _keys.HISTOLOGY not in part.record.table.obsm]
+    if len(missing) < len(parts):
+        logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
+    if missing and image_key is None:
+        _one_stain(parts, missing, **stage)
+    from multist.pp import embed_histology
+
+    for part in missing:
+        logger.info("no histology embedding found; running pp.embed_histology")
+        embed_histology(part.data, image_key=image_key, **stage)
+    return features_of(parts, _keys.HISTOLOGY)
+
+
+def _one_stain(parts: Sequence[Part], missing: Sequence[Part], **stage: Any) -> None:
+    """Normalise slides that are about to be embedded together, unless they are."""
+    images = [image for part in parts for image in part.record.images if image is not None]
+    slides = {(image.key, str(getattr(image.levels[0], "name", id(image)))) for image in images}
+    if len(slides) < 2 or any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in images):
+        return
+    from multist.pp import normalize_histology
+
+    logger.info("several slides, and none is normalised: running pp.normalize_histology with one stain reference")
+    reference = None
+    for part in missing:
+        normalize_histology(part.data, reference=reference, **stage)
+        reference = reference or part.data

@@ -1,0 +1,294 @@
+"""The model as an object: fitted once, applied to other sections, kept in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from multist import _keys
+from multist._threads import steady_threads
+from multist.access import get_table
+from multist.tl._cluster_domains import cluster_domains
+from multist.tl._embedding_fields import made_by, write_embedding, write_recognised
+from multist.tl._inputs import all_or_nothing, as_list, as_parts, copied, gather_histology, gather_tissue, takes_image
+from multist.tl._recipe import Recipe, fitted_expression
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.cluster.assign import DomainClassifier
+    from multist.model.config import MultiSTConfig
+    from multist.model.fitted import FusionModel
+
+    Data: TypeAlias = AnnData | SpatialData | Sequence[AnnData | SpatialData]
+
+
+class MultiST:
+    """Fusion of expression, histology and space, fitted to some sections and applied to others.
+
+    :func:`multist.tl.multist_domains` is ``fit`` and ``domains`` in one call; this object is for those who want to embed a
+    section that was not there when the model was fitted, or to keep the model.
+
+    Parameters
+    ----------
+    config
+        Constants; None takes the defaults of :class:`multist.tl.MultiSTConfig`.
+    device
+        ``"auto"`` or a name torch knows.
+    random_state
+        Seed. The same input, seed and device give the same bits on the CPU.
+
+    Examples
+    --------
+    >>> model = mt.MultiST().fit(first)
+    >>> model.domains(first, 7)
+    >>> model.save("cortex")
+    >>> mt.MultiST.load("cortex").domains(second)  # embedded without training, the same seven domains
+
+    References
+    ----------
+    MultiST, arXiv 2601.13331; the departures from it are explained in the documentation.
+    """
+
+    def __init__(self, config: MultiSTConfig | None = None, *, device: str = "auto", random_state: int = 0) -> None:
+        from multist.model.config import MultiSTConfig
+
+        self.config = config or MultiSTConfig()
+        self.device = device
+        self.random_state = random_state
+        self._fusion: FusionModel | None = None
+        self._recipe: Recipe | None = None
+        self._classifier: DomainClassifier | None = None
+        self._fitted_on: tuple[str, ...] = ()
+        self._n_fitted = 0
+
+    def fit(
+        self,
+        data: Data,
+        *,
+        n_domains: int | None = None,
+        use_image: bool | Literal["auto"] = "auto",
+        use_rep: str | None = None,
+        layer: str | None = None,
+        table_key: str | None = None,
+        image_key: str | None = None,
+        library_key: str | None = None,
+        resume: str | Path | None = None,
+        key_added: str = _keys.MULTIST,
+    ) -> MultiST:
+        """Train on one or several objects, and embed them.
+
+        Parameters are those of :func:`multist.tl.multist_domains`, and so are the fields that are written, but for the domains
+        and their confidence. ``n_domains`` is needed by ``config.clustering_loss`` only.
+
+        Returns
+        -------
+        The model itself.
+        """
+        if use_image not in (True, False, "auto"):
+            raise ValueError(f"use_image must be True, False or 'auto'; got {use_image!r}")
+        if self.config.clustering_loss and n_domains is None:
+            raise ValueError(
+                "config.clustering_loss needs a number of domains before training; give n_domains as one integer"
+            )
+        from multist.model.fitted import FusionModel
+
+        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+        embedded = all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
+        parts = as_parts(data, image_key=image_key, image="auto" if embedded and use_image else use_image, **stage)
+        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
+            expression, key, axes = fitted_expression(parts, use_rep, layer=layer, **stage)
+            tissue = gather_tissue(parts, **stage)
+            with_image = takes_image(parts, use_image)
+            histology = gather_histology(parts, image_key=image_key, **stage) if with_image else None
+            fusion, embedding = FusionModel.fit(
+                expression, histology, tissue.adjacency, tissue.xy, self.config, n_domains=n_domains or 1, device=self.device,
+                random_state=self.random_state, resume=resume,
+            )  # fmt: skip
+            params = {
+                "expression_key": key, "with_image": with_image, "device": self.device, "random_state": self.random_state,
+                "use_image": use_image, "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
+            }  # fmt: skip
+            write_embedding(parts, tissue, fusion, embedding, params, key_added)
+            recipe = Recipe.of(parts, key, axes, with_image=with_image)
+        self._fusion, self._recipe, self._classifier = fusion, recipe, None
+        self._fitted_on, self._n_fitted = tissue.section_names, len(tissue.xy)
+        return self
+
+    def embed(
+        self,
+        data: Data,
+        *,
+        layer: str | None = None,
+        table_key: str | None = None,
+        image_key: str | None = None,
+        library_key: str | None = None,
+        key_added: str = _keys.MULTIST,
+        copy: bool = False,
+    ) -> Data | None:
+        """Embed sections that the model was not fitted on, without training.
+
+        A section gets a graph of its own; its counts are projected on the axes of the fitted ones, its image is brought to
+        their stain and described by the same encoder.
+
+        Parameters
+        ----------
+        data, layer, table_key, image_key, library_key, key_added, copy
+            As for :func:`multist.tl.multist_domains`.
+
+        Returns
+        -------
+        None, or the changed copy. The same fields as by :meth:`fit`, but for the losses.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not fitted.
+        KeyError, ValueError
+            If a section lacks what the model reads: genes, the embedding it was given, or an image.
+        """
+        fusion, recipe = self._needs_fit()
+        data = copied(data) if copy else data
+        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+        embedded = all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
+        wanted = "auto" if embedded else recipe.histology is not None
+        parts = as_parts(data, image_key=image_key, image=wanted, **stage)
+        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
+            expression = recipe.expression_of(parts, layer)
+            tissue = gather_tissue(parts, **stage)
+            histology = recipe.histology_of(parts, image_key=image_key, **stage)
+            embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.xy, device=self.device)
+            params = {
+                "expression_key": recipe.expression_key, "with_image": histology is not None, "device": self.device,
+                "fitted_on": list(self._fitted_on), "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
+            }  # fmt: skip
+            write_embedding(parts, tissue, fusion, embedding, params, key_added)
+        return data if copy else None
+
+    def domains(
+        self,
+        data: Data,
+        n_domains: int | Sequence[int] | Literal["auto"] | None = None,
+        *,
+        consensus: bool = True,
+        refine: bool = True,
+        layer: str | None = None,
+        table_key: str | None = None,
+        image_key: str | None = None,
+        library_key: str | None = None,
+        key_added: str = _keys.MULTIST,
+        copy: bool = False,
+    ) -> Data | None:
+        """Find domains in an embedding, or recognise those that were found before in another section.
+
+        Parameters
+        ----------
+        data
+            With ``n_domains``: what has been fitted or embedded. Without: anything; what has no embedding yet is embedded.
+        n_domains
+            As for :func:`multist.tl.multist_domains`: the domains that are found are remembered. None takes the remembered
+            ones, by a linear discriminant of the embedding; a section need not have all of them.
+        consensus, refine, layer, table_key, image_key, library_key, key_added, copy
+            As for :func:`multist.tl.multist_domains`.
+
+        Returns
+        -------
+        None, or the changed copy. ``obs["multist_domain"]``, ``obs["multist_confidence"]`` (of recognised domains: their
+        probability), ``uns["multist_domain_colors"]`` and the parameters in ``uns["multist"]``.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not fitted, or there are no domains to recognise.
+        """
+        fusion, _ = self._needs_fit()
+        data = copied(data) if copy else data
+        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+        tables = [get_table(each, table_key) for each in as_list(data)]
+        embedded = all(made_by(table, fusion, key_added) for table in tables)
+        if n_domains is not None:
+            if not embedded:
+                raise ValueError(
+                    f"obsm[{_keys.embedding_key(key_added)!r}] is not of this model: run its fit or embed first"
+                )
+            cluster_domains(
+                data, n_domains, use_rep=_keys.embedding_key(key_added), consensus=consensus, refine=refine, device=self.device,
+                random_state=self.random_state, key_added=key_added, **stage,
+            )  # fmt: skip
+            self._classifier = _learnt(tables, key_added)
+            return data if copy else None
+        if self._classifier is None:
+            raise RuntimeError(
+                "this model knows no domains: call .domains(data, n_domains) on the fitted sections first"
+            )
+        parts = as_parts(data, image=False, **stage)
+        with all_or_nothing(parts):
+            if not embedded:
+                self.embed(data, layer=layer, image_key=image_key, key_added=key_added, **stage)
+            write_recognised(parts, self._classifier, refine=refine, key_added=key_added, **stage)
+        return data if copy else None
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder: safetensors and JSON, no pickle.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not fitted.
+        FileExistsError
+            If the folder holds anything but a model.
+        """
+        from multist.tl._model_folder import write_model
+
+        self._needs_fit()
+        write_model(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> MultiST:
+        """Read a model that :meth:`save` wrote; embeddings come out to the same bits.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such folder, or it lacks a file.
+        ValueError
+            If it is truncated, damaged, of a later version, or holds anything else.
+        """
+        from multist.tl._model_folder import read_model
+
+        return read_model(cls, folder)
+
+    def __repr__(self) -> str:
+        if self._fusion is None or self._recipe is None:
+            return f"MultiST(not fitted; device={self.device!r}, random_state={self.random_state})"
+        named = ", ".join(self._fitted_on[:3]) + (", ..." if len(self._fitted_on) > 3 else "")
+        read = f"{self._fusion.n_expression} components of {self._recipe.expression_key}"
+        if self._recipe.histology is not None:
+            read += f" and {self._fusion.n_image} histology features"
+        known = "no domains" if self._classifier is None else f"{len(self._classifier.offset)} domains"
+        return (
+            f"MultiST fitted on {self._n_fitted:,} spots of {len(self._fitted_on)} section(s) ({named})\n"
+            f"    reads    {read}\n"
+            f"    embeds   {len(self._fusion.frame.center)} dimensions over {self._fusion.tokenizer.n_hops} hops\n"
+            f"    knows    {known}"
+        )
+
+    def _needs_fit(self) -> tuple[FusionModel, Recipe]:
+        if self._fusion is None or self._recipe is None:
+            raise RuntimeError("this model is not fitted: call .fit(data) first, or MultiST.load(folder)")
+        return self._fusion, self._recipe
+
+
+def _learnt(tables: Sequence[AnnData], key_added: str) -> DomainClassifier:
+    """What recognises the domains that were just found."""
+    from multist.cluster.assign import DomainClassifier
+
+    codes = [table.obs[_keys.domain_key(key_added)].cat.codes.to_numpy(dtype=np.int64) for table in tables]
+    n_domains = len(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
+    points = [table.obsm[_keys.embedding_key(key_added)] for table in tables]
+    return DomainClassifier.fit(np.concatenate(points), np.concatenate(codes), n_domains)

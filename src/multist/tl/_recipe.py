@@ -1,0 +1,154 @@
+"""How the features of a section are made, so that those of a section never seen mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData, concat
+
+from multist import _keys
+from multist._settings import logger
+from multist.access import read_matrix
+from multist.tl._inputs import Part, features_of, gather_histology
+
+_ENCODER = ("encoder", "patch_size", "patch_unit")
+_PCA = "pca"
+_AXES = ("genes", "mean", "std", "loadings", "center")
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What the features of the fitted sections were.
+
+    Attributes
+    ----------
+    expression_key
+        ``obsm`` key of the expression embedding.
+    axes
+        What projects counts on it, as :func:`multist.pp.embed_expression` stores it; None where someone else made it.
+    histology
+        Parameters of :func:`multist.pp.embed_histology`; None without an image, empty where someone else made it.
+    stain
+        The stain reference that the slides were brought to; None if they were not.
+    """
+
+    expression_key: str
+    axes: dict[str, np.ndarray] | None
+    histology: dict[str, Any] | None
+    stain: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, parts: Sequence[Part], expression_key: str, axes: dict[str, Any] | None, *, with_image: bool) -> Recipe:
+        """From what the stages have left in the first table."""
+        held = parts[0].record.table.uns.get(_keys.MULTIST, {})
+        histology = held.get("histology", {}) if with_image else None
+        keys = [str(key) for key in np.atleast_1d((histology or {}).get("image_key", []))]
+        normalized = any(key.endswith(_keys.NORMALIZED_SUFFIX) for key in keys)
+        kept = {name: histology[name] for name in _ENCODER if name in histology} if histology is not None else None
+        return cls(expression_key, axes, kept, held.get(_keys.STAIN_REFERENCE) if normalized else None)
+
+    def expression_of(self, parts: Sequence[Part], layer: str | None) -> np.ndarray:
+        """(n, p) embedding of other sections in the same space."""
+        if self.axes is None:
+            logger.info("using the expression embedding in obsm[%r]", self.expression_key)
+            return features_of(parts, self.expression_key)
+        from multist.pp import embed_expression
+
+        found = []
+        for part in parts:
+            counts = _counts(part, layer)
+            embed_expression(counts, reference=self.axes)
+            found.append(counts.obsm[_keys.EXPRESSION])
+        return np.concatenate(found)
+
+    def histology_of(self, parts: Sequence[Part], *, image_key: str | None, **stage: Any) -> np.ndarray | None:
+        """(n, q) histology of other sections, by the same encoder, brought to the same stain; None if none took part.
+
+        Raises
+        ------
+        ValueError
+            If ``obsm["X_histology"]`` was made otherwise, or has to be made and the encoder is not built in.
+        """
+        if self.histology is None:
+            return None
+        from multist.pp import embed_histology, normalize_histology
+
+        for part in parts:
+            table = part.record.table
+            if _keys.HISTOLOGY in table.obsm:
+                own = table.uns.get(_keys.MULTIST, {}).get("histology", {})
+                differing = [name for name in self.histology if str(own.get(name)) != str(self.histology[name])]
+                if differing:
+                    raise ValueError(
+                        f"obsm[{_keys.HISTOLOGY!r}] was made with another {', '.join(differing)} than that of the fitted "
+                        f"sections ({self.histology}); delete it, or make it with the same"
+                    )
+                continue
+            if self.histology.get("encoder") != "texture":
+                raise ValueError(
+                    f"the histology of the fitted sections was made by {self.histology.get('encoder', 'another function')!r}, "
+                    f"which is not kept: run pp.embed_histology with it first"
+                )
+            normalized = any(
+                each is not None and each.key.endswith(_keys.NORMALIZED_SUFFIX) for each in part.record.images
+            )
+            if self.stain is not None and image_key is None and not normalized:
+                logger.info("bringing the image to the stain of the fitted sections")
+                normalize_histology(part.data, str(self.stain["method"]), reference=self.stain, **stage)
+            size, unit = float(self.histology["patch_size"]), str(self.histology["patch_unit"])
+            embed_histology(part.data, patch_size=size, patch_unit=unit, image_key=image_key, **stage)
+        return gather_histology(parts, image_key=image_key, **stage)
+
+
+def fitted_expression(
+    parts: Sequence[Part], use_rep: str | None, *, layer: str | None, **stage: Any
+) -> tuple[np.ndarray, str, dict[str, Any] | None]:
+    """Expression embedding of all parts in one space, computed if there is none; its key; what projects counts on it."""
+    if use_rep is not None:
+        return features_of(parts, use_rep), use_rep, _axes(parts, use_rep)
+    tables = [part.record.table for part in parts]
+    for key in _keys.EXPRESSION_FEATURES:
+        if all(key in table.obsm for table in tables) and (len(parts) == 1 or _axes(parts, key) is not None):
+            logger.info("using the expression embedding in obsm[%r]", key)
+            return features_of(parts, key), key, _axes(parts, key)
+    from multist.pp import embed_expression
+
+    logger.info("no expression embedding found; running pp.embed_expression")
+    if len(parts) == 1:
+        embed_expression(parts[0].data, layer=layer, **stage)
+        return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
+    counts = concat(
+        {str(number): _counts(part, layer) for number, part in enumerate(parts)},
+        join="inner", label="part", index_unique="-",
+    )  # fmt: skip
+    if counts.n_vars == 0:
+        raise ValueError("the objects have no gene in common: are their var_names of the same kind?")
+    embed_expression(counts, library_key="part")
+    return counts.obsm[_keys.EXPRESSION], _keys.EXPRESSION, _kept(counts.uns[_PCA])
+
+
+def _counts(part: Part, layer: str | None) -> AnnData:
+    """A table with the counts and the genes only."""
+    table = part.record.table
+    return AnnData(read_matrix(table, layer)[0], var=pd.DataFrame(index=table.var_names))
+
+
+def _axes(parts: Sequence[Part], key: str) -> dict[str, Any] | None:
+    """What projects counts on an embedding, if all parts have the same."""
+    held = [part.record.table.uns.get(_PCA if key == _keys.EXPRESSION else key, {}) for part in parts]
+    if not all(isinstance(each, dict) and all(name in each for name in _AXES) for each in held):
+        return None
+    same = all(np.array_equal(each["loadings"], held[0]["loadings"]) for each in held)
+    fits = all(
+        part.record.table.obsm[key].shape[1] == each["loadings"].shape[1]
+        for part, each in zip(parts, held, strict=True)
+    )
+    return _kept(held[0]) if same and fits else None
+
+
+def _kept(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: np.asarray(entry[name]) for name in _AXES}
