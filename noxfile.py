@@ -35,9 +35,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; what follows ``--`` goes to pytest."""
+    """Run the tests, a process per core, each on one thread; what follows ``--`` goes to pytest."""
     install(session, "-e", ".[test]")
-    session.run("pytest", *session.posargs, env={"MPLBACKEND": "agg"})
+    # processes of several threads each would wait for one another
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "--numprocesses=auto", "--dist=loadfile", *session.posargs, env=env)
 
 
 @nox.session
