@@ -10,7 +10,8 @@ from scipy.spatial import cKDTree
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, resolve, write_table
+from multist.access import SpatialRecord, copy_data, resolve, write_table
+from multist.pp._aligned_edges import across_sections
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,6 +35,7 @@ def spatial_graph(
     coord_type: Literal["auto", "grid", "generic"] = "auto",
     delaunay: bool = False,
     library_key: str | None = None,
+    aligned_key: str | None = None,
     table_key: str | None = None,
     key_added: str = _keys.SPATIAL,
     copy: bool = False,
@@ -41,7 +43,7 @@ def spatial_graph(
     """Connect neighbouring spots or cells, by squidpy's builders.
 
     Spots on a lattice (Visium, Visium HD, the older arrays) are connected to the spots around them, cells to the nearest ones. The
-    graph is symmetric, and has no edges between sections. Spots with no other within reach stay without edges.
+    graph is symmetric, and has no edges between sections unless they are aligned. Spots with no other within reach stay without edges.
 
     Parameters
     ----------
@@ -59,6 +61,10 @@ def spatial_graph(
         Connect cells by Delaunay triangulation instead, without the longest 1 % of its edges.
     library_key
         Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
+    aligned_key
+        ``obsm`` key of coordinates (x, y) in which the sections have been aligned, by `PASTE`, `moscot` or by hand: each spot is
+        then joined to the nearest one of the section before and after its own, in the order in which the sections
+        appear in the table, where that is no farther than the next spot of its own. Left out, sections do not touch.
     table_key
         Table of a SpatialData; may be left out where there is one.
     key_added
@@ -84,7 +90,7 @@ def spatial_graph(
     KeyError
         There are no coordinates, or a key does not exist.
     ValueError
-        Coordinates are not finite, an option does not fit the others, or a section cannot be triangulated.
+        Coordinates are not finite, there is one section to align, an option does not fit the others, or a section cannot be triangulated.
     """
     if coord_type not in ("auto", "grid", "generic"):
         raise ValueError(f"coord_type must be 'auto', 'grid' or 'generic', not {coord_type!r}")
@@ -110,16 +116,34 @@ def spatial_graph(
         params.append(graph[2])
     obsm = {} if _keys.SPATIAL in record.table.obsm else {_keys.SPATIAL: record.xy}
     keys = {"connectivities_key": f"{key_added}_connectivities", "distances_key": f"{key_added}_distances"}
-    connectivities = _assemble(adjacency, rows).astype(np.float32)
+    connectivities, apart = _assemble(adjacency, rows).astype(np.float32), _assemble(distances, rows)
+    summary = _summary(params)
+    if aligned_key is not None:
+        across = across_sections(_aligned(record, aligned_key), record.section)
+        connectivities, apart = connectivities + (across > 0).astype(np.float32), apart + across
+        summary = summary | {"aligned_key": aligned_key}
     write_table(
         record,
         obsm=obsm,
-        obsp={keys["connectivities_key"]: connectivities, keys["distances_key"]: _assemble(distances, rows)},
-        uns={f"{key_added}_neighbors": {**keys, "params": _summary(params)}},
+        obsp={keys["connectivities_key"]: connectivities, keys["distances_key"]: apart},
+        uns={f"{key_added}_neighbors": {**keys, "params": summary}},
     )
     alone = int((connectivities.getnnz(axis=1) == 0).sum())
     logger.info("spatial graph: %s, %d edges, %d spots without a neighbour", params, connectivities.nnz // 2, alone)
     return data if copy else None
+
+
+def _aligned(record: SpatialRecord, key: str) -> np.ndarray:
+    """(n_obs, 2) coordinates that the sections share."""
+    obsm = record.table.obsm
+    if key not in obsm:
+        raise KeyError(f"aligned_key {key!r} not found in obsm; found: {', '.join(map(repr, obsm)) or 'nothing'}")
+    place = np.asarray(obsm[key], dtype=np.float64)
+    if place.ndim != 2 or place.shape[1] < 2 or not np.isfinite(place).all():
+        raise ValueError(f"obsm[{key!r}] must hold finite x and y of every spot; its shape is {place.shape}")
+    if len(record.section_names) < 2:
+        raise ValueError("aligned_key joins sections, but there is one: name the sections by library_key")
+    return place[:, :2]
 
 
 def _lattice(xy: np.ndarray, *, visium: bool) -> str:

@@ -65,15 +65,16 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
 
 
 def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: Any) -> None:
-    """Make sure that there is a graph, and that it joins no sections."""
+    """Make sure that there is a graph, and that it joins sections only if they were aligned for that."""
     if _keys.CONNECTIVITIES in record.table.obsp:
         logger.info("using the graph in obsp[%r]", _keys.CONNECTIVITIES)
         rows, columns = record.table.obsp[_keys.CONNECTIVITIES].nonzero()
         crossing = int((record.section[rows] != record.section[columns]).sum())
-        if crossing:
+        params = record.table.uns.get(f"{_keys.SPATIAL}_neighbors", {}).get("params", {})
+        if crossing and "aligned_key" not in params:
             raise ValueError(
                 f"obsp[{_keys.CONNECTIVITIES!r}] has {crossing} edges between different sections; "
-                "run pp.spatial_graph with library_key first"
+                "run pp.spatial_graph with library_key first (and aligned_key, if they are to touch in z)"
             )
         return
     logger.info("no spatial graph found; running pp.spatial_graph")
