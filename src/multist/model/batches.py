@@ -32,6 +32,8 @@ class Batch(NamedTuple):
         Their neighbourhoods.
     expression, image
         (m, p) and (m, q) features; ``image`` is None without one.
+    section
+        (m,) int64.
     n_own
         The first so many spots are the batch's own, the others the halo around them, for which nothing is learned or kept.
     spots
@@ -41,6 +43,7 @@ class Batch(NamedTuple):
     graph: SpatialGraph
     expression: Tensor
     image: Tensor | None
+    section: Tensor
     n_own: int
     spots: np.ndarray
 
@@ -73,11 +76,12 @@ class Batches:
         self.image = None
         if tokens.image is not None:
             self.image = torch.as_tensor(tokens.image, dtype=torch.float32, device=device)
+        self.section = torch.as_tensor(tokens.section, device=device)
         self.variance = sum(float(x.square().sum(1).mean()) for x in (self.expression, self.image) if x is not None)
         self.is_full = self.n_spots <= FULL
         if self.is_full:
             graph = build_graph(adjacency, backend=settings.graph_backend, device=device)
-            self._full = Batch(graph, self.expression, self.image, self.n_spots, np.arange(self.n_spots))
+            self._full = Batch(graph, self.expression, self.image, self.section, self.n_spots, np.arange(self.n_spots))
             return
         self._tiler = Tiler(adjacency, tokens.n_hops)
         self._xy = np.arange(self.n_spots)[:, None] if xy is None else xy
@@ -120,4 +124,5 @@ class Batches:
         graph = build_graph(tile.adjacency, backend=settings.graph_backend, device=self.device)
         spots = torch.as_tensor(tile.spots, device=self.device)
         image = None if self.image is None else self.image.index_select(0, spots)
-        return Batch(graph, self.expression.index_select(0, spots), image, tile.n_own, tile.spots)
+        expression, section = self.expression.index_select(0, spots), self.section.index_select(0, spots)
+        return Batch(graph, expression, image, section, tile.n_own, tile.spots)

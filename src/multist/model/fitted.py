@@ -12,6 +12,7 @@ import torch
 
 from multist.model.config import MultiSTConfig
 from multist.model.network import FusionNetwork
+from multist.model.sections import Surroundings
 from multist.model.tokenizer import Centred, ImageAxes, Tokenizer
 from multist.model.tokens import make_tokens, tokens_of
 from multist.model.training import Embedding, Frame, embed_tokens, fit_embedding
@@ -45,10 +46,10 @@ class FusionModel:
     @classmethod
     def fit(
         cls, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, xy: np.ndarray, config: MultiSTConfig, *,
-        n_domains: int = 1, device: str = "auto", random_state: int = 0, resume: str | Path | None = None,
+        section: np.ndarray | None = None, n_domains: int = 1, device: str = "auto", random_state: int = 0, resume: str | Path | None = None,
     ) -> tuple[FusionModel, Embedding]:  # fmt: skip
         """Fit to (n, p) expression and (n, q) image features; see :func:`multist.model.training.fit_embedding`."""
-        tokens = make_tokens(expression, image, adjacency, xy, config, random_state=random_state)
+        tokens = make_tokens(expression, image, adjacency, xy, config, section=section, random_state=random_state)
         embedding = fit_embedding(
             tokens,
             adjacency,
@@ -64,7 +65,8 @@ class FusionModel:
         return model, embedding
 
     def embed(
-        self, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, xy: np.ndarray, *, device: str = "auto"
+        self, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, xy: np.ndarray, section: np.ndarray, *,
+        device: str = "auto",
     ) -> Embedding:  # fmt: skip
         """Embed other sections, with features of the same meaning as those that were fitted.
 
@@ -79,7 +81,7 @@ class FusionModel:
         ):  # fmt: skip
             if found != expected:
                 raise ValueError(f"the model was fitted on {expected} {what} features; there are {found}")
-        tokens = tokens_of(self.tokenizer, expression, image)
+        tokens = tokens_of(self.tokenizer, expression, image, adjacency, section)
         return embed_tokens(self.network, self.frame, tokens, adjacency, xy=xy, device=device)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -92,9 +94,11 @@ class FusionModel:
         }  # fmt: skip
         if tokenizer.image is not None:
             image = tokenizer.image._asdict()
-            centred = image.pop("centred")
+            centred, known = image.pop("centred"), image.pop("known")
             record["image_spread"] = centred.spread
+            image |= _surroundings(known)
             arrays |= {f"image.{name}": value for name, value in image.items()} | {"image.mean": centred.mean}
+        arrays |= {f"expression.{name}": value for name, value in _surroundings(tokenizer.known).items()}
         arrays |= {f"frame.{name}": value for name, value in self.frame._asdict().items()}
         arrays |= {f"network.{name}": value.numpy() for name, value in self.network.state_dict().items()}
         return record, arrays
@@ -117,10 +121,11 @@ class FusionModel:
         image = None
         if parts["image"]:
             centred = Centred(parts["image"].pop("mean"), record["image_spread"])
-            image = ImageAxes(**parts["image"], centred=centred)
+            known = _surroundings_in(parts["image"])
+            image = ImageAxes(**parts["image"], centred=centred, known=known)
         expression = parts["expression"]
         centred = Centred(expression["mean"], record["spread"])
-        tokenizer = Tokenizer(record["n_hops"], centred, expression["loadings"], image)
+        tokenizer = Tokenizer(record["n_hops"], centred, expression["loadings"], _surroundings_in(expression), image)
         state = {name: torch.from_numpy(value) for name, value in parts["network"].items()}
         starts = [state.get(f"{name}.weight") for name in ("gene_token", "image_token")]
         loadings, image_loadings = (None if start is None else start.T for start in starts)
@@ -129,3 +134,14 @@ class FusionModel:
         network = FusionNetwork(loadings, image_loadings, config, n_hops=record["n_hops"])
         network.load_state_dict(state)
         return cls(config, tokenizer, network, Frame(**parts["frame"]), record["n_expression"], record["n_image"])
+
+
+def _surroundings(known: Surroundings | None) -> dict[str, np.ndarray]:
+    return {} if known is None else {f"known_{name}": value for name, value in known._asdict().items()}
+
+
+def _surroundings_in(arrays: dict[str, np.ndarray]) -> Surroundings | None:
+    """Taken out of the arrays."""
+    if "known_values" not in arrays:
+        return None
+    return Surroundings(**{name: arrays.pop(f"known_{name}") for name in Surroundings._fields})

@@ -66,6 +66,20 @@ class AdversarialPrior(nn.Module):
         )
 
 
+class SectionCritic(nn.Module):
+    """A critic that tells the sections apart, while the code learns that it cannot (Ganin et al., JMLR 2016)."""
+
+    def __init__(self, width: int, n_sections: int) -> None:
+        super().__init__()
+        self.n_sections = n_sections
+        self.critic = nn.Sequential(nn.Linear(width, 32), nn.LeakyReLU(0.2), nn.Linear(32, n_sections))
+
+    def forward(self, code: Tensor, section: Tensor) -> Tensor:
+        """Cross-entropy of the critic, all sections weighing the same; the gradient that reaches ``code`` (n, d) is reversed."""
+        count = torch.bincount(section, minlength=self.n_sections).clamp_min(1)
+        return functional.cross_entropy(self.critic(_Reverse.apply(code)), section, weight=1 / count.to(code.dtype))
+
+
 class ClusterLoss(nn.Module):
     """Deep embedded clustering: sharpen the soft assignment to k centres (Xie et al., ICML 2016)."""
 

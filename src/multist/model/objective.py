@@ -7,7 +7,14 @@ from torch import Tensor, nn
 
 from multist.model.batches import FULL, Batch
 from multist.model.config import MultiSTConfig
-from multist.model.losses import AdversarialPrior, ClusterLoss, alignment_loss, edge_loss, reconstruction_loss
+from multist.model.losses import (
+    AdversarialPrior,
+    ClusterLoss,
+    SectionCritic,
+    alignment_loss,
+    edge_loss,
+    reconstruction_loss,
+)
 from multist.model.network import FusionNetwork
 
 _EDGES = 20_000  # pairs that the edge loss looks at per step
@@ -16,7 +23,7 @@ _EDGES = 20_000  # pairs that the edge loss looks at per step
 class Objective(nn.Module):
     """The losses and what they learn themselves: projections, the critic, the domains' centres."""
 
-    def __init__(self, network: FusionNetwork, config: MultiSTConfig, n_domains: int) -> None:
+    def __init__(self, network: FusionNetwork, config: MultiSTConfig, n_domains: int, n_sections: int) -> None:
         super().__init__()
         self.config, self.n_domains = config, n_domains
         width = network.gene_token.out_features
@@ -25,6 +32,8 @@ class Objective(nn.Module):
             self.image_projection = nn.Linear(width, width, bias=False)
         if config.prior_loss:
             self.adversary = AdversarialPrior(width)
+        if config.section_loss and n_sections > 1:
+            self.section_critic = SectionCritic(width, n_sections)
         if config.clustering_loss:
             self.clustering = ClusterLoss(torch.zeros(n_domains, width))
 
@@ -65,6 +74,8 @@ class Objective(nn.Module):
                 terms["edges"] = config.edge_loss * edge_loss(scaled, near, far)
         if config.prior_loss:
             terms["prior"] = config.prior_loss * self.adversary(scaled, generator)
+        if hasattr(self, "section_critic"):
+            terms["sections"] = config.section_loss * self.section_critic(scaled, batch.section[:own])
         if config.clustering_loss and cluster:
             terms["clustering"] = config.clustering_loss * self.clustering(scaled)
         return terms

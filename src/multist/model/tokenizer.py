@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from multist.model.factors import ENOUGH
+from multist.model.sections import Surroundings
 
 _CLIP = 5.0  # standard deviations; folds and debris are further out and would each become a domain
 
@@ -58,6 +59,8 @@ class ImageAxes(NamedTuple):
         (c, d) of the spatial factors.
     reliability
         (d,) share of each factor that expression predicts on held-out tissue.
+    known
+        Surroundings that other sections are brought to; None if sections are left where they are.
     """
 
     varied: np.ndarray
@@ -68,6 +71,7 @@ class ImageAxes(NamedTuple):
     centred: Centred
     loadings: np.ndarray = np.zeros((0, 0))
     reliability: np.ndarray = np.zeros(0)
+    known: Surroundings | None = None
 
     @classmethod
     def of(cls, features: np.ndarray, n_components: int) -> ImageAxes:
@@ -110,6 +114,8 @@ class Tokenizer(NamedTuple):
         Range of a neighbourhood.
     centred, loadings
         Of the expression's components, and (p, d) those of its spatial factors.
+    known
+        Surroundings that other sections are brought to; None if sections are left where they are.
     image
         None if no image took part.
     """
@@ -117,6 +123,7 @@ class Tokenizer(NamedTuple):
     n_hops: int
     centred: Centred
     loadings: np.ndarray
+    known: Surroundings | None
     image: ImageAxes | None
 
 

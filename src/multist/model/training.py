@@ -120,7 +120,7 @@ def fit_embedding(
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(random_state)
         network = initial_network(tokens, adjacency, config).to(processes.device)
-        objective = Objective(network, config, n_domains).to(processes.device)
+        objective = Objective(network, config, n_domains, int(tokens.section.max()) + 1).to(processes.device)
         processes.start_alike(network, objective)
         losses = _train(processes, network, objective, batches, random_state, state)
     reading = read(network, batches, processes)

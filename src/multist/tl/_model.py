@@ -107,7 +107,7 @@ class MultiST:
             with_image = takes_image(parts, use_image)
             histology = gather_histology(parts, image_key=image_key, **stage) if with_image else None
             fusion, embedding = FusionModel.fit(
-                expression, histology, tissue.adjacency, tissue.xy, self.config, n_domains=n_domains or 1, device=self.device,
+                expression, histology, tissue.adjacency, tissue.xy, self.config, section=tissue.section, n_domains=n_domains or 1, device=self.device,
                 random_state=self.random_state, resume=resume,
             )  # fmt: skip
             params = {
@@ -156,13 +156,15 @@ class MultiST:
         data = copied(data) if copy else data
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
         embedded = all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
-        wanted = "auto" if embedded else recipe.histology is not None
+        wanted = recipe.histology is not None and not embedded
         parts = as_parts(data, image_key=image_key, image=wanted, **stage)
         with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
             expression = recipe.expression_of(parts, layer)
             tissue = gather_tissue(parts, **stage)
             histology = recipe.histology_of(parts, image_key=image_key, **stage)
-            embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.xy, device=self.device)
+            embedding = fusion.embed(
+                expression, histology, tissue.adjacency, tissue.xy, tissue.section, device=self.device
+            )
             params = {
                 "expression_key": recipe.expression_key, "with_image": histology is not None, "device": self.device,
                 "fitted_on": list(self._fitted_on), "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
@@ -227,7 +229,7 @@ class MultiST:
                 "this model knows no domains: call .domains(data, n_domains) on the fitted sections first"
             )
         parts = as_parts(data, image=False, **stage)
-        with all_or_nothing(parts):
+        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
             if not embedded:
                 self.embed(data, layer=layer, image_key=image_key, key_added=key_added, **stage)
             write_recognised(parts, self._classifier, refine=refine, key_added=key_added, **stage)
@@ -249,8 +251,8 @@ class MultiST:
         write_model(self, folder)
 
     @classmethod
-    def load(cls, folder: str | Path) -> MultiST:
-        """Read a model that :meth:`save` wrote; embeddings come out to the same bits.
+    def load(cls, folder: str | Path, *, device: str = "auto") -> MultiST:
+        """Read a model that :meth:`save` wrote; on the same kind of device embeddings come out to the same bits.
 
         Raises
         ------
@@ -261,7 +263,7 @@ class MultiST:
         """
         from multist.tl._model_folder import read_model
 
-        return read_model(cls, folder)
+        return read_model(cls, folder, device)
 
     def __repr__(self) -> str:
         if self._fusion is None or self._recipe is None:

@@ -1,0 +1,123 @@
+"""What sets whole sections apart is taken away where they are alike without it, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from multist.model.config import MultiSTConfig
+from multist.model.fitted import FusionModel
+from multist.model.losses import SectionCritic
+from multist.model.sections import mixing, offsets_to, section_offsets
+from multist.model.tokens import make_tokens
+
+SIDE = 16
+SHIFT = np.array([3.0, -2.0, 0.0, 1.0])
+
+
+def strips(levels, shift=0.0, seed=0):
+    """A square section of vertical strips, each at a level of its own in four features, and noise."""
+    x = np.tile(np.arange(SIDE), SIDE)
+    rng = np.random.default_rng(seed)
+    place = np.asarray(levels, dtype=float)[x * len(levels) // SIDE]
+    return np.column_stack([place, -place, place**2 / 4, 0 * place]) + 0.3 * rng.normal(size=(SIDE**2, 4)) + shift
+
+
+def lattice(n_sections):
+    line = sp.diags([1, 1], [-1, 1], shape=(SIDE, SIDE))
+    one = sp.kron(line, sp.identity(SIDE)) + sp.kron(sp.identity(SIDE), line)
+    return sp.csr_matrix(sp.block_diag([one] * n_sections))
+
+
+def several(*sections):
+    return np.concatenate(sections), lattice(len(sections)), np.repeat(np.arange(len(sections)), SIDE**2)
+
+
+@pytest.mark.parametrize("one_scale", [True, False])
+def test_a_shift_of_the_same_tissue_is_taken_away(one_scale):
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
+    offsets, _ = section_offsets(features, adjacency, section, one_scale=one_scale)
+    np.testing.assert_allclose(offsets[1] - offsets[0], SHIFT, atol=0.1)
+
+
+def test_other_tissue_is_left_where_it_is():
+    # the second section has one of three domains only: its mean differs, but nothing sets it apart
+    features, adjacency, section = several(strips([0, 4, 8]), strips([8, 8, 8], seed=1))
+    offsets, _ = section_offsets(features, adjacency, section, one_scale=True)
+    assert not offsets.any()
+
+
+def test_one_section_is_left_alone():
+    features, adjacency, section = several(strips([0, 2, 4]))
+    assert not section_offsets(features, adjacency, section, one_scale=True)[0].any()
+
+
+def test_a_section_never_seen_is_brought_to_the_known_ones():
+    features, adjacency, section = several(strips([0, 4, 8]))
+    _, known = section_offsets(features, adjacency, section, one_scale=True)
+    shifted, same, part = strips([0, 4, 8], SHIFT, seed=1), strips([0, 4, 8], seed=2), strips([8, 8, 8], seed=3)
+    new, adjacency, section = several(shifted, same, part)
+    offsets = offsets_to(known, new, adjacency, section)
+    np.testing.assert_allclose(offsets[0], SHIFT, atol=0.2)
+    np.testing.assert_allclose(offsets[1:], 0, atol=0.2)
+
+
+def test_mixing_counts_neighbours_of_other_sections():
+    rng = np.random.default_rng(0)
+    member = np.repeat([0, 1], 200)
+    points = rng.normal(size=(400, 3))
+    assert abs(mixing(points, member) - 0.5) < 0.05
+    assert mixing(points + 50 * member[:, None], member) == 0
+
+
+def test_sections_are_centred_before_the_factors_are_found():
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
+    xy = np.tile(np.column_stack([np.tile(np.arange(SIDE), SIDE), np.repeat(np.arange(SIDE), SIDE)]), (2, 1))
+    options = {"section": section}
+    apart = {}
+    for center in (True, False):
+        config = MultiSTConfig(center_sections=center, n_hops=2)
+        tokens = make_tokens(features, None, adjacency, xy.astype(float), config, **options).expression
+        apart[center] = np.abs(tokens[section == 0].mean(0) - tokens[section == 1].mean(0)).max() / tokens.std()
+    assert apart[True] < 0.05 < 0.5 < apart[False]
+
+
+def test_what_is_fitted_is_embedded_as_it_was_fitted():
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
+    xy = np.tile(np.column_stack([np.tile(np.arange(SIDE), SIDE), np.repeat(np.arange(SIDE), SIDE)]), (2, 1))
+    model, fitted = FusionModel.fit(
+        features, None, adjacency, xy.astype(float), MultiSTConfig(epochs=3), section=section, device="cpu"
+    )
+    again = model.embed(features, None, adjacency, xy.astype(float), section, device="cpu")
+    np.testing.assert_allclose(again.code, fitted.code, atol=1e-5)
+    # and a section that comes alone comes to where it lay
+    own = section == 1
+    alone = model.embed(features[own], None, lattice(1), xy[own].astype(float), section[own] * 0, device="cpu")
+    np.testing.assert_allclose(alone.code, fitted.code[own], atol=1e-5)
+
+
+def test_the_critic_pulls_codes_to_the_other_section():
+    critic = SectionCritic(2, 2)
+    with torch.no_grad():
+        for parameter in critic.parameters():
+            parameter.zero_()
+        critic.critic[0].weight[0] = torch.tensor([1.0, 0.0])
+        critic.critic[2].weight[1, 0] = 1.0  # the farther right, the likelier section 1
+    code = torch.tensor([[1.0, 0.0], [2.0, 0.0]], requires_grad=True)
+    critic(code, torch.tensor([0, 1])).backward()
+    # a step down the gradient takes section 0 to the right and section 1 to the left: harder to tell
+    assert code.grad[0, 0] < 0 < code.grad[1, 0]
+    assert (code.grad[:, 1] == 0).all()
+
+
+def test_the_critic_trains_where_there_are_several_sections_only():
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], seed=1))
+    xy = np.zeros((len(features), 2)) + np.arange(len(features))[:, None]
+    config = MultiSTConfig(epochs=2, section_loss=1.0, n_hops=2)
+    losses = [
+        FusionModel.fit(features, None, adjacency, xy, config, section=own, device="cpu")[1].losses
+        for own in (section, None)
+    ]
+    assert len(losses[0]["sections"]) == 2 and "sections" not in losses[1]
