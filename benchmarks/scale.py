@@ -1,11 +1,13 @@
 """Time, memory and ARI against the number of cells, each run in a process of its own.
 
-    python benchmarks/scale.py [--sizes 3600 100000 1000000] [--methods multist floor niche] [--double] [--quick]
+    python benchmarks/scale.py [--sizes 3600 100000 1000000] [--methods multist floor ...] [--double] [--limit 600]
 
 Tissue is made for each size by ``large_tissue.py``: 50 expression components, 32 histology features, 10 domains. Seconds
 are those of the work, from the graph to the domains; libraries are imported and used once before. The peak is the most memory
-that the process ever held, libraries and data included. CPU seconds, and so the growth, hold on a busy machine too. ``--double`` adds twice of every size. Prints Markdown tables, and
-writes everything as JSON and, with ``--plot FILE``, a log-log plot.
+that the process ever held, libraries and data included. CPU seconds, and so their growth, hold on a busy machine too.
+``--double`` adds twice of every size. Work that takes more than ``--limit`` CPU seconds is cut off, and larger sizes of that
+method are not run. A method whose library is not installed is left out. Prints Markdown tables, and writes everything
+as JSON and, with ``--plot FILE``, a log-log plot.
 """
 
 from __future__ import annotations
@@ -15,23 +17,23 @@ import json
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from large_tissue import LargeTissue, large_tissue
-from scale_methods import work
+from scale_methods import METHODS, OPTIONAL, is_installed, work
+from scale_report import broken, plot, ratios_table, stages_table, table
 
 SIZES = (3_600, 100_000, 1_000_000)
-BUDGETS = {3_600: (10, 1.5), 100_000: (60, 2.5), 1_000_000: (360, 8)}  # seconds, GB of 2**30 bytes
-GROWTH = (2.2, 2.1)  # of time and of memory, when the cells double
 VERSIONS = ("multist", "numpy", "scipy", "scikit-learn", "torch", "anndata", "squidpy")
-METHODS = ("multist", "floor", "niche_neighborhood", "niche_utag", "niche_cellcharter")
 
 
 def as_table(tissue: LargeTissue) -> Any:
@@ -44,8 +46,8 @@ def as_table(tissue: LargeTissue) -> Any:
     return adata
 
 
-def child(method: str, n_cells: int) -> None:
-    """Run one size in this process and print the result as JSON."""
+def child(method: str, n_cells: int, limit: float) -> None:
+    """Run one size in this process and print the result as JSON; SIGPROF ends it at the limit."""
     from sklearn.metrics import adjusted_rand_score
 
     import multist as mt
@@ -58,8 +60,10 @@ def child(method: str, n_cells: int) -> None:
     adata = as_table(tissue)
     before = peak_gb()
     stages: dict[str, float] = {}
+    signal.setitimer(signal.ITIMER_PROF, limit)
     start, used = time.perf_counter(), time.process_time()
     labels = work(method, adata, stages)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     result = {
         "method": method, "cells": n_cells, "seconds": time.perf_counter() - start,
         "cpu_seconds": time.process_time() - used, "peak_gb": peak_gb(), "before_gb": before,
@@ -73,81 +77,45 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**3 if sys.platform == "darwin" else 1024**2)
 
 
-def run_child(method: str, n_cells: int) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--child", method, str(n_cells)]
-    environment = {"OMP_NUM_THREADS": str(n_cores()), **os.environ}
+def run_child(method: str, n_cells: int, limit: float) -> dict[str, Any]:
+    """The result, or why there is none: ``failed``, or ``cut`` where more cells would be no better."""
+    command = [sys.executable, __file__, "--child", method, str(n_cells), "--limit", str(limit)]
+    environment = {"OMP_NUM_THREADS": str(n_cores()), "TQDM_DISABLE": "1", **os.environ}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"
-        return {"method": method, "cells": n_cells, "failed": reason}
-    return json.loads(done.stdout.splitlines()[-1])
+    if done.returncode == 0:
+        return json.loads(done.stdout.splitlines()[-1])
+    result = {"method": method, "cells": n_cells}
+    if done.returncode == -signal.SIGPROF:
+        return result | {"cut": f"> {limit:g} CPU s", "limit": limit}
+    if done.returncode < 0:
+        return result | {"cut": f"killed by {signal.Signals(-done.returncode).name}"}
+    return result | {"failed": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]}
+
+
+def run_all(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    cut: dict[str, dict[str, Any]] = {}  # method: its smallest run that was cut off
+    for n_cells in sorted(options.sizes):
+        for method in options.methods:
+            if method in cut:
+                why = f"not run: {cut[method]['cut']} at {cut[method]['cells']:,} cells"
+                yield {"method": method, "cells": n_cells, "cut": why}
+                continue
+            run = run_child(method, n_cells, options.limit)
+            if "cut" in run:
+                cut[method] = run
+            yield run
+
+
+def at_hand(methods: list[str]) -> list[str]:
+    """The methods whose library is installed; the others are named on standard error."""
+    for method in methods:
+        if not is_installed(method):
+            print(f"{method} is left out: {OPTIONAL[method]!r} is not installed", file=sys.stderr)
+    return [method for method in methods if is_installed(method)]
 
 
 def n_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def table(runs: list[dict[str, Any]]) -> str:
-    """Markdown: a row per method and size; growth against half of the cells, where that was run."""
-    lines = [
-        "| method | cells | seconds | CPU seconds | x half | peak GB | x half | ARI | domains | budget |",
-        "|" + "---|" * 10,
-    ]
-    good = {(run["method"], run["cells"]): run for run in runs if "failed" not in run}
-    for run in runs:
-        if "failed" in run:
-            lines.append(f"| {run['method']} | {run['cells']:,} | failed: {run['failed']} |" + " |" * 7)
-            continue
-        half = good.get((run["method"], run["cells"] // 2))
-        grown = [f"{run[key] / half[key]:.2f}" if half else "" for key in ("cpu_seconds", "peak_gb")]
-        lines.append(
-            f"| {run['method']} | {run['cells']:,} | {run['seconds']:.1f} | {run['cpu_seconds']:.1f} | {grown[0]} | {run['peak_gb']:.2f} | {grown[1]} "
-            f"| {run['ari']:.3f} | {run['n_found']} | {verdict(run)} |"
-        )
-    return "\n".join(lines)
-
-
-def verdict(run: dict[str, Any]) -> str:
-    if run["method"] != "multist" or run["cells"] not in BUDGETS:
-        return ""
-    seconds, gigabytes = BUDGETS[run["cells"]]
-    kept = run["seconds"] <= seconds and run["peak_gb"] <= gigabytes
-    return f"{'kept' if kept else 'BROKEN'}: {seconds} s, {gigabytes} GB"
-
-
-def stages_table(runs: list[dict[str, Any]]) -> str:
-    """Markdown: seconds of each stage, and what is left of the whole."""
-    names = list(dict.fromkeys(name for run in runs for name in run.get("stages", {})))
-    lines = [f"| method | cells | {' | '.join(names)} | rest |", "|" + "---|" * (len(names) + 3)]
-    for run in runs:
-        if "stages" in run:
-            cells = [f"{run['stages'].get(name, 0):.1f}" for name in names]
-            rest = run["seconds"] - sum(run["stages"].values())
-            lines.append(f"| {run['method']} | {run['cells']:,} | {' | '.join(cells)} | {rest:.1f} |")
-    return "\n".join(lines)
-
-
-def plot(runs: list[dict[str, Any]], path: Path) -> None:
-    """Seconds and memory against cells on logarithmic axes, with a slope of one for comparison."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
-    good = [run for run in runs if "failed" not in run]
-    for axis, key, title in zip(axes, ("cpu_seconds", "peak_gb"), ("CPU seconds", "peak memory, GB"), strict=True):
-        for method in dict.fromkeys(run["method"] for run in good):
-            own = sorted((run["cells"], run[key]) for run in good if run["method"] == method)
-            axis.plot(*zip(*own, strict=True), "o-", label=method, lw=2.2 if method == "multist" else 1.2)
-        most = max((run for run in good if run["method"] == good[0]["method"]), key=lambda run: run["cells"])
-        ends = np.array([min(run["cells"] for run in good), most["cells"]])
-        axis.plot(ends, most[key] * ends / most["cells"], ":", color="grey", label="linear")
-        axis.set(xscale="log", yscale="log", xlabel="cells", title=title)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False, fontsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -158,6 +126,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--double", action="store_true", help="run twice of every size too, and fail if it grows too much"
+    )
+    parser.add_argument(
+        "--limit", type=float, default=600, metavar="SECONDS", help="cut off work that takes more CPU seconds"
     )
     parser.add_argument("--quick", action="store_true", help="1,200 and 2,400 cells, for CI")
     parser.add_argument("--plot", type=Path, help="write a log-log plot")
@@ -174,39 +145,24 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     if options.child:
-        child(options.child[0], int(options.child[1]))
+        child(options.child[0], int(options.child[1]), options.limit)
         return 0
+    options.methods = at_hand(options.methods)
+    libraries = [*VERSIONS, *(OPTIONAL[method] for method in options.methods if method in OPTIONAL)]
     machine = {
-        "versions": {name: version(name) for name in VERSIONS}, "python": platform.python_version(),
-        "platform": platform.platform(), "cores": n_cores(),
+        "versions": {name: version(name) for name in libraries}, "python": platform.python_version(),
+        "platform": platform.platform(), "cores": n_cores(), "limit_cpu_seconds": options.limit,
     }  # fmt: skip
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     runs: list[dict[str, Any]] = []
-    for n_cells in options.sizes:
-        for method in options.methods:
-            runs.append(run_child(method, n_cells))
-            print(json.dumps(runs[-1]), file=sys.stderr)
-            options.output.parent.mkdir(parents=True, exist_ok=True)
-            options.output.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1), encoding="utf-8")
-    print(table(runs), stages_table(runs), sep="\n\n")
+    for run in run_all(options):
+        runs.append(run)
+        print(json.dumps(run), file=sys.stderr)
+        options.output.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1), encoding="utf-8")
+    print(table(runs), ratios_table(runs), stages_table(runs), sep="\n\n")
     if options.plot:
         plot(runs, options.plot)
     return 1 if broken(runs) else 0
-
-
-def broken(runs: list[dict[str, Any]]) -> list[str]:
-    """What ``multist`` promises and did not keep, on standard error too."""
-    own = {run["cells"]: run for run in runs if run["method"] == "multist" and "failed" not in run}
-    found = [f"multist failed at {run['cells']:,}" for run in runs if run["method"] == "multist" and "failed" in run]
-    for cells, run in own.items():
-        if verdict(run).startswith("BROKEN"):
-            found.append(f"{cells:,} cells: {run['seconds']:.1f} s, {run['peak_gb']:.2f} GB")
-        half = own.get(cells // 2)
-        for key, most in zip(("cpu_seconds", "peak_gb"), GROWTH, strict=True):
-            if half and cells // 2 in BUDGETS and run[key] > most * half[key]:
-                found.append(f"{cells:,} cells: {key} grew {run[key] / half[key]:.2f} times, {most} allowed")
-    for line in found:
-        print(line, file=sys.stderr)
-    return found
 
 
 if __name__ == "__main__":

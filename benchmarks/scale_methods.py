@@ -1,8 +1,10 @@
-"""What ``scale.py`` compares: the package, the floor without a network, and squidpy's niches."""
+"""What ``scale.py`` compares: the package, the floor without a network, squidpy's niches and CellCharter."""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,12 +13,23 @@ from typing import Any
 import numpy as np
 from large_tissue import N_DOMAINS
 
-STAGES = {
-    "reduce": ("multist.model.tokens", "make_tokens"),
-    "train and embed": ("multist.model.training", "fit_embedding"),
+STAGES = {  # where each is looked up when it is called
+    "reduce": ("multist.model.fitted", "make_tokens"),
+    "train and embed": ("multist.model.fitted", "fit_embedding"),
     "cluster": ("multist.cluster.domains", "find_domains"),
 }
 FLOOR_HOPS, FLOOR_STARTS = 3, 6
+CHARTER_LAYERS = 3
+CHARTER_TRAINER = {
+    "accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "enable_checkpointing": False,
+}  # fmt: skip
+METHODS = ("multist", "floor", "niche_neighborhood", "niche_utag", "niche_cellcharter", "cellcharter")
+OPTIONAL = {"cellcharter": "cellcharter"}  # method: module that is no dependency of the project
+
+
+def is_installed(method: str) -> bool:
+    return method not in OPTIONAL or importlib.util.find_spec(OPTIONAL[method]) is not None
 
 
 def work(method: str, adata: Any, stages: dict[str, float]) -> np.ndarray:
@@ -24,6 +37,8 @@ def work(method: str, adata: Any, stages: dict[str, float]) -> np.ndarray:
         return run_multist(adata, stages)
     if method == "floor":
         return run_floor(adata, stages)
+    if method == "cellcharter":
+        return run_cellcharter(adata, stages)
     return run_niche(adata, stages, method.removeprefix("niche_"))
 
 
@@ -46,11 +61,32 @@ def run_floor(adata: Any, stages: dict[str, float]) -> np.ndarray:
     clock(stages, "graph", lambda: mt.pp.spatial_graph(adata))
     near = adata.obsp["spatial_connectivities"] + sp.eye(adata.n_obs, dtype=np.float32, format="csr")
     mean = sp.diags((1 / np.asarray(near.sum(axis=1)).ravel()).astype(np.float32)) @ near
-    smoothed = np.hstack([adata.obsm["X_pca"], adata.obsm["X_histology"]])
+    smoothed = both_modalities(adata)
     for _ in range(FLOOR_HOPS):
         smoothed = mean @ smoothed
     mixture = GaussianMixture(N_DOMAINS, covariance_type="tied", n_init=FLOOR_STARTS, max_iter=200, random_state=0)
     return clock(stages, "cluster", lambda: mixture.fit_predict(smoothed))
+
+
+def run_cellcharter(adata: Any, stages: dict[str, float]) -> np.ndarray:
+    """CellCharter itself: cells beside the means of three rings around them, and a mixture of full covariances."""
+    import cellcharter as cc
+    from pytorch_lightning import seed_everything
+
+    import multist as mt
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    clock(stages, "graph", lambda: mt.pp.spatial_graph(adata))
+    adata.obsm["X_both"] = both_modalities(adata)
+    clock(stages, "aggregate", lambda: cc.gr.aggregate_neighbors(adata, n_layers=CHARTER_LAYERS, use_rep="X_both"))
+    model = cc.tl.Cluster(n_clusters=N_DOMAINS, random_state=0, trainer_params=CHARTER_TRAINER)
+    seed_everything(0, verbose=False)  # it stores random_state, but draws from the global generators
+    clock(stages, "cluster", lambda: model.fit(adata, use_rep="X_cellcharter"))
+    return np.asarray(clock(stages, "cluster", lambda: model.predict(adata, use_rep="X_cellcharter")))
+
+
+def both_modalities(adata: Any) -> np.ndarray:
+    return np.hstack([adata.obsm["X_pca"], adata.obsm["X_histology"]])
 
 
 def run_niche(adata: Any, stages: dict[str, float], flavor: str) -> np.ndarray:

@@ -17,8 +17,9 @@ the label which most of the missing domain's spots have elsewhere; *purity* is t
 elsewhere. Nothing invented says little without purity: labels that keep to their section cannot turn up in another.
 
 Images that are too coarse for the package to use (human cortex) are left as they are; the others are normalised to one
-reference. The hypothalamus comes as components that were computed in each section by itself, so that their axes need
-not agree. No truth is used but to score and for the number of domains. Prints a Markdown table and writes every run as JSON.
+reference. The hypothalamus comes as components that were computed in each section by itself, so that their axes do not
+agree; the pooled runs lay its sections on each other (see ``alignment.py``) and let them touch in z, which brings the
+components to common axes. No truth is used but to score and for the number of domains. Prints a Markdown table and writes every run as JSON.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from typing import Any
 import anndata as ad
 import numpy as np
 import pandas as pd
+from alignment import laid_on_each_other
 from anndata import AnnData
 from sections import KEPT, Section, load_section
 
@@ -160,7 +162,11 @@ def prepare(section: Section, library_key: str | None = None) -> AnnData:
     adata = section.adata.copy()
     if not {"X_pca", "X_feat"} & set(adata.obsm):
         mt.pp.embed_expression(adata, library_key=library_key)
-    mt.pp.spatial_graph(adata, library_key=library_key)
+    aligned_key = None
+    if library_key is not None and "X_feat" in adata.obsm:
+        adata.obsm["aligned"] = laid_on_each_other(adata, library_key)
+        aligned_key = "aligned"
+    mt.pp.spatial_graph(adata, library_key=library_key, aligned_key=aligned_key)
     if any("hires" in entry.get("images", {}) for entry in adata.uns.get("spatial", {}).values()):
         mt.pp.normalize_histology(adata, library_key=library_key)
         mt.pp.embed_histology(adata, library_key=library_key)

@@ -41,10 +41,61 @@ def test_broken_budgets_and_growth_are_named(scale, capsys):
     assert scale.broken([run("floor", 100_000, 999, 99)]) == []
     assert len(scale.broken([run("multist", 100_000, 61, 1)])) == 1
     assert len(scale.broken([run("multist", 1_000_000, 1, 8.1)])) == 1
-    assert len(scale.broken([kept[0], run("multist", 200_000, 67, 4)])) == 1
+    assert len(scale.broken([kept[0], run("multist", 200_000, 67, 4)])) == 2  # of both times
     assert len(scale.broken([kept[0], run("multist", 200_000, 60, 4.3)])) == 1
     assert len(scale.broken([{"method": "multist", "cells": 5, "failed": "killed"}])) == 1
     assert "grew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cells", [3_600, 100_000, 1_000_000])
+@pytest.mark.parametrize("key", ["seconds", "cpu_seconds", "peak_gb"])
+def test_doubling_is_judged_at_every_size_by_both_times_and_memory(scale, cells, key):
+    half, twice = run("multist", cells, 5, 1), run("multist", 2 * cells, 10, 2)
+    assert scale.broken([half, twice]) == []
+    assert len(scale.broken([half, twice | {key: 2.5 * half[key]}])) == 1
+
+
+def test_a_method_that_is_cut_off_is_not_run_on_more_cells(scale, monkeypatch, tmp_path):
+    asked = []
+
+    def child(method, cells, limit):
+        asked.append((method, cells))
+        if method == "floor":
+            return {"method": method, "cells": cells, "cut": f"> {limit:g} CPU s", "limit": limit}
+        return run(method, cells, 2, 1)
+
+    monkeypatch.setattr(scale, "run_child", child)
+    options = scale.parse(["--sizes", "20", "10", "--methods", "floor", "multist", "--limit", "600"])
+    runs = list(scale.run_all(options))
+    assert asked == [("floor", 10), ("multist", 10), ("multist", 20)]
+    assert "| floor | 10 | > 600 CPU s |" in scale.table(runs)
+    assert "| floor | 20 | not run: > 600 CPU s at 10 cells |" in scale.table(runs)
+    assert "| floor | 10 |  | > 300.0 |" in scale.ratios_table(runs)
+    assert scale.broken(runs) == [] and len(scale.broken([runs[0] | {"method": "multist"}])) == 1
+    scale.plot(runs, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_a_method_whose_library_is_missing_is_left_out_and_named(scale, monkeypatch, capsys):
+    methods = sys.modules["scale_methods"]
+    monkeypatch.setitem(methods.OPTIONAL, "cellcharter", "no_such_library")
+    assert scale.at_hand(["floor", "cellcharter"]) == ["floor"]
+    assert "cellcharter is left out: 'no_such_library' is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_work_over_the_limit_is_cut_off(scale):
+    result = scale.run_child("floor", 20_000, 0.01)
+    assert result == {"method": "floor", "cells": 20_000, "cut": "> 0.01 CPU s", "limit": 0.01}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("cellcharter") is None, reason="cellcharter is not installed")
+def test_cellcharter_gives_the_same_domains_again(scale):
+    tissue = scale.large_tissue(1_600)
+    labels = [scale.work("cellcharter", scale.as_table(tissue), {}) for _ in range(2)]
+    assert len(np.unique(labels[0])) > 5
+    np.testing.assert_array_equal(*labels)
 
 
 def test_tissue_has_the_same_regions_whatever_the_number_of_cells(scale):

@@ -121,3 +121,10 @@ def test_the_critic_trains_where_there_are_several_sections_only():
         for own in (section, None)
     ]
     assert len(losses[0]["sections"]) == 2 and "sections" not in losses[1]
+
+
+def test_edges_across_sections_do_not_hide_what_sets_them_apart():
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
+    across = sp.csr_matrix(sp.kron([[0.0, 1.0], [1.0, 0.0]], sp.identity(SIDE**2)))
+    offsets, _ = section_offsets(features, sp.csr_matrix(adjacency + across), section, one_scale=True)
+    np.testing.assert_allclose(offsets[1] - offsets[0], SHIFT, atol=0.1)

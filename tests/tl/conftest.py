@@ -14,6 +14,7 @@ from scipy import sparse
 
 import multist as mt
 from multist.access import copy_data
+from multist.datasets import layered_tissue
 from multist.model.config import MultiSTConfig
 
 
@@ -55,6 +56,37 @@ def embedded_table(embedded_tissue, tissue_table) -> ad.AnnData:
     for key in ("spatial_connectivities", "spatial_distances"):
         tissue_table.obsp[key] = table.obsp[key].copy()
     return tissue_table
+
+
+@pytest.fixture(scope="session")
+def made_sections() -> tuple[ad.AnnData, ad.AnnData]:
+    """Two sections with the same genes, each an object of its own, the second stained in another laboratory."""
+    both = layered_tissue(
+        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
+    )
+    tables = []
+    for name in ("section1", "section2"):
+        table = both[both.obs["section"] == name].copy()
+        table.uns["spatial"] = {name: both.uns["spatial"][name]}
+        tables.append(table)
+    return tables[0], tables[1]
+
+
+@pytest.fixture
+def sections(made_sections) -> tuple[ad.AnnData, ad.AnnData]:
+    """Copies of the two, to write to."""
+    return made_sections[0].copy(), made_sections[1].copy()
+
+
+@pytest.fixture(scope="session")
+def fitted(made_sections) -> tuple[mt.MultiST, ad.AnnData]:
+    """A model that knows seven domains, and the normalised first section it was fitted on; neither is to be changed."""
+    mt.settings.progress = False
+    table = made_sections[0].copy()
+    mt.pp.normalize_histology(table)
+    model = mt.MultiST(device="cpu").fit(table)
+    model.domains(table, 7)
+    return model, table
 
 
 def assert_equal(now: Any, before: Any, where: str) -> None:

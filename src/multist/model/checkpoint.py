@@ -17,6 +17,7 @@ FORMAT = 1
 
 RECORD = "multist.json"
 _ARRAYS = re.compile(r"arrays-[0-9a-f]{16}\.safetensors")
+_PARTIAL = re.compile(r"(multist|arrays-[0-9a-f]{16})\.partial")  # left where a process was killed while it wrote
 Kind = Literal["model", "training"]
 
 
@@ -42,18 +43,27 @@ def save_folder(folder: str | Path, kind: Kind, record: dict[str, Any], arrays: 
     from safetensors.numpy import save
 
     folder = Path(folder)
-    if folder.exists():
-        _refuse_foreign(folder, FileExistsError)
+    check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    content = save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    # ascontiguousarray would give single numbers a dimension
+    content = save({name: np.asarray(value, order="C") for name, value in arrays.items()})
     digest = hashlib.sha256(content).hexdigest()
-    before = set(folder.glob("arrays-*.safetensors"))
+    before = {old for old in folder.iterdir() if old.name != RECORD}
     file = folder / f"arrays-{digest[:16]}.safetensors"
     _replace(file, content)
     head = {"format": FORMAT, "kind": kind, "multist": version("multist"), "arrays": file.name, "sha256": digest}
-    _replace(folder / RECORD, json.dumps(head | {"record": record}, indent=1).encode())
+    whole = head | {"names": sorted(arrays), "record": record}
+    _replace(folder / RECORD, json.dumps(whole, indent=1).encode())
     for old in before - {file}:
-        old.unlink()
+        old.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise a FileExistsError if the folder holds what :func:`save_folder` did not write."""
+    if folder.exists():
+        if not folder.is_dir():
+            raise FileExistsError(f"{str(folder)!r} is a file; give a folder")
+        _refuse_foreign(folder, FileExistsError)
 
 
 def load_folder(folder: str | Path, kind: Kind) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -79,9 +89,12 @@ def load_folder(folder: str | Path, kind: Kind) -> tuple[dict[str, Any], dict[st
     if not file.is_file():
         raise FileNotFoundError(f"{str(folder)!r} lacks {file.name}, which {RECORD} names: was it copied whole?")
     content = file.read_bytes()
-    if hashlib.sha256(content).hexdigest() != head["sha256"]:
+    if hashlib.sha256(content).hexdigest() != head.get("sha256"):
         raise ValueError(f"{str(file)!r} is truncated or damaged: {len(content)} bytes with another checksum")
-    return head["record"], load(content)
+    arrays = load(content)
+    if differing := set(arrays) ^ set(head.get("names", [])):
+        raise ValueError(f"{str(file)!r} does not hold what {RECORD} says: {', '.join(sorted(differing)[:3])}")
+    return head["record"], arrays
 
 
 def _head(folder: Path, kind: Kind) -> dict[str, Any]:
@@ -106,7 +119,8 @@ def _head(folder: Path, kind: Kind) -> dict[str, Any]:
 
 
 def _refuse_foreign(folder: Path, error: type[Exception]) -> None:
-    foreign = sorted(p.name for p in folder.iterdir() if p.name != RECORD and not _ARRAYS.fullmatch(p.name))
+    names = sorted(path.name for path in folder.iterdir())
+    foreign = [n for n in names if n != RECORD and not _ARRAYS.fullmatch(n) and not _PARTIAL.fullmatch(n)]
     if foreign:
         named = ", ".join(map(repr, foreign[:3]))
         raise error(f"{str(folder)!r} holds {named}, which multist did not write; give a folder of its own")

@@ -100,7 +100,7 @@ class FusionModel:
             arrays |= {f"image.{name}": value for name, value in image.items()} | {"image.mean": centred.mean}
         arrays |= {f"expression.{name}": value for name, value in _surroundings(tokenizer.known).items()}
         arrays |= {f"frame.{name}": value for name, value in self.frame._asdict().items()}
-        arrays |= {f"network.{name}": value.numpy() for name, value in self.network.state_dict().items()}
+        arrays |= {f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
         return record, arrays
 
     @classmethod

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from multist._settings import logger
-from multist.model.checkpoint import RECORD, load_folder, save_folder
+from multist.model.checkpoint import RECORD, check_writable, load_folder, save_folder
 from multist.model.tokens import Tokens
 
 EVERY = 30.0
@@ -45,9 +45,12 @@ class TrainingState:
 
         Raises
         ------
+        FileExistsError
+            If the folder holds anything else.
         ValueError
             If the folder is of another training, or cannot be read.
         """
+        check_writable(self.folder)  # now, not when the first state is to be kept
         if not (self.folder / RECORD).exists():
             return 0
         record, arrays = load_folder(self.folder, "training")
@@ -56,13 +59,17 @@ class TrainingState:
                 f"{str(self.folder)!r} holds the training of other data, constants or seed; give another folder, or none"
             )
         tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
-        for name, part in parts.items():
-            part.load_state_dict(_filled(record["parts"][name], tensors))
-        generator.set_state(tensors["generator"])
-        torch.set_rng_state(tensors["global"])
-        losses.update(record["losses"])
-        logger.info("training goes on from step %d of %s", record["step"], self.folder)
-        return int(record["step"])
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(_filled(record["parts"][name], tensors))
+            generator.set_state(tensors["generator"])
+            torch.set_rng_state(tensors["global"])
+            losses.update(record["losses"])
+            n_done = int(record["step"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(f"{str(self.folder)!r} lacks a part of the training: {error}") from error
+        logger.info("training goes on from step %d of %s", n_done, self.folder)
+        return n_done
 
     def kept_during(
         self,

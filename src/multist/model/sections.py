@@ -60,7 +60,7 @@ def section_offsets(
     (n_sections, p) offsets, and the surroundings without them.
     """
     rows = _some_of_each(section, random_state)
-    around, member = _averaged(features, adjacency, rows), section[rows]
+    around, member = _averaged(features, within_sections(adjacency, section), rows), section[rows]
     means = np.stack([features[section == k].mean(axis=0, dtype=np.float64) for k in range(section.max() + 1)])
     middle = means.mean(axis=0)
     offsets = means - middle
@@ -76,7 +76,7 @@ def offsets_to(
 ) -> np.ndarray:
     """(n_sections, p) offsets of sections that were not there when the ``known`` ones were fitted, by the same rule."""
     rows = _some_of_each(section, random_state)
-    around, offsets = _averaged(features, adjacency, rows), []
+    around, offsets = _averaged(features, within_sections(adjacency, section), rows), []
     for k in range(section.max() + 1):
         own = around[section[rows] == k]
         offset = features[section == k].mean(axis=0, dtype=np.float64) - known.middle
@@ -86,6 +86,15 @@ def offsets_to(
         )
         offsets.append(offset if after > before + _GAIN else np.zeros_like(offset))
     return np.stack(offsets)
+
+
+def within_sections(adjacency: sp.csr_matrix, section: np.ndarray) -> sp.csr_matrix:
+    """(n, n) neighbourhoods without the edges that join sections: what averages over them is no longer of one section."""
+    edges = sp.coo_matrix(adjacency)
+    own = section[edges.row] == section[edges.col]
+    if own.all():
+        return adjacency
+    return sp.csr_matrix((edges.data[own], (edges.row[own], edges.col[own])), shape=edges.shape)
 
 
 def mixing(points: np.ndarray, member: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist.model.common_axes import common_axes
 from multist.model.config import MultiSTConfig
 from multist.model.factors import ENOUGH, LEAST, range_of_neighbourhood, smooth, spatial_factors
 from multist.model.reliability import held_out_agreement
@@ -57,13 +58,13 @@ def make_tokens(
 ) -> Tokens:
     """Reduce (n, p) expression and (n, q) image features to the spatial factors that the network reads.
 
-    Sections (``section``, (n,) int from 0; None for a single one) are centred first where that makes them alike.
+    Sections (``section``, (n,) int from 0; None for a single one) are brought to common axes first if each has its own, and
+    centred where that makes them alike.
     """
     section = np.zeros(len(xy), np.int64) if section is None else section
     options: dict[str, Any] = {"center": config.center_sections, "random_state": random_state}
-    expression, known = _alike(
-        as_floats(expression)[:, : config.n_expression], adjacency, section, one_scale=True, **options
-    )
+    expression = common_axes(as_floats(expression)[:, : config.n_expression], adjacency, section)
+    expression, known = _alike(expression, adjacency, section, one_scale=True, **options)
     centred = Centred.of(expression)
     features = centred(expression)
     n_hops = config.n_hops or range_of_neighbourhood(features, adjacency)

@@ -63,7 +63,9 @@ class ExpressionAxes:
             raise KeyError(
                 f"the reference holds no axes (uns[{key!r}] lacks {', '.join(missing)}); run pp.embed_expression on it first"
             )
-        return cls(**{field.name: np.asarray(held[field.name]) for field in fields(cls)})
+        arrays = {field.name: np.asarray(held[field.name]) for field in fields(cls)}
+        # zarr gives strings of variable length, which h5ad and numpy's own do not take
+        return cls(**arrays | {"genes": np.array([str(gene) for gene in arrays["genes"]])})
 
     def project(self, counts: Any, names: pd.Index, *, target_sum: float, max_scaled: float) -> np.ndarray:
         """(n, d) float32 components of (n, n_vars) counts, dense or CSR.
@@ -73,9 +75,14 @@ class ExpressionAxes:
         Raises
         ------
         ValueError
-            If less than half of the genes are there.
+            If less than half of the genes are there, or a name is there twice.
         """
-        place = pd.Index(names).get_indexer(pd.Index(self.genes.astype(str)))
+        if not names.is_unique:
+            raise ValueError(
+                f"var_names are not unique ({names[names.duplicated()][0]!r} is there twice), so the reference's genes cannot be "
+                "found: run var_names_make_unique() first"
+            )
+        place = pd.Index(names).get_indexer(pd.Index(self.genes))
         there = place >= 0
         if there.mean() < _FEWEST:
             raise ValueError(

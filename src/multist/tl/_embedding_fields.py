@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from multist.model.fitted import FusionModel
     from multist.model.training import Embedding
 
+_RELIABILITY = "image_reliability"
 _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scikit-learn")
 
 
@@ -50,13 +51,11 @@ def write_embedding(
         "losses": {name: np.asarray(values) for name, values in embedding.losses.items()},
     }
     if fusion.tokenizer.image is not None:
-        uns["image_reliability"] = fusion.tokenizer.image.reliability
+        uns[_RELIABILITY] = fusion.tokenizer.image.reliability
     rows = zip(parts, split(parts, embedding.code), split(parts, embedding.image_weight), strict=True)
     for number, (part, code, weight) in enumerate(rows):
         table = part.record.table
-        stale = _keys.image_attention_key(key_added)
-        if stale in table.obsp and stale not in attention:
-            del table.obsp[stale]
+        _forget_image(table, set(attention) | set(uns), key_added)
         own = plain(params | {"shape": list(table.shape), "model": identity(fusion)})
         write_table(
             part.record,
@@ -65,6 +64,16 @@ def write_embedding(
             obsp={name: matrices[number] for name, matrices in attention.items()},
             uns={key_added: uns | {"params": own}},
         )
+
+
+def _forget_image(table: AnnData, written: set[str], key_added: str) -> None:
+    """Remove what an earlier embedding with an image has left, as far as it is not replaced."""
+    stale = _keys.image_attention_key(key_added)
+    if stale in table.obsp and stale not in written:
+        del table.obsp[stale]
+    before = table.uns.get(key_added, {})
+    if _RELIABILITY in before and _RELIABILITY not in written:
+        table.uns[key_added] = {name: value for name, value in before.items() if name != _RELIABILITY}
 
 
 def write_recognised(

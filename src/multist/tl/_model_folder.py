@@ -11,7 +11,7 @@ import numpy as np
 from multist.cluster.assign import DomainClassifier
 from multist.model.checkpoint import load_folder, save_folder
 from multist.model.fitted import FusionModel
-from multist.tl._recipe import Recipe
+from multist.tl._recipe import AXES, Recipe
 
 if TYPE_CHECKING:
     from multist.tl._model import MultiST
@@ -40,7 +40,7 @@ def write_model(model: MultiST, folder: str | Path) -> None:
     save_folder(folder, "model", record, arrays)
 
 
-def read_model(kind: type[MultiST], folder: str | Path) -> MultiST:
+def read_model(kind: type[MultiST], folder: str | Path, device: str) -> MultiST:
     """See :meth:`multist.MultiST.load`."""
     record, arrays = load_folder(folder, "model")
     rooms: dict[str, dict[str, np.ndarray]] = {room: {} for room in _ROOMS}
@@ -49,8 +49,9 @@ def read_model(kind: type[MultiST], folder: str | Path) -> MultiST:
         rooms.setdefault(room, {})[rest] = value
     try:
         fusion = FusionModel.from_parts(record["fusion"], rooms["fusion"])
-        model = kind(fusion.config, random_state=record["random_state"])
-        axes = None if record["genes"] is None else {"genes": np.array(record["genes"]), **rooms["axes"]}
+        model = kind(fusion.config, device=device, random_state=record["random_state"])
+        held = {"genes": np.array(record["genes"]), **rooms["axes"]}
+        axes = None if record["genes"] is None else {name: held[name] for name in AXES}
         stain = None if record["stain"] is None else {**record["stain"], **rooms["stain"]}
         model._recipe = Recipe(record["expression_key"], axes, record["histology"], stain)
         model._fusion = fusion

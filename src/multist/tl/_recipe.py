@@ -17,7 +17,7 @@ from multist.tl._inputs import Part, features_of, gather_histology
 
 _ENCODER = ("encoder", "patch_size", "patch_unit")
 _PCA = "pca"
-_AXES = ("genes", "mean", "std", "loadings", "center")
+AXES = ("genes", "mean", "std", "loadings", "center")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,7 @@ class Recipe:
         """From what the stages have left in the first table."""
         held = parts[0].record.table.uns.get(_keys.MULTIST, {})
         histology = held.get("histology", {}) if with_image else None
-        keys = [str(key) for key in np.atleast_1d((histology or {}).get("image_key", []))]
-        normalized = any(key.endswith(_keys.NORMALIZED_SUFFIX) for key in keys)
+        normalized = _normalized((histology or {}).get("image_key", []))
         kept = {name: histology[name] for name in _ENCODER if name in histology} if histology is not None else None
         return cls(expression_key, axes, kept, held.get(_keys.STAIN_REFERENCE) if normalized else None)
 
@@ -75,33 +74,47 @@ class Recipe:
         """
         if self.histology is None:
             return None
-        from multist.pp import embed_histology, normalize_histology
+        from multist.pp import embed_histology
 
         for part in parts:
-            table = part.record.table
-            if _keys.HISTOLOGY in table.obsm:
-                own = table.uns.get(_keys.MULTIST, {}).get("histology", {})
-                differing = [name for name in self.histology if str(own.get(name)) != str(self.histology[name])]
-                if differing:
-                    raise ValueError(
-                        f"obsm[{_keys.HISTOLOGY!r}] was made with another {', '.join(differing)} than that of the fitted "
-                        f"sections ({self.histology}); delete it, or make it with the same"
-                    )
+            if _keys.HISTOLOGY in part.record.table.obsm:
+                self._check_histology(part.record.table)
                 continue
             if self.histology.get("encoder") != "texture":
                 raise ValueError(
                     f"the histology of the fitted sections was made by {self.histology.get('encoder', 'another function')!r}, "
                     f"which is not kept: run pp.embed_histology with it first"
                 )
-            normalized = any(
-                each is not None and each.key.endswith(_keys.NORMALIZED_SUFFIX) for each in part.record.images
-            )
-            if self.stain is not None and image_key is None and not normalized:
-                logger.info("bringing the image to the stain of the fitted sections")
-                normalize_histology(part.data, str(self.stain["method"]), reference=self.stain, **stage)
             size, unit = float(self.histology["patch_size"]), str(self.histology["patch_unit"])
-            embed_histology(part.data, patch_size=size, patch_unit=unit, image_key=image_key, **stage)
+            key = self._stained(part, image_key, **stage)
+            embed_histology(part.data, patch_size=size, patch_unit=unit, image_key=key, **stage)
         return gather_histology(parts, image_key=image_key, **stage)
+
+    def _check_histology(self, table: AnnData) -> None:
+        """Refuse an embedding of the image that was made otherwise than those of the fitted sections."""
+        own = table.uns.get(_keys.MULTIST, {}).get("histology", {})
+        differing = [name for name in (self.histology or {}) if str(own.get(name)) != str((self.histology or {})[name])]
+        if differing:
+            raise ValueError(
+                f"obsm[{_keys.HISTOLOGY!r}] was made with another {', '.join(differing)} than that of the fitted sections "
+                f"({self.histology}); delete it, or make it with the same"
+            )
+        if self.stain is not None and not _normalized(own.get("image_key", [])):
+            raise ValueError(
+                f"obsm[{_keys.HISTOLOGY!r}] was made from an image in its own stain, but those of the fitted sections are "
+                "normalised; delete it, and the image is brought to their stain"
+            )
+
+    def _stained(self, part: Part, image_key: str | None, **stage: Any) -> str | None:
+        """Bring the image of a section to the stain of the fitted ones, and name it as ``embed_histology`` wants it."""
+        keys = [image.key for image in part.record.images if image is not None]
+        if self.stain is None or _normalized(keys):
+            return image_key
+        from multist.pp import normalize_histology
+
+        logger.info("bringing the image to the stain of the fitted sections")
+        normalize_histology(part.data, str(self.stain["method"]), reference=self.stain, image_key=image_key, **stage)
+        return None if image_key is None else image_key + _keys.NORMALIZED_SUFFIX
 
 
 def fitted_expression(
@@ -121,6 +134,12 @@ def fitted_expression(
     if len(parts) == 1:
         embed_expression(parts[0].data, layer=layer, **stage)
         return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
+    repeated = [str(names[names.duplicated()][0]) for names in (t.var_names for t in tables) if not names.is_unique]
+    if repeated:
+        raise ValueError(
+            f"var_names are not unique ({repeated[0]!r} is there twice), so the objects' genes cannot be matched: run "
+            "var_names_make_unique() first"
+        )
     counts = concat(
         {str(number): _counts(part, layer) for number, part in enumerate(parts)},
         join="inner", label="part", index_unique="-",
@@ -129,6 +148,11 @@ def fitted_expression(
         raise ValueError("the objects have no gene in common: are their var_names of the same kind?")
     embed_expression(counts, library_key="part")
     return counts.obsm[_keys.EXPRESSION], _keys.EXPRESSION, _kept(counts.uns[_PCA])
+
+
+def _normalized(image_keys: Any) -> bool:
+    keys = [str(key) for key in np.atleast_1d(image_keys)]
+    return bool(keys) and all(key.endswith(_keys.NORMALIZED_SUFFIX) for key in keys)
 
 
 def _counts(part: Part, layer: str | None) -> AnnData:
@@ -140,7 +164,7 @@ def _counts(part: Part, layer: str | None) -> AnnData:
 def _axes(parts: Sequence[Part], key: str) -> dict[str, Any] | None:
     """What projects counts on an embedding, if all parts have the same."""
     held = [part.record.table.uns.get(_PCA if key == _keys.EXPRESSION else key, {}) for part in parts]
-    if not all(isinstance(each, dict) and all(name in each for name in _AXES) for each in held):
+    if not all(isinstance(each, dict) and all(name in each for name in AXES) for each in held):
         return None
     same = all(np.array_equal(each["loadings"], held[0]["loadings"]) for each in held)
     fits = all(
@@ -151,4 +175,4 @@ def _axes(parts: Sequence[Part], key: str) -> dict[str, Any] | None:
 
 
 def _kept(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: np.asarray(entry[name]) for name in _AXES}
+    return {name: np.asarray(entry[name]) for name in AXES}

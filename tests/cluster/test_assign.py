@@ -1,0 +1,68 @@
+"""Domains that are known are recognised in points that were not there when they were found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from multist.cluster.assign import DomainClassifier
+
+
+@pytest.fixture
+def clouds():
+    """Three Gaussians of unlike size that share a covariance: ``draw(n)`` gives points and labels."""
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(3, 4)) * 2
+    root = rng.normal(size=(4, 4))
+
+    def draw(n):
+        labels = rng.choice(3, n, p=[0.7, 0.2, 0.1])
+        return mean[labels] + rng.normal(size=(n, 4)) @ root, labels
+
+    return draw
+
+
+def test_equals_the_discriminant_of_scikit_learn(clouds):
+    (points, labels), (new, _) = clouds(500), clouds(300)
+    known = LinearDiscriminantAnalysis(solver="lsqr").fit(points, labels)
+    found, probability = DomainClassifier.fit(points, labels, 3)(new)
+    np.testing.assert_array_equal(found, known.predict(new))
+    # scikit-learn divides the covariance by n as well
+    np.testing.assert_allclose(probability, known.predict_proba(new).max(axis=1), atol=1e-3)
+
+
+def test_new_points_get_the_numbers_of_the_old(clouds):
+    (points, labels), (new, truth) = clouds(2000), clouds(1000)
+    classifier = DomainClassifier.fit(points.astype(np.float32), labels, 3)
+    found, probability = classifier(new.astype(np.float32))
+    right = found == truth
+    assert right.mean() > 0.8
+    assert probability.min() >= 1 / 3 and probability.max() <= 1
+    # a probability means what it says
+    assert abs(right.mean() - probability.mean()) < 0.05
+    assert probability[right].mean() > probability[~right].mean()
+
+
+def test_the_rare_one_needs_more_evidence():
+    points = np.concatenate([np.full((90, 1), -1.0), np.full((10, 1), 1.0)])
+    points += np.random.default_rng(0).normal(size=points.shape)
+    labels = np.repeat([0, 1], [90, 10])
+    found, _ = DomainClassifier.fit(points, labels, 2)(np.array([[0.0], [3.0]]))
+    assert found.tolist() == [0, 1]
+
+
+def test_one_domain_is_certain():
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    found, probability = DomainClassifier.fit(points, np.zeros(20, int), 1)(points)
+    assert not found.any() and (probability == 1).all()
+
+
+@pytest.mark.parametrize("width", [1, 30])
+def test_directions_without_variance_and_domains_of_a_single_point(width):
+    points = np.zeros((4, width))
+    points[:, 0] = [0, 1, 2, 3]
+    found, probability = DomainClassifier.fit(points, np.arange(4), 4)(points)
+    assert found.tolist() == [0, 1, 2, 3] and np.isfinite(probability).all()
+    found, probability = DomainClassifier.fit(points, np.array([0, 0, 1, 1]), 2)(1e3 * points)
+    assert np.isfinite(probability).all() and found[3] == 1

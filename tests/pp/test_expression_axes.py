@@ -1,0 +1,183 @@
+"""Counts of another section on the axes of one that was embedded."""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pytest
+from scipy import sparse
+
+from multist.access import get_table
+from multist.datasets import layered_tissue
+from multist.pp import embed_expression
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    """A section with its components; not to be changed."""
+    table = layered_tissue(n_spots=300, n_genes=300, image_size=800, with_image=False, format="anndata")
+    embed_expression(table, n_comps=20, n_top_genes=200)
+    return table
+
+
+def bare(table):
+    """The same without components."""
+    other = table.copy()
+    del other.obsm["X_pca"], other.uns["pca"]
+    return other
+
+
+def test_the_same_counts_come_out_where_they_were(embedded):
+    other = bare(embedded)
+    embed_expression(other, reference=embedded)
+    np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
+    assert other.obsm["X_pca"].dtype == np.float32
+    assert other.uns["pca"]["params"] == {"n_comps": 20, "reference": True}
+    assert other.uns["pca"]["genes"].tolist() == embedded.uns["pca"]["genes"].tolist()
+
+
+def test_genes_that_are_clipped_shift_the_middle(embedded):
+    table = bare(embedded)
+    counts = table.X.toarray()
+    counts[:, 250:] = 0
+    counts[1:7, 250:] = 1
+    counts[0, 250:] = 3000  # far out in one spot, so that clipping moves the mean
+    table.X = sparse.csr_matrix(counts)
+    embed_expression(table, n_comps=10)
+    other = bare(table)
+    embed_expression(other, reference=table)
+    assert np.abs(table.uns["pca"]["center"]).max() > 0.05
+    np.testing.assert_allclose(other.obsm["X_pca"], table.obsm["X_pca"], atol=1e-3)
+
+
+def test_a_spot_comes_out_alike_in_whatever_company(embedded):
+    few = bare(embedded)[10:15].copy()
+    embed_expression(few, reference=embedded)
+    np.testing.assert_allclose(few.obsm["X_pca"], embedded.obsm["X_pca"][10:15], atol=1e-3)
+
+
+def test_one_may_follow_the_other_in_a_chain(embedded):
+    second, third = bare(embedded)[:100].copy(), bare(embedded)[100:].copy()
+    embed_expression(second, reference=embedded)
+    embed_expression(third, reference=second)
+    np.testing.assert_allclose(third.obsm["X_pca"], embedded.obsm["X_pca"][100:], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "form", [sparse.csc_matrix, sparse.csr_array, lambda x: x.toarray()], ids=["csc", "array", "dense"]
+)
+def test_the_order_of_the_genes_and_the_form_of_the_matrix_do_not_matter(form, embedded):
+    other = bare(embedded)[:, ::-1].copy()
+    other.X = form(other.X)
+    embed_expression(other, reference=embedded)
+    np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
+
+
+def test_blocks_of_spots_are_one_table(embedded, monkeypatch):
+    monkeypatch.setattr("multist.pp._expression_axes._BLOCK", 7)
+    other = bare(embedded)
+    embed_expression(other, reference=embedded)
+    np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
+
+
+def test_missing_genes_count_as_average_and_the_log_says_so(embedded, caplog):
+    axes, other = embedded.uns["pca"], bare(embedded)
+    gone = set(axes["genes"][:30])
+    fewer = other[:, [name not in gone for name in other.var_names]].copy()
+    with caplog.at_level(logging.INFO, "multist"):
+        embed_expression(fewer, reference=embedded)
+    assert "30 of 200 genes of the reference are missing, and count as average" in caplog.text
+    counts = fewer[:, axes["genes"][30:]].X.toarray().astype(float)
+    total = np.asarray(fewer.X.sum(axis=1))
+    scaled = np.zeros((fewer.n_obs, 200))
+    scaled[:, 30:] = (np.log1p(counts / total * 1e4) - axes["mean"][30:]) / axes["std"][30:]
+    expected = np.clip(scaled, -10, 10) @ axes["loadings"] - axes["center"]
+    np.testing.assert_allclose(fewer.obsm["X_pca"], expected, atol=1e-3)
+    assert np.corrcoef(fewer.obsm["X_pca"][:, 0], embedded.obsm["X_pca"][:, 0])[0, 1] > 0.9
+
+
+def test_a_spot_without_counts_is_finite(embedded):
+    other = bare(embedded)
+    other.X = sparse.csr_matrix(other.X.toarray() * (np.arange(other.n_obs) > 0)[:, None])
+    embed_expression(other, reference=embedded)
+    assert np.isfinite(other.obsm["X_pca"]).all()
+
+
+def test_an_entry_of_uns_will_do_and_another_key(embedded):
+    table, other = embedded.copy(), bare(embedded)
+    embed_expression(other, reference=embedded.uns["pca"])
+    np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
+    embed_expression(table, n_comps=4, key_added="X_mine")
+    embed_expression(other, reference=table, key_added="X_mine")
+    np.testing.assert_allclose(other.obsm["X_mine"], table.obsm["X_mine"], atol=1e-3)
+    assert other.obsm["X_pca"].shape[1] == 20
+
+
+def test_counts_in_a_layer(embedded):
+    other = bare(embedded)
+    other.layers["counts"] = other.X.copy()
+    other.X = np.log1p(other.X)
+    with pytest.raises(ValueError, match="no counts.*pass layer="):
+        embed_expression(other, reference=embedded)
+    assert "X_pca" not in other.obsm
+    embed_expression(other, reference=embedded, layer="counts")
+    np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
+    assert other.uns["pca"]["params"]["layer"] == "counts"
+
+
+def test_spatialdata_either_way(embedded):
+    sdata = layered_tissue(n_spots=300, n_genes=300, image_size=800, with_image=False)
+    found = embed_expression(sdata, reference=embedded, copy=True)
+    assert "X_pca" not in get_table(sdata).obsm
+    rows = get_table(found).obs_names.get_indexer(embedded.obs_names)
+    np.testing.assert_allclose(get_table(found).obsm["X_pca"][rows], embedded.obsm["X_pca"], atol=1e-3)
+    back = bare(embedded)
+    embed_expression(back, reference=found)
+    np.testing.assert_allclose(back.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_axes_survive_a_file(form, embedded, tmp_path):
+    getattr(embedded, f"write_{form}")(tmp_path / "a")
+    back = getattr(ad, f"read_{form}")(tmp_path / "a")
+    from_memory, from_file = bare(embedded), bare(embedded)
+    embed_expression(from_memory, reference=embedded)
+    embed_expression(from_file, reference=back)
+    np.testing.assert_array_equal(from_file.obsm["X_pca"], from_memory.obsm["X_pca"])
+    from_file.write_h5ad(tmp_path / "again.h5ad")
+
+
+def lose_axes(reference, other):
+    del reference.uns["pca"]["center"]
+
+
+def no_entry(reference, other):
+    del reference.uns["pca"]
+
+
+def other_names(reference, other):
+    other.var_names = [f"ENSG{i:04d}" for i in range(other.n_vars)]
+
+
+def one_name_twice(reference, other):
+    other.var_names = ["g", "g", *other.var_names[2:]]
+
+
+@pytest.mark.filterwarnings("ignore:Variable names")
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lose_axes, KeyError, r"holds no axes \(uns\['pca'\] lacks center\); run pp.embed_expression on it first"),
+        (no_entry, KeyError, "lacks genes, mean, std, loadings, center"),
+        (other_names, ValueError, r"0 of the reference's 200 genes are in var_names \('ENSG0000', ...\)"),
+        (one_name_twice, ValueError, "'g' is there twice.*var_names_make_unique"),
+    ],
+)
+def test_references_that_do_not_fit(spoil, error, message, embedded):
+    reference, other = embedded.copy(), bare(embedded)
+    spoil(reference, other)
+    with pytest.raises(error, match=message):
+        embed_expression(other, reference=reference)
+    assert "X_pca" not in other.obsm and "pca" not in other.uns

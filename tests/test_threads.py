@@ -1,0 +1,91 @@
+"""The number of threads inside is always the same, and outside what it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from threadpoolctl import ThreadpoolController, threadpool_limits
+
+from multist._threads import steady_threads
+
+
+def numbers():
+    """Threads of torch, and of every library that does sums."""
+    pools = {(each["internal_api"], each["filepath"]): each["num_threads"] for each in ThreadpoolController().info()}
+    return torch.get_num_threads(), pools
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("joblib.cpu_count", lambda **_: 2)
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    """What a test sets is not there in the next one."""
+    before = torch.get_num_threads()
+    with threadpool_limits(limits=None):
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("set_before", [1, 2])
+def test_inside_it_is_the_number_of_cores_and_outside_what_was_set(two_cores, set_before):
+    torch.set_num_threads(set_before)
+    before = numbers()
+    with steady_threads("torch"):
+        inside = numbers()
+    assert inside[0] == 2 and set(inside[1].values()) == {2}
+    assert numbers() == before
+
+
+def test_a_library_that_sets_its_own_number_does_not_matter(two_cores):
+    x = np.random.default_rng(0).normal(size=(300, 300)).astype(np.float32)
+
+    def bits():
+        with steady_threads("torch"):
+            return torch.get_num_threads(), (torch.as_tensor(x) @ torch.as_tensor(x)).numpy().tobytes()
+
+    torch.set_num_threads(1)
+    first = bits()
+    torch.set_num_threads(2)
+    with threadpool_limits(limits=1):  # as numba's kernels do
+        assert bits() == first
+
+
+def test_an_error_inside_puts_it_back(two_cores):
+    torch.set_num_threads(1)
+    before = numbers()
+    with pytest.raises(KeyboardInterrupt), steady_threads("torch"):
+        assert torch.get_num_threads() == 2
+        raise KeyboardInterrupt
+    assert numbers() == before
+
+
+def test_one_inside_the_other(two_cores):
+    torch.set_num_threads(1)
+    with steady_threads("torch"):
+        with steady_threads("torch", limit=1):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(("asked", "expected"), [("1", 1), ("3,2", 3), ("0", 2), ("many", 2), ("", 2)])
+def test_the_users_number_counts(asked, expected, two_cores, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    with steady_threads("torch"):
+        assert torch.get_num_threads() == expected
+
+
+def test_a_limit_counts_for_more(two_cores, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with steady_threads("torch", limit=1):
+        assert torch.get_num_threads() == 1
+
+
+def test_a_library_that_is_not_there_is_an_error():
+    with pytest.raises(ModuleNotFoundError), steady_threads("no_such_library"):
+        pass

@@ -1,0 +1,150 @@
+"""What a model cannot apply to is refused with a reason, and left as it was."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+import multist as mt
+
+
+def no_image(table):
+    del table.uns["spatial"]
+
+
+def few_genes(table):
+    table.var_names = [f"other{i}" if i > 100 else name for i, name in enumerate(table.var_names)]
+
+
+def other_names(table):
+    table.var_names = [f"ENSG{i:011d}" for i in range(table.n_vars)]
+
+
+def repeated_names(table):
+    table.var_names = ["g", "g", *table.var_names[2:]]
+
+
+def normalised_counts(table):
+    table.X = table.X / 3
+
+
+def other_patches(table):
+    mt.pp.normalize_histology(table)
+    mt.pp.embed_histology(table, patch_size=3)
+
+
+def own_stain(table):
+    mt.pp.embed_histology(table)
+
+
+def foreign_histology(table):
+    table.obsm["X_histology"] = np.ones((table.n_obs, 47))
+
+
+def no_coordinates(table):
+    del table.obsm["spatial"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (no_image, (KeyError, ValueError), "image"),
+        (few_genes, ValueError, r"101 of the reference's 300 genes are in var_names.*names of the same kind"),
+        (other_names, ValueError, r"0 of the reference's 300 genes .*ENSG00000000000"),
+        (repeated_names, ValueError, "'g' is there twice.*var_names_make_unique"),
+        (normalised_counts, ValueError, "holds values that are no counts.*pass layer="),
+        (other_patches, ValueError, "another patch_size than that of the fitted sections"),
+        (own_stain, ValueError, "own stain.*normalised; delete it"),
+        (foreign_histology, ValueError, "another encoder, patch_size, patch_unit"),
+        (no_coordinates, (KeyError, ValueError), "spatial"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+@pytest.mark.parametrize("method", ["embed", "domains"])
+def test_a_section_that_does_not_fit(method, spoil, error, message, fitted, sections, unchanged):
+    new = sections[1]
+    spoil(new)
+    with unchanged(new), pytest.raises(error, match=message):
+        getattr(fitted[0], method)(new)
+
+
+def test_some_genes_may_be_missing_and_the_log_says_so(fitted, sections, caplog):
+    new, fewer = sections[1].copy(), sections[1][:, ::-1][:, :280].copy()
+    fitted[0].domains(new)
+    with caplog.at_level(logging.INFO, "multist"):
+        fitted[0].domains(fewer)
+    assert "20 of 300 genes of the reference are missing" in caplog.text
+    found = [table.obs["multist_domain"].to_numpy(dtype=str) for table in (new, fewer)]
+    assert (found[0] == found[1]).mean() > 0.9
+
+
+def test_an_embedding_by_name_has_to_be_there_and_as_wide(sections, quick, unchanged):
+    first, new = sections
+    rng = np.random.default_rng(0)
+    first.obsm["mine"] = rng.normal(size=(first.n_obs, 6))
+    model = mt.MultiST(quick).fit(first, use_rep="mine", use_image=False)
+    with unchanged(new), pytest.raises(KeyError, match="use_rep 'mine' not found in obsm; found: 'spatial'"):
+        model.embed(new)
+    new.obsm["mine"] = rng.normal(size=(new.n_obs, 5))
+    with unchanged(new), pytest.raises(ValueError, match="fitted on 6 expression features; there are 5"):
+        model.embed(new)
+    new.obsm["mine"] = rng.normal(size=(new.n_obs, 6))
+    model.embed(new)
+    assert new.uns["multist"]["params"]["expression_key"] == "mine"
+
+
+def test_another_encoders_histology_has_to_be_made_first(sections, quick, unchanged):
+    first, new = sections
+    mt.pp.embed_histology(first, lambda patches: patches.mean(axis=(2, 3)))
+    model = mt.MultiST(quick).fit(first)
+    with unchanged(new), pytest.raises(ValueError, match="which is not kept: run pp.embed_histology with it first"):
+        model.embed(new)
+
+
+@pytest.mark.parametrize("call", ["embed", "domains", "save"])
+def test_a_model_that_is_not_fitted(call, sections, tmp_path, unchanged):
+    given = tmp_path / "m" if call == "save" else sections[0]
+    with unchanged(sections[0]), pytest.raises(RuntimeError, match=r"not fitted: call .fit\(data\) first"):
+        getattr(mt.MultiST(), call)(given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_domains_to_recognise(embedded_table, quick, unchanged):
+    model = mt.MultiST(quick).fit(embedded_table)
+    with (
+        unchanged(embedded_table),
+        pytest.raises(RuntimeError, match=r"call .domains\(data, n_domains\) on the fitted"),
+    ):
+        model.domains(embedded_table)
+
+
+def test_the_embedding_of_another_model(embedded_table, quick, unchanged):
+    model = mt.MultiST(quick).fit(embedded_table)
+    mt.MultiST(quick, random_state=1).fit(embedded_table)
+    with unchanged(embedded_table), pytest.raises(ValueError, match=r"obsm\['X_multist'\] is not of this model"):
+        model.domains(embedded_table, 3)
+    with pytest.raises(ValueError, match=r"obsm\['X_other'\] is not of this model"):
+        model.domains(embedded_table, 3, key_added="other")
+
+
+def test_what_fit_cannot_do(embedded_table, quick, unchanged):
+    with unchanged(embedded_table):
+        with pytest.raises(ValueError, match="use_image must be True, False or 'auto'; got 'yes'"):
+            mt.MultiST(quick).fit(embedded_table, use_image="yes")
+        with pytest.raises(ValueError, match="clustering_loss needs a number of domains"):
+            mt.MultiST(quick.replace(clustering_loss=1.0)).fit(embedded_table)
+        with pytest.raises(KeyError, match="use_rep 'mine' not found"):
+            mt.MultiST(quick).fit(embedded_table, use_rep="mine")
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was(embedded_table, quick):
+    model = mt.MultiST(quick).fit(embedded_table)
+    model.domains(embedded_table, 3)
+    before, told = embedded_table.obsm["X_multist"].copy(), repr(model)
+    with pytest.raises(KeyError):
+        model.fit(embedded_table, use_rep="mine")
+    assert repr(model) == told
+    model.embed(embedded_table)
+    np.testing.assert_allclose(embedded_table.obsm["X_multist"], before, atol=1e-4)

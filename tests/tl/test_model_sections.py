@@ -1,0 +1,197 @@
+"""Several objects in a list are one tissue: one embedding and one set of domains, written into each, or into none."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import multist as mt
+from multist.access import get_table
+from multist.datasets import layered_tissue
+from multist.tl._inputs import all_or_nothing, as_parts
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    """Both sections in one table with every stage done."""
+    mt.settings.progress = False
+    both = layered_tissue(
+        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
+    )
+    mt.pp.embed_expression(both, library_key="section")
+    mt.pp.spatial_graph(both, library_key="section")
+    mt.pp.normalize_histology(both, library_key="section")
+    mt.pp.embed_histology(both, library_key="section")
+    return both
+
+
+def apart(both):
+    """The same as an object per section."""
+    tables = []
+    for name in ("section1", "section2"):
+        table = both[both.obs["section"] == name].copy()
+        table.uns["spatial"] = {name: both.uns["spatial"][name]}
+        tables.append(table)
+    return tables
+
+
+def joined(tables, key):
+    return np.concatenate([table.obs[key].to_numpy(dtype=str) for table in tables])
+
+
+def test_a_list_is_what_one_table_with_a_library_key_is(prepared, quick):
+    both, tables = prepared.copy(), apart(prepared)
+    assert [*tables[0].obs_names, *tables[1].obs_names] == both.obs_names.tolist()
+    mt.tl.multist_domains(both, 5, library_key="section", config=quick)
+    assert mt.tl.multist_domains(tables, 5, config=quick) is None
+    code = np.concatenate([table.obsm["X_multist"] for table in tables])
+    np.testing.assert_allclose(code, both.obsm["X_multist"], atol=1e-4)
+    np.testing.assert_array_equal(joined(tables, "multist_domain"), both.obs["multist_domain"].to_numpy(dtype=str))
+    for key in ("multist_attention", "multist_image_attention"):
+        whole = both.obsp[key].toarray()
+        assert not whole[:400, 400:].any() and not whole[400:, :400].any()
+        np.testing.assert_allclose(tables[1].obsp[key].toarray(), whole[400:, 400:], atol=1e-4)
+
+
+def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
+    model = mt.MultiST(device="cpu").fit(list(sections))
+    assert model.domains(sections, 7) is None
+    truth, found = joined(sections, "domain"), joined(sections, "multist_domain")
+    assert adjusted_rand_score(truth, found) > 0.4
+    names = [f"section{number}" for number in (1, 2)]
+    for table, name in zip(sections, names, strict=True):
+        assert table.obs["multist_domain"].cat.categories.tolist() == [str(k) for k in range(7)]
+        assert table.uns["multist"]["histology"]["image_key"].tolist() == ["hires_normalized"]
+        assert "hires_normalized" in table.uns["spatial"][name]["images"]
+        assert table.uns["multist"]["params"]["shape"] == [400, 300]
+        assert "X_pca" not in table.obsm  # its axes are those of both
+    stains = [table.uns["multist"]["stain_reference"] for table in sections]
+    np.testing.assert_array_equal(stains[0]["mean"], stains[1]["mean"])
+    assert "800 spots of 2 section(s) (0:section1, 1:section2)" in repr(model)
+    model.domains(sections[1])  # already of this model: nothing is embedded again
+    assert "fitted_on" not in sections[1].uns["multist"]["params"]
+
+
+def test_components_of_each_object_alone_are_not_taken_for_one_space(sections, quick, caplog):
+    others = [table.copy() for table in sections]
+    for table in sections:
+        mt.pp.embed_expression(table, n_comps=20)
+    before = [table.obsm["X_pca"] for table in sections]
+    with caplog.at_level("INFO", "multist"):
+        mt.MultiST(quick).fit(sections, use_image=False)
+    assert "running pp.embed_expression" in caplog.text
+    mt.MultiST(quick).fit(others, use_image=False)
+    for table, other, own in zip(sections, others, before, strict=True):
+        assert table.obsm["X_pca"] is own
+        np.testing.assert_array_equal(table.obsm["X_multist"], other.obsm["X_multist"])
+
+
+def test_components_on_the_same_axes_are_taken(sections, quick, caplog):
+    first, second = sections
+    mt.pp.embed_expression(first)
+    mt.pp.embed_expression(second, reference=first)
+    with caplog.at_level("INFO", "multist"):
+        mt.MultiST(quick).fit([first, second], use_image=False)
+    assert "using the expression embedding in obsm['X_pca']" in caplog.text
+    assert "running pp.embed_expression" not in caplog.text
+
+
+def test_objects_may_be_of_either_kind(sections, quick):
+    sdata = layered_tissue(
+        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, random_state=1
+    ).filter_by_coordinate_system("section2")
+    given = [sections[0], sdata]
+    found = mt.tl.multist_domains(given, 5, config=quick, copy=True)
+    assert [type(each) for each in found] == [type(each) for each in given]
+    assert "multist_domain" not in sections[0].obs and "multist_domain" not in get_table(sdata).obs
+    tables = [get_table(each) for each in found]
+    assert set(joined(tables, "multist_domain")) == set("01234")
+
+
+def test_a_copy_is_a_list(sections, quick, unchanged):
+    with unchanged(sections[0]), unchanged(sections[1]):
+        found = mt.tl.multist_domains(sections, 5, config=quick, use_image=False, copy=True)
+    assert isinstance(found, list) and len(found) == 2
+    assert all("multist_domain" in table.obs for table in found)
+    again = mt.tl.cluster_domains(found, 5, copy=True)
+    np.testing.assert_array_equal(joined(again, "multist_domain"), joined(found, "multist_domain"))
+
+
+def test_a_list_of_one_is_the_object(embedded_table, quick):
+    other = embedded_table.copy()
+    mt.tl.multist_domains(embedded_table, 5, config=quick)
+    mt.tl.multist_domains([other], 5, config=quick)
+    np.testing.assert_array_equal(other.obsm["X_multist"], embedded_table.obsm["X_multist"])
+
+
+def two_genes_kinds(tables):
+    tables[1].var_names = [f"other{i}" for i in range(tables[1].n_vars)]
+    return tables
+
+
+def repeated_names(tables):
+    tables[1].var_names = ["g", "g", *tables[1].var_names[2:]]
+    return tables
+
+
+def no_place(tables):
+    del tables[1].obsm["spatial"]
+    return tables
+
+
+def other_width(tables):
+    rng = np.random.default_rng(0)
+    for table, width in zip(tables, (4, 5), strict=True):
+        table.obsm["mine"] = rng.normal(size=(table.n_obs, width))
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "error", "message"),
+    [
+        (two_genes_kinds, {}, ValueError, "no gene in common"),
+        (repeated_names, {}, ValueError, "'g' is there twice.*var_names_make_unique"),
+        (no_place, {}, (KeyError, ValueError), "spatial"),
+        (other_width, {"use_rep": "mine"}, ValueError, r"'mine'\] has \[4, 5\] columns in the objects"),
+        (lambda tables: tables, {"use_rep": "mine"}, KeyError, "use_rep 'mine' not found"),
+    ],
+    ids=["genes", "names", "place", "width", "missing"],
+)
+@pytest.mark.filterwarnings("ignore:Variable names")
+def test_if_one_does_not_fit_none_is_changed(spoil, options, error, message, sections, quick, unchanged):
+    given = spoil(list(sections))
+    with unchanged(sections[0]), unchanged(sections[1]), pytest.raises(error, match=message):
+        mt.tl.multist_domains(given, 5, config=quick, **options)
+
+
+def test_a_failure_at_the_end_leaves_none_changed(sections, quick, unchanged, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("multist.cluster.domains.consensus", interrupted)
+    with unchanged(sections[0]), unchanged(sections[1]), pytest.raises(KeyboardInterrupt):
+        mt.tl.multist_domains(sections, 5, config=quick)
+
+
+def test_a_table_that_cannot_be_written_leaves_those_before_it_unchanged(sections, unchanged):
+    parts = as_parts(sections, image=False)
+    with unchanged(sections[0]), pytest.raises(ValueError, match="second"), all_or_nothing(parts):
+        sections[0].obs["new"] = 1
+        sections[0].obsm["X_new"] = np.zeros((400, 2))
+        raise ValueError("the second is at fault")
+
+
+def test_lists_that_name_nothing_or_one_twice(sections, quick, unchanged):
+    with pytest.raises(ValueError, match="data is an empty list"):
+        mt.tl.multist_domains([], 5)
+    with unchanged(sections[0]), pytest.raises(ValueError, match="the same object twice"):
+        mt.MultiST(quick).fit([sections[0], sections[0]])
+
+
+def test_views_of_one_table_are_sections_too(prepared, quick):
+    views = [prepared[prepared.obs["section"] == name] for name in ("section1", "section2")]
+    mt.tl.multist_domains(views, 5, config=quick, use_image=False)
+    assert all("multist_domain" in view.obs for view in views) and "multist_domain" not in prepared.obs
+    assert isinstance(views[0], ad.AnnData)
