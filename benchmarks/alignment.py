@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 N_COMPONENTS, N_FOLDS, N_NEAREST = 50, 5, 60
 
 
-def laid_on_each_other(adata: AnnData, library_key: str, rep: str = "X_feat") -> np.ndarray:
+def laid_on_each_other(adata: AnnData, library_key: str, rep: str) -> np.ndarray:
     """(n, 2) coordinates: boxes centred, every later section mirrored as its components say best. No truth is used.
 
     Of the four ways to mirror, that one is taken in which a rotation of the section's averaged components, fitted on four

@@ -84,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         "versions": {name: version(name) for name in VERSIONS},
         "platform": platform.platform(),
         "variants": VARIANTS,
+        "touching": options.touching,
         "sets": {},
         "runs": [],
     }
@@ -96,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"{name}: {' and '.join(FILES[name])} are not in {options.folder}, left out", file=sys.stderr)
                 continue
             report["sets"][name] = {one.name: one.adata.n_obs for one in sections}
-            for seed, runs in run_set(name, sections, options.seeds):
+            for seed, runs in run_set(name, sections, options.seeds, options.touching):
                 report["runs"] += runs
                 options.output.parent.mkdir(parents=True, exist_ok=True)
                 options.output.write_text(json.dumps(report, indent=1), encoding="utf-8")
@@ -114,6 +115,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("folder", type=Path, nargs="?", default=Path())
     parser.add_argument("--seeds", type=int, help="number of seeds, from 0 (default: 3)")
     parser.add_argument("--only", nargs="+", choices=known, metavar="SET", help=", ".join(known))
+    touching = "which sections are aligned and touch in z: those whose components need it (the default), none, all"
+    parser.add_argument("--touching", choices=("needed", "none", "all"), default="needed", help=touching)
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks/several_sections.json"))
     parser.add_argument("--quick", action="store_true", help="one seed, small made tissue, for CI")
     options = parser.parse_args(argv)
@@ -157,14 +160,15 @@ def joined(sections: list[Section]) -> Section:
     return Section("joined", together, truth, int(truth.nunique()))
 
 
-def prepare(section: Section, library_key: str | None = None) -> AnnData:
+def prepare(section: Section, library_key: str | None = None, touching: str = "needed") -> AnnData:
     """Everything that no seed changes, with what a user would call; images go to one reference for all sections."""
     adata = section.adata.copy()
     if not {"X_pca", "X_feat"} & set(adata.obsm):
         mt.pp.embed_expression(adata, library_key=library_key)
     aligned_key = None
-    if library_key is not None and "X_feat" in adata.obsm:
-        adata.obsm["aligned"] = laid_on_each_other(adata, library_key)
+    rep = "X_feat" if "X_feat" in adata.obsm else "X_pca"
+    if library_key is not None and (touching == "all" or (touching == "needed" and rep == "X_feat")):
+        adata.obsm["aligned"] = laid_on_each_other(adata, library_key, rep)
         aligned_key = "aligned"
     mt.pp.spatial_graph(adata, library_key=library_key, aligned_key=aligned_key)
     if any("hires" in entry.get("images", {}) for entry in adata.uns.get("spatial", {}).values()):
@@ -173,11 +177,13 @@ def prepare(section: Section, library_key: str | None = None) -> AnnData:
     return adata
 
 
-def run_set(name: str, sections: list[Section], n_seeds: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def run_set(
+    name: str, sections: list[Section], n_seeds: int, touching: str
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Every seed with its runs."""
     together = joined(sections)
     alone, seconds_alone = timed(prepare_all, sections)
-    pooled, seconds_pooled = timed(prepare, together, LIBRARY)
+    pooled, seconds_pooled = timed(prepare, together, LIBRARY, touching)
     member = together.adata.obs[LIBRARY].astype(str).to_numpy()
     for seed in range(n_seeds):
         labels, seconds = timed(single_labels, sections, alone, seed)
