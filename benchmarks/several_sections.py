@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         "seeds": list(range(options.seeds)),
         "versions": {name: version(name) for name in VERSIONS},
         "platform": platform.platform(),
-        "variants": VARIANTS,
+        "variants": {name: VARIANTS[name] for name in options.variants},
         "touching": options.touching,
         "sets": {},
         "runs": [],
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
                 print(f"{name}: {' and '.join(FILES[name])} are not in {options.folder}, left out", file=sys.stderr)
                 continue
             report["sets"][name] = {one.name: one.adata.n_obs for one in sections}
-            for seed, runs in run_set(name, sections, options.seeds, options.touching):
+            for seed, runs in run_set(name, sections, options.seeds, options.touching, options.variants):
                 report["runs"] += runs
                 options.output.parent.mkdir(parents=True, exist_ok=True)
                 options.output.write_text(json.dumps(report, indent=1), encoding="utf-8")
@@ -118,9 +118,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     touching = "which sections are aligned and touch in z: those whose components need it (the default), none, all"
     parser.add_argument("--touching", choices=("needed", "none", "all"), default="needed", help=touching)
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks/several_sections.json"))
-    parser.add_argument("--quick", action="store_true", help="one seed, small made tissue, for CI")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), metavar="VARIANT", help=", ".join(VARIANTS))
+    parser.add_argument("--quick", action="store_true", help="one seed, two variants, small made tissue, for CI")
     options = parser.parse_args(argv)
     options.seeds = options.seeds or (1 if options.quick else 3)
+    options.variants = options.variants or list(VARIANTS)[: 2 if options.quick else None]
     options.only = options.only or ([SHIFTED] if options.quick else known)
     return options
 
@@ -194,9 +196,9 @@ def run_set(
             by_itself.pop(score, None)
         methods = {ALONE: by_itself, BY_ORDER: own}
         runs = [{"method": key} | scores | {"seconds": seconds + seconds_alone} for key, scores in methods.items()]
-        for variant, constants in VARIANTS.items():
+        for variant in variants:
             adata = pooled.copy()
-            config = mt.tl.MultiSTConfig(**constants)
+            config = mt.tl.MultiSTConfig(**VARIANTS[variant])
             call = {"library_key": LIBRARY, "config": config, "random_state": seed}
             _, seconds = timed(mt.tl.multist_domains, adata, together.n_domains, **call)
             scores = scored(together.truth, adata.obs[DOMAINS].astype(str).to_numpy(), member)
