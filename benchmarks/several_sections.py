@@ -180,7 +180,7 @@ def prepare(section: Section, library_key: str | None = None, touching: str = "n
 
 
 def run_set(
-    name: str, sections: list[Section], n_seeds: int, touching: str
+    name: str, sections: list[Section], n_seeds: int, touching: str, variants: list[str]
 ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """Every seed with its runs."""
     together = joined(sections)
