@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
+from multist.model import sections
 from multist.model.config import MultiSTConfig
 from multist.model.fitted import FusionModel
 from multist.model.losses import SectionCritic
@@ -112,6 +113,16 @@ def test_the_critic_pulls_codes_to_the_other_section():
     assert (code.grad[:, 1] == 0).all()
 
 
+def test_a_small_section_weighs_as_much_as_a_large_one():
+    critic = SectionCritic(2, 2)
+    with torch.no_grad():
+        for parameter in critic.parameters():
+            parameter.zero_()
+    critic(torch.ones(4, 2), torch.tensor([0, 0, 0, 1])).backward()
+    # nothing is known and both count the same: no reason to guess the larger one
+    torch.testing.assert_close(critic.critic[2].bias.grad, torch.zeros(2))
+
+
 def test_the_critic_trains_where_there_are_several_sections_only():
     features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], seed=1))
     xy = np.zeros((len(features), 2)) + np.arange(len(features))[:, None]
@@ -128,3 +139,12 @@ def test_edges_across_sections_do_not_hide_what_sets_them_apart():
     across = sp.csr_matrix(sp.kron([[0.0, 1.0], [1.0, 0.0]], sp.identity(SIDE**2)))
     offsets, _ = section_offsets(features, sp.csr_matrix(adjacency + across), section, one_scale=True)
     np.testing.assert_allclose(offsets[1] - offsets[0], SHIFT, atol=0.1)
+
+
+def test_of_many_spots_the_same_are_looked_at_again(monkeypatch):
+    monkeypatch.setattr(sections, "_LOOKED_AT", 50)
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
+    found = [section_offsets(features, adjacency, section, one_scale=True, random_state=seed)[1] for seed in (0, 0, 1)]
+    assert len(found[0].values) == 100
+    np.testing.assert_array_equal(found[0].values, found[1].values)
+    assert (found[0].values != found[2].values).any()

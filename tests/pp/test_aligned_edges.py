@@ -61,6 +61,18 @@ def test_only_neighbouring_sections_touch():
     assert (adata.obsp["spatial_distances"] > 0).nnz == graph.nnz  # although the spots lie on each other
 
 
+def test_every_spot_of_a_denser_section_is_joined():
+    dense, sparse = lattice(10), lattice(5, pitch=200.0)
+    adata = table(np.concatenate([sparse, dense]), ["a"] * 25 + ["b"] * 100)
+    adata.obsm["aligned"] = adata.obsm["spatial"]
+    spatial_graph(adata, library_key="section", aligned_key="aligned")
+    across = adata.obsp["spatial_connectivities"][25:, :25]
+    assert (
+        across.getnnz(axis=1) >= 1
+    ).sum() > 60  # those a step from a spot of the other; 25 would be the nearest of it
+    assert (across.getnnz(axis=1) <= 4).all()
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

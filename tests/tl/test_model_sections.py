@@ -195,3 +195,16 @@ def test_views_of_one_table_are_sections_too(prepared, quick):
     mt.tl.multist_domains(views, 5, config=quick, use_image=False)
     assert all("multist_domain" in view.obs for view in views) and "multist_domain" not in prepared.obs
     assert isinstance(views[0], ad.AnnData)
+
+
+def test_aligned_sections_look_at_each_other(prepared, quick):
+    both = prepared.copy()
+    both.obsm["aligned"] = np.tile(both.obsm["spatial"][:400], (2, 1))
+    mt.pp.spatial_graph(both, library_key="section", aligned_key="aligned")
+    mt.tl.multist_domains(both, 5, library_key="section", config=quick)
+    attention = both.obsp["multist_attention"]
+    np.testing.assert_allclose(np.asarray(attention.sum(axis=1)).ravel(), 1, atol=1e-5)
+    assert (attention[:400, 400:].diagonal() > 0).all()  # each spot at the one that lies on it
+    del both.uns["spatial_neighbors"]  # nobody says that these edges are meant
+    with pytest.raises(ValueError, match="aligned_key, if they are to touch in z"):
+        mt.tl.multist_domains(both, 5, library_key="section", config=quick)
