@@ -40,9 +40,8 @@ def read(network: FusionNetwork, batches: Batches, processes: Processes) -> Read
     pieces = batches.for_reading()
     if len(pieces) == 1:
         whole = network(*batches.of_rows(pieces[0])[:3])
-        weights = (None if each is None else each.mean(1) for each in (whole.gene_attention, whole.image_attention))
-        attention, image_attention = weights
-        return Reading(whole.code, whole.image_part, attention, image_attention)  # type: ignore[arg-type]
+        image_attention = None if whole.image_attention is None else whole.image_attention.mean(1)
+        return Reading(whole.code, whole.image_part, whole.gene_attention.mean(1), image_attention)
     width, indptr = network.gene_token.out_features, batches.indptr
     kept = {"code": torch.zeros(batches.n_spots, width), "attention": torch.zeros(int(indptr[-1]))}
     if network.has_image and batches.image is not None:
