@@ -71,7 +71,6 @@ class Batches:
 
     def __init__(self, tokens: Tokens, adjacency: sp.csr_matrix, xy: np.ndarray | None, device: torch.device) -> None:
         self.n_spots, self.device = len(tokens.expression), device
-        self.indptr = with_self(adjacency).indptr.astype(np.int64)  # of the edges of all spots, their own included
         self.expression = torch.as_tensor(tokens.expression, dtype=torch.float32, device=device)
         self.image = None
         if tokens.image is not None:
@@ -83,6 +82,7 @@ class Batches:
             graph = build_graph(adjacency, backend=settings.graph_backend, device=device)
             self._full = Batch(graph, self.expression, self.image, self.section, self.n_spots, np.arange(self.n_spots))
             return
+        self.indptr = with_self(adjacency).indptr.astype(np.int64)  # of the edges of all spots, their own included
         self._tiler = Tiler(adjacency, tokens.n_hops)
         self._xy = np.arange(self.n_spots)[:, None] if xy is None else xy
         self._tiles = divide_space(self._xy, FULL // _TILES_PER_STEP)

@@ -13,6 +13,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._settings import logger
+from multist._threads import steady_threads
 
 _LARGEST = 0.999
 """Eigenvalues are brought below this; from 0.9994 on, scanpy's DPT takes a component for a stationary state."""
@@ -39,11 +40,7 @@ class Diffusion(NamedTuple):
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Sums in one order whatever the machine, and what scanpy sets for the whole process put back."""
-    import scanpy  # noqa: F401  its libraries have to be there to be held
-    import sklearn.neighbors  # noqa: F401
-    from threadpoolctl import ThreadpoolController
-
-    with ThreadpoolController().limit(limits=1), np.printoptions():
+    with steady_threads("scanpy", "sklearn.neighbors", limit=1), np.printoptions():
         yield
 
 

@@ -46,6 +46,7 @@ def write_embedding(
         name: split(parts, sparse.csr_matrix((weight, keys.indices, keys.indptr), shape=keys.shape))
         for name, weight in matrices.items()
     }
+    params = params | {"model": identity(fusion)}
     uns: dict[str, Any] = {
         "versions": {name: version(name) for name in _VERSIONS},
         "losses": {name: np.asarray(values) for name, values in embedding.losses.items()},
@@ -56,7 +57,7 @@ def write_embedding(
     for number, (part, code, weight) in enumerate(rows):
         table = part.record.table
         _forget_image(table, set(attention) | set(uns), key_added)
-        own = plain(params | {"shape": list(table.shape), "model": identity(fusion)})
+        own = plain(params | {"shape": list(table.shape)})
         write_table(
             part.record,
             obs={_keys.image_weight_key(key_added): weight},
