@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 
-from multist.cluster.consensus import aligned, consensus
+from multist.cluster.consensus import _agreement, aligned, consensus
 
 TRUTH = np.repeat([0, 1, 2, 3], [40, 30, 20, 10])
 
@@ -38,6 +38,14 @@ def test_one_that_disagrees_is_overruled():
     other = np.arange(100) % 4
     labels = consensus(np.stack([TRUTH, renamed(TRUTH, 1), other, renamed(TRUTH, 2)]), 4)[0]
     assert adjusted_rand_score(TRUTH, labels) == 1
+
+
+def test_agreement_is_the_adjusted_rand_index():
+    rng = np.random.default_rng(0)
+    one = np.zeros(100, dtype=np.int64)
+    voters = np.stack([TRUTH, renamed(TRUTH, 1), spoilt(TRUTH, 0.5, 1), one, one, rng.integers(4, size=100)])
+    expected = [[adjusted_rand_score(a, b) for b in voters] for a in voters]
+    np.testing.assert_array_equal(_agreement(voters.astype(np.uint8), 4), expected)
 
 
 def test_a_single_partition_is_returned_as_it_is():

@@ -9,7 +9,8 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from multist.cluster.mixture import fit_mixture
+from multist.cluster import mixture
+from multist.cluster.mixture import fit_mixture, to_posteriors
 
 # R mclust 6.0.0, model EEE, three components
 IRIS_LOG_LIKELIHOOD, IRIS_BIC, IRIS_PARAMETERS = -256.354742632293, -632.964732322896, 24
@@ -125,6 +126,32 @@ def test_directions_without_variance_are_no_obstacle(kind):
 def test_errors_say_what_is_wrong(points, k, message):
     with pytest.raises(ValueError, match=message):
         fit_mixture(points, k)
+
+
+def test_posteriors_in_place_are_softmax_and_never_so_small_that_they_are_slow():
+    logit = 200 * torch.randn(50, 3, 4, generator=torch.Generator().manual_seed(0))
+    expected, evidence = logit.softmax(-1), logit.logsumexp(-1)
+    posterior = logit.clone()
+    torch.testing.assert_close(to_posteriors(posterior), evidence)
+    torch.testing.assert_close(posterior, expected)
+    assert posterior.min() > 1e-27
+
+
+def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
+    points = blobs()[0]
+    one = fit_mixture(points, 4)
+    monkeypatch.setattr(mixture, "_BLOCK", 32 * 4 * 7)
+    other = fit_mixture(points, 4)
+    assert adjusted_rand_score(one.labels, other.labels) == 1
+    np.testing.assert_allclose(one.start_log_likelihoods, other.start_log_likelihoods, rtol=1e-5)
+
+
+def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
+    rounds: list[int] = []
+    monkeypatch.setattr(mixture, "to_posteriors", lambda x: rounds.append(x.shape[1]) or to_posteriors(x))
+    monkeypatch.setattr(mixture, "_BLOCK", 2**30)
+    fit_mixture(blobs(n=8000, k=10, d=16)[0], 10, n_starts=24, n_polished=12)
+    assert 1 < rounds.count(12) < 50
 
 
 def test_as_many_components_as_points():

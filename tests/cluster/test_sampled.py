@@ -6,12 +6,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import adjusted_rand_score
 
-from multist.cluster import consensus, domains, sampled
+from multist.cluster import consensus, domains, mixture, sampled
 from multist.cluster.domains import find_domains
-from multist.cluster.mixture import fit_mixture
+from multist.cluster.mixture import fit_mixture, to_posteriors
 from multist.cluster.sampled import sampled_partitions
 
 N, K = 24_000, 6
@@ -52,7 +51,7 @@ def test_the_same_partition_as_with_all_points(groups):
 def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
     points = groups[0]
     whole = fit_mixture(points, K, **QUICK).labels
-    monkeypatch.setattr(sampled, "_SAMPLE", 400)
+    monkeypatch.setattr(sampled, "ENOUGH", 400)
     polished = adjusted_rand_score(whole, sampled_partitions(points, K, **QUICK)[0])
     monkeypatch.setattr(sampled, "_ROUNDS", 0)
     assert polished > adjusted_rand_score(whole, sampled_partitions(points, K, **QUICK)[0]) + 0.005
@@ -80,8 +79,7 @@ def test_blocks_do_not_matter(groups, monkeypatch):
 def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     points = np.tile(groups[0], (10, 1)) + np.random.default_rng(1).normal(size=(10 * N, 5)) * 0.01
     held: list[int] = []
-    softmax = torch.Tensor.softmax
-    monkeypatch.setattr(torch.Tensor, "softmax", lambda x, dim: held.append(x.numel()) or softmax(x, dim))
+    monkeypatch.setattr(sampled, "to_posteriors", lambda x: held.append(x.numel()) or to_posteriors(x))
     monkeypatch.setattr(sampled, "_BLOCK", 200_000)
     tracemalloc.start()
     sampled_partitions(points, K, **QUICK)
@@ -89,6 +87,21 @@ def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     tracemalloc.stop()
     assert max(held) <= 200_000 and len(held) > 20
     assert peak < 4 * points.nbytes
+
+
+def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkeypatch):
+    done: list[int] = []
+    for module in (mixture, sampled):
+        monkeypatch.setattr(module, "to_posteriors", lambda x: done.append(x.numel()) or to_posteriors(x))
+    sizes = np.array([2_500, 5_000, 9_900, 10_100, 15_000, 19_900, 20_100, 24_000])
+    work = []
+    for n in sizes:
+        done.clear()
+        find_domains(groups[0][:n], chain(n), K, n_starts=24, n_polished=3)
+        work.append(sum(done))
+    least = np.minimum.accumulate(work[::-1])[::-1]
+    assert (work <= 1.1 * least).all(), dict(zip(sizes, work, strict=True))
+    assert (np.maximum.accumulate(work / sizes) <= 1.1 * work[0] / sizes[0]).all()
 
 
 def test_a_few_points_among_many_equal_ones():

@@ -47,8 +47,8 @@ def find_domains(
     """Partition an embedding into exactly ``n_domains`` coherent domains.
 
     Tied-covariance mixtures are fitted to several numbers of leading dimensions, each from many starts; what most of
-    the likeliest agree on is where a last mixture starts, and its partition is refined in space. Of more than 20,000 points the starts see a sample, and the likeliest are
-    polished on all; time and memory are linear in the points.
+    the likeliest agree on is where a last mixture starts, and its partition is refined in space. Of more than
+    10,000 points the starts see a sample, and the likeliest are polished on all; time and memory grow at most linearly with the points.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def find_domains(
     random_state
         Seed.
     device
-        Torch device of the mixtures of more than 20,000 points; fewer are divided on the CPU, whatever the device.
+        Torch device of the mixtures of more than 10,000 points; fewer are divided on the CPU, whatever the device.
     """
     points = _leading_first(np.asarray(embedding, dtype=np.float64))
     if n_domains == 1 or count_distinct(points, n_domains) < n_domains:

@@ -12,6 +12,8 @@ from torch import Tensor
 from multist.cluster.distinct import count_distinct
 
 _SHORT_RUN = 25  # iterations after which only the most likely starts go on
+_BLOCK = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
+_FLOOR = -60.0  # of the log of a responsibility
 RIDGE = 1e-6  # of the whitened variance: keeps a covariance of collapsed components invertible
 
 
@@ -67,7 +69,7 @@ def fit_mixture(
     n_starts: int = 32,
     n_polished: int = 4,
     max_iter: int = 200,
-    tol: float = 1e-6,
+    tol: float = 1e-5,
     random_state: int = 0,
     device: str = "cpu",
 ) -> MixtureFit:
@@ -89,7 +91,7 @@ def fit_mixture(
     max_iter
         Iterations of a polished start at most.
     tol
-        Stop when the log-likelihood per point gains less.
+        Stop when the log-likelihood per point gains less. Rounding moves it by up to 3e-6, so with less than that chance decides.
     random_state
         Seed of the starts; the global random state is not used.
     device
@@ -138,7 +140,7 @@ class Search(NamedTuple):
 
 
 def likeliest_weights(
-    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, max_iter: int = 200, tol: float = 1e-6,
+    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, max_iter: int = 200, tol: float = 1e-5,
     random_state: int = 0, device: str = "cpu",
 ) -> Search:  # fmt: skip
     """Responsibilities of the likeliest of many starts; takes and raises what :func:`fit_mixture` does."""
@@ -189,10 +191,11 @@ def _seed(x: Tensor, k: int, n_starts: int, generator: torch.Generator) -> Tenso
         centers.append(x[pick])
         distance = torch.minimum(distance, (square - 2 * x @ centers[-1].T + square[pick].T).clamp_min(0))
     center = torch.stack(centers, dim=1)
+    hard = x.new_empty(len(x), n_starts, k)
     for _ in range(5):
-        score = x @ center.flatten(0, 1).T - 0.5 * (center * center).sum(-1).flatten()
-        nearest = score.view(len(x), n_starts, k).argmax(-1)
-        hard = torch.nn.functional.one_hot(nearest, k).to(x.dtype)
+        torch.mm(x, center.flatten(0, 1).T, out=hard.view(len(x), -1))
+        nearest = hard.sub_(0.5 * (center * center).sum(-1)).argmax(-1, keepdim=True)
+        hard.zero_().scatter_(-1, nearest, 1)
         count = hard.sum(0)
         moved = (hard.flatten(1).T @ x).view(n_starts, k, -1) / count.clamp_min(1)[..., None]
         center = torch.where(count[..., None] > 0, moved, center)
@@ -200,31 +203,45 @@ def _seed(x: Tensor, k: int, n_starts: int, generator: torch.Generator) -> Tenso
 
 
 def _expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor]:
-    """Alternate M and E step for all starts; weights are (n, starts, k), the likelihood (starts,) is of the last E step."""
+    """Alternate M and E step for all starts; weights are (n, starts, k), the likelihood (starts,) is of the last E step.
+
+    The weights that are given are overwritten: to get memory for others takes longer than to fill it.
+    """
     n, d = x.shape
     _, n_starts, k = weights.shape
+    blocks = weights.split(max(1, _BLOCK // (n_starts * k)) if x.device.type == "cpu" else n)
+    count = weights.sum(0, dtype=torch.float64)
     scatter = (x.T @ x).double()
     identity = torch.eye(d, dtype=torch.float64, device=x.device)
     previous = torch.full((n_starts,), -torch.inf, dtype=torch.float64, device=x.device)
     for _ in range(max_iter):
-        count = weights.sum(0, dtype=torch.float64)
         total = (weights.flatten(1).T @ x).view(n_starts, k, d).double()
         mean = total / count.clamp_min(1e-6)[..., None]
         covariance = (scatter - total.transpose(1, 2) @ mean) / n + RIDGE * identity
         precision = torch.linalg.inv(covariance)
         slope = mean @ precision
         offset = (count / n).clamp_min(1e-12).log() - 0.5 * (slope * mean).sum(-1)
-        logit = (x @ slope.float().flatten(0, 1).T + offset.float().flatten()).view(n, n_starts, k)
-        evidence = logit.logsumexp(-1)
-        # floored where it no longer counts: arithmetic on denormal numbers is several times slower
-        weights = (logit - evidence[..., None]).clamp_min(-60).exp()
-        likelihood = evidence.sum(0, dtype=torch.float64) - 0.5 * (
+        torch.mm(x, slope.float().flatten(0, 1).T, out=weights.view(n, -1))
+        count, evidence = torch.zeros_like(count), torch.zeros_like(previous)
+        for block in blocks:
+            evidence += to_posteriors(block.add_(offset.float())).sum(0, dtype=torch.float64)
+            count += block.sum(0, dtype=torch.float64)
+        likelihood = evidence - 0.5 * (
             (precision * scatter).sum((1, 2)) + n * torch.logdet(covariance) + n * d * float(np.log(2 * np.pi))
         )
         if (likelihood - previous).abs().max() < tol * n:
             break
         previous = likelihood
     return weights, likelihood
+
+
+def to_posteriors(logit: Tensor) -> Tensor:
+    """Softmax along the last of (n, m, k) in place; returns the (n, m) logarithms of the sums."""
+    top = logit.amax(-1, keepdim=True)
+    # floored where it no longer counts: powers so small, and arithmetic on them, are several times slower
+    total = logit.sub_(top).clamp_min_(_FLOOR).exp_().sum(-1, keepdim=True)
+    logit.div_(total)
+    return total.log_().add_(top).squeeze(-1)
 
 
 def _summary(points: np.ndarray, search: Search) -> MixtureFit:

@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from multist.cluster.distinct import count_distinct
-from multist.cluster.mixture import RIDGE, likeliest_weights, whitening
+from multist.cluster.mixture import RIDGE, likeliest_weights, to_posteriors, whitening
 
-ENOUGH = 20_000
-"""Points up to which every start sees all of them."""
+ENOUGH = 10_000
+"""Points that the starts see: all, up to so many. More would make few points take longer than many."""
 
-_SAMPLE = 10_000  # points that the starts see
 _ROUNDS = 20  # of EM on all points at most
 _MOVED = 1e-3  # share of the points that a round still moves when it is the last one
 _BLOCK = 2**22  # entries of a block of responsibilities: 16 MB
@@ -44,9 +43,9 @@ def sampled_partitions(
     (m, n) integers, m being at most ``n_polished``; the likeliest on the sample first.
     """
     generator = np.random.default_rng(random_state)
-    rows = np.sort(generator.choice(len(points), min(_SAMPLE, len(points)), replace=False))
+    rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
-        rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:_SAMPLE]
+        rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
     search = likeliest_weights(
         points[rows], n_components, n_starts=n_starts, n_polished=n_polished, random_state=random_state, device=device
     )
@@ -98,7 +97,8 @@ def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> np.ndarray
         count = torch.zeros(m, k, dtype=torch.float64, device=x.device)
         total = torch.zeros(m, k, d, dtype=torch.float64, device=x.device)
         for block in blocks:
-            weights = _logit(block, line).softmax(-1).clamp_min(1e-26)  # denormal numbers are slow
+            weights = _logit(block, line)
+            to_posteriors(weights)
             count += weights.sum(0)
             total += (weights.flatten(1).T @ block).view(m, k, d)
         line = _line(count, total, scatter)

@@ -69,7 +69,7 @@ class Tiler:
 
 
 def divide_space(xy: np.ndarray, most: int) -> list[np.ndarray]:
-    """Rows of tiles of at most ``most`` spots: halves along the longer side, again and again.
+    """Rows of tiles, as few as can be of at most ``most`` spots and of the same size: cut along the longer side, again and again.
 
     Parameters
     ----------
@@ -85,6 +85,8 @@ def divide_space(xy: np.ndarray, most: int) -> list[np.ndarray]:
             tiles.append(rows)
             continue
         place = xy[rows]
-        order = np.argpartition(place[:, np.ptp(place, axis=0).argmax()], len(rows) // 2)
-        waiting += [np.sort(rows[order[len(rows) // 2 :]]), np.sort(rows[order[: len(rows) // 2]])]
+        n_tiles = -(-len(rows) // most)
+        half = len(rows) * (n_tiles // 2) // n_tiles
+        order = np.argpartition(place[:, np.ptp(place, axis=0).argmax()], half)
+        waiting += [np.sort(rows[order[half:]]), np.sort(rows[order[:half]])]
     return tiles

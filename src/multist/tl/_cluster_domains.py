@@ -54,7 +54,7 @@ def cluster_domains(
     consensus
         Vote over several numbers of dimensions instead of clustering once.
     device
-        Where mixtures of more than 20,000 spots are fitted: ``"auto"`` (an accelerator if there is one) or a name torch knows.
+        Where mixtures of more than 10,000 spots are fitted: ``"auto"`` (an accelerator if there is one) or a name torch knows.
     key_added
         Prefix of the fields.
     random_state
