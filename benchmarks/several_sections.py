@@ -9,7 +9,8 @@ being shifted say how well such tissue mixes by itself. For every seed:
 - *alone*: every section by itself, prepared by itself. Its ARI is the mean over the sections.
 - *by order*: those labels pooled as they are, "0" being the largest domain of each section.
 - *pooled*: one run over all sections with ``library_key``, in every variant of ``VARIANTS``.
-- *applied*: fitted on the first section, its domains recognised in the later ones without training.
+- *applied*: fitted on the first section, its domains recognised in the later ones without training. Components that were computed in
+  each section by itself are refused by :class:`multist.MultiST`, so there is none of these.
 
 ARI is that of all sections' labels against their truth. Mixing is :func:`multist.metrics.section_mixing` of the embedding, in
 all and within the true domains that sections share. *Invented* is the share of the last made section's spots that got
@@ -204,8 +205,9 @@ def run_set(
             scores = scored(together.truth, adata.obs[DOMAINS].astype(str).to_numpy(), member)
             scores |= mixing(adata, together.truth) | {"seconds": seconds + seconds_pooled}
             runs.append({"method": variant} | scores)
-        labels, seconds = timed(applied_labels, sections, pooled, member, seed)
-        runs.append({"method": APPLIED} | scored(together.truth, labels, member) | {"seconds": seconds})
+        if "X_feat" not in pooled.obsm:
+            labels, seconds = timed(applied_labels, sections, pooled, member, seed)
+            runs.append({"method": APPLIED} | scored(together.truth, labels, member) | {"seconds": seconds})
         yield seed, [{"set": name, "seed": seed} | run for run in runs]
 
 
@@ -227,10 +229,7 @@ def applied_labels(sections: list[Section], pooled: AnnData, member: np.ndarray,
     parts = []
     for number, one in enumerate(sections):
         adata = one.adata.copy()
-        if number and "X_feat" not in adata.obsm:
-            mt.pp.embed_expression(adata, reference=parts[0])
-        elif "X_feat" not in adata.obsm:
-            mt.pp.embed_expression(adata)
+        mt.pp.embed_expression(adata, reference=parts[0] if number else None)
         if "X_histology" in pooled.obsm:
             adata.obsm["X_histology"] = pooled.obsm["X_histology"][member == one.name]
         parts.append(adata)

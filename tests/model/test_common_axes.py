@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from multist.model.common_axes import common_axes
+from multist.model.common_axes import common_axes, own_axes
 
 SIDE = 20
 
@@ -64,15 +64,34 @@ def test_the_first_section_and_the_input_stay():
     np.testing.assert_allclose(rotated[section == 0], features[section == 0], atol=1e-12)
 
 
-def test_sections_that_do_not_touch_are_left_as_they_are():
+def test_sections_that_do_not_touch_are_left_as_they_are_and_the_log_says_so(caplog):
     features, section, _ = tissue()
     assert common_axes(features, lattice(2, touching=False), section) is features
+    assert "made in each of the 2 sections by itself" in caplog.text
 
 
-def test_an_embedding_of_all_sections_is_left_as_it_is():
+@pytest.mark.parametrize("touching", [True, False])
+def test_an_embedding_of_all_sections_is_left_as_it_is(touching, caplog):
     features, section, _ = tissue()
     together = principal(features + np.repeat([[0.0], [2.0]], SIDE**2, axis=0) * np.arange(6))
-    assert common_axes(together, lattice(2), section) is together
+    assert common_axes(together, lattice(2, touching=touching), section) is together
+    one = features[section == 0]
+    assert common_axes(one, lattice(1), np.zeros(len(one), int)) is one
+    assert not caplog.text
+
+
+def test_where_components_were_made():
+    features, section, _ = tissue()
+    first, second = features[section == 0], features[section == 1]
+    np.testing.assert_allclose(own_axes(features, section), [first.std(axis=0), second.std(axis=0)])
+    one = np.zeros(len(first), int)
+    assert len(own_axes(first, one)) == 1 and not len(own_axes(first[:300], one[:300]))
+    # the second projected on the axes of the first
+    mixed = np.concatenate([first, second @ np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]])
+    np.testing.assert_allclose(own_axes(mixed, section), [first.std(axis=0)])
+    together = principal(mixed)
+    np.testing.assert_allclose(own_axes(together, section), [together.std(axis=0)])
+    assert not len(own_axes(np.random.default_rng(0).normal(size=(5000, 10)), np.zeros(5000, int)))
 
 
 def test_a_section_that_touches_none_is_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from multist._settings import settings
 from multist.model import batches, resume
 from multist.model.checkpoint import RECORD, load_folder
 from multist.model.config import MultiSTConfig
@@ -171,6 +173,66 @@ def test_another_number_of_centres_is_another_training(small_arrays, tmp_path):
     fit(small_arrays, CONFIGS["published"], resume=tmp_path)
     with pytest.raises(ValueError, match="other data, constants or seed"):
         fit(small_arrays, CONFIGS["published"], n_domains=4, resume=tmp_path)
+
+
+def state_of(tissue, folder, **changes):
+    """What tells the training of a tissue from others."""
+    tokens = make_tokens(tissue.expression, None, tissue.adjacency, tissue.xy, CONFIGS["default"])
+    given = {"tokens": tokens, "adjacency": tissue.adjacency, "options": [], "xy": tissue.xy} | changes
+    return resume.TrainingState(folder, **given)._training
+
+
+def test_where_spots_lie_counts_only_where_tiles_are_cut(small_arrays, tmp_path, monkeypatch):
+    turned = small_arrays.xy[:, ::-1]
+    assert state_of(small_arrays, tmp_path) == state_of(small_arrays, tmp_path, xy=turned)
+    monkeypatch.setattr(batches, "FULL", 60)
+    tiled = state_of(small_arrays, tmp_path)
+    assert tiled == state_of(small_arrays, tmp_path)
+    assert tiled != state_of(small_arrays, tmp_path, xy=turned)
+    monkeypatch.setattr(batches, "FULL", 50)
+    assert tiled != state_of(small_arrays, tmp_path)
+
+
+def test_sections_and_weights_of_edges_are_data(small_arrays, tmp_path):
+    tokens = make_tokens(small_arrays.expression, None, small_arrays.adjacency, small_arrays.xy, CONFIGS["default"])
+    section = np.arange(len(small_arrays.xy)) % 2
+    states = [
+        state_of(small_arrays, tmp_path, tokens=tokens),
+        state_of(small_arrays, tmp_path, tokens=tokens._replace(section=section)),
+        state_of(small_arrays, tmp_path, tokens=tokens, adjacency=small_arrays.adjacency * 2),
+    ]
+    assert len(set(states)) == 3
+
+
+def test_tiles_of_another_size_are_another_training(small_arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(batches, "FULL", 60)
+    fit(small_arrays, CONFIGS["default"], resume=tmp_path)
+    with pytest.raises(ValueError, match="other data, constants or seed"):
+        fit(small_arrays, CONFIGS["default"], xy=small_arrays.xy[:, ::-1], resume=tmp_path)
+    monkeypatch.setattr(batches, "FULL", 50)
+    with pytest.raises(ValueError, match="other data, constants or seed"):
+        fit(small_arrays, CONFIGS["default"], resume=tmp_path)
+
+
+def test_other_kernels_come_to_other_bits(small_arrays, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "graph_backend", "torch")
+    fit(small_arrays, CONFIGS["default"], resume=tmp_path)
+    fit(small_arrays, CONFIGS["default"], resume=tmp_path)
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert record["record"]["kernels"] == "TorchGraph on cpu"
+    record["record"]["kernels"] = "TorchGraph on cuda"  # as if it had been kept on an accelerator
+    (tmp_path / RECORD).write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="by TorchGraph on cuda, and this one is by TorchGraph on cpu.*same device"):
+        fit(small_arrays, CONFIGS["default"], resume=tmp_path)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("dgl") is None, reason="there is one back end only")
+def test_the_other_back_end_is_refused(kept, small_arrays, monkeypatch):
+    monkeypatch.setattr(settings, "graph_backend", "dgl")
+    fit(small_arrays, CONFIGS["default"], resume=kept)  # what "auto" took
+    monkeypatch.setattr(settings, "graph_backend", "torch")
+    with pytest.raises(ValueError, match="by DGLGraph on cpu, and this one is by TorchGraph on cpu"):
+        fit(small_arrays, CONFIGS["default"], resume=kept)
 
 
 def test_the_number_of_domains_does_not_matter_without_centres(small_arrays, kept, stops):

@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from scipy import sparse
 
 import multist as mt
+from multist.access import log_expression
 from multist.pl import _trends
 
 
@@ -73,6 +74,25 @@ def test_trends_go_the_way_of_the_genes():
     assert 20 < np.argmax(drawn["peak"]) < 40
     assert np.ptp(drawn["flat"]) < np.ptp(drawn["rising"])
     assert [text.get_text() for text in trends.get_legend().get_texts()] == ["rising", "falling", "peak", "flat"]
+
+
+def test_genes_by_their_symbols():
+    adata = timed()
+    expected = curves(mt.pl.pseudotime(adata, genes=["peak", "rising"], show=False)[-1])
+    adata.var["symbol"] = pd.Categorical(["MBP", "PCP4", "ENC1", None])
+    adata.var_names = [f"ENSG{i}" for i in range(4)]
+    *_, trends = mt.pl.pseudotime(adata, genes=["ENC1", "MBP"], gene_symbols="symbol", show=False)
+    for name, other in (("ENC1", "peak"), ("MBP", "rising")):
+        np.testing.assert_array_equal(curves(trends)[name], expected[other])
+    *_, strongest = mt.pl.pseudotime(adata, gene_symbols="symbol", show=False)
+    assert {"MBP", "PCP4"} <= set(curves(strongest)) <= {"MBP", "PCP4", "ENC1", "ENSG3"}
+    with pytest.raises(KeyError, match=r"genes 'ENSG0' not found in var\['symbol'\]; the table has 'MBP', 'PCP4'"):
+        mt.pl.pseudotime(adata, genes="ENSG0", gene_symbols="symbol")
+    with pytest.raises(KeyError, match="gene_symbols 'name' not found in var; found: 'symbol'"):
+        mt.pl.pseudotime(adata, gene_symbols="name")
+    adata.var["symbol"] = ["MBP", "MBP", "ENC1", "X"]
+    with pytest.raises(ValueError, match=r"var\['symbol'\] holds 'MBP' several times"):
+        mt.pl.pseudotime(adata, genes="MBP", gene_symbols="symbol")
 
 
 def test_genes_and_the_panel_can_be_left_out():
@@ -150,11 +170,11 @@ def test_no_labels_overlap():
 
 def test_the_strongest_genes_rise_and_fall():
     adata = timed()
-    values = _trends.expression(adata, None)
-    chosen = _trends.strongest_genes(adata, values, adata.obs["multist_pseudotime"].to_numpy())
-    assert chosen[0] == "rising"
-    assert "falling" in chosen
-    dense = _trends.strongest_genes(adata, values.toarray(), adata.obs["multist_pseudotime"].to_numpy())
+    values = log_expression(adata, None)
+    chosen = _trends.strongest_genes(values, adata.obs["multist_pseudotime"].to_numpy())
+    assert chosen[0] == 0, "rising"
+    assert 1 in chosen, "falling"
+    dense = _trends.strongest_genes(values.toarray(), adata.obs["multist_pseudotime"].to_numpy())
     assert dense == chosen
 
 

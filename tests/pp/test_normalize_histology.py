@@ -195,16 +195,23 @@ def test_reference_survives_files_and_is_taken_from_any_form(tmp_path):
         assert np.abs(result.astype(int) - results[0]).max() <= 1
 
 
-def test_sections_go_to_one_common_reference():
+@pytest.mark.parametrize("candidates", [5000, 40])
+def test_sections_of_a_table_go_to_the_first_slide_as_objects_do(candidates, monkeypatch):
+    monkeypatch.setattr("multist.pp._normalize_histology._MAX_CANDIDATES", candidates)
     a, b = anndata(tissue_image("a")), anndata(tissue_image("b", seed=1))
     both = ad.concat([a, b], keys=["a", "b"], label="library", index_unique="-")
     both.uns["spatial"] = {"a": a.uns["spatial"]["s"], "b": b.uns["spatial"]["s"]}
+    both = both.copy()
     normalize_histology(both, library_key="library")
     images = [both.uns["spatial"][name]["images"] for name in "ab"]
     before = stain_distance(*(stained(entry["hires"]) for entry in images))
     after = stain_distance(*(stained(entry["hires_normalized"]) for entry in images))
     assert after < 0.4 * before
-    assert set(both.uns["multist"]["stain_reference"]["patch_section"]) <= {"a", "b"}
+    assert set(both.uns["multist"]["stain_reference"]["patch_section"]) == {"a"}
+    normalize_histology(a)
+    normalize_histology(b, reference=a)
+    for entry, table in zip(images, (a, b), strict=True):
+        assert np.array_equal(entry["hires_normalized"], hires(table))
 
 
 def test_copy_and_repetition():

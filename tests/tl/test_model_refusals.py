@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import anndata as ad
 import numpy as np
 import pytest
 
@@ -93,6 +94,50 @@ def test_an_embedding_by_name_has_to_be_there_and_as_wide(sections, quick, uncha
     new.obsm["mine"] = rng.normal(size=(new.n_obs, 6))
     model.embed(new)
     assert new.uns["multist"]["params"]["expression_key"] == "mine"
+
+
+def alone(table, n=20):
+    """Components of a table by itself, with nothing that would project others on them."""
+    mt.pp.embed_expression(table, n_comps=n)
+    del table.uns["pca"]
+    return table
+
+
+def test_components_that_each_section_has_of_its_own(sections, quick, unchanged, caplog, tmp_path):
+    first, new = (alone(table) for table in sections)
+    model = mt.MultiST(quick).fit(first, use_image=False)
+    model.save(tmp_path / "model")
+    for held in (model, mt.MultiST.load(tmp_path / "model")):
+        with (
+            unchanged(new),
+            pytest.raises(ValueError, match=r"obsm\['X_pca'\] of section2 holds principal .*reference=f"),
+        ):
+            held.embed(new)
+    model.embed(first)  # its own
+    part = new[:300].copy()
+    part.obsm["X_pca"] = first.obsm["X_pca"][:300]
+    model.embed(part)  # on the fitted axes
+    assert "principal components that were made there" not in caplog.text
+
+
+def test_components_of_new_sections_together(sections, quick, unchanged):
+    first, new = sections
+    both = alone(ad.concat([first, new], label="part", index_unique="-"))
+    model = mt.MultiST(quick).fit(alone(first), use_image=False)
+    with unchanged(both), pytest.raises(ValueError, match="made there, without the fitted"):
+        model.embed(both, library_key="part")
+
+
+def test_components_of_its_own_for_a_model_that_has_others(sections, quick, caplog):
+    first, new = sections
+    both = alone(ad.concat([first, new], label="part", index_unique="-"))
+    first.obsm["X_pca"] = both.obsm["X_pca"][: first.n_obs]
+    model = mt.MultiST(quick).fit(first, use_image=False)
+    for fits, rows in ((True, both.obsm["X_pca"][first.n_obs :]), (False, alone(new).obsm["X_pca"])):
+        caplog.clear()
+        new.obsm["X_pca"] = rows
+        model.embed(new)
+        assert ("unless the fitted ones were projected on these axes" in caplog.text) != fits
 
 
 def test_another_encoders_histology_has_to_be_made_first(sections, quick, unchanged):

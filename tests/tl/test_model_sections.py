@@ -74,6 +74,52 @@ def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
     assert "fitted_on" not in sections[1].uns["multist"]["params"]
 
 
+def test_raw_slides_become_the_same_in_a_list_and_in_one_table(quick):
+    both = layered_tissue(
+        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
+    )
+    mt.pp.embed_expression(both, library_key="section")
+    tables = apart(both)
+    mt.MultiST(quick).fit(tables, use_image=True)
+    mt.MultiST(quick).fit(both, library_key="section", use_image=True)
+    histology = np.concatenate([table.obsm["X_histology"] for table in tables])
+    np.testing.assert_array_equal(histology, both.obsm["X_histology"])
+    reference, listed = (each.uns["multist"]["stain_reference"] for each in (both, tables[0]))
+    np.testing.assert_array_equal(reference["mean"], listed["mean"])
+    assert set(reference["patch_section"]) == {"section1"}
+
+
+@pytest.mark.parametrize("normalised", [0, 1])
+def test_slides_go_to_the_stain_of_the_one_that_is_normalised(normalised, sections, quick):
+    mt.pp.normalize_histology(sections[normalised], "reinhard")
+    mt.MultiST(quick).fit(sections, use_image=True)
+    for table in sections:
+        assert table.uns["multist"]["histology"]["image_key"].tolist() == ["hires_normalized"]
+    stains = [table.uns["multist"]["stain_reference"] for table in sections]
+    np.testing.assert_array_equal(stains[0]["mu"], stains[1]["mu"])
+    assert [stain["method"] for stain in stains] == ["reinhard"] * 2
+
+
+def test_slides_that_were_normalised_to_an_unknown_stain(sections, quick, unchanged):
+    mt.pp.normalize_histology(sections[1])
+    del sections[1].uns["multist"]
+    with (
+        unchanged(sections[0]),
+        unchanged(sections[1]),
+        pytest.raises(ValueError, match="number 1 .*holds no 'stain_r"),
+    ):
+        mt.MultiST(quick).fit(sections, use_image=True)
+
+
+def test_histology_that_only_some_have_is_refused(sections, quick, unchanged):
+    mt.pp.embed_histology(sections[0])
+    with unchanged(sections[0]), unchanged(sections[1]), pytest.raises(ValueError, match="and not in number 1, whose"):
+        mt.MultiST(quick).fit(sections, use_image=True)
+    mt.MultiST(quick).fit(sections, use_image=False)
+    del sections[0].obsm["X_histology"]
+    mt.MultiST(quick).fit(sections, use_image=True)
+
+
 def test_components_of_each_object_alone_are_not_taken_for_one_space(sections, quick, caplog):
     others = [table.copy() for table in sections]
     for table in sections:

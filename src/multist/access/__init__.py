@@ -1,5 +1,6 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
+from multist.access.expression import gene_names, log_expression
 from multist.access.patches import PatchReader
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
@@ -14,7 +15,9 @@ __all__ = [
     "SpatialRecord",
     "copy_data",
     "find_sections",
+    "gene_names",
     "get_table",
+    "log_expression",
     "read_matrix",
     "resolve",
     "restored_on_error",

@@ -10,10 +10,13 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from multist._settings import logger
+from multist.model.common_axes import own_axes
 from multist.model.config import MultiSTConfig
+from multist.model.factors import ENOUGH
 from multist.model.network import FusionNetwork
 from multist.model.sections import Surroundings
-from multist.model.tokenizer import Centred, ImageAxes, Tokenizer
+from multist.model.tokenizer import Centred, ImageAxes, Tokenizer, as_floats
 from multist.model.tokens import make_tokens, tokens_of
 from multist.model.training import Embedding, Frame, embed_tokens, fit_embedding
 
@@ -49,6 +52,8 @@ class FusionModel:
         section: np.ndarray | None = None, n_domains: int = 1, device: str = "auto", random_state: int = 0, resume: str | Path | None = None,
     ) -> tuple[FusionModel, Embedding]:  # fmt: skip
         """Fit to (n, p) expression and (n, q) image features; see :func:`multist.model.training.fit_embedding`."""
+        if len(xy) > ENOUGH:  # seconds without a bar
+            logger.info("reducing the features of %d spots to spatial factors", len(xy))
         tokens = make_tokens(expression, image, adjacency, xy, config, section=section, random_state=random_state)
         embedding = fit_embedding(
             tokens,
@@ -84,10 +89,28 @@ class FusionModel:
         tokens = tokens_of(self.tokenizer, expression, image, adjacency, section)
         return embed_tokens(self.network, self.frame, tokens, adjacency, xy=xy, device=device)
 
+    def shares_axes(self, features: np.ndarray, section: np.ndarray) -> bool | None:
+        """Whether other sections' (n, p) expression can lie on the axes of that which was fitted.
+
+        Returns
+        -------
+        False if both were made in their own spots, and these differ; None if the new was, and where the fitted comes from is not
+        known; else True, for nothing speaks against it.
+        """
+        own, fitted = own_axes(as_floats(features)[:, : self.config.n_expression], section), self.tokenizer.own
+        if not len(own) or (
+            own.shape == fitted.shape and len(own) == 1 and np.allclose(own, fitted, rtol=1e-4, atol=0)
+        ):
+            return True
+        return False if len(fitted) else None
+
     def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """A record for JSON, and arrays."""
         tokenizer = self.tokenizer
-        arrays = {"expression.mean": tokenizer.centred.mean, "expression.loadings": tokenizer.loadings}
+        arrays = {
+            "expression.mean": tokenizer.centred.mean, "expression.loadings": tokenizer.loadings,
+            "expression.own": tokenizer.own,
+        }  # fmt: skip
         record: dict[str, Any] = {
             "config": asdict(self.config), "n_hops": tokenizer.n_hops, "spread": tokenizer.centred.spread,
             "n_expression": self.n_expression, "n_image": self.n_image,
@@ -125,7 +148,8 @@ class FusionModel:
             image = ImageAxes(**parts["image"], centred=centred, known=known)
         expression = parts["expression"]
         centred = Centred(expression["mean"], record["spread"])
-        tokenizer = Tokenizer(record["n_hops"], centred, expression["loadings"], _surroundings_in(expression), image)
+        known = _surroundings_in(expression)
+        tokenizer = Tokenizer(record["n_hops"], centred, expression["loadings"], known, image, expression["own"])
         state = {name: torch.from_numpy(value) for name, value in parts["network"].items()}
         starts = [state.get(f"{name}.weight") for name in ("gene_token", "image_token")]
         loadings, image_loadings = (None if start is None else start.T for start in starts)

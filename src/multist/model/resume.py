@@ -13,8 +13,10 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from multist._settings import logger
+from multist._settings import logger, settings
+from multist.model import batches
 from multist.model.checkpoint import RECORD, check_writable, load_folder, save_folder
+from multist.model.graph import build_graph
 from multist.model.tokens import Tokens
 
 EVERY = 30.0
@@ -30,12 +32,27 @@ class TrainingState:
         Where they are kept.
     tokens, adjacency, options
         What is trained on and how, by which a folder of another training is told.
+    xy
+        (n, 2) coordinates along which tiles are cut. They are looked at only where there are enough spots for several.
     """
 
-    def __init__(self, folder: str | Path, tokens: Tokens, adjacency: sp.csr_matrix, options: list[Any]) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        tokens: Tokens,
+        adjacency: sp.csr_matrix,
+        options: list[Any],
+        *,
+        xy: np.ndarray | None = None,
+    ) -> None:
         self.folder = Path(folder)
+        tiled = len(tokens.expression) > batches.FULL
+        options = [*options, tokens.n_hops, batches.FULL if tiled else None]
         digest = hashlib.sha256(repr(options).encode())
-        for array in (tokens.expression, tokens.image, adjacency.indptr, adjacency.indices):
+        edges = (adjacency.indptr, adjacency.indices, adjacency.data)
+        for array in (tokens.expression, tokens.image, tokens.section, *edges, xy if tiled else None):
+            # what an array is called, so that the bytes of one cannot stand for those of two
+            digest.update(b"none" if array is None else f"{array.dtype} {array.shape}".encode())
             if array is not None:
                 digest.update(np.ascontiguousarray(array).data)
         self._training = digest.hexdigest()
@@ -57,6 +74,11 @@ class TrainingState:
         if record.get("training") != self._training:
             raise ValueError(
                 f"{str(self.folder)!r} holds the training of other data, constants or seed; give another folder, or none"
+            )
+        if record.get("kernels") != (now := _kernels(parts)):
+            raise ValueError(
+                f"{str(self.folder)!r} holds a training by {record.get('kernels')}, and this one is by {now}, which comes to other bits: "
+                "take the same device and settings.graph_backend, or give another folder, or none"
             )
         tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
         try:
@@ -92,9 +114,16 @@ class TrainingState:
         self, n_done: int, parts: dict[str, Any], generator: torch.Generator, losses: dict[str, list[float]]
     ) -> None:
         arrays = {"generator": generator.get_state().numpy(), "global": torch.get_rng_state().numpy()}
-        record = {"training": self._training, "step": n_done, "losses": losses}
+        record = {"training": self._training, "kernels": _kernels(parts), "step": n_done, "losses": losses}
         record["parts"] = {name: _emptied(part.state_dict(), arrays, name) for name, part in parts.items()}
         save_folder(self.folder, "training", record, arrays)
+
+
+def _kernels(parts: dict[str, Any]) -> str:
+    """What computes a step."""
+    kind = next(parts["network"].parameters()).device.type
+    graph = build_graph(sp.identity(2, format="csr"), backend=settings.graph_backend, device=kind)
+    return f"{type(graph).__name__} on {kind}"
 
 
 def _emptied(value: Any, arrays: dict[str, np.ndarray], path: str) -> Any:

@@ -118,6 +118,8 @@ class Tokenizer(NamedTuple):
         Surroundings that other sections are brought to; None if sections are left where they are.
     image
         None if no image took part.
+    own
+        (m, c) what :func:`multist.model.common_axes.own_axes` found in the expression: whether its axes are of these sections.
     """
 
     n_hops: int
@@ -125,6 +127,7 @@ class Tokenizer(NamedTuple):
     loadings: np.ndarray
     known: Surroundings | None
     image: ImageAxes | None
+    own: np.ndarray = np.zeros((0, 0))
 
 
 def as_floats(features: np.ndarray) -> np.ndarray:

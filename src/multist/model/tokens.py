@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from multist.model.common_axes import common_axes
+from multist.model.common_axes import common_axes, own_axes
 from multist.model.config import MultiSTConfig
 from multist.model.factors import ENOUGH, LEAST, range_of_neighbourhood, smooth, spatial_factors
 from multist.model.reliability import held_out_agreement
@@ -63,7 +63,9 @@ def make_tokens(
     """
     section = np.zeros(len(xy), np.int64) if section is None else section
     options: dict[str, Any] = {"center": config.center_sections, "random_state": random_state}
-    expression = common_axes(as_floats(expression)[:, : config.n_expression], adjacency, section)
+    expression = as_floats(expression)[:, : config.n_expression]
+    own = own_axes(expression, section)
+    expression = common_axes(expression, adjacency, section)
     expression, known = _alike(expression, adjacency, section, one_scale=True, **options)
     centred = Centred.of(expression)
     features = centred(expression)
@@ -72,7 +74,7 @@ def make_tokens(
     genes = features @ loadings.astype(features.dtype)
     del features, expression
     if image is None:
-        return Tokens(genes, None, Tokenizer(n_hops, centred, loadings, known, None), section)
+        return Tokens(genes, None, Tokenizer(n_hops, centred, loadings, known, None, own), section)
     image, known_image = _alike(as_floats(image), adjacency, section, one_scale=False, **options)
     axes = ImageAxes.of(image, config.n_image)
     components = axes(image)
@@ -89,7 +91,7 @@ def make_tokens(
         )
         reliability = held_out_agreement(smooth_image, smooth_genes, xy[rows], random_state=random_state)
     axes = axes._replace(loadings=image_loadings, reliability=reliability, known=known_image)
-    return Tokens(genes, axes.weighed(picture, LEAST), Tokenizer(n_hops, centred, loadings, known, axes), section)
+    return Tokens(genes, axes.weighed(picture, LEAST), Tokenizer(n_hops, centred, loadings, known, axes, own), section)
 
 
 def tokens_of(

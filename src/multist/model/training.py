@@ -113,7 +113,7 @@ def fit_embedding(
     if resume is not None and processes.count > 1:
         raise ValueError(f"resume is for one process; there are {processes.count}")
     state = None if resume is None else TrainingState(
-        resume, tokens, adjacency, [config, random_state, n_domains if config.clustering_loss else None]
+        resume, tokens, adjacency, [config, random_state, n_domains if config.clustering_loss else None], xy=xy
     )  # fmt: skip
     batches = Batches(tokens, adjacency, xy, processes.device)
     devices = [processes.device.index or 0] if processes.device.type == "cuda" else []

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import resolve
+from multist.access import gene_names, log_expression, resolve
 from multist.pl import _base, _trends
 from multist.pl._colors import category_colors, obs_values, store_colors
 from multist.pl._layer import Layer
@@ -31,6 +31,7 @@ def pseudotime(
     key: str = _keys.MULTIST,
     *,
     genes: str | Sequence[str] | None = None,
+    gene_symbols: str | None = None,
     layer: str | None = None,
     domain_key: str | None = None,
     table_key: str | None = None,
@@ -57,6 +58,8 @@ def pseudotime(
     genes
         Genes to draw; None takes the three that rise and the three that fall most along the pseudotime, by their
         correlation with its ranks. An empty list leaves the panel out, as does a table without genes.
+    gene_symbols
+        Column of ``var`` with the names by which genes are asked for and labelled, where ``var_names`` are others.
     layer
         Layer of the expression; None takes ``X``. Whole numbers are taken for counts and normalised for the plot.
     domain_key
@@ -87,7 +90,7 @@ def pseudotime(
     KeyError
         If there is no pseudotime, no such gene, layer or column; the message lists what there is.
     ValueError
-        If no spot has a pseudotime, or ``size`` or ``alpha`` is out of range.
+        If no spot has a pseudotime, a gene's name is there twice, or ``size`` or ``alpha`` is out of range.
 
     Notes
     -----
@@ -105,10 +108,12 @@ def pseudotime(
     )
     table = record.table
     time, domains = _columns(table, key, domain_key)
-    wanted = [] if table.n_vars == 0 else None if genes is None else _trends.check_genes(table, genes)
-    values = None if wanted == [] else _trends.expression(table, layer)
+    names = gene_names(table, gene_symbols)
+    where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
+    wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(names, genes, where)
+    values = None if wanted == [] else log_expression(table, layer, scaled=True)
     if wanted is None:
-        wanted = _trends.strongest_genes(table, values, time.values.to_numpy())
+        wanted = _trends.strongest_genes(values, time.values.to_numpy())
     windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]
     aspect = max(1.1, float(np.median([window.aspect for window in windows])))
     cells = map_cells(len(windows), 2 if wanted else 1)
@@ -116,7 +121,7 @@ def pseudotime(
     draw_maps(axes, record, time, windows, size=size, alpha=alpha, cmap=cmap, title="pseudotime")
     _distribution(axes[len(windows)], time.values.to_numpy(), domains)
     if wanted:
-        _draw_trends(axes[-1], table, values, wanted, time.values.to_numpy())
+        _draw_trends(axes[-1], values, {gene: names[gene] for gene in wanted}, time.values.to_numpy())
     if domains.colors is not None:
         store_colors(table, domains.key, domains.colors)
     return _base.finish(figure, axes, ax=None, show=show, save=save)
@@ -163,13 +168,14 @@ def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
     ax.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _draw_trends(ax: Axes, table: AnnData, values: Any, genes: list[str], time: np.ndarray) -> None:
+def _draw_trends(ax: Axes, values: Any, genes: dict[int, str], time: np.ndarray) -> None:
+    """A curve for each position among the genes, labelled by its name."""
     from multist._palette import domain_colors
 
     known = np.isfinite(time)
-    for gene, color in zip(genes, domain_colors(len(genes)), strict=True):
-        trend = _trends.local_trend(time[known], _trends.standardized(table, values, gene, known))
-        ax.plot(trend.at, trend.mean, color=color, linewidth=2, label=gene)
+    for (gene, name), color in zip(genes.items(), domain_colors(len(genes)), strict=True):
+        trend = _trends.local_trend(time[known], _trends.standardized(values, gene, known))
+        ax.plot(trend.at, trend.mean, color=color, linewidth=2, label=name)
         low, high = (trend.mean + side * 1.96 * trend.error for side in (-1, 1))
         ax.fill_between(trend.at, low, high, color=color, alpha=0.25, linewidth=0)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
-
-from multist.access import read_matrix
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 _RISING, _FALLING = 3, 3
 _MIN_CELLS = 10
@@ -33,51 +28,36 @@ class Trend(NamedTuple):
     error: np.ndarray
 
 
-def expression(table: AnnData, layer: str | None) -> Any:
-    """Expression on a log scale, (n_obs, n_vars) CSR or dense; counts are brought to their median total first.
+def find_genes(names: np.ndarray, genes: str | Sequence[str], where: str) -> list[int]:
+    """Positions of genes among (n_vars,) ``names``, which come from ``where``.
 
     Raises
     ------
     KeyError
-        If there is no such layer.
+        If one is not there.
+    ValueError
+        If one is there several times.
     """
-    values: Any = read_matrix(table, layer)[0]
-    values = sparse.csr_matrix(values, dtype=np.float64) if sparse.issparse(values) else np.array(values, dtype=float)
-    entries = values.data if sparse.issparse(values) else values
-    if not len(entries) or (entries < 0).any() or (entries % 1 != 0).any():
-        return values
-    total = np.asarray(values.sum(axis=1)).ravel()
-    scale = np.median(total[total > 0] if total.any() else 1.0) / np.maximum(total, 1)
-    if sparse.issparse(values):
-        return (sparse.diags(scale) @ values).tocsr().log1p()
-    return np.log1p(values * scale[:, None])
-
-
-def check_genes(table: AnnData, genes: str | Sequence[str]) -> list[str]:
-    """Names of genes as a list.
-
-    Raises
-    ------
-    KeyError
-        If one is not in ``var_names``.
-    """
-    wanted = [genes] if isinstance(genes, str) else list(genes)
-    missing = [gene for gene in wanted if gene not in table.var_names]
+    wanted = {gene: np.flatnonzero(names == gene) for gene in ([genes] if isinstance(genes, str) else genes)}
+    missing = [gene for gene, at in wanted.items() if not len(at)]
     if missing:
-        some = ", ".join(map(repr, table.var_names[:5])) or "none"
-        raise KeyError(f"genes {', '.join(map(repr, missing))} not found in var_names; the table has {some}, ...")
-    return wanted
+        some = ", ".join(map(repr, names[:5])) or "none"
+        raise KeyError(f"genes {', '.join(map(repr, missing))} not found in {where}; the table has {some}, ...")
+    repeated = [gene for gene, at in wanted.items() if len(at) > 1]
+    if repeated:
+        raise ValueError(
+            f"{where} holds {', '.join(map(repr, repeated))} several times: take a column with names of their own"
+        )
+    return [int(at[0]) for at in wanted.values()]
 
 
-def strongest_genes(table: AnnData, values: Any, time: np.ndarray) -> list[str]:
-    """Three genes that rise and three that fall most along ``time``, by their correlation with its ranks.
+def strongest_genes(values: Any, time: np.ndarray) -> list[int]:
+    """Positions of three genes that rise and three that fall most along ``time``, by their correlation with its ranks.
 
     Parameters
     ----------
-    table
-        Its ``var_names`` are taken; genes in less than ten cells are left out.
     values
-        What :func:`expression` gave.
+        (n_obs, n_vars) expression, CSR or dense; genes in less than ten cells are left out.
     time
         (n_obs,) coordinate, NaN where there is none.
     """
@@ -93,13 +73,12 @@ def strongest_genes(table: AnnData, values: Any, time: np.ndarray) -> list[str]:
     strength = np.where(enough, np.asarray(rows.T @ rank).ravel() / len(rank) / np.where(sd > 0, sd, 1), 0)
     order = np.argsort(strength, kind="stable")
     falling, rising = order[:_FALLING], order[::-1][:_RISING]
-    chosen = [*rising[strength[rising] > 0], *falling[strength[falling] < 0]]
-    return [str(table.var_names[i]) for i in chosen]
+    return [int(i) for i in (*rising[strength[rising] > 0], *falling[strength[falling] < 0])]
 
 
-def standardized(table: AnnData, values: Any, gene: str, known: np.ndarray) -> np.ndarray:
+def standardized(values: Any, gene: int, known: np.ndarray) -> np.ndarray:
     """Expression of a gene in ``known`` cells, with mean 0 and standard deviation 1; all 0 where it is constant."""
-    column = values[:, int(table.var_names.get_indexer_for([gene])[0])]
+    column = values[:, gene]
     column = column.toarray().ravel() if sparse.issparse(column) else np.asarray(column).ravel()
     column = column[known] - column[known].mean()
     sd = column.std()

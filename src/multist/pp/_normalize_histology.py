@@ -62,8 +62,8 @@ def normalize_histology(
         How to normalise.
     reference
         Stain to go to: what another slide stored in ``uns["multist"][reference_key_added]``, or that slide's object
-        itself, or a :class:`StainReference`. None takes it from ``data`` and stores it: from the best patches of all
-        sections, or, by squidpy, from the first section.
+        itself, or a :class:`StainReference`. None takes it from the first slide of ``data``, by ``"patches"`` from its best, and
+        stores it. So sections of one table become what they become as objects of their own that are given the first as reference.
     image_key
         Image to normalise; None takes the only one.
     image_key_added
@@ -182,41 +182,51 @@ def _slides(record: SpatialRecord) -> list[_Slide]:
 def _by_patches(
     record: SpatialRecord, slides: list[_Slide], target: StainReference | None, random_state: int
 ) -> tuple[list[list[Any]], StainReference]:
-    rng = np.random.default_rng(random_state)
-    rows = np.arange(len(record.xy))
-    if len(rows) > _MAX_CANDIDATES:
-        rows = np.sort(rng.choice(rows, _MAX_CANDIDATES, replace=False))
-    slide_of = np.empty(len(record.xy), int)
+    """Slide by slide, so that a slide's result is the same in a table with others as alone."""
     width = np.empty(len(record.xy))
     for slide in slides:
-        slide_of[slide.rows], width[slide.rows] = slide.index, slide.patch_width
+        width[slide.rows] = slide.patch_width
     reader = PatchReader(record, size=width, pixels=_PATCH_PIXELS)
-    patches = np.empty((len(rows), _PATCH_PIXELS, _PATCH_PIXELS, 3), np.uint8)
-    with progress_bar(len(rows), "stain of the patches", "patches") as bar:
-        for part, found in reader.batches(_PATCHES_AT_ONCE, rows=rows, in_row_order=False):
-            patches[np.searchsorted(rows, part)] = found
-            bar.update(len(part))
-    whites = np.stack([slide.overview.white for slide in slides])[slide_of[rows]]
-    density, stained = patch_densities(patches, whites)
+    candidates = [_candidates(slide, random_state) for slide in slides]
+    levels: list[list[Any]] = []
+    with progress_bar(sum(map(len, candidates)), "stain of the patches", "patches") as bar:
+        for slide, rows in zip(slides, candidates, strict=True):
+            patches = np.empty((len(rows), _PATCH_PIXELS, _PATCH_PIXELS, 3), np.uint8)
+            for part, found in reader.batches(_PATCHES_AT_ONCE, rows=rows, in_row_order=False):
+                patches[np.searchsorted(rows, part)] = found
+                bar.update(len(part))
+            density, stained = patch_densities(patches, slide.overview.white)
+            if target is None:
+                target = _own_reference(record, slide, rows, density, stained, random_state)
+            levels.append(_moved(slide, tissue_moments(density[stained]), target))
     if target is None:
-        score, features = score_patches(density, stained)
-        chosen = choose_patches(score, features, random_state=random_state)
-        mean, covariance = tissue_moments(density[chosen][stained[chosen]])
-        target = StainReference(
-            "patches",
-            white=whites[chosen].mean(axis=0),
-            mean=mean,
-            covariance=covariance,
-            patch_xy=record.xy[rows[chosen]],
-            patch_width=width[rows[chosen]],
-            patch_section=np.array([record.section_names[i] for i in record.section[rows[chosen]]]),
-        )
-    levels = []
-    for slide in slides:
-        here = slide_of[rows] == slide.index
-        source = tissue_moments(density[here][stained[here]])
-        levels.append(_moved(slide, source, target))
+        raise ValueError("there is no slide to take a stain reference from")
     return levels, target
+
+
+def _candidates(slide: _Slide, random_state: int) -> np.ndarray:
+    """Sorted rows of the spots whose patches are looked at."""
+    if len(slide.rows) <= _MAX_CANDIDATES:
+        return slide.rows
+    return np.sort(np.random.default_rng(random_state).choice(slide.rows, _MAX_CANDIDATES, replace=False))
+
+
+def _own_reference(
+    record: SpatialRecord, slide: _Slide, rows: np.ndarray, density: np.ndarray, stained: np.ndarray, random_state: int
+) -> StainReference:
+    """The stain of a slide's best patches."""
+    score, features = score_patches(density, stained)
+    chosen = choose_patches(score, features, random_state=random_state)
+    mean, covariance = tissue_moments(density[chosen][stained[chosen]])
+    return StainReference(
+        "patches",
+        white=slide.overview.white,
+        mean=mean,
+        covariance=covariance,
+        patch_xy=record.xy[rows[chosen]],
+        patch_width=np.full(len(chosen), slide.patch_width),
+        patch_section=np.array([record.section_names[i] for i in record.section[rows[chosen]]]),
+    )
 
 
 def _moved(slide: _Slide, source: tuple[np.ndarray, np.ndarray], target: StainReference) -> list[Any]:

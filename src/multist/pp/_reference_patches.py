@@ -21,18 +21,10 @@ MIN_CHOSEN = 4
 def patch_densities(patches: np.ndarray, white: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Optical densities (n, p, p, 3) of (n, p, p, 3) uint8 patches, and (n, p, p) bool of the stained pixels.
 
-    ``white`` is the glass, (3,) for all or (n, 3).
+    ``white`` is the glass, (3,).
     """
-    if white.ndim == 1:
-        density = optical_density(patches, white)
-        dark = dark_pixels(patches, white)
-    else:
-        density = np.empty(patches.shape, np.float32)
-        dark = np.empty(patches.shape[:3], bool)
-        for one in np.unique(white, axis=0):
-            rows = (white == one).all(axis=1)
-            density[rows], dark[rows] = optical_density(patches[rows], one), dark_pixels(patches[rows], one)
-    return density, (density.mean(axis=-1) > CLEAR) & ~dark & ~ink_pixels(patches)
+    density = optical_density(patches, white)
+    return density, (density.mean(axis=-1) > CLEAR) & ~dark_pixels(patches, white) & ~ink_pixels(patches)
 
 
 def score_patches(density: np.ndarray, stained: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -160,30 +160,55 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
 
 
 def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: Any) -> np.ndarray:
-    """(n, q) histology of all parts, embedded where it is not; several slides are brought to one stain before."""
-    missing = [part for part in parts if _keys.HISTOLOGY not in part.record.table.obsm]
-    if len(missing) < len(parts):
+    """(n, q) histology of all parts, embedded where there is none; several slides are brought to one stain before.
+
+    Raises
+    ------
+    ValueError
+        If some parts have an embedding and others have not.
+    """
+    missing = [number for number, part in enumerate(parts) if _keys.HISTOLOGY not in part.record.table.obsm]
+    if 0 < len(missing) < len(parts):
+        raise ValueError(
+            f"obsm[{_keys.HISTOLOGY!r}] is there in some of the objects and not in number {', '.join(map(str, missing))}, whose image may "
+            "be in another stain: delete it everywhere, and all are brought to one stain and embedded, or run "
+            "pp.normalize_histology(..., reference=) and pp.embed_histology on the others, or leave the image out by use_image=False"
+        )
+    if not missing:
         logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
-    if missing and image_key is None:
-        _one_stain(parts, missing, **stage)
+        return features_of(parts, _keys.HISTOLOGY)
+    if image_key is None:
+        _one_stain(parts, **stage)
     from multist.pp import embed_histology
 
-    for part in missing:
-        logger.info("no histology embedding found; running pp.embed_histology")
+    logger.info("no histology embedding found; running pp.embed_histology")
+    for part in parts:
         embed_histology(part.data, image_key=image_key, **stage)
     return features_of(parts, _keys.HISTOLOGY)
 
 
-def _one_stain(parts: Sequence[Part], missing: Sequence[Part], **stage: Any) -> None:
-    """Normalise slides that are about to be embedded together, unless they are."""
-    images = [image for part in parts for image in part.record.images if image is not None]
-    slides = {(image.key, str(getattr(image.levels[0], "name", id(image)))) for image in images}
-    if len(slides) < 2 or any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in images):
+def _one_stain(parts: Sequence[Part], **stage: Any) -> None:
+    """Bring slides that are not normalised to the stain of those that are, or else of the first."""
+    images = [[image for image in part.record.images if image is not None] for part in parts]
+    slides = {(image.key, str(getattr(image.levels[0], "name", id(image)))) for held in images for image in held}
+    done = [any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in held) for held in images]
+    if len(slides) < 2 or all(done):
         return
+    references = [part.record.table.uns.get(_keys.MULTIST, {}).get(_keys.STAIN_REFERENCE) for part in parts]
+    known = [
+        reference for reference, is_done in zip(references, done, strict=True) if is_done and reference is not None
+    ]
+    if any(done) and not known:
+        raise ValueError(
+            f"the image of object number {done.index(True)} is normalised, those of others are not, and its uns[{_keys.MULTIST!r}] holds no "
+            f"{_keys.STAIN_REFERENCE!r} to bring them to: run pp.normalize_histology on all of them, with one reference"
+        )
+    reference = known[0] if known else None
     from multist.pp import normalize_histology
 
-    logger.info("several slides, and none is normalised: running pp.normalize_histology with one stain reference")
-    reference = None
-    for part in missing:
-        normalize_histology(part.data, reference=reference, **stage)
-        reference = reference or part.data
+    logger.info("several slides, and %d objects not normalised: running pp.normalize_histology", done.count(False))
+    for part, is_done in zip(parts, done, strict=True):
+        if not is_done:
+            method = "patches" if reference is None else str(reference["method"])
+            normalize_histology(part.data, method, reference=reference, **stage)
+            reference = part.record.table.uns[_keys.MULTIST][_keys.STAIN_REFERENCE]

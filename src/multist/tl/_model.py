@@ -150,7 +150,8 @@ class MultiST:
         RuntimeError
             If the model is not fitted.
         KeyError, ValueError
-            If a section lacks what the model reads: genes, the embedding it was given, or an image.
+            If a section lacks what the model reads (genes, the embedding it was given, or an image), or that embedding holds principal
+            components of its own.
         """
         fusion, recipe = self._needs_fit()
         data = copied(data) if copy else data
@@ -159,8 +160,8 @@ class MultiST:
         wanted = recipe.histology is not None and not embedded
         parts = as_parts(data, image_key=image_key, image=wanted, **stage)
         with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
-            expression = recipe.expression_of(parts, layer)
             tissue = gather_tissue(parts, **stage)
+            expression = recipe.expression_of(parts, layer, fusion, tissue)
             histology = recipe.histology_of(parts, image_key=image_key, **stage)
             embedding = fusion.embed(
                 expression, histology, tissue.adjacency, tissue.xy, tissue.section, device=self.device

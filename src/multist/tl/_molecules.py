@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access import read_matrix
+from multist.access import gene_names, log_expression
 from multist.tl._pairs import SOURCE, SUBUNITS, TARGET
 
 if TYPE_CHECKING:
     from anndata import AnnData
-
-TARGET_SUM = 1e4
 
 
 class Molecules(NamedTuple):
@@ -60,11 +58,7 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
     ValueError
         No pair is there.
     """
-    if gene_symbols is not None and gene_symbols not in table.var:
-        found = ", ".join(map(repr, table.var)) or "none"
-        raise KeyError(f"gene_symbols {gene_symbols!r} not found in var; found: {found}")
-    names = table.var_names if gene_symbols is None else table.var[gene_symbols]
-    names = names.astype(str).to_numpy()
+    names = gene_names(table, gene_symbols)
     exact, folded = _positions(names), _positions(np.char.upper(names.astype(str)))
     asked = pd.unique(pairs[[SOURCE, TARGET]].to_numpy().ravel())
     genes = {name: _genes(name, exact, folded) for name in asked}
@@ -88,10 +82,7 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
 
 
 def molecule_expression(table: AnnData, layer: str | None, genes: list[tuple[int, ...]]) -> np.ndarray:
-    """Log-normalised expression of each molecule; the table is only read.
-
-    Counts are divided by the spot's total, times 10,000, and ``log1p`` is taken; values that are no whole numbers are
-    taken as normalised already.
+    """Log-normalised expression of each molecule, see :func:`multist.access.log_expression`.
 
     Parameters
     ----------
@@ -113,29 +104,11 @@ def molecule_expression(table: AnnData, layer: str | None, genes: list[tuple[int
     ValueError
         Values are missing, negative or not finite.
     """
-    values, stored, where = _values(table, layer)
-    if stored.size and (not np.isfinite(stored).all() or stored.min() < 0):
-        raise ValueError(
-            f"{where} holds negative values or values that are not finite; pass layer= with counts or log-normalised "
-            f"expression (layers: {', '.join(map(repr, table.layers)) or 'none'})"
-        )
     needed = np.unique(np.concatenate([np.array(one) for one in genes]))
-    columns = values[:, needed]
-    columns = np.asarray(columns.todense() if sparse.issparse(columns) else columns, dtype=np.float32)
-    if stored.dtype.kind != "f" or np.array_equal(stored, np.rint(stored)):
-        logger.info("%s holds counts: they are normalised by library size and logged for the test", where)
-        total = np.asarray(values.sum(axis=1), dtype=np.float64).reshape(-1, 1)
-        columns = np.log1p(columns * (TARGET_SUM / np.maximum(total, 1))).astype(np.float32)
+    values = log_expression(table, layer, needed)
+    columns = (values.toarray() if sparse.issparse(values) else values).astype(np.float32)
     at = [np.searchsorted(needed, one) for one in genes]
     return np.column_stack([columns[:, one].min(axis=1) for one in at])
-
-
-def _values(table: AnnData, layer: str | None) -> tuple[Any, np.ndarray, str]:
-    """The matrix in memory, its stored values, and its name."""
-    values, where = read_matrix(table, layer)
-    if values is None:
-        raise ValueError(f"{where} is empty; pass layer= with counts or log-normalised expression")
-    return values, values.data if sparse.issparse(values) else values, where
 
 
 def _positions(names: np.ndarray) -> dict[str, int]:

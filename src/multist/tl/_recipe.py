@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,10 @@ from anndata import AnnData, concat
 from multist import _keys
 from multist._settings import logger
 from multist.access import read_matrix
-from multist.tl._inputs import Part, features_of, gather_histology
+from multist.tl._inputs import Part, Tissue, features_of, gather_histology
+
+if TYPE_CHECKING:
+    from multist.model.fitted import FusionModel
 
 _ENCODER = ("encoder", "patch_size", "patch_unit")
 _PCA = "pca"
@@ -50,11 +53,21 @@ class Recipe:
         kept = {name: histology[name] for name in _ENCODER if name in histology} if histology is not None else None
         return cls(expression_key, axes, kept, held.get(_keys.STAIN_REFERENCE) if normalized else None)
 
-    def expression_of(self, parts: Sequence[Part], layer: str | None) -> np.ndarray:
-        """(n, p) embedding of other sections in the same space."""
+    def expression_of(
+        self, parts: Sequence[Part], layer: str | None, fusion: FusionModel, tissue: Tissue
+    ) -> np.ndarray:
+        """(n, p) embedding of other sections in the same space.
+
+        Raises
+        ------
+        ValueError
+            If it was made in them by themselves, and so was that of the fitted sections.
+        """
         if self.axes is None:
             logger.info("using the expression embedding in obsm[%r]", self.expression_key)
-            return features_of(parts, self.expression_key)
+            features = features_of(parts, self.expression_key)
+            self._check_axes(fusion.shares_axes(features, tissue.section), tissue.section_names)
+            return features
         from multist.pp import embed_expression
 
         found = []
@@ -63,6 +76,23 @@ class Recipe:
             embed_expression(counts, reference=self.axes)
             found.append(counts.obsm[_keys.EXPRESSION])
         return np.concatenate(found)
+
+    def _check_axes(self, shared: bool | None, names: Sequence[str]) -> None:  # noqa: FBT001
+        """Refuse components on axes that are not those of the fitted sections, as far as that is known."""
+        if shared:
+            return
+        what = (
+            f"obsm[{self.expression_key!r}] of {', '.join(names)} holds principal components that were made there, without the fitted "
+            "sections (they are uncorrelated), so its columns mean something else"
+        )
+        cure = (
+            "run pp.embed_expression(fitted) and fit on that, and embed will project new counts as pp.embed_expression(new, "
+            "reference=fitted) does; or fit on one embedding of all sections"
+        )
+        if shared is None:
+            logger.warning("%s, unless the fitted ones were projected on these axes; if not, %s", what, cure)
+        else:
+            raise ValueError(f"{what}, and what projects counts on the fitted ones' axes was not kept: {cure}")
 
     def histology_of(self, parts: Sequence[Part], *, image_key: str | None, **stage: Any) -> np.ndarray | None:
         """(n, q) histology of other sections, by the same encoder, brought to the same stain; None if none took part.
