@@ -48,6 +48,34 @@ def test_equals_scanpys_steps_one_by_one(library_key):
     assert adata.obsm["X_pca"].dtype == np.float32
 
 
+def test_square_roots_by_hand():
+    import scanpy as sc
+
+    adata = counts()
+    other = adata.copy()
+    sc.pp.filter_genes(other, min_cells=6)
+    sc.pp.highly_variable_genes(other, flavor="seurat_v3", n_top_genes=150)
+    sc.pp.normalize_total(other)  # to the median
+    other = other[:, other.var["highly_variable"]].copy()
+    other.X = np.sqrt(other.X.toarray())
+    sc.pp.pca(other, n_comps=10, svd_solver="arpack", random_state=0)
+    embed_expression(adata, transform="sqrt", n_comps=10, n_top_genes=150)
+    np.testing.assert_allclose(adata.obsm["X_pca"], other.obsm["X_pca"], atol=5e-3)
+    assert adata.uns["pca"]["params"]["transform"] == "sqrt"
+
+
+def test_after_square_roots_noise_of_rare_genes_does_not_drown_what_tells_groups_apart():
+    rng = np.random.default_rng(0)
+    mean = np.full((400, 1000), 0.05)
+    mean[:, :10], mean[200:, :10] = 4, 8
+    adata = ad.AnnData(sparse.csr_matrix(rng.poisson(mean).astype(np.float32)))
+    apart = {}
+    for transform in ("log", "sqrt"):
+        embed_expression(adata, transform=transform, n_comps=5)
+        apart[transform] = abs(np.corrcoef(adata.obsm["X_pca"][:, 0], np.arange(400) >= 200)[0, 1])
+    assert apart["sqrt"] > 0.7 > 0.3 > apart["log"]
+
+
 def test_groups_are_apart_on_the_first_component():
     adata = counts()
     embed_expression(adata, n_comps=5)
@@ -160,6 +188,8 @@ def test_bad_keys_and_numbers():
         embed_expression(adata, library_key="slide")
     with pytest.raises(ValueError, match="at least 1"):
         embed_expression(adata, n_comps=0)
+    with pytest.raises(ValueError, match="transform must be one of 'log', 'sqrt'; got 'root'"):
+        embed_expression(adata, transform="root")
     with pytest.raises(ValueError, match="cannot be stored"):
         embed_expression(adata, key_added="my pca")
     with pytest.raises(ValueError, match="1 spots"):

@@ -38,6 +38,17 @@ def test_the_same_counts_come_out_where_they_were(embedded):
     assert other.uns["pca"]["genes"].tolist() == embedded.uns["pca"]["genes"].tolist()
 
 
+def test_square_roots_are_projected_as_such_whatever_the_call_says(embedded):
+    table, deeper = bare(embedded), bare(embedded)
+    embed_expression(table, transform="sqrt", n_comps=20)
+    deeper.X = deeper.X * 3
+    embed_expression(deeper, reference=table)
+    np.testing.assert_allclose(deeper.obsm["X_pca"], table.obsm["X_pca"], atol=1e-3)
+    assert table.uns["pca"]["power"] == 0.5
+    median = np.median(table.X.toarray().sum(axis=1))  # rare genes are left out of the depth
+    assert table.uns["pca"]["depth"] == pytest.approx(median, rel=0.02)
+
+
 def test_genes_that_are_clipped_shift_the_middle(embedded):
     table = bare(embedded)
     counts = table.X.toarray()
@@ -170,7 +181,7 @@ def one_name_twice(reference, other):
     ("spoil", "error", "message"),
     [
         (lose_axes, KeyError, r"holds no axes \(uns\['pca'\] lacks center\); run pp.embed_expression on it first"),
-        (no_entry, KeyError, "lacks genes, mean, std, loadings, center"),
+        (no_entry, KeyError, "lacks genes, mean, std, loadings, center, depth, power"),
         (other_names, ValueError, r"0 of the reference's 200 genes are in var_names \('ENSG0000', ...\)"),
         (one_name_twice, ValueError, "'g' is there twice.*var_names_make_unique"),
     ],

@@ -243,7 +243,7 @@ def test_folders_that_are_refused(spoil, error, message, folder):
 @pytest.mark.parametrize(
     "name",
     ["fusion.network.gene_token.weight", "fusion.frame.center",
-     "fusion.expression.mean", "fusion.image.median", "axes.center", "axes.loadings", "classifier.offset", "stain.mean"],
+     "fusion.expression.mean", "fusion.image.median", "axes.center", "axes.loadings", "axes.depth", "classifier.offset", "stain.mean"],
 )  # fmt: skip
 def test_an_array_that_is_missing(name, folder):
     rewrite(folder, drop=name, quietly=False)

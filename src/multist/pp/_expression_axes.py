@@ -16,24 +16,30 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+LOG, ROOT = 0.0, 0.5  # powers of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero
+MAX_SCALED = 10.0
 _BLOCK = 8192  # spots that are dense at once
 _FEWEST = 0.5  # share of the genes; with less, the names are of another kind
 
 
 @dataclass(frozen=True, eq=False)
 class ExpressionAxes:
-    """Principal axes of log-normalised, scaled genes.
+    """Principal axes of the transformed genes.
 
     Attributes
     ----------
     genes
         (g,) names.
     mean, std
-        (g,) of the log-normalised expression.
+        (g,) of the transformed expression.
     loadings
         (g, d) of the scaled genes.
     center
         (d,) components of the mean spot.
+    depth
+        Library size that every spot is brought to.
+    power
+        0 for the logarithm, after which genes are scaled, 0.5 for the square root.
     """
 
     genes: np.ndarray
@@ -41,6 +47,8 @@ class ExpressionAxes:
     std: np.ndarray
     loadings: np.ndarray
     center: np.ndarray
+    depth: np.ndarray
+    power: np.ndarray
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Arrays, as ``uns`` keeps them."""
@@ -67,7 +75,7 @@ class ExpressionAxes:
         # zarr gives strings of variable length, which h5ad and numpy's own do not take
         return cls(**arrays | {"genes": np.array([str(gene) for gene in arrays["genes"]])})
 
-    def project(self, counts: Any, names: pd.Index, *, target_sum: float, max_scaled: float) -> np.ndarray:
+    def project(self, counts: Any, names: pd.Index) -> np.ndarray:
         """(n, d) float32 components of (n, n_vars) counts, dense or CSR.
 
         Genes that are not there count as average, as long as half of them are.
@@ -96,7 +104,13 @@ class ExpressionAxes:
         for start in range(0, len(result), _BLOCK):
             rows = slice(start, start + _BLOCK)
             block = chosen[rows].toarray() if hasattr(chosen, "toarray") else np.asarray(chosen[rows])
-            scaled = np.log1p(block * (target_sum / np.maximum(total[rows], 1.0))[:, None]) - self.mean[there]
-            scaled = np.clip(scaled / self.std[there], -max_scaled, max_scaled)
+            level = block * (float(self.depth) / np.maximum(total[rows], 1.0))[:, None]
+            scaled = (stabilized(level, float(self.power)) - self.mean[there]) / self.std[there]
+            scaled = np.clip(scaled, -MAX_SCALED, MAX_SCALED) if self.power == LOG else scaled
             result[rows] = scaled @ self.loadings[there] - self.center
         return result
+
+
+def stabilized(values: np.ndarray, power: float) -> np.ndarray:
+    """Logarithm of one more, or square root, of non-negative values."""
+    return np.log1p(values) if power == LOG else np.sqrt(values)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _ENCODER = ("encoder", "patch_size", "patch_unit")
 _PCA = "pca"
-AXES = ("genes", "mean", "std", "loadings", "center")
+AXES = ("genes", "mean", "std", "loadings", "center", "depth", "power")
 
 
 @dataclass(frozen=True, eq=False)
