@@ -1,4 +1,4 @@
-"""Score domains on halves of sections and on counts that were thinned: sections that no constant was looked at on.
+"""Score domains on halves of the sections and on counts that were thinned, by which no constant was chosen.
 
     python benchmarks/generalisation.py FOLDER [--seeds 2] [--only dlpfc/151673] [--output FILE]
 

@@ -1,4 +1,4 @@
-"""The benchmark of sections that no constant was looked at on, as its command runs it."""
+"""The benchmark of halves and thinned counts, as its command runs it."""
 
 from __future__ import annotations
 
