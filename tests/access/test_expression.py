@@ -1,14 +1,16 @@
-"""Names of genes, and their expression on a log scale."""
+"""What a matrix holds, its blocks, its logarithms, and names of genes."""
 
 from __future__ import annotations
 
 import anndata as ad
+import dask.array as da
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
-from multist.access import gene_names, log_expression
+from multist.access import Expression, find_expression, gene_names, log_expression
+from multist.access.expression import row_blocks
 
 COUNTS = np.array([[1, 3, 6], [5, 0, 5], [0, 0, 0]], dtype=np.float32)
 LOGGED = np.log1p(COUNTS / np.array([[10], [10], [1]]) * 1e4)
@@ -23,9 +25,9 @@ def dense(values):
 def test_counts_are_normalised_by_all_genes_in_a_copy(form, kind, caplog):
     adata = ad.AnnData(form(COUNTS.astype(kind)))
     with caplog.at_level("INFO", "multist"):
-        np.testing.assert_allclose(dense(log_expression(adata, None)), LOGGED)
+        np.testing.assert_allclose(dense(log_expression(adata, None)), LOGGED, rtol=1e-6)
     assert "X holds counts" in caplog.text
-    np.testing.assert_allclose(dense(log_expression(adata, None, np.array([2, 0]))), LOGGED[:, [2, 0]])
+    np.testing.assert_allclose(dense(log_expression(adata, None, np.array([2, 0]))), LOGGED[:, [2, 0]], rtol=1e-6)
     np.testing.assert_array_equal(dense(adata.X), COUNTS)
 
 
@@ -33,17 +35,139 @@ def test_counts_are_normalised_by_all_genes_in_a_copy(form, kind, caplog):
 def test_what_is_normalised_is_taken_as_it_is_and_not_handed_out(form):
     adata = ad.AnnData(form(LOGGED))
     found = log_expression(adata, None)
-    np.testing.assert_array_equal(dense(found), LOGGED)
-    found *= 0
+    np.testing.assert_allclose(dense(found), LOGGED, rtol=1e-6)
+    found.data *= 0
     np.testing.assert_array_equal(dense(adata.X), LOGGED)
 
 
-@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
-def test_scaled_values_only_where_they_are_allowed(bad):
+@pytest.mark.parametrize(
+    ("bad", "what"), [(-1.0, "negative values"), (np.nan, "NaN or infinite"), (np.inf, "NaN or infinite")]
+)
+def test_scaled_values_only_where_they_are_allowed(bad, what, caplog):
     adata = ad.AnnData(np.zeros((2, 3)), layers={"scaled": np.array([[bad, 1, 2], [0, 1, 3.0]])})
-    with pytest.raises(ValueError, match=r"layers\['scaled'\] holds negative .* finite; pass layer=.*layers: 'scaled'"):
+    with pytest.raises(ValueError, match=rf"layers\['scaled'\] holds {what}.*; pass layer=.*layers: 'scaled'"):
         log_expression(adata, "scaled")
-    np.testing.assert_array_equal(log_expression(adata, "scaled", scaled=True), adata.layers["scaled"])
+    np.testing.assert_array_equal(dense(log_expression(adata, "scaled", any_kind=True)), adata.layers["scaled"])
+    assert "taken as they are" in caplog.text
+
+
+def made(kind, n_obs=60, n_vars=80, seed=0):
+    """Values of a kind, as people have them."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(rng.gamma(1.0, 2.0, n_vars) * rng.uniform(0.5, 2, (n_obs, 1))).astype(np.float64)
+    depth = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    logged = np.log1p(counts / depth * 1e4)
+    return {
+        "counts": counts,
+        "logged": logged,
+        "logged at the median": np.log1p(counts / depth * np.median(depth)),
+        "logged, some genes": logged[:, ::3],
+        "logged without the largest": np.log1p(counts / np.minimum(counts, 5).sum(axis=1, keepdims=True) * 1e4)[:, 1:],
+        "log2": np.log2(1 + counts / depth * 1e4),
+        "scaled": (logged - logged.mean(axis=0)) / (logged.std(axis=0) + 1),
+        "not logged": counts / depth * 1e6,
+        "shares": counts / depth,
+        "ambient removed": counts * rng.uniform(0.8, 1, counts.shape),
+        "expected": counts * 0.97,
+        "roots": np.sqrt(counts),
+        "missing": np.where(counts == 0, np.nan, counts),
+    }[kind]
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("counts", "counts"),
+        ("logged", "log-normalised"),
+        ("logged at the median", "log-normalised"),
+        ("logged, some genes", "log-normalised"),
+        ("logged without the largest", "log-normalised"),
+        ("log2", "unknown"),
+        ("scaled", "scaled"),
+        ("not logged", "unknown"),
+        ("shares", "unknown"),
+        ("ambient removed", "unknown"),
+        ("expected", "unknown"),
+        ("roots", "unknown"),
+        ("missing", "not finite"),
+    ],
+)
+def test_what_a_matrix_holds(name, kind, form):
+    values = made(name)
+    found = Expression.judged(form(values), "X", pd.RangeIndex(values.shape[1]).astype(str))
+    assert found.kind == kind
+    if kind != "not finite":
+        np.testing.assert_allclose(found.total, values.sum(axis=1), rtol=1e-4, atol=1e-2)
+
+
+def test_a_table_may_say_that_its_values_were_logged():
+    adata = ad.AnnData(made("log2"), layers={"other": made("log2")}, uns={"log1p": {"base": 2}})
+    np.testing.assert_allclose(dense(log_expression(adata, None)), made("log2"), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"layers\['other'\] holds decimals that are neither"):
+        log_expression(adata, "other")  # it is X that was logged
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("not logged", "divided by the library size and were not logged"),
+        ("expected", "decimals that are neither counts nor log-normalised"),
+    ],
+)
+def test_unlogged_values_and_decimal_counts_do_not_pass_for_logged_ones(name, what):
+    with pytest.raises(ValueError, match=f"X holds .*{what}.*round.*log1p"):
+        log_expression(ad.AnnData(made(name)), None)
+
+
+def test_counts_are_looked_for_where_people_keep_them(caplog):
+    counts, scaled = made("counts"), made("scaled")
+    names = pd.DataFrame(index=[f"g{i}" for i in range(counts.shape[1])])
+    expected = log_expression(ad.AnnData(counts, var=names), None)
+    in_layer = ad.AnnData(scaled, var=names, layers={"counts": sparse.csc_matrix(counts)})
+    in_raw = ad.AnnData(counts, var=names)
+    in_raw.raw = in_raw.copy()
+    in_raw = in_raw[:, ::-2].copy()
+    in_raw.X = scaled[:, ::-2]
+    with caplog.at_level("INFO", "multist"):
+        np.testing.assert_array_equal(dense(log_expression(in_layer, None)), dense(expected))
+        np.testing.assert_array_equal(dense(log_expression(in_raw, None)), dense(expected)[:, ::-2])
+    assert "layers['counts'] holds counts and is read; X holds negative values" in caplog.text
+    assert "raw holds counts and is read" in caplog.text
+
+
+def test_the_best_kind_is_taken_and_the_first_of_it():
+    adata = ad.AnnData(made("logged"), layers={"counts": made("counts"), "raw": made("counts", seed=1)})
+    assert find_expression(adata, None).where == "X"  # both will do
+    assert find_expression(adata, None, (("counts",), ("log-normalised",))).where == "layers['counts']"
+    assert find_expression(adata, "raw", (("counts",),)).where == "layers['raw']"
+    with pytest.raises(
+        ValueError, match=r"X holds log-normalised values; layers\['counts'\] holds counts; .*pass layer="
+    ):
+        find_expression(adata, None, (("scaled",),))
+
+
+@pytest.mark.parametrize("chunks", [(7, 80), (60, 80), (25, 30)])
+def test_blocks_are_the_rows_whatever_the_chunks(chunks, monkeypatch):
+    monkeypatch.setattr("multist.access.expression._ROWS", 10)
+    values = made("counts")
+    for form in (da.from_array(values, chunks=chunks), values, sparse.csr_matrix(values)):
+        spans = list(row_blocks(form))
+        assert max(rows.stop - rows.start for rows, _ in spans) <= 10
+        np.testing.assert_array_equal(np.concatenate([block.toarray() for _, block in spans]), values)
+
+
+def test_read_only_unsorted_and_repeated_entries_are_read_and_keep_their_bits():
+    values = sparse.csr_matrix(
+        (np.array([2.0, 0, 1, 3, 4]), np.array([2, 1, 0, 0, 0]), np.array([0, 3, 5])), shape=(2, 3)
+    )
+    for array in (values.data, values.indices, values.indptr):
+        array.setflags(write=False)
+    before = values.indices.tolist()
+    (_, block), *_ = row_blocks(values)
+    np.testing.assert_array_equal(block.toarray(), [[1, 0, 2], [7, 0, 0]])
+    assert block.nnz == 3
+    assert values.indices.tolist() == before and values.data.tolist() == [2, 0, 1, 3, 4]
 
 
 def test_what_is_not_there():

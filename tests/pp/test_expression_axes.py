@@ -34,7 +34,7 @@ def test_the_same_counts_come_out_where_they_were(embedded):
     embed_expression(other, reference=embedded)
     np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
     assert other.obsm["X_pca"].dtype == np.float32
-    assert other.uns["pca"]["params"] == {"n_comps": 20, "reference": True}
+    assert other.uns["pca"]["params"] == {"n_comps": 20, "reference": True, "source": "X", "kind": "counts"}
     assert other.uns["pca"]["genes"].tolist() == embedded.uns["pca"]["genes"].tolist()
 
 
@@ -45,22 +45,30 @@ def test_square_roots_are_projected_as_such_whatever_the_call_says(embedded):
     embed_expression(deeper, reference=table)
     np.testing.assert_allclose(deeper.obsm["X_pca"], table.obsm["X_pca"], atol=1e-3)
     assert table.uns["pca"]["power"] == 0.5
-    median = np.median(table.X.toarray().sum(axis=1))  # rare genes are left out of the depth
-    assert table.uns["pca"]["depth"] == pytest.approx(median, rel=0.02)
+    assert table.uns["pca"]["depth"] == pytest.approx(np.median(table.X.toarray().sum(axis=1)))
 
 
-def test_genes_that_are_clipped_shift_the_middle(embedded):
+def test_the_library_size_is_the_same_total_where_much_lies_in_rare_genes(embedded):
     table = bare(embedded)
     counts = table.X.toarray()
     counts[:, 250:] = 0
-    counts[1:7, 250:] = 1
-    counts[0, 250:] = 3000  # far out in one spot, so that clipping moves the mean
+    counts[np.arange(50), 250 + np.arange(50)] = 400  # each seen in one spot only, which is too rare
     table.X = sparse.csr_matrix(counts)
     embed_expression(table, n_comps=10)
+    assert len(table.uns["pca"]["genes"]) == 250 and len(table.uns["pca"]["library"]) == 300
     other = bare(table)
     embed_expression(other, reference=table)
-    assert np.abs(table.uns["pca"]["center"]).max() > 0.05
-    np.testing.assert_allclose(other.obsm["X_pca"], table.obsm["X_pca"], atol=1e-3)
+    np.testing.assert_allclose(other.obsm["X_pca"], table.obsm["X_pca"], atol=1e-4)
+
+
+def test_genes_that_the_reference_has_not_seen_are_no_part_of_the_library(embedded):
+    other = bare(embedded)
+    rng = np.random.default_rng(0)
+    new = sparse.csr_matrix(rng.poisson(5.0, (other.n_obs, 100)).astype(np.float32))
+    wider = ad.AnnData(sparse.hstack([new, other.X], format="csr"))
+    wider.var_names = [*(f"new{i}" for i in range(100)), *other.var_names]
+    embed_expression(wider, reference=embedded)
+    np.testing.assert_allclose(wider.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
 
 
 def test_a_spot_comes_out_alike_in_whatever_company(embedded):
@@ -87,7 +95,7 @@ def test_the_order_of_the_genes_and_the_form_of_the_matrix_do_not_matter(form, e
 
 
 def test_blocks_of_spots_are_one_table(embedded, monkeypatch):
-    monkeypatch.setattr("multist.pp._expression_axes._BLOCK", 7)
+    monkeypatch.setattr("multist.access.expression._ROWS", 7)
     other = bare(embedded)
     embed_expression(other, reference=embedded)
     np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
@@ -100,11 +108,11 @@ def test_missing_genes_count_as_average_and_the_log_says_so(embedded, caplog):
     with caplog.at_level(logging.INFO, "multist"):
         embed_expression(fewer, reference=embedded)
     assert "30 of 200 genes of the reference are missing, and count as average" in caplog.text
-    counts = fewer[:, axes["genes"][30:]].X.toarray().astype(float)
-    total = np.asarray(fewer.X.sum(axis=1))
-    scaled = np.zeros((fewer.n_obs, 200))
-    scaled[:, 30:] = (np.log1p(counts / total * 1e4) - axes["mean"][30:]) / axes["std"][30:]
-    expected = np.clip(scaled, -10, 10) @ axes["loadings"] - axes["center"]
+    # the library size is what it would be with the missing genes' share
+    share = dict(zip(axes["library"], axes["share"], strict=True))
+    total = np.asarray(fewer.X.sum(axis=1)) / (1 - sum(share[name] for name in gone))
+    level = fewer[:, axes["genes"][30:]].X.toarray() / total * axes["depth"]
+    expected = (np.sqrt(level) - axes["mean"][30:]) @ axes["loadings"][30:]
     np.testing.assert_allclose(fewer.obsm["X_pca"], expected, atol=1e-3)
     assert np.corrcoef(fewer.obsm["X_pca"][:, 0], embedded.obsm["X_pca"][:, 0])[0, 1] > 0.9
 
@@ -128,14 +136,14 @@ def test_an_entry_of_uns_will_do_and_another_key(embedded):
 
 def test_counts_in_a_layer(embedded):
     other = bare(embedded)
-    other.layers["counts"] = other.X.copy()
+    other.layers["mine"] = other.X.copy()
     other.X = np.log1p(other.X)
-    with pytest.raises(ValueError, match="no counts.*pass layer="):
+    with pytest.raises(ValueError, match="X holds log-normalised values; pass layer="):
         embed_expression(other, reference=embedded)
     assert "X_pca" not in other.obsm
-    embed_expression(other, reference=embedded, layer="counts")
+    embed_expression(other, reference=embedded, layer="mine")
     np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
-    assert other.uns["pca"]["params"]["layer"] == "counts"
+    assert other.uns["pca"]["params"]["layer"] == "mine"
 
 
 def test_spatialdata_either_way(embedded):
@@ -161,7 +169,7 @@ def test_axes_survive_a_file(form, embedded, tmp_path):
 
 
 def lose_axes(reference, other):
-    del reference.uns["pca"]["center"]
+    del reference.uns["pca"]["share"]
 
 
 def no_entry(reference, other):
@@ -176,14 +184,19 @@ def one_name_twice(reference, other):
     other.var_names = ["g", "g", *other.var_names[2:]]
 
 
+def twins_in_the_reference(reference, other):
+    reference.uns["pca"]["genes"] = np.array([*reference.uns["pca"]["genes"][:-1], reference.uns["pca"]["genes"][0]])
+
+
 @pytest.mark.filterwarnings("ignore:Variable names")
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (lose_axes, KeyError, r"holds no axes \(uns\['pca'\] lacks center\); run pp.embed_expression on it first"),
-        (no_entry, KeyError, "lacks genes, mean, std, loadings, center, depth, power"),
+        (lose_axes, KeyError, r"holds no axes \(uns\['pca'\] lacks share\); run pp.embed_expression on it first"),
+        (no_entry, KeyError, "lacks genes, mean, loadings, library, share, depth, power"),
         (other_names, ValueError, r"0 of the reference's 200 genes are in var_names \('ENSG0000', ...\)"),
         (one_name_twice, ValueError, "'g' is there twice.*var_names_make_unique"),
+        (twins_in_the_reference, ValueError, "reference's genes are not unique.*embed the reference again"),
     ],
 )
 def test_references_that_do_not_fit(spoil, error, message, embedded):

@@ -32,12 +32,7 @@ def off_the_image(table):
     table.obsm["spatial"] = table.obsm["spatial"] * 10
 
 
-def negative(table):
-    del table.obsm["X_pca"]
-    table.X = table.X.toarray() - 1
-
-
-def scaled(table):
+def decimals(table):
     del table.obsm["X_pca"]
     table.X = table.X.toarray() / 3
 
@@ -65,8 +60,7 @@ CASES = {
     "no image": (no_image, {"use_image": True}, KeyError, "no image for section"),
     "unknown image": (nothing, {"image_key": "mid"}, KeyError, "'mid' not found .*found: 'hires', 'lowres'"),
     "off the image": (off_the_image, {}, ValueError, "of 400 spots of section 'section1' lie off image 'hires'"),
-    "negative counts": (negative, {}, ValueError, "X holds negative values, so it is already scaled"),
-    "scaled counts": (scaled, {}, ValueError, "X holds values that are no counts, so it is already normalised"),
+    "counts with decimals": (decimals, {}, ValueError, "X holds decimals that are neither counts nor log-normalised"),
     "duplicate names": (twice, {}, ValueError, "duplicate names .*obs_names_make_unique"),
     "embedding with NaN": (embedding_with_nan, {}, ValueError, r"obsm\['X_pca'\] has values that are not finite"),
     "histology with infinity": (histology_with_infinity, {}, ValueError, r"obsm\['X_histology'\] has values that are"),

@@ -51,7 +51,7 @@ def test_the_fitted_section_is_embedded_where_it_was(fitted, sections):
     np.testing.assert_allclose(again.obsm["X_multist"], table.obsm["X_multist"], atol=1e-4)
     np.testing.assert_allclose(again.obs["multist_image_weight"], table.obs["multist_image_weight"], atol=1e-4)
     model.domains(again)
-    assert (labels(again) == labels(table)).mean() > 0.98
+    assert (labels(again) == labels(table)).mean() > 0.97
 
 
 def test_the_domains_of_a_section_never_seen_are_recognised_by_name(fitted, sections, caplog):

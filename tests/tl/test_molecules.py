@@ -67,15 +67,18 @@ def test_counts_are_normalised_in_a_copy_and_a_complex_is_its_scarcest_subunit(f
 
 def test_normalised_values_are_taken_as_they_are_and_layers_read():
     adata = table(["a", "b"])
-    adata.layers["log"] = np.array([[0.5, 1.5], [0.25, 0], [0, 0]], dtype=np.float32)
-    np.testing.assert_array_equal(molecule_expression(adata, "log", [(0,)])[:, 0], [0.5, 0.25, 0])
+    adata.layers["log"] = np.log1p(np.array([[4, 6], [3, 7], [10, 0]], dtype=np.float32))
+    np.testing.assert_array_equal(molecule_expression(adata, "log", [(0,)])[:, 0], adata.layers["log"][:, 0])
     with pytest.raises(KeyError, match="'raw' not found; found: 'log'"):
         molecule_expression(adata, "raw", [(0,)])
 
 
-@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
-def test_scaled_or_broken_values_are_refused(bad: float):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [(-1.0, "negative values"), (np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (0.3, "decimals that are")],
+)
+def test_scaled_decimal_or_broken_values_are_refused(bad: float, message: str):
     adata = table(["a", "b"])
     adata.X[1, 1] = bad
-    with pytest.raises(ValueError, match="X holds negative values or values that are not finite"):
+    with pytest.raises(ValueError, match=f"X holds {message}"):
         molecule_expression(adata, None, [(0,)])

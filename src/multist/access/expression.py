@@ -1,19 +1,218 @@
-"""Expression as it is tested and drawn: names of the genes, and values on a log scale."""
+"""What a matrix of expression holds, told by one set of rules, and its values block by block."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access.tables import listed, read_matrix
+from multist.access.tables import listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
+Kind = Literal["counts", "log-normalised", "scaled", "unknown", "not finite"]
+"""Whole numbers from 0 on; logarithms of normalised counts; values below 0; other decimals; NaN or infinite values."""
+
 TARGET_SUM = 1e4
+_ROWS = 4096  # rows that are in memory as a copy at once
+_COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
+_HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
+_SPREAD = 0.1  # up to which row sums are called constant
+_WHOLE, _ENOUGH = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
+_LOGGED: tuple[Collection[Kind], ...] = (("counts", "log-normalised"),)
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """A matrix of expression, of which it is known what it holds.
+
+    Attributes
+    ----------
+    values
+        (n_obs, n_genes) CSR or dense, dask, or on disk; possibly the table's own, so it is only read.
+    where
+        What to call it.
+    genes
+        (n_genes,) names.
+    kind
+        What it holds.
+    total
+        (n_obs,) float64 sum over all genes.
+    """
+
+    values: Any
+    where: str
+    genes: pd.Index
+    kind: Kind
+    total: np.ndarray
+
+    @classmethod
+    def judged(cls, values: Any, where: str, genes: pd.Index, *, logged: bool = False) -> Expression:
+        """Look at all values; ``logged`` is whether the table says that somebody took their logarithm.
+
+        Raises
+        ------
+        ValueError
+            If they are no numbers.
+        """
+        if np.dtype(values.dtype).kind not in "biuf":
+            raise ValueError(f"{where} holds {values.dtype}, not numbers")
+        values = _readable(values)
+        total, least, most, whole, finite = np.zeros(values.shape[0]), 0.0, 0.0, True, True
+        for rows, block in row_blocks(values):
+            finite = finite and bool(np.isfinite(block.data).all())
+            least, most = min(least, block.data.min(initial=0)), max(most, block.data.max(initial=0))
+            whole = whole and np.array_equal(block.data, np.rint(block.data))
+            total[rows] = block.sum(axis=1, dtype=np.float64).ravel()
+        kind: Kind = "unknown"
+        if not finite:
+            kind = "not finite"
+        elif least < 0:
+            kind = "scaled"
+        elif whole:
+            kind = "counts"
+        elif most < _HIGHEST_LOG and (logged or _logs_of_normalised(values)):
+            kind = "log-normalised"
+        return cls(values, where, genes, kind, total)
+
+    def blocks(self) -> Iterator[tuple[slice, sparse.csr_matrix]]:
+        """Rows and their values, see :func:`row_blocks`."""
+        return row_blocks(self.values)
+
+    def to_memory(self) -> sparse.csr_matrix:
+        """(n_obs, n_genes) float32 CSR, a copy."""
+        return sparse.csr_matrix(sparse.vstack([block for _, block in self.blocks()], format="csr"))
+
+    def described(self) -> str:
+        """What it holds, in words."""
+        if self.kind == "unknown" and _spread(self.total) <= _SPREAD:
+            return "values that are divided by the library size and were not logged"
+        return {
+            "counts": "counts",
+            "log-normalised": "log-normalised values",
+            "scaled": "negative values, so it is scaled",
+            "unknown": "decimals that are neither counts nor log-normalised (as what removes ambient molecules leaves them)",
+            "not finite": "NaN or infinite values",
+        }[self.kind]
+
+
+def find_expression(
+    table: AnnData, layer: str | None, wanted: Sequence[Collection[Kind]] = _LOGGED, *, advice: str = ""
+) -> Expression:
+    """The expression of a table that is of the kind wanted most.
+
+    ``X`` is looked at first, then a layer with the name of counts, then ``raw``; a given ``layer`` is the only one. Values are
+    *counts* if all are whole numbers from 0 on; *scaled* if some are negative; *log-normalised* if all lie below 20 and
+    either ``uns["log1p"]`` says so of ``X``, or their exponentials minus one are like counts over a library size: rows of near the same sum,
+    or whole multiples of the least value of the row; *unknown* otherwise.
+
+    Parameters
+    ----------
+    table
+        The table; it is only read.
+    layer
+        Layer to read; None to look.
+    wanted
+        Kinds that will do, the best first; those of one set are equally good.
+    advice
+        What else can be done, for the error.
+
+    Raises
+    ------
+    KeyError
+        There is no such layer.
+    ValueError
+        There are no values, or none of the kinds wanted.
+    """
+    if layer is not None and layer not in table.layers:
+        raise KeyError(f"layer {layer!r} not found; found: {listed(table.layers)}")
+    found: list[Expression] = []
+    for values, where, genes in _candidates(table, layer):
+        logged = where == "X" and "log1p" in table.uns
+        found.append(Expression.judged(values, where, genes, logged=logged))
+        if found[-1].kind in wanted[0]:
+            break
+    for kinds in wanted:
+        chosen = next((one for one in found if one.kind in kinds), None)
+        if chosen is not None:
+            beside = "".join(f"; {one.where} holds {one.described()}" for one in found if one is not chosen)
+            logger.info("%s holds %s and is read%s", chosen.where, chosen.described(), beside)
+            return chosen
+    cure = f"pass layer= with counts or log-normalised expression (layers: {listed(table.layers)}){advice}"
+    if not found:
+        where = "X" if layer is None else f"layers[{layer!r}]"
+        raise ValueError(f"{where} {'holds no genes' if 0 in table.shape else 'is empty'}; {cure}")
+    held = "; ".join(f"{one.where} holds {one.described()}" for one in found)
+    if found[0].kind == "unknown":
+        cure += "; of nearly whole counts make a layer by round(), of normalised values one by log1p()"
+    raise ValueError(f"{held}; {cure}")
+
+
+def row_blocks(values: Any) -> Iterator[tuple[slice, sparse.csr_matrix]]:
+    """Spans of rows and their values as float32 CSR of their own: each entry once, none of them zero."""
+    # chunks of dask are computed once each, however long they are
+    ends = np.cumsum(values.chunks[0]).tolist() if hasattr(values, "compute") else [values.shape[0]]
+    for first, last in zip([0, *ends[:-1]], ends, strict=True):
+        piece = values[first:last].compute() if hasattr(values, "compute") else values
+        for start in range(first, last, _ROWS):
+            stop = min(start + _ROWS, last)
+            part = piece[start - first : stop - first]
+            block = sparse.csr_matrix(part, dtype=np.float32, copy=True)
+            block.sum_duplicates()
+            block.eliminate_zeros()
+            yield slice(start, stop), block
+
+
+def log_expression(
+    table: AnnData, layer: str | None, columns: np.ndarray | None = None, *, any_kind: bool = False
+) -> Any:
+    """Log-normalised expression, on a copy.
+
+    Counts are divided by the spot's total over all genes, times 10,000, and ``log1p`` is taken; log-normalised values stay as they are.
+
+    Parameters
+    ----------
+    table
+        The table; it is only read.
+    layer
+        Layer to read; None for what :func:`find_expression` finds.
+    columns
+        Positions of the genes in ``table.var`` to take; None for all.
+    any_kind
+        Whether values of another kind are taken as they are, with a warning, rather than refused.
+
+    Returns
+    -------
+    (n_obs, n_genes) float32 CSR.
+
+    Raises
+    ------
+    KeyError
+        There is no such layer.
+    ValueError
+        There are no values, or such as ``any_kind`` is about.
+    """
+    wanted = (*_LOGGED, ("scaled", "unknown", "not finite")) if any_kind else _LOGGED
+    found = find_expression(table, layer, wanted)
+    if found.kind not in _LOGGED[0]:
+        logger.warning("%s holds %s; the values are taken as they are", found.where, found.described())
+    place = np.arange(table.n_vars) if columns is None else np.asarray(columns)
+    if found.where == "raw":
+        place = found.genes.get_indexer(table.var_names[place])
+    scale = TARGET_SUM / np.maximum(found.total, 1)
+    blocks = []
+    for rows, block in found.blocks():
+        chosen = block[:, place]
+        if found.kind == "counts":
+            chosen = sparse.csr_matrix(sparse.diags(scale[rows]) @ chosen).log1p()
+        blocks.append(chosen.astype(np.float32))
+    return sparse.vstack(blocks, format="csr")
 
 
 def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
@@ -35,53 +234,58 @@ def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
     return np.where(column.isna(), names, column.astype(str).to_numpy())
 
 
-def log_expression(
-    table: AnnData, layer: str | None, columns: np.ndarray | None = None, *, scaled: bool = False
-) -> Any:
-    """Log-normalised expression, on a copy.
+def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, pd.Index]]:
+    """Matrices to look at in order, what to call each, and the names of its genes."""
+    names = table.var_names
+    if layer is not None:
+        yield table.layers[layer], f"layers[{layer!r}]", names
+        return
+    if table.X is not None and 0 not in table.shape:
+        yield table.X, "X", names
+    for name in _COUNT_LAYERS:
+        if name in table.layers:
+            yield table.layers[name], f"layers[{name!r}]", names
+    raw = table.raw
+    # genes of raw are found by name, so that they have to have one each
+    if raw is not None and raw.X is not None and raw.var_names.is_unique and names.isin(raw.var_names).all():
+        yield raw.X, "raw", raw.var_names
 
-    Counts, known by being whole numbers, are divided by the spot's total over all genes, times 10,000, and ``log1p`` is taken;
-    other values are taken as normalised already.
 
-    Parameters
-    ----------
-    table
-        The table; it is only read.
-    layer
-        Layer to read; None for ``X``.
-    columns
-        Positions of the genes to take; None for all.
-    scaled
-        Whether values below zero, or that are not finite, are taken as they are rather than refused.
+def _readable(values: Any) -> Any:
+    """The same in a form of which rows can be taken quickly."""
+    if getattr(values, "format", "csr") == "csc":  # in memory or on disk
+        values = values.to_memory() if hasattr(values, "to_memory") else values
+        return sparse.csr_matrix(values)
+    return sparse.csr_matrix(values) if sparse.issparse(values) else values
 
-    Returns
-    -------
-    (n_obs, n_genes) float64, CSR or dense.
 
-    Raises
-    ------
-    KeyError
-        There is no such layer.
-    ValueError
-        There are no values, or such as ``scaled`` is about.
-    """
-    values, where = read_matrix(table, layer)
-    advice = f"pass layer= with counts or log-normalised expression (layers: {listed(table.layers)})"
-    if values is None:
-        raise ValueError(f"{where} is empty; {advice}")
-    stored: np.ndarray = values.data if sparse.issparse(values) else values
-    usual = bool(np.isfinite(stored).all() and (stored >= 0).all())
-    if not (usual or scaled):
-        raise ValueError(f"{where} holds negative values or values that are not finite; {advice}")
-    chosen: Any = values if columns is None else values[:, columns]
-    if sparse.issparse(chosen):
-        chosen = sparse.csr_matrix(chosen, dtype=np.float64, copy=True)
-    else:
-        chosen = np.array(chosen, dtype=np.float64)
-    if not usual or not np.array_equal(stored, np.rint(stored)):
-        return chosen
-    logger.info("%s holds counts: they are normalised by library size and logged", where)
-    scale = TARGET_SUM / np.maximum(np.asarray(values.sum(axis=1), dtype=np.float64).ravel(), 1)
-    if sparse.issparse(chosen):
-        return sparse.csr_matrix(sparse.diags(scale) @ chosen).log1p()
-    return np.log1p(chosen * scale[:, None])
+def _logs_of_normalised(values: Any) -> bool:
+    """Whether exponentials, minus one, look like counts over a library size, and the values themselves do not."""
+    spread, whole = _trace_of_counts(values, np.expm1)
+    own_spread, own_whole = _trace_of_counts(values, np.asarray)
+    return (spread <= _SPREAD and spread < own_spread) or (whole >= _WHOLE > own_whole)
+
+
+def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """Spread of the row sums of a function of the values, and how many of its values are whole multiples of the least of their row."""
+    sums, compared, whole = [], 0, 0
+    for _, block in row_blocks(values):
+        block.data = function(block.data.astype(np.float64))
+        sums.append(block.sum(axis=1).A1)
+        filled = np.diff(block.indptr) > 0
+        if filled.any():
+            least = np.minimum.reduceat(block.data, block.indptr[:-1][filled])
+            multiple = block.data / np.repeat(least, np.diff(block.indptr)[filled])
+            multiple = multiple[(multiple > 1.5) & (multiple < 100)]
+            compared += len(multiple)
+            whole += int((np.abs(multiple - np.rint(multiple)) < 0.02).sum())
+    return _spread(np.concatenate(sums)), whole / compared if compared >= _ENOUGH else 0.0
+
+
+def _spread(sums: np.ndarray) -> float:
+    """Distance between the 5 % and 95 % quantiles of what is above zero, relative to the median."""
+    filled = sums[sums > 0]
+    if len(filled) < 2:
+        return np.inf
+    low, middle, high = np.quantile(filled, [0.05, 0.5, 0.95])
+    return float((high - low) / middle)

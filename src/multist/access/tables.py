@@ -1,4 +1,4 @@
-"""Find the table of an input, copy the input, name the sections of a table, and read its matrix."""
+"""Find the table of an input, copy the input, and name the sections of a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy import sparse
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -48,7 +47,7 @@ def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnD
     Raises
     ------
     TypeError
-        ``data`` is neither of the two.
+        ``data`` is neither of the two, or lazy.
     KeyError
         There is no such table.
     ValueError
@@ -76,7 +75,9 @@ def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnD
 
 
 def check_table(table: AnnData, where: str) -> None:
-    """Raise a ValueError if a table is empty or its rows do not have names of their own."""
+    """Raise an error if a table is lazy or empty, or its rows do not have names of their own."""
+    if not isinstance(table.obs, pd.DataFrame):
+        raise TypeError(f"{where} is lazy (anndata.experimental.read_lazy); load it by .to_memory() first")
     if table.n_obs == 0:
         raise ValueError(f"{where} has no observations")
     if not table.obs_names.is_unique:
@@ -90,11 +91,11 @@ def check_table(table: AnnData, where: str) -> None:
 def copy_data(data: Data) -> Data:
     """A copy for ``copy=True``: writing results to it leaves ``data`` as it was.
 
-    An AnnData is copied whole (one on disk is read into memory). Of a SpatialData the tables are copied; images, labels,
+    An AnnData is copied whole (one on disk, or lazy, is read into memory). Of a SpatialData the tables are copied; images, labels,
     shapes and points are shared, as no function of this package changes them in place.
     """
     if isinstance(data, AnnData):
-        return data.to_memory() if data.isbacked else data.copy()
+        return data.to_memory() if data.isbacked or not isinstance(data.obs, pd.DataFrame) else data.copy()
     is_spatialdata(data)
     from spatialdata import SpatialData
 
@@ -146,23 +147,3 @@ def find_sections(
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
     codes, names = pd.factorize(column.astype(str).to_numpy())
     return codes.astype(np.int64), tuple(str(name) for name in names)
-
-
-def read_matrix(table: AnnData, layer: str | None) -> tuple[Any, str]:
-    """Expression in memory, CSR or dense and possibly the table's own, or None where there is none; and what to call it.
-
-    Raises
-    ------
-    KeyError
-        If there is no such layer.
-    """
-    if layer is not None and layer not in table.layers:
-        raise KeyError(f"layer {layer!r} not found; found: {listed(table.layers)}")
-    values: Any = table.X if layer is None else table.layers[layer]
-    if hasattr(values, "compute"):
-        values = values.compute()
-    elif hasattr(values, "to_memory"):
-        values = values.to_memory()
-    if values is not None:
-        values = sparse.csr_matrix(values) if sparse.issparse(values) else np.asarray(values)
-    return values, "X" if layer is None else f"layers[{layer!r}]"

@@ -111,7 +111,7 @@ def pseudotime(
     names = gene_names(table, gene_symbols)
     where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
     wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(names, genes, where)
-    values = None if wanted == [] else log_expression(table, layer, scaled=True)
+    values = None if wanted == [] else log_expression(table, layer, any_kind=True)
     if wanted is None:
         wanted = _trends.strongest_genes(values, time.values.to_numpy())
     windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]

@@ -1,4 +1,4 @@
-"""Principal components of the expression, by scanpy's recipe or of square roots."""
+"""Principal components of the expression, after a transform that gives counting noise one variance."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
-from anndata import AnnData
-from scipy import sparse
 
 from multist import _keys
 from multist._settings import logger
 from multist._threads import steady_threads
-from multist.access import copy_data, find_sections, get_table, read_matrix, write_table
-from multist.pp._expression_axes import LOG, MAX_SCALED, ROOT, ExpressionAxes, stabilized
+from multist.access import Expression, Kind, copy_data, find_expression, find_sections, get_table, write_table
+from multist.pp._expression_axes import POWERS, ExpressionAxes
+from multist.pp._variable_genes import moments, most_variable
 
 if TYPE_CHECKING:
+    from anndata import AnnData
     from spatialdata import SpatialData
 
-TARGET_SUM = 1e4
 MIN_CELLS = 10
-_POWERS = {"log": LOG, "sqrt": ROOT}
+_AS_THEY_ARE: tuple[Kind, ...] = ("log-normalised", "scaled")
+_ANY: tuple[Kind, ...] = ("counts", *_AS_THEY_ARE, "unknown")
 
 
 def embed_expression(
@@ -29,7 +28,7 @@ def embed_expression(
     *,
     n_comps: int = 50,
     n_top_genes: int = 3000,
-    transform: Literal["log", "sqrt"] = "log",
+    transform: Literal["sqrt", "log", "none"] = "sqrt",
     reference: AnnData | SpatialData | Mapping[str, Any] | None = None,
     layer: str | None = None,
     table_key: str | None = None,
@@ -41,29 +40,32 @@ def embed_expression(
     """Principal components of the highly variable genes; ``X``, layers and genes stay as they are.
 
     Genes in at least 10 spots (on small tables 2 % of the spots), the most variable of them on the counts (``seurat_v3``; Stuart et
-    al. 2019), library size to 10,000, logarithm, unit variance clipped at 10, principal components by ARPACK: all scanpy's, on a
-    copy that is dense in the highly variable genes only.
+    al. 2019), library sizes brought to their median, square root, principal components. The square root gives counting noise the
+    same variance in every gene (Bartlett, J. R. Stat. Soc. 1936), so genes are not scaled: unit variance raises the noise of genes that
+    are hardly seen to the level of those that tell tissues apart.
 
-    ``transform="sqrt"`` brings library sizes to their median and takes the square root, which gives counting noise the same
-    variance in every gene (Bartlett, J. R. Stat. Soc. 1936), so that genes need no scaling; unit variance raises the noise of genes
-    that are hardly seen to the level of those that tell tissues apart. Try it, with 100 components, where few molecules were caught.
+    Counts are looked for in ``X``, in a layer of that name and in ``raw``. A table without counts is embedded as it is, with a warning:
+    log-normalised and scaled values are neither normalised nor transformed again. Decimals that are neither are refused.
+
+    The matrix is read in blocks of spots, and is never dense as a whole. It may be sparse, dense, dask or on disk.
 
     Parameters
     ----------
     data
-        AnnData or SpatialData, with counts in ``X`` or in a layer: dense, sparse, dask, or on disk.
+        AnnData or SpatialData, with counts, log-normalised or scaled expression.
     n_comps
         Number of components; less where there are not enough spots or genes for it.
     n_top_genes
         Number of highly variable genes; where there are no more genes than that, all are taken.
     transform
-        What is taken of the counts: ``"log"``, or ``"sqrt"``.
+        What is taken of the counts at the median library size: ``"sqrt"``, the square root, or ``"log"``, the logarithm of one more.
+        ``"none"`` takes whatever ``X`` or the layer holds as it is.
     reference
-        Another section that this function has embedded, or its entry of ``uns``: the counts are projected on its genes and axes,
+        Another section that this function has embedded, or its entry of ``uns``: the expression is projected on its genes and axes,
         so that both lie in one space; ``n_comps``, ``n_top_genes``, ``transform``, ``library_key`` and ``random_state`` are its own
         then.
     layer
-        Layer with the counts; ``X`` if left out.
+        Layer to read; left out, the counts are looked for.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
@@ -72,7 +74,7 @@ def embed_expression(
     key_added
         Key of the components.
     random_state
-        Seed of ARPACK's start vector; the global random state is not touched.
+        Seed of the sample of spots that axes of large tables start from, and of ARPACK's start vector; the global random state is not touched.
     copy
         Return a changed copy, and leave ``data`` as it is.
 
@@ -83,148 +85,95 @@ def embed_expression(
     ``obsm[key_added]``
         (n_obs, n_comps) float32.
     ``uns["pca"]``, or ``uns[key_added]`` where that is not ``"X_pca"``
-        Parameters, ``variance`` and ``variance_ratio`` of the components, ``genes``: the names of the genes they come from, and what
-        projects other counts: the ``depth`` that library sizes are brought to, the ``power`` (0 for the logarithm, 0.5 for the
-        square root), ``mean`` and ``std`` of each gene, ``loadings`` and ``center``.
+        Parameters, among them ``source`` and ``kind``, what was read and what it was; ``variance`` and ``variance_ratio`` of the components;
+        and what projects another section: the ``genes``, their ``mean`` and ``loadings``, the genes of the ``library`` size with their
+        ``share`` of it, the ``depth`` that it is brought to, and the ``power`` (0.5 for the square root, 0 for the logarithm, 1 for none).
 
     Raises
     ------
     KeyError
         There is no such layer, table or column, or the reference holds no axes.
     ValueError
-        The transform is not known, the values are negative, not finite or no counts, there are not at least two spots and two genes to compare, or the
-        reference's genes are not there.
+        The transform is not known, the values are not finite or decimals of an unknown kind, there are not at least two spots and
+        two genes to compare, or the reference's genes are not there.
+
+    Examples
+    --------
+    >>> mt.pp.embed_expression(first)
+    >>> mt.pp.embed_expression(second, reference=first)
     """
     if n_comps < 1 or n_top_genes < 1:
         raise ValueError(f"n_comps and n_top_genes must be at least 1, not {n_comps} and {n_top_genes}")
-    if transform not in _POWERS:
-        raise ValueError(f"transform must be one of {', '.join(map(repr, _POWERS))}; got {transform!r}")
+    if transform not in POWERS:
+        raise ValueError(f"transform must be one of {', '.join(map(repr, POWERS))}; got {transform!r}")
     data = copy_data(data) if copy else data
     table = get_table(data, table_key)
-    counts = _counts(table, layer)
     key = "pca" if key_added == _keys.EXPRESSION else key_added
-    with steady_threads("scanpy"):
+    with steady_threads("scipy.linalg"):
         if reference is None:
-            components, entry = _fitted(counts, table, n_comps, n_top_genes, transform, library_key, random_state)
+            expression = _read(
+                table, layer, (_ANY,) if transform == "none" else (("counts",), *((k,) for k in _AS_THEY_ARE))
+            )
+            components, entry = _fitted(
+                expression, *find_sections(table, library_key), n_comps, n_top_genes, transform, random_state
+            )
+            entry["params"] |= {} if library_key is None else {"library_key": library_key}
         else:
             axes = ExpressionAxes.given(reference, key, table_key)
-            components = axes.project(counts, table.var_names)
-            entry = axes.to_dict() | {"params": {"n_comps": len(axes.center), "reference": True}}
-    entry["params"] |= {"layer": layer} if layer is not None else {}
+            expression = _read(table, layer, (("counts",),) if axes.takes_counts else (_AS_THEY_ARE, _ANY))
+            components = axes.project(expression)
+            entry = axes.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
+    entry["params"] |= {"source": expression.where, "kind": expression.kind}
+    entry["params"] |= {} if layer is None else {"layer": layer}
     write_table(table, obsm={key_added: components}, uns={key: entry})
     return data if copy else None
 
 
+def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...]) -> Expression:
+    """The expression of the kind wanted most; a warning where it is not counts."""
+    embeddings = ", ".join(repr(name) for name in table.obsm if name != _keys.SPATIAL) or "none"
+    advice = (
+        '; transform="none" takes the values as they are; or give a ready embedding by use_rep= to multist.tl.multist_domains '
+        f"(obsm: {embeddings})"
+    )
+    found = find_expression(table, layer, wanted, advice=advice)
+    if found.kind != "counts":
+        logger.warning(
+            "%s holds %s, and no counts are there: it is embedded as it is, without normalising it again",
+            found.where, found.described(),
+        )  # fmt: skip
+    return found
+
+
 def _fitted(
-    counts: Any,
-    table: AnnData,
+    expression: Expression,
+    section: np.ndarray,
+    names: tuple[str, ...],
     n_comps: int,
     n_top_genes: int,
-    transform: Literal["log", "sqrt"],
-    library_key: str | None,
+    transform: str,
     random_state: int,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Components of a table on its own axes, and the entry for ``uns``."""
-    sections, names = find_sections(table, library_key)
-    working = _filtered(counts, table, sections)
-    genes = _variable_genes(working, n_top_genes, batch=len(names) > 1)
-    total = np.asarray(working.X.sum(axis=1), dtype=np.float64).ravel()
-    depth = TARGET_SUM if transform == "log" else float(np.median(total[total > 0]))
-    scaled = _scaled(working, genes, depth, _POWERS[transform])
-    n_used = min(n_comps, scaled.n_obs - 1, scaled.n_vars - 1)
+    transform = "none" if expression.kind != "counts" else transform
+    n_obs = len(section)
+    found = moments(expression, section)
+    enough = min(MIN_CELLS, max(1, int(np.ceil(0.02 * n_obs))))
+    varied = found.detected >= enough if transform != "none" else found.variance().any(axis=0)
+    candidates = np.flatnonzero(varied)
+    if n_obs < 2 or len(candidates) < 2:
+        raise ValueError(
+            f"{n_obs} spots and {len(candidates)} genes found in enough of them: principal components need two of each at least"
+        )
+    genes = most_variable(expression, section, found, candidates, n_top_genes)
+    n_used = min(n_comps, n_obs - 1, len(genes) - 1)
     if n_used < n_comps:
-        logger.info("%d components, as there are %d spots and %d genes", n_used, scaled.n_obs, scaled.n_vars)
-    components, loadings, variance, ratio = _components(scaled.X, n_used, random_state)
-    params: dict[str, Any] = {"n_comps": n_used, "n_top_genes": n_top_genes, "random_state": random_state}
-    params |= {"zero_center": True, "transform": transform}
-    params |= {} if library_key is None else {"library_key": library_key}
-    axes = ExpressionAxes(
-        working.var["name"].to_numpy(dtype=str)[genes], scaled.var["mean"].to_numpy(), scaled.var["std"].to_numpy(),
-        loadings, scaled.X.mean(axis=0, dtype=np.float64) @ loadings, np.array(depth), np.array(_POWERS[transform]),
-    )  # fmt: skip
-    return components, axes.to_dict() | {"params": params, "variance": variance, "variance_ratio": ratio}
-
-
-def _counts(table: AnnData, layer: str | None) -> Any:
-    """The counts in memory, CSR or dense, checked to be counts; possibly the table's own matrix."""
-    values, where = read_matrix(table, layer)
-    if values is None or 0 in table.shape:
-        raise ValueError(f"{where} holds no genes; {_advice(table, layer)}")
-    stored: np.ndarray = values.data if sparse.issparse(values) else values
-    if stored.dtype.kind not in "biuf":
-        raise ValueError(f"{where} holds {stored.dtype}, not numbers")
-    if not np.isfinite(stored).all():
-        raise ValueError(f"{where} holds NaN or infinite values")
-    if stored.size and stored.min() < 0:
-        raise ValueError(f"{where} holds negative values, so it is already scaled; {_advice(table, layer)}")
-    if stored.dtype.kind == "f" and not np.array_equal(stored, np.rint(stored)):
-        raise ValueError(
-            f"{where} holds values that are no counts, so it is already normalised; {_advice(table, layer)}"
-        )
-    return values
-
-
-def _advice(table: AnnData, layer: str | None) -> str:
-    others = [repr(name) for name in table.layers if name != layer]
-    embeddings = [repr(name) for name in table.obsm if name != _keys.SPATIAL]
-    return (
-        f"pass layer= with the counts (other layers: {', '.join(others) or 'none'}), or give a ready embedding by use_rep= to "
-        f"multist.tl.multist_domains (obsm: {', '.join(embeddings) or 'none'})"
-    )
-
-
-def _filtered(counts: Any, table: AnnData, sections: np.ndarray) -> AnnData:
-    """A working copy with the genes that enough spots have; ``obs["section"]`` and ``var["name"]`` only."""
-    n_obs = table.n_obs
-    detected = np.asarray((counts > 0).sum(axis=0)).ravel()
-    kept = np.flatnonzero(detected >= min(MIN_CELLS, max(1, int(np.ceil(0.02 * n_obs)))))
-    if n_obs < 2 or len(kept) < 2:
-        raise ValueError(
-            f"{n_obs} spots and {len(kept)} genes found in enough of them: principal components need two of each at least"
-        )
-    obs = pd.DataFrame({"section": pd.Categorical(sections)}, index=pd.RangeIndex(n_obs).astype(str))
-    var = pd.DataFrame({"name": table.var_names.to_numpy()[kept]}, index=pd.RangeIndex(len(kept)).astype(str))
-    return AnnData(counts[:, kept].astype(np.float32), obs=obs, var=var)
-
-
-def _variable_genes(working: AnnData, n_top_genes: int, *, batch: bool) -> np.ndarray:
-    """Positions of the highly variable genes, in the order of the table."""
-    if working.n_vars <= n_top_genes:
-        return np.arange(working.n_vars)
-    import scanpy as sc
-
-    try:
-        ranked = sc.pp.highly_variable_genes(
-            working, flavor="seurat_v3", n_top_genes=n_top_genes, batch_key="section" if batch else None, inplace=False
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"the variance of the genes could not be fitted ({error}); the sections may be too small: leave out library_key, or "
-            f"take all genes by n_top_genes={working.n_vars}"
-        ) from error
-    return np.flatnonzero(ranked["highly_variable"].to_numpy())
-
-
-def _scaled(working: AnnData, genes: np.ndarray, depth: float, power: float) -> AnnData:
-    """Chosen genes (n, g), dense; ``var`` holds by what they were centred and scaled."""
-    import scanpy as sc
-
-    sc.pp.normalize_total(working, target_sum=depth)
-    values = working.X[:, genes]
-    chosen = AnnData(stabilized(values.toarray() if sparse.issparse(values) else values, power))
-    if power == LOG:
-        sc.pp.scale(chosen, max_value=MAX_SCALED)
-    else:
-        chosen.var["mean"], chosen.var["std"] = chosen.X.mean(axis=0, dtype=np.float64), 1.0
-        chosen.X -= chosen.var["mean"].to_numpy(dtype=np.float32)
-    return chosen
-
-
-def _components(values: np.ndarray, n_comps: int, random_state: int) -> tuple[np.ndarray, ...]:
-    """Components (n_obs, n_comps) float32, loadings (n_vars, n_comps), variances and shares of the variance."""
-    import scanpy as sc
-
-    components, axes, ratio, variance = sc.pp.pca(
-        values, n_comps=n_comps, svd_solver="arpack", random_state=random_state, return_info=True
-    )
-    return np.ascontiguousarray(components, dtype=np.float32), np.ascontiguousarray(axes.T), variance, ratio
+        logger.info("%d components, as there are %d spots and %d genes", n_used, n_obs, len(genes))
+    axes, total = ExpressionAxes.fit(expression, genes, found.sums.sum(axis=0), POWERS[transform], n_used, random_state)
+    params = {
+        "n_comps": n_used, "n_top_genes": n_top_genes, "random_state": random_state, "zero_center": True, "transform": transform,
+    }  # fmt: skip
+    components = axes.project(expression, genes)
+    variance = components.var(axis=0, ddof=1, dtype=np.float64)
+    shares = variance / max(total, np.finfo(float).tiny)
+    return components, axes.to_dict() | {"params": params, "variance": variance, "variance_ratio": shares}

@@ -1,58 +1,71 @@
-"""Axes of the expression of one table, on which the counts of another can be projected."""
+"""Principal axes of the expression of one table, on which that of any table is projected."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from multist._settings import logger
-from multist.access import get_table
+from multist.access import Expression, get_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-LOG, ROOT = 0.0, 0.5  # powers of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero
-MAX_SCALED = 10.0
-_BLOCK = 8192  # spots that are dense at once
+POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
+"""Of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero."""
+
 _FEWEST = 0.5  # share of the genes; with less, the names are of another kind
+_SPARSE = 0.03  # share of values above zero from which on a product of dense blocks is faster
+_EXACT = 512  # genes up to which all axes are found at once
+_SAMPLE = 20_000  # spots of which axes are exact
+_SPARE = 10
+_ROWS = 4096  # spots that are dense at once
 
 
 @dataclass(frozen=True, eq=False)
 class ExpressionAxes:
-    """Principal axes of the transformed genes.
+    """Principal axes of transformed genes.
 
     Attributes
     ----------
     genes
         (g,) names.
-    mean, std
+    mean
         (g,) of the transformed expression.
     loadings
-        (g, d) of the scaled genes.
-    center
-        (d,) components of the mean spot.
+        (g, d) float32, orthonormal columns.
+    library
+        (m,) names of all genes that were seen; the library size is the sum over them.
+    share
+        (m,) share of all molecules that each of them has.
     depth
-        Library size that every spot is brought to.
+        Library size that every spot is brought to; NaN where values are taken as they are.
     power
-        0 for the logarithm, after which genes are scaled, 0.5 for the square root.
+        0 for the logarithm of one more, 0.5 for the square root, 1 for the values as they are.
     """
 
     genes: np.ndarray
     mean: np.ndarray
-    std: np.ndarray
     loadings: np.ndarray
-    center: np.ndarray
+    library: np.ndarray
+    share: np.ndarray
     depth: np.ndarray
     power: np.ndarray
 
     def to_dict(self) -> dict[str, np.ndarray]:
         """Arrays, as ``uns`` keeps them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @property
+    def takes_counts(self) -> bool:
+        """Whether it is counts that are projected, or values as they are."""
+        return not np.isnan(self.depth)
 
     @classmethod
     def given(
@@ -73,24 +86,97 @@ class ExpressionAxes:
             )
         arrays = {field.name: np.asarray(held[field.name]) for field in fields(cls)}
         # zarr gives strings of variable length, which h5ad and numpy's own do not take
-        return cls(**arrays | {"genes": np.array([str(gene) for gene in arrays["genes"]])})
+        return cls(
+            **arrays
+            | {name: np.array([str(gene) for gene in arrays[name]], dtype=str) for name in ("genes", "library")}
+        )
 
-    def project(self, counts: Any, names: pd.Index) -> np.ndarray:
-        """(n, d) float32 components of (n, n_vars) counts, dense or CSR.
+    @classmethod
+    def fit(
+        cls, expression: Expression, genes: np.ndarray, sums: np.ndarray, power: float, n_comps: int, random_state: int
+    ) -> tuple[ExpressionAxes, float]:
+        """Axes of the covariance of the genes, and the variance over all genes.
+
+        Of up to 20,000 spots the axes are exact. Of more they are those of a sample, with ten to spare, after one power
+        iteration on all spots (Halko et al. 2011, doi:10.1137/090771806). The values stay sparse: the mean is taken off the sums.
+
+        Parameters
+        ----------
+        expression
+            The values.
+        genes
+            (g,) positions of the genes to take.
+        sums
+            (n_genes,) sum of each gene's values over all spots.
+        power
+            One of :data:`POWERS`; with 1 the values are taken as they are.
+        n_comps
+            Number of axes, less than g.
+        random_state
+            Seed of the sample and of ARPACK's start vector.
+        """
+        counted = power != POWERS["none"]
+        seen = np.flatnonzero(sums > 0) if counted else np.empty(0, dtype=np.int64)
+        depth = float(np.median(expression.total[expression.total > 0])) if counted else np.nan
+        blocks = _Transformed(expression, genes, _scale(expression.total, depth), power)
+        rng = np.random.default_rng(random_state)
+        n_obs = len(expression.total)
+        if n_obs <= _SAMPLE:
+            upper, mean = _covariance(sparse.vstack([block for _, block in blocks.blocks()], format="csr"))
+            loadings, total = _leading(upper, n_comps, rng), float(np.trace(upper))
+        else:
+            sample = blocks.rows(np.sort(rng.choice(n_obs, _SAMPLE, replace=False)))
+            start = _leading(_covariance(sample)[0], min(n_comps + _SPARE, len(genes) - 1), rng)
+            product, mean, total = blocks.times_covariance(start)
+            loadings = np.linalg.svd(product, full_matrices=False)[0][:, :n_comps]
+        # the sign of an axis has no meaning: its largest entry is positive
+        largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(n_comps)]
+        names = expression.genes.to_numpy(dtype=str)
+        axes = cls(
+            names[genes], mean, np.where(largest < 0, -loadings, loadings).astype(np.float32), names[seen],
+            (sums[seen] / sums[seen].sum()).astype(np.float32), np.array(depth), np.array(power),
+        )  # fmt: skip
+        return axes, total
+
+    def project(self, expression: Expression, genes: np.ndarray | None = None) -> np.ndarray:
+        """(n, d) float32 components.
 
         Genes that are not there count as average, as long as half of them are.
+
+        Parameters
+        ----------
+        expression
+            The values.
+        genes
+            (g,) positions of the genes, where they are known; else they are found by name.
 
         Raises
         ------
         ValueError
             If less than half of the genes are there, or a name is there twice.
         """
-        if not names.is_unique:
-            raise ValueError(
-                f"var_names are not unique ({names[names.duplicated()][0]!r} is there twice), so the reference's genes cannot be "
-                "found: run var_names_make_unique() first"
-            )
-        place = pd.Index(names).get_indexer(pd.Index(self.genes))
+        place, total = (genes, expression.total) if genes is not None else self._found(expression)
+        there = place >= 0
+        scale, power = _scale(total, float(self.depth)), float(self.power)
+        loadings = self.loadings[there]
+        center = self.mean[there] @ loadings
+        result = np.empty((len(total), loadings.shape[1]), np.float32)
+        for rows, block in _Transformed(expression, place[there], scale, power).blocks():
+            result[rows] = block @ loadings - center
+        return result
+
+    def _found(self, expression: Expression) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of the genes, -1 for those that are not there, and the library sizes."""
+        names = expression.genes.astype(str)
+        for index, whose, cure in (
+            (names, "var_names", "run var_names_make_unique() first"),
+            (pd.Index(self.genes), "names of the reference's genes", "make them unique and embed the reference again"),
+        ):
+            if not index.is_unique:
+                raise ValueError(
+                    f"{whose} are not unique ({index[index.duplicated()][0]!r} is there twice), so genes cannot be matched by name: {cure}"
+                )
+        place = names.get_indexer(pd.Index(self.genes))
         there = place >= 0
         if there.mean() < _FEWEST:
             raise ValueError(
@@ -99,18 +185,100 @@ class ExpressionAxes:
             )
         if not there.all():
             logger.info("%d of %d genes of the reference are missing, and count as average", (~there).sum(), len(there))
-        total = np.asarray(counts.sum(axis=1), dtype=np.float64).ravel()
-        chosen, result = counts[:, place[there]], np.empty((counts.shape[0], len(self.center)), np.float32)
-        for start in range(0, len(result), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            block = chosen[rows].toarray() if hasattr(chosen, "toarray") else np.asarray(chosen[rows])
-            level = block * (float(self.depth) / np.maximum(total[rows], 1.0))[:, None]
-            scaled = (stabilized(level, float(self.power)) - self.mean[there]) / self.std[there]
-            scaled = np.clip(scaled, -MAX_SCALED, MAX_SCALED) if self.power == LOG else scaled
-            result[rows] = scaled @ self.loadings[there] - self.center
-        return result
+        return place, self._library_size(expression, names) if self.takes_counts else expression.total
+
+    def _library_size(self, expression: Expression, names: pd.Index) -> np.ndarray:
+        """(n,) sum over the genes that made the library size of the reference, as if all of them were there."""
+        counted = names.isin(self.library)
+        total = expression.total
+        if not counted.all():
+            others = np.concatenate([block @ ~counted for _, block in expression.blocks()])
+            total = total - others
+        missing = self.share[~pd.Index(self.library).isin(names)].sum()
+        return total / (1 - float(missing))
 
 
-def stabilized(values: np.ndarray, power: float) -> np.ndarray:
-    """Logarithm of one more, or square root, of non-negative values."""
-    return np.log1p(values) if power == LOG else np.sqrt(values)
+def _scale(total: np.ndarray, depth: float) -> np.ndarray:
+    """(n,) by what each spot is multiplied."""
+    return np.ones(len(total)) if np.isnan(depth) else depth / np.maximum(total, 1.0)
+
+
+class _Transformed(NamedTuple):
+    """Genes of an expression, brought to a depth and stabilised, block by block; zeros stay zeros.
+
+    Attributes
+    ----------
+    expression
+        The values.
+    genes
+        (g,) positions of the genes.
+    scale
+        (n,) by what each spot is multiplied.
+    power
+        One of :data:`POWERS`.
+    """
+
+    expression: Expression
+    genes: np.ndarray
+    scale: np.ndarray
+    power: float
+
+    def blocks(self) -> Iterator[tuple[slice, sparse.csr_matrix]]:
+        """Rows and their values, (rows, g) float32 CSR."""
+        every = np.array_equal(self.genes, np.arange(len(self.expression.genes)))
+        for rows, block in self.expression.blocks():
+            values = block if every else block[:, self.genes]
+            values.data = values.data * np.repeat(self.scale[rows], np.diff(values.indptr)).astype(np.float32)
+            if self.power == POWERS["log"]:
+                np.log1p(values.data, out=values.data)
+            elif self.power == POWERS["sqrt"]:
+                np.sqrt(values.data, out=values.data)
+            yield rows, values
+
+    def rows(self, chosen: np.ndarray) -> sparse.csr_matrix:
+        """Values of some rows, sorted."""
+        starts = [
+            block[chosen[np.searchsorted(chosen, rows.start) : np.searchsorted(chosen, rows.stop)] - rows.start]
+            for rows, block in self.blocks()
+        ]
+        return sparse.csr_matrix(sparse.vstack(starts, format="csr"))
+
+    def times_covariance(self, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """(g, k) covariance of all rows times (g, k) axes; (g,) means; the sum of the variances."""
+        narrow, product = axes.astype(np.float32), np.zeros(axes.shape)
+        sums, squares, n_obs = np.zeros(len(axes)), 0.0, len(self.scale)
+        for _, block in self.blocks():
+            product += block.T @ (block @ narrow)
+            sums += np.bincount(block.indices, block.data, len(axes))
+            squares += float(np.square(block.data, dtype=np.float64).sum())
+        mean = sums / n_obs
+        product -= np.outer(sums, mean @ axes)
+        return product / (n_obs - 1), mean, float(squares - sums @ mean) / (n_obs - 1)
+
+
+def _covariance(values: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """(g, g) covariance of (n, g) values, its upper triangle, and (g,) means."""
+    from scipy.linalg.blas import ssyrk
+
+    n_obs, width = values.shape
+    upper, mean = np.zeros((width, width), order="F"), values.mean(axis=0, dtype=np.float64).A1
+    for start in range(0, n_obs, _ROWS):
+        block = values[start : start + _ROWS]
+        if block.nnz < _SPARSE * np.prod(block.shape):
+            upper += (block.T @ block).toarray(order="F")
+        else:
+            upper += ssyrk(1.0, block.toarray().T)
+    return (upper - n_obs * np.outer(mean, mean)) / (n_obs - 1), mean
+
+
+def _leading(upper: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Eigenvectors (g, count) of the largest eigenvalues of a symmetric matrix, of which the upper triangle is given."""
+    from scipy.linalg import eigh
+    from scipy.sparse.linalg import eigsh
+
+    if len(upper) <= max(_EXACT, 4 * count):
+        return eigh(upper, lower=False, subset_by_index=[len(upper) - count, len(upper) - 1])[1][:, ::-1]
+    narrow = upper.astype(np.float32)  # half the memory to read in each of some hundred products
+    start = rng.uniform(-1, 1, len(upper)).astype(np.float32)
+    values, vectors = eigsh(np.triu(narrow) + np.triu(narrow, 1).T, count, which="LA", v0=start)
+    return vectors[:, np.argsort(values)[::-1]].astype(np.float64)

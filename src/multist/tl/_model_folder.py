@@ -16,6 +16,7 @@ from multist.tl._recipe import AXES, Recipe
 if TYPE_CHECKING:
     from multist.tl._model import MultiST
 
+_NAMES = ("genes", "library")
 _ROOMS = ("fusion", "axes", "stain", "classifier")
 
 
@@ -27,8 +28,8 @@ def write_model(model: MultiST, folder: str | Path) -> None:
     arrays = {f"fusion.{name}": value for name, value in fusion_arrays.items()}
     arrays |= {f"stain.{name}": value for name, value in stain_arrays.items()}
     # safetensors holds numbers only; the genes' names go to the record
-    genes = None if recipe.axes is None else [str(gene) for gene in recipe.axes["genes"]]
-    arrays |= {f"axes.{name}": value for name, value in (recipe.axes or {}).items() if name != "genes"}
+    genes = None if recipe.axes is None else {name: recipe.axes[name].tolist() for name in _NAMES}
+    arrays |= {f"axes.{name}": value for name, value in (recipe.axes or {}).items() if name not in _NAMES}
     if model._classifier is not None:
         arrays |= {f"classifier.{name}": value for name, value in model._classifier._asdict().items()}
     histology = None if recipe.histology is None else {k: _plain(v) for k, v in recipe.histology.items()}
@@ -50,8 +51,10 @@ def read_model(kind: type[MultiST], folder: str | Path, device: str) -> MultiST:
     try:
         fusion = FusionModel.from_parts(record["fusion"], rooms["fusion"])
         model = kind(fusion.config, device=device, random_state=record["random_state"])
-        held = {"genes": np.array(record["genes"]), **rooms["axes"]}
-        axes = None if record["genes"] is None else {name: held[name] for name in AXES}
+        axes = None
+        if record["genes"] is not None:
+            held = {name: np.array(record["genes"][name], dtype=str) for name in _NAMES} | rooms["axes"]
+            axes = {name: held[name] for name in AXES}
         stain = None if record["stain"] is None else {**record["stain"], **rooms["stain"]}
         model._recipe = Recipe(record["expression_key"], axes, record["histology"], stain)
         model._fusion = fusion

@@ -12,7 +12,7 @@ from anndata import AnnData, concat
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import read_matrix
+from multist.access import Kind, find_expression
 from multist.tl._inputs import Part, Tissue, features_of, gather_histology
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _ENCODER = ("encoder", "patch_size", "patch_unit")
 _PCA = "pca"
-AXES = ("genes", "mean", "std", "loadings", "center", "depth", "power")
+AXES = ("genes", "mean", "loadings", "library", "share", "depth", "power")
+"""What :func:`multist.pp.embed_expression` leaves in ``uns`` to project other sections."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +73,9 @@ class Recipe:
 
         found = []
         for part in parts:
-            counts = _counts(part, layer)
-            embed_expression(counts, reference=self.axes)
-            found.append(counts.obsm[_keys.EXPRESSION])
+            scratch = _expression_only(part.record.table)
+            embed_expression(scratch, reference=self.axes, layer=layer)
+            found.append(scratch.obsm[_keys.EXPRESSION])
         return np.concatenate(found)
 
     def _check_axes(self, shared: bool | None, names: Sequence[str]) -> None:  # noqa: FBT001
@@ -170,14 +171,9 @@ def fitted_expression(
             f"var_names are not unique ({repeated[0]!r} is there twice), so the objects' genes cannot be matched: run "
             "var_names_make_unique() first"
         )
-    counts = concat(
-        {str(number): _counts(part, layer) for number, part in enumerate(parts)},
-        join="inner", label="part", index_unique="-",
-    )  # fmt: skip
-    if counts.n_vars == 0:
-        raise ValueError("the objects have no gene in common: are their var_names of the same kind?")
-    embed_expression(counts, library_key="part")
-    return counts.obsm[_keys.EXPRESSION], _keys.EXPRESSION, _kept(counts.uns[_PCA])
+    together = _together(tables, layer)
+    embed_expression(together, library_key="part")
+    return together.obsm[_keys.EXPRESSION], _keys.EXPRESSION, _kept(together.uns[_PCA])
 
 
 def _normalized(image_keys: Any) -> bool:
@@ -185,10 +181,38 @@ def _normalized(image_keys: Any) -> bool:
     return bool(keys) and all(key.endswith(_keys.NORMALIZED_SUFFIX) for key in keys)
 
 
-def _counts(part: Part, layer: str | None) -> AnnData:
-    """A table with the counts and the genes only."""
-    table = part.record.table
-    return AnnData(read_matrix(table, layer)[0], var=pd.DataFrame(index=table.var_names))
+def _expression_only(table: AnnData) -> AnnData:
+    """A table with the expression and the genes only, of which nothing is copied."""
+    table = table.to_memory() if table.isbacked else table
+    uns = {name: table.uns[name] for name in ("log1p",) if name in table.uns}
+    var = pd.DataFrame(index=table.var_names)
+    return AnnData(
+        table.X,
+        var=var,
+        layers=dict(table.layers),
+        uns=uns,
+        raw=table.raw,
+        shape=None if table.X is not None else table.shape,
+    )
+
+
+def _together(tables: Sequence[AnnData], layer: str | None) -> AnnData:
+    """Spots of all tables with the genes that they share; ``obs["part"]`` is the number of the table."""
+    wanted: tuple[tuple[Kind, ...], ...] = (("counts",), ("log-normalised",), ("scaled",))
+    found = [find_expression(table, layer, wanted) for table in tables]
+    if len({one.kind for one in found}) > 1:
+        held = "; ".join(f"number {number}: {one.where} holds {one.described()}" for number, one in enumerate(found))
+        raise ValueError(f"the objects hold expression of different kinds ({held}); give counts in all of them")
+    # what was found out about X of each is said of X of all
+    uns: dict[str, Any] = {"log1p": {}} if found[0].kind == "log-normalised" else {}
+    parts = {
+        str(number): AnnData(one.to_memory(), var=pd.DataFrame(index=one.genes)) for number, one in enumerate(found)
+    }
+    together = concat(parts, join="inner", label="part", index_unique="-")
+    if together.n_vars == 0:
+        raise ValueError("the objects have no gene in common: are their var_names of the same kind?")
+    together.uns = uns
+    return together
 
 
 def _axes(parts: Sequence[Part], key: str) -> dict[str, Any] | None:
