@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from multist._palette import domain_colors
+from multist._settings import logger
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,16 +69,35 @@ def category_colors(table: AnnData, key: str, values: pd.Series) -> dict[str, st
     Category to colour, in the order of the categories.
     """
     categories = list(values.cat.categories)
-    stored: Any = table.uns.get(f"{key}_colors", ())
-    chosen = list(map(str, stored)) if len(stored) >= len(categories) else domain_colors(len(categories))
-    return dict(zip(categories, chosen, strict=False))
+    stored = _stored_colors(table, key, categories)
+    return dict(zip(categories, stored or domain_colors(len(categories)), strict=True))
 
 
 def store_colors(table: AnnData, key: str, colors: dict[str, str]) -> None:
-    """Write ``uns[f"{key}_colors"]`` where a categorical column has too few, as scanpy does; a view is left alone."""
-    too_few = len(table.uns.get(f"{key}_colors", ())) < len(colors)
-    if too_few and isinstance(table.obs[key].dtype, pd.CategoricalDtype) and not table.is_view:
+    """Write ``uns[f"{key}_colors"]`` where a categorical column has none that can be used, as scanpy does; a view is left alone."""
+    usable = _stored_colors(table, key, list(colors)) is not None
+    if not usable and isinstance(table.obs[key].dtype, pd.CategoricalDtype) and not table.is_view:
         table.uns[f"{key}_colors"] = list(colors.values())
+
+
+def _stored_colors(table: AnnData, key: str, categories: list[str]) -> list[str] | None:
+    """The user's colours in the order of the categories: names, RGB or RGBA rows, or a dict; None where one is missing or no colour."""
+    from matplotlib.colors import is_color_like, to_hex
+
+    stored: Any = table.uns.get(f"{key}_colors", ())
+    if isinstance(stored, Mapping):
+        by_name = {str(name): color for name, color in stored.items()}
+        stored = [by_name.get(category) for category in categories]
+    elif np.ndim(stored) == 0:
+        stored = ()
+    chosen = [
+        tuple(color) if isinstance(color, np.ndarray | list) else color for color in list(stored)[: len(categories)]
+    ]
+    if len(chosen) == len(categories) and all(is_color_like(color) for color in chosen):
+        return [str(c) if isinstance(c, str) else to_hex(c, keep_alpha=len(c) == 4) for c in chosen]
+    if len(chosen):
+        logger.info("uns['%s_colors'] holds no colour for some of the categories: new ones are taken", key)
+    return None
 
 
 def matched_colors(values: pd.Series, other: pd.Series, colors: dict[str, str]) -> dict[str, str]:
