@@ -32,8 +32,27 @@ def test_mouse_genes_are_found_by_human_names(caplog):
 
 
 def test_a_name_as_it_is_written_comes_before_another_case():
-    found = find_molecules(pairs(("Abc", "D"), ("ABC", "D"), ("abc", "d")), table(["ABC", "Abc", "D"]), None)
+    found = find_molecules(pairs(("Abc", "D"), ("ABC", "D"), ("ABC", "d")), table(["ABC", "Abc", "D"]), None)
     assert [found.genes[i] for i in found.ligand] == [(1,), (0,)]  # the third is the second, once more
+
+
+@pytest.mark.filterwarnings("ignore:Variable names")
+@pytest.mark.parametrize("name", ["REC", "rec", "R1_REC"])
+@pytest.mark.parametrize("by_names", [True, False])
+def test_a_name_of_several_genes_is_refused_where_it_is_asked_for(name, by_names):
+    names = ["L", "REC", "R1", "REC", "R2"]
+    adata = table(names if by_names else list("abcde"))
+    adata.var["symbol"] = names
+    symbols = None if by_names else "symbol"
+    where = "var_names" if by_names else r"var\['symbol'\]"
+    with pytest.raises(ValueError, match=rf"'{name}' names several genes in {where} \(columns 1, 3\)"):
+        find_molecules(pairs(("L", name)), adata, symbols)
+    assert len(find_molecules(pairs(("L", "R2_R1")), adata, symbols).pairs) == 1
+
+
+def test_a_name_that_differs_from_several_in_case_only_is_refused():
+    with pytest.raises(ValueError, match="'abc' names several genes"):
+        find_molecules(pairs(("abc", "D")), table(["ABC", "Abc", "D"]), None)
 
 
 def test_complexes_need_all_subunits_and_names_may_have_underscores():

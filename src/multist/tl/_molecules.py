@@ -56,19 +56,20 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
     KeyError
         There is no such column.
     ValueError
-        No pair is there.
+        No pair is there, or a gene that is asked for has a name that is there twice.
     """
     names = gene_names(table, gene_symbols)
     exact, folded = _positions(names), _positions(np.char.upper(names.astype(str)))
     asked = pd.unique(pairs[[SOURCE, TARGET]].to_numpy().ravel())
-    genes = {name: _genes(name, exact, folded) for name in asked}
+    where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
+    genes = {name: _genes(name, exact, folded, where) for name in asked}
     found_pairs = pairs[[bool(genes[s] and genes[t]) for s, t in zip(pairs[SOURCE], pairs[TARGET], strict=True)]]
     if found_pairs.empty:
         examples = ", ".join(repr(name) for name in asked[:3])
         columns = ", ".join(map(repr, table.var)) or "none"
         raise ValueError(
             f"none of the {len(pairs)} pairs has both its genes in the table: pairs name {examples}, "
-            f"{'var_names' if gene_symbols is None else f'var[{gene_symbols!r}]'} hold {', '.join(map(repr, names[:3]))}; "
+            f"{where} hold {', '.join(map(repr, names[:3]))}; "
             f"gene_symbols takes a column of var with the symbols (columns: {columns})"
         )
     distinct = list(dict.fromkeys(genes[name] for name in found_pairs.to_numpy().ravel()))
@@ -111,15 +112,30 @@ def molecule_expression(table: AnnData, layer: str | None, genes: list[tuple[int
     return np.column_stack([columns[:, one].min(axis=1) for one in at])
 
 
-def _positions(names: np.ndarray) -> dict[str, int]:
-    """Name to its first position."""
-    return {name: i for i, name in reversed(list(enumerate(names)))}
+def _positions(names: np.ndarray) -> dict[str, list[int]]:
+    """Name to the positions that have it."""
+    found: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        found.setdefault(name, []).append(position)
+    return found
 
 
-def _genes(name: str, exact: dict[str, int], folded: dict[str, int]) -> tuple[int, ...]:
-    """Positions of a gene or of all subunits of a complex; nothing if one is not there."""
+def _genes(name: str, exact: dict[str, list[int]], folded: dict[str, list[int]], where: str) -> tuple[int, ...]:
+    """Positions of a gene or of all subunits of a complex; nothing if one is not there.
+
+    Raises
+    ------
+    ValueError
+        If several genes have a name.
+    """
     whole = exact.get(name, folded.get(name.upper()))
-    if whole is not None:
-        return (whole,)
-    parts = [exact.get(part, folded.get(part.upper())) for part in name.split(SUBUNITS)]
-    return () if None in parts else tuple(sorted({int(part) for part in parts if part is not None}))
+    parts = [whole] if whole else [exact.get(part, folded.get(part.upper())) for part in name.split(SUBUNITS)]
+    if None in parts:
+        return ()
+    places = [part for part in parts if part is not None]
+    if any(len(place) > 1 for place in places):
+        raise ValueError(
+            f"{name!r} names several genes in {where} (columns {', '.join(map(str, max(places, key=len)[:5]))}), so it is ambiguous: "
+            "add up the columns of one gene, or drop or rename those that are not meant, on a copy of the table"
+        )
+    return tuple(sorted({place[0] for place in places}))
