@@ -175,8 +175,8 @@ def domain_graph(neighbors: AnnData, domains: pd.Series) -> dict[str, np.ndarray
 
     Returns
     -------
-    ``"domains"``, their names; ``"connectivities"`` and ``"connectivities_tree"``, (k, k) each in that order. Nothing,
-    with a warning, where igraph is not installed: scanpy needs it, and its licence keeps it an extra here.
+    ``"domains"``, their names; ``"connectivities"`` and ``"connectivities_tree"``, (k, k) each in that order, zero where
+    no two domains are joined. Nothing, with a warning, where igraph is not installed: scanpy needs it, and its licence keeps it an extra here.
     """
     import scanpy as sc
 
@@ -186,10 +186,11 @@ def domain_graph(neighbors: AnnData, domains: pd.Series) -> dict[str, np.ndarray
     known = domains.notna().to_numpy()
     groups = domains[known].cat.remove_unused_categories()
     names = groups.cat.categories.to_numpy(dtype=str)
-    if len(names) < 2:
+    scratch = neighbors[known].copy()
+    edges, codes = scratch.obsp[_DISTANCES].tocoo(), groups.cat.codes.to_numpy()
+    if not (codes[edges.row] != codes[edges.col]).any():  # scanpy needs an edge
         empty = np.zeros((len(names),) * 2)
         return {"domains": names, "connectivities": empty, "connectivities_tree": empty.copy()}
-    scratch = neighbors[known].copy()
     scratch.obs["domain"] = groups.array
     sc.tl.paga(scratch, "domain")
     found = {key: scratch.uns["paga"][key].toarray() for key in ("connectivities", "connectivities_tree")}
