@@ -78,7 +78,7 @@ def test_every_spot_of_a_denser_section_is_joined():
     [
         ({"aligned_key": "there"}, KeyError, "aligned_key 'there' not found in obsm; found: 'spatial', 'aligned'"),
         ({"library_key": None}, ValueError, "there is one: name the sections by library_key"),
-        ({"aligned_key": "flat"}, ValueError, "must hold finite x and y"),
+        ({"aligned_key": "flat"}, ValueError, r"obsm\['flat'\] has shape"),
     ],
 )
 def test_an_alignment_that_does_not_fit_is_refused(change, error, message):

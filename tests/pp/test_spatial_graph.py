@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import anndata as ad
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
-from shapely import Point
-from spatialdata import SpatialData
-from spatialdata.models import ShapesModel, TableModel
-from spatialdata.transformations import Identity
 
 from multist.pp import spatial_graph
 
@@ -173,38 +168,6 @@ def test_real_sections(real_data, section, coord_type, degree):
     assert graph_of(adata).getnnz(axis=1).mean() == pytest.approx(degree, abs=0.1)
 
 
-def spots_sdata(xy, seed=0):
-    order = np.random.default_rng(seed).permutation(len(xy))
-    spots = ShapesModel.parse(
-        gpd.GeoDataFrame({"radius": np.full(len(xy), 30.0)}, geometry=[Point(*p) for p in xy]),
-        transformations={"global": Identity()},
-    )
-    obs = pd.DataFrame(
-        {"region": pd.Categorical(["spots"] * len(xy)), "instance": order, "kind": pd.Categorical(order % 2)},
-        index=[f"r{i}" for i in range(len(xy))],
-    )
-    adata = ad.AnnData(np.ones((len(xy), 2), dtype=np.float32), obs=obs)
-    parsed = TableModel.parse(adata, region="spots", region_key="region", instance_key="instance")
-    return SpatialData(shapes={"spots": spots}, tables={"table": parsed}), order
-
-
-def test_squidpy_goes_on_with_a_spatialdata(tmp_path):
-    import squidpy as sq
-
-    xy = hexagons()
-    sdata, order = spots_sdata(xy)
-    assert spatial_graph(sdata) is None
-    adata = sdata["table"]
-    np.testing.assert_allclose(adata.obsm["spatial"], xy[order])
-    assert (graph_of(adata) != neighbours_within(xy[order], 120)).nnz == 0
-    sq.gr.nhood_enrichment(adata, cluster_key="kind", n_perms=10, show_progress_bar=False)
-    assert "kind_nhood_enrichment" in adata.uns
-    sdata.write(tmp_path / "s.zarr")
-    back = SpatialData.read(tmp_path / "s.zarr")["table"]
-    assert (back.obsp["spatial_connectivities"] != adata.obsp["spatial_connectivities"]).nnz == 0
-    assert back.uns["spatial_neighbors"]["connectivities_key"] == "spatial_connectivities"
-
-
 def test_same_graph_as_squidpy_where_squidpy_knows_the_lattice():
     import squidpy as sq
 
@@ -212,7 +175,6 @@ def test_same_graph_as_squidpy_where_squidpy_knows_the_lattice():
     spatial_graph(adata)
     theirs = sq.gr.spatial_neighbors_grid(adata, n_neighs=6, copy=True)
     assert (theirs.connectivities != graph_of(adata)).nnz == 0
-    assert (theirs.distances != adata.obsp["spatial_distances"]).nnz == 0
 
 
 def test_h5ad_round_trip_with_several_kinds_of_sections(tmp_path):

@@ -77,7 +77,7 @@ def test_a_border_that_both_see_is_drawn_by_both(found: pd.DataFrame, border):
 
 def test_domains_cut_in_two_by_their_own_noise_are_told_from_borders(tissue: ad.AnnData):
     """The halves differ by construction, so that chance is the wrong yardstick, and lines drawn within them the right one."""
-    domains = ["cortex_a", "cortex_b", "stroma_loose", "stroma_dense", "lesion"]
+    domains = ["stroma_loose", "stroma_dense", "lesion"]  # the cortex changes with depth, which is no noise
     rows = pd.concat([sharpness(halved(tissue, domain, "X_pca"), **QUICK) for domain in domains])
     assert rows["expression"].mean() > 0.6
     assert (rows["expression_pvalue"] <= 0.05).sum() <= 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import dask.array as da
-    import numpy as np
     from anndata import AnnData
 
 
@@ -55,7 +56,8 @@ class SpatialRecord:
     images
         One entry per section; None where there is no image, or none was asked for.
     microns_per_pixel
-        One entry per section; None where the data does not say.
+        One entry per section: micrometres per unit of ``xy``; None where the data does not say. Visium's spots say it by their
+        pitch of 100 um.
     """
 
     table: AnnData
@@ -70,3 +72,18 @@ class SpatialRecord:
     def has_image(self) -> bool:
         """Whether every section has an image."""
         return all(image is not None for image in self.images)
+
+    def in_microns(self, microns_per_pixel: float | None = None) -> tuple[np.ndarray, str]:
+        """``xy`` and its unit: ``"um"`` where the scale of every section is known or given, else ``"coordinates"``.
+
+        Raises
+        ------
+        ValueError
+            If a scale is given that is not positive.
+        """
+        if microns_per_pixel is not None and not (np.isfinite(microns_per_pixel) and microns_per_pixel > 0):
+            raise ValueError(f"microns_per_pixel must be positive, not {microns_per_pixel}")
+        scales = [microns_per_pixel or known for known in self.microns_per_pixel]
+        if any(scale is None for scale in scales):
+            return self.xy, "coordinates"
+        return self.xy * np.array(scales, dtype=np.float64)[self.section][:, None], "um"

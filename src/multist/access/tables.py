@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from scipy import sparse
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -147,3 +148,44 @@ def find_sections(
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
     codes, names = pd.factorize(column.astype(str).to_numpy())
     return codes.astype(np.int64), tuple(str(name) for name in names)
+
+
+def in_memory(values: Any) -> Any:
+    """What dask or a file holds, as an array or a sparse matrix; anything else as it is."""
+    if hasattr(values, "compute"):
+        return values.compute()
+    return values.to_memory() if hasattr(values, "to_memory") else values
+
+
+def read_features(table: AnnData, key: str, argument: str = "use_rep") -> np.ndarray:
+    """(n_obs, d) values of ``obsm[key]``, dense; possibly the table's own array.
+
+    Parameters
+    ----------
+    table
+        The table; it is only read.
+    key
+        Key in ``obsm``: an array, a sparse matrix, or a DataFrame.
+    argument
+        Name of the caller's argument, for the error.
+
+    Raises
+    ------
+    KeyError
+        There is no such entry.
+    ValueError
+        It does not hold finite numbers in rows and columns.
+    """
+    if key not in table.obsm:
+        raise KeyError(f"{argument} {key!r} not found in obsm; found: {listed(table.obsm)}")
+    held = in_memory(table.obsm[key])
+    features = np.asarray(held.toarray() if sparse.issparse(held) else held)
+    if features.dtype.kind not in "biuf":
+        raise ValueError(f"obsm[{key!r}] holds {features.dtype}, not numbers")
+    # what is of floats stays as it is, because a copy of a million rows is not for nothing
+    features = features if features.dtype.kind == "f" else features.astype(np.float64)
+    if features.ndim != 2 or not np.isfinite(features).all():
+        raise ValueError(
+            f"obsm[{key!r}] has values that are not finite, or is no matrix; its shape is {features.shape}"
+        )
+    return features

@@ -83,9 +83,11 @@ def _touching(record: SpatialRecord, rows: np.ndarray, labels: np.ndarray) -> se
     """Domains that are neighbours in this section; None where the graph is gone."""
     from scipy import sparse
 
+    from multist.access import read_graph
+
     if _keys.CONNECTIVITIES not in record.table.obsp:
         return None
-    edges = sparse.coo_matrix(sparse.csr_matrix(record.table.obsp[_keys.CONNECTIVITIES])[rows][:, rows])
+    edges = sparse.coo_matrix(read_graph(record.table)[rows][:, rows])
     return {frozenset(ends) for ends in set(zip(labels[edges.row], labels[edges.col], strict=True))}
 
 

@@ -7,7 +7,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 
-def across_sections(place: np.ndarray, section: np.ndarray) -> sparse.csr_matrix:
+def across_sections(place: np.ndarray, xy: np.ndarray, section: np.ndarray) -> sparse.csr_matrix:
     """Join each spot to the nearest one of the section before and of the section after it.
 
     Sections are stacked in the order of their codes. A spot has none across where nothing lies within the typical step
@@ -17,16 +17,18 @@ def across_sections(place: np.ndarray, section: np.ndarray) -> sparse.csr_matrix
     ----------
     place
         (n, 2) coordinates that all sections share.
+    xy
+        (n, 2) the sections' own coordinates, whose unit the distances get.
     section
         (n,) int from 0.
 
     Returns
     -------
-    (n, n) symmetric CSR float64 of distances; joined spots that lie on each other have a tiny one.
+    (n, n) symmetric CSR float64 of distances, brought to the unit of ``xy`` by the typical steps in both; joined spots that lie on each other have a tiny one.
     """
     rows = [np.flatnonzero(section == code) for code in range(section.max() + 1)]
-    steps = [cKDTree(place[own]).query(place[own], k=2)[0][:, 1] for own in rows if len(own) > 1]
-    reach = float(np.median(np.concatenate(steps))) if steps else np.inf
+    reach, step = _typical_step(place, rows), _typical_step(xy, rows)
+    unit = step / reach if 0 < reach < np.inf and 0 < step < np.inf else 1.0
     starts, ends, distances = [], [], []
     for lower, upper in zip(rows[:-1], rows[1:], strict=True):
         for one, other in ((lower, upper), (upper, lower)):
@@ -40,5 +42,11 @@ def across_sections(place: np.ndarray, section: np.ndarray) -> sparse.csr_matrix
     start, end = np.concatenate(starts), np.concatenate(ends)
     shape = (len(place), len(place))
     # a pair that is mutual comes twice, with one and the same distance
-    half = sparse.csr_matrix((np.concatenate(distances), (start, end)), shape=shape)
+    half = sparse.csr_matrix((np.concatenate(distances) * unit, (start, end)), shape=shape)
     return sparse.csr_matrix(half.maximum(half.T))
+
+
+def _typical_step(place: np.ndarray, rows: list[np.ndarray]) -> float:
+    """Median distance to the nearest spot of the own section."""
+    steps = [cKDTree(place[own]).query(place[own], k=2)[0][:, 1] for own in rows if len(own) > 1]
+    return float(np.median(np.concatenate(steps))) if steps else np.inf

@@ -10,7 +10,16 @@ from scipy.spatial import cKDTree
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import SpatialRecord, copy_data, resolve, write_table
+from multist.access import (
+    Lattice,
+    SpatialRecord,
+    copy_data,
+    find_lattice,
+    lattice_pairs,
+    read_coordinates,
+    resolve,
+    write_table,
+)
 from multist.pp._aligned_edges import across_sections
 
 if TYPE_CHECKING:
@@ -23,9 +32,7 @@ N_NEIGHBORS_CELLS = 8
 LONG_EDGES_PERCENTILE = 99.0
 """Delaunay edges longer than this percentile of all edges of their section are cut."""
 
-_MIN_LATTICE_SPOTS = 8
-_REGULAR_SHARE = 0.6
-_MIN_ORDER = 0.5
+_FEW_SPOTS = 8  # with less a lattice cannot be seen
 
 
 def spatial_graph(
@@ -36,13 +43,14 @@ def spatial_graph(
     delaunay: bool = False,
     library_key: str | None = None,
     aligned_key: str | None = None,
+    microns_per_pixel: float | None = None,
     table_key: str | None = None,
     key_added: str = _keys.SPATIAL,
     copy: bool = False,
 ) -> AnnData | SpatialData | None:
-    """Connect neighbouring spots or cells, by squidpy's builders.
+    """Connect neighbouring spots or cells.
 
-    Spots on a lattice (Visium, Visium HD, the older arrays) are connected to the spots around them, cells to the nearest ones. The
+    Spots on a lattice (Visium, Visium HD, the older arrays) are connected to the spots around them, cells to the nearest ones by squidpy's builders. The
     graph is symmetric, and has no edges between sections unless they are aligned. Spots with no other within reach stay without edges.
 
     Parameters
@@ -51,11 +59,12 @@ def spatial_graph(
         AnnData with ``obsm["spatial"]``, or SpatialData with a table that annotates shapes, labels or points, whose centres are
         taken in the coordinate system ``"global"``, or in the first that they have.
     n_neighbors
-        Spots on a lattice: neighbours in the first ring, 6 on a hexagonal lattice and 4 on a square one if left out (8
-        takes in the diagonals). Cells: nearest neighbours, 8 if left out; as the graph is made symmetric, a cell may get more.
+        Spots on a lattice: those in as many whole rings as have this number, 6 on a hexagonal lattice and 4 on a square one if
+        left out (8 takes in the diagonals); places without a spot are not filled by spots farther away. Cells: nearest neighbours, 8 if left out; as the graph is made symmetric, a cell may get more.
     coord_type
-        ``"grid"``: a lattice. ``"generic"``: cells. ``"auto"`` looks at each section: on a lattice, most spots have their
-        nearest neighbour at one and the same distance, in few directions. A section of less than 8 spots counts as a
+        ``"grid"``: a lattice. ``"generic"``: cells. ``"auto"`` looks at each section: on a lattice, at least half of the spots have
+        their nearest neighbour at one and the same distance, in few directions. Columns and rows of Visium's array are taken to the
+        places of its spots first. A section of less than 8 spots counts as a
         lattice if ``uns["spatial"]`` is there.
     delaunay
         Connect cells by Delaunay triangulation instead, without the longest 1 % of its edges.
@@ -65,6 +74,8 @@ def spatial_graph(
         ``obsm`` key of coordinates (x, y) in which the sections have been aligned, by `PASTE`, `moscot` or by hand: each spot is
         then joined to the nearest one of the section before and after its own, in the order in which the sections
         appear in the table, where that is no farther than the next spot of its own. Left out, sections do not touch.
+    microns_per_pixel
+        Micrometres per unit of the coordinates, where the data does not say.
     table_key
         Table of a SpatialData; may be left out where there is one.
     key_added
@@ -79,9 +90,10 @@ def spatial_graph(
     ``obsp[f"{key_added}_connectivities"]``
         (n_obs, n_obs) float32 CSR of ones.
     ``obsp[f"{key_added}_distances"]``
-        (n_obs, n_obs) float64 CSR: between cells the distance in the units of the coordinates, on a lattice 1.
+        (n_obs, n_obs) float64 CSR: distances, in micrometres where the scale of every section is known, else in the unit of the
+        coordinates.
     ``uns[f"{key_added}_neighbors"]``
-        The keys above and the parameters, as squidpy writes them.
+        The keys above and the parameters, as squidpy writes them; ``"unit"`` among them is ``"um"`` or ``"coordinates"``.
     ``obsm["spatial"]``
         (n_obs, 2) the coordinates, where a SpatialData's table lacked them: squidpy looks for them there.
 
@@ -90,7 +102,7 @@ def spatial_graph(
     KeyError
         There are no coordinates, or a key does not exist.
     ValueError
-        Coordinates are not finite, there is one section to align, an option does not fit the others, or a section cannot be triangulated.
+        Coordinates are not finite, a number is out of range, there is one section to align, an option does not fit the others, or a section cannot be triangulated.
     """
     if coord_type not in ("auto", "grid", "generic"):
         raise ValueError(f"coord_type must be 'auto', 'grid' or 'generic', not {coord_type!r}")
@@ -102,14 +114,15 @@ def spatial_graph(
         )
     data = copy_data(data) if copy else data
     record = resolve(data, table_key=table_key, library_key=library_key, image=False)
+    places, unit = record.in_microns(microns_per_pixel)
     visium = _keys.SPATIAL in record.table.uns
     adjacency, distances, params = [], [], []
     rows = [np.flatnonzero(record.section == code) for code in range(len(record.section_names))]
     for name, members in zip(record.section_names, rows, strict=True):
-        xy = record.xy[members]
-        lattice = "" if delaunay or coord_type == "generic" else _lattice(xy, visium=visium)
-        if coord_type == "grid" and not lattice:
-            lattice = "hexagonal"
+        xy = places[members]
+        lattice = Lattice("", np.nan)
+        if not delaunay and coord_type != "generic":
+            lattice = _lattice(xy, visium=visium, forced=coord_type == "grid")
         graph = _section_graph(xy, lattice, n_neighbors, name, delaunay=delaunay)
         adjacency.append(graph[0])
         distances.append(graph[1])
@@ -117,9 +130,9 @@ def spatial_graph(
     obsm = {} if _keys.SPATIAL in record.table.obsm else {_keys.SPATIAL: record.xy}
     keys = {"connectivities_key": f"{key_added}_connectivities", "distances_key": f"{key_added}_distances"}
     connectivities, apart = _assemble(adjacency, rows).astype(np.float32), _assemble(distances, rows)
-    summary = _summary(params)
+    summary = _summary(params) | {"unit": unit}
     if aligned_key is not None:
-        across = across_sections(_aligned(record, aligned_key), record.section)
+        across = across_sections(_aligned(record, aligned_key), places, record.section)
         connectivities, apart = connectivities + (across > 0).astype(np.float32), apart + across
         summary = summary | {"aligned_key": aligned_key}
     write_table(
@@ -138,59 +151,56 @@ def _aligned(record: SpatialRecord, key: str) -> np.ndarray:
     obsm = record.table.obsm
     if key not in obsm:
         raise KeyError(f"aligned_key {key!r} not found in obsm; found: {', '.join(map(repr, obsm)) or 'nothing'}")
-    place = np.asarray(obsm[key], dtype=np.float64)
-    if place.ndim != 2 or place.shape[1] < 2 or not np.isfinite(place).all():
-        raise ValueError(f"obsm[{key!r}] must hold finite x and y of every spot; its shape is {place.shape}")
     if len(record.section_names) < 2:
         raise ValueError("aligned_key joins sections, but there is one: name the sections by library_key")
-    return place[:, :2]
+    return read_coordinates(record.table, key)
 
 
-def _lattice(xy: np.ndarray, *, visium: bool) -> str:
-    """``"hexagonal"``, ``"square"`` or ``""``.
-
-    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up: the
-    absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin and Nelson, 1978).
-    """
-    if len(xy) < _MIN_LATTICE_SPOTS:
-        return "hexagonal" if visium else ""
-    distance, neighbor = cKDTree(xy).query(xy, k=7)
-    pitch = np.median(distance[:, 1])
-    regular = np.abs(distance[:, 1] / pitch - 1) < 0.1 if pitch > 0 else np.zeros(len(xy), dtype=bool)
-    if regular.mean() < _REGULAR_SHARE:
-        return ""
-    start, rank = np.nonzero(distance[:, 1:] < 1.25 * pitch)
-    step = xy[neighbor[start, rank + 1]] - xy[start]
-    angle = np.arctan2(step[:, 1], step[:, 0])
-    six, four = (abs(np.exp(1j * k * angle).mean()) for k in (6, 4))
-    if max(six, four) < _MIN_ORDER:
-        return ""
-    return "hexagonal" if six > four else "square"
+def _lattice(xy: np.ndarray, *, visium: bool, forced: bool) -> Lattice:
+    """The lattice of a section; where it must be one and none is seen, a hexagonal one."""
+    lattice = find_lattice(xy)
+    if lattice.kind or not (forced or (visium and len(xy) < _FEW_SPOTS)) or len(xy) < 2:
+        return lattice
+    pitch = float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
+    return Lattice("hexagonal", pitch) if pitch > 0 else lattice
 
 
 def _section_graph(
-    xy: np.ndarray, lattice: str, n_neighbors: int | None, name: str, *, delaunay: bool
+    xy: np.ndarray, lattice: Lattice, n_neighbors: int | None, name: str, *, delaunay: bool
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, dict[str, Any]]:
     """Symmetric connectivities and distances of one section, and how they were made."""
     from scipy.spatial import QhullError
-    from squidpy.gr.neighbors import DelaunayBuilder, GridBuilder, KNNBuilder
+    from squidpy.gr.neighbors import DelaunayBuilder, KNNBuilder
 
-    kind = "grid" if lattice else "generic"
-    wanted = n_neighbors or {"hexagonal": 6, "square": 4, "": N_NEIGHBORS_CELLS}[lattice]
+    kind = "grid" if lattice.kind else "generic"
+    wanted = n_neighbors or {"hexagonal": 6, "square": 4, "": N_NEIGHBORS_CELLS}[lattice.kind]
     params: dict[str, Any] = {"coord_type": kind, "delaunay": delaunay}
     params |= {"percentile": LONG_EDGES_PERCENTILE} if delaunay else {"n_neighbors": int(wanted)}
     n_obs = len(xy)
     if n_obs == 1:
         return sparse.csr_matrix((1, 1)), sparse.csr_matrix((1, 1)), params
+    if lattice.kind:
+        return *_joined(xy, lattice_pairs(xy, lattice, wanted)), params
     if delaunay:
         builder = DelaunayBuilder(percentile=LONG_EDGES_PERCENTILE)
     else:
-        builder = (GridBuilder if lattice else KNNBuilder)(n_neighs=min(wanted, n_obs - 1))
+        builder = KNNBuilder(n_neighs=min(wanted, n_obs - 1))
     try:
         adjacency, distance = builder.build(xy)
     except QhullError as error:
         raise ValueError(f"section {name!r} ({n_obs} spots) cannot be triangulated; use delaunay=False") from error
     return adjacency.maximum(adjacency.T), distance.maximum(distance.T), params
+
+
+def _joined(xy: np.ndarray, pairs: np.ndarray) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    """Connectivities and distances of pairs (m, 2) of rows, both ways."""
+    start, end = np.concatenate([pairs, pairs[:, ::-1]]).T
+    apart = np.linalg.norm(xy[start] - xy[end], axis=1)
+    shape = (len(xy), len(xy))
+    return (
+        sparse.csr_matrix((np.ones(len(start), dtype=np.float32), (start, end)), shape=shape),
+        sparse.csr_matrix((apart, (start, end)), shape=shape),
+    )
 
 
 def _assemble(blocks: list[sparse.csr_matrix], rows: list[np.ndarray]) -> sparse.csr_matrix:

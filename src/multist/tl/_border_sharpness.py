@@ -10,7 +10,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, resolve, restored_on_error, write_table
+from multist.access import copy_data, read_features, read_graph, resolve, restored_on_error, write_table
 from multist.tl._clusters import ensure_graph, plain
 from multist.tl._contacts import Contact, find_contacts, within_reach
 from multist.tl._pseudo_borders import halved
@@ -182,9 +182,7 @@ def _feature_keys(table: AnnData, expression_key: str | None, histology_key: str
 
 def _components(record: SpatialRecord, key: str) -> np.ndarray:
     """(n_obs, up to 50) principal components; features that are none yet are brought to one scale first."""
-    features = np.array(record.table.obsm[key], dtype=np.float64)
-    if not np.isfinite(features).all():
-        raise ValueError(f"obsm[{key!r}] has values that are not finite")
+    features = np.array(read_features(record.table, key), dtype=np.float64)
     for number in range(len(record.section_names)):
         # only spots of the same section are compared; a shift between sections would drown what differs within them
         own = record.section == number
@@ -201,7 +199,7 @@ def _components(record: SpatialRecord, key: str) -> np.ndarray:
 
 
 def _tissue(record: SpatialRecord) -> Tissue:
-    adjacency = record.table.obsp[_keys.CONNECTIVITIES].tocsr() != 0
+    adjacency = read_graph(record.table) != 0
     apart = 10.0 * max(float(np.ptp(record.xy, axis=0).max()), 1.0)
     place = np.column_stack([record.xy, record.section * apart])
     return Tissue(place, record.section, adjacency.maximum(adjacency.T).astype(np.float64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from multist import _keys
 from multist._palette import domain_colors
 from multist._settings import logger, settings
 from multist._threads import steady_threads
-from multist.access import write_table
+from multist.access import read_graph, write_table
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -64,23 +64,31 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     return sorted({int(k) for k in counts})
 
 
-def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: Any) -> None:
-    """Make sure that there is a graph, and that it joins sections only if they were aligned for that."""
+def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: Any) -> sp.csr_matrix:
+    """The graph, made where there is none; it joins sections only if they were aligned for that.
+
+    Returns
+    -------
+    (n_obs, n_obs) float32, finite and symmetric, whatever form the table keeps; see :func:`multist.access.read_graph`.
+    """
     if _keys.CONNECTIVITIES in record.table.obsp:
         logger.info("using the graph in obsp[%r]", _keys.CONNECTIVITIES)
-        rows, columns = record.table.obsp[_keys.CONNECTIVITIES].nonzero()
-        crossing = int((record.section[rows] != record.section[columns]).sum())
-        params = record.table.uns.get(f"{_keys.SPATIAL}_neighbors", {}).get("params", {})
+        graph = read_graph(record.table)
+        edges = graph.tocoo()
+        crossing = int((record.section[edges.row] != record.section[edges.col]).sum())
+        made = record.table.uns.get(f"{_keys.SPATIAL}_neighbors", {})
+        params = made.get("params", {}) if isinstance(made, Mapping) else {}
         if crossing and "aligned_key" not in params:
             raise ValueError(
                 f"obsp[{_keys.CONNECTIVITIES!r}] has {crossing} edges between different sections; "
                 "run pp.spatial_graph with library_key first (and aligned_key, if they are to touch in z)"
             )
-        return
+        return graph
     logger.info("no spatial graph found; running pp.spatial_graph")
     from multist.pp import spatial_graph
 
     spatial_graph(data, **stage)
+    return read_graph(record.table)
 
 
 def divide(

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, resolve, restored_on_error
+from multist.access import copy_data, read_features, resolve, restored_on_error
 from multist.tl._clusters import ensure_graph, told_if_interrupted
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def gather_tissue(parts: Sequence[Part], **stage: Any) -> Tissue:
     graphs, places, sections = [], [], []
     names: list[str] = []
     for number, part in enumerate(parts):
-        ensure_graph(part.data, part.record, **stage)
-        graphs.append(sparse.csr_matrix(part.record.table.obsp[_keys.CONNECTIVITIES]))
+        graphs.append(ensure_graph(part.data, part.record, **stage))
         places.append(part.record.xy)
         sections.append(part.record.section + len(names))
         names += [name if len(parts) == 1 else f"{number}:{name}" for name in part.record.section_names]
@@ -120,17 +119,7 @@ def features_of(parts: Sequence[Part], key: str) -> np.ndarray:
     ValueError
         If it has values that are not finite, or not as many columns everywhere.
     """
-    found = []
-    for part in parts:
-        obsm = part.record.table.obsm
-        if key not in obsm:
-            raise KeyError(f"use_rep {key!r} not found in obsm; found: {', '.join(map(repr, obsm)) or 'nothing'}")
-        features = np.asarray(obsm[key])
-        # float32 stays as it is, because a copy of a million rows is not for nothing
-        features = features if features.dtype.kind == "f" else features.astype(np.float64)
-        if not np.isfinite(features).all():
-            raise ValueError(f"obsm[{key!r}] has values that are not finite")
-        found.append(features)
+    found = [read_features(part.record.table, key) for part in parts]
     widths = sorted({features.shape[1] for features in found})
     if len(widths) > 1:
         raise ValueError(

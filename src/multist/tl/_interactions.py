@@ -127,7 +127,8 @@ def interactions(
     KeyError
         A key does not exist; the message lists those that do.
     ValueError
-        No pair has its genes in the table, no domains touch, values are negative, or a number is out of range.
+        No pair has its genes in the table, several genes have a name that is asked for, no domains touch, the values are neither
+        counts nor log-normalised, or a number is out of range.
 
     References
     ----------
@@ -153,8 +154,7 @@ def interactions(
     expression = molecule_expression(record.table, layer, molecules.genes)
     options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
     with restored_on_error(record.table):
-        ensure_graph(data, record, table_key=table_key, library_key=library_key)
-        adjacency = record.table.obsp[_keys.CONNECTIVITIES]
+        adjacency = ensure_graph(data, record, table_key=table_key, library_key=library_key)
         spacing = spacings(record, adjacency)
         contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
         clusters = cluster_test(expression, molecules, domain, tested, **options)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, resolve, restored_on_error, write_table
+from multist.access import copy_data, read_features, resolve, restored_on_error, write_table
 from multist.tl._clusters import ensure_graph, plain
 from multist.tl._diffusion import (
     diffusion_map,
@@ -147,12 +147,13 @@ def pseudotime(
     record = resolve(data, image=False, **stages)
     table = record.table
     _check(choices, table.n_obs)
-    rep, domains = _embedding(table, use_rep), _domains(table, domain_key)
+    rep, domains = read_features(table, use_rep), _domains(table, domain_key)
     asked = read_root(root, table.obs_names, domains, domain_key)
     with restored_on_error(table), one_thread():
+        near = None
         if spatial_weight > 0 and table.n_obs <= max_cells:
-            ensure_graph(data, record, **stages)
-        time, found = _run(record, rep, domains, asked, choices)
+            near = ensure_graph(data, record, **stages)
+        time, found = _run(record, near, rep, domains, asked, choices)
         params = {"root": root, "use_rep": use_rep, "domain_key": domain_key, **choices._asdict(), **stages}
         found["params"] = plain({**params, "shape": list(table.shape)})
         found["versions"] = {name: version(name) for name in _VERSIONS}
@@ -165,21 +166,24 @@ def pseudotime(
 
 
 def _run(
-    record: SpatialRecord, rep: np.ndarray, domains: pd.Series, asked: Root, choices: _Choices
+    record: SpatialRecord,
+    spatial: sparse.csr_matrix | None,
+    rep: np.ndarray,
+    domains: pd.Series,
+    asked: Root,
+    choices: _Choices,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Pseudotime of every cell, and the entry for ``uns``."""
     n_obs, k = len(rep), choices.n_neighbors
     rows, few = np.arange(n_obs), n_obs <= choices.max_cells
-    spatial = None
     if not few:
         strata = pd.factorize(pd.MultiIndex.from_arrays([record.section, domains.cat.codes]))[0]
         rows = choose_landmarks(
             strata, choices.max_cells, at_least=2 * k, always=asked.cell, random_state=choices.random_state
         )
         logger.info("%d landmarks stand for %d cells", len(rows), n_obs)
-    if choices.spatial_weight > 0:
-        own = record.table.obsp[_keys.CONNECTIVITIES] if few else None
-        spatial = own if few else landmark_graph(record.xy[rows], record.section[rows])
+        if choices.spatial_weight > 0:
+            spatial = landmark_graph(record.xy[rows], record.section[rows])
     neighbors = expression_graph(rep[rows], k)
     graph = mixed_graph(neighbors, rep[rows], spatial, choices.spatial_weight)
     parts = find_parts(graph, k)
@@ -260,16 +264,6 @@ def _check(choices: _Choices, n_obs: int) -> None:
     if choices.on_disconnected not in get_args(OnDisconnected):
         known = ", ".join(map(repr, get_args(OnDisconnected)))
         raise ValueError(f"on_disconnected must be one of {known}, not {choices.on_disconnected!r}")
-
-
-def _embedding(table: AnnData, use_rep: str) -> np.ndarray:
-    if use_rep not in table.obsm:
-        found = ", ".join(map(repr, table.obsm)) or "nothing"
-        raise KeyError(f"use_rep {use_rep!r} not found in obsm; found: {found}. tl.multist_domains makes 'X_multist'")
-    rep = np.asarray(table.obsm[use_rep])
-    if rep.ndim != 2 or not np.isfinite(rep).all():
-        raise ValueError(f"obsm[{use_rep!r}] must be a matrix of finite values; its shape is {rep.shape}")
-    return rep
 
 
 def _domains(table: AnnData, domain_key: str) -> pd.Series:

@@ -1,0 +1,107 @@
+"""Coordinates of spots: which column is x, and whether they are rows and columns of an array."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from multist._settings import logger
+from multist.access.check import check_finite
+from multist.access.tables import in_memory
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+# x before y, lower case and letters and digits only; pixels before the places in an array
+_NAMES = (
+    ("pxlcolinfullres", "pxlrowinfullres"),
+    ("imagecol", "imagerow"),
+    ("centerxglobalpx", "centeryglobalpx"),
+    ("centerxlocalpx", "centerylocalpx"),
+    ("xglobalpx", "yglobalpx"),
+    ("globalx", "globaly"),
+    ("xcentroid", "ycentroid"),
+    ("centroidx", "centroidy"),
+    ("centerx", "centery"),
+    ("xlocation", "ylocation"),
+    ("xcoord", "ycoord"),
+    ("xpos", "ypos"),
+    ("pixelx", "pixely"),
+    ("spatial1", "spatial2"),
+    ("spatial0", "spatial1"),
+    ("x", "y"),
+    ("arraycol", "arrayrow"),
+    ("col", "row"),
+)
+
+
+def read_coordinates(table: AnnData, key: str) -> np.ndarray:
+    """(n_obs, 2) float64 x and y in ``obsm[key]``, on a copy.
+
+    Columns of a DataFrame are told by their names where these are known (``pxl_col_in_fullres``, ``imagecol``, ``x``,
+    ``array_col`` and the like are x); otherwise the first is taken for x, and the log says so. A third column is left aside.
+
+    Raises
+    ------
+    ValueError
+        They are no numbers, not finite, or neither two nor three columns.
+    """
+    held: Any = in_memory(table.obsm[key])
+    where = f"obsm[{key!r}]"
+    if isinstance(held, pd.DataFrame):
+        held = held[_x_and_y(held, where)]
+    try:
+        xy = np.array(held.toarray() if sparse.issparse(held) else held, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} does not hold numbers: {error}") from error
+    if xy.ndim != 2 or xy.shape[1] not in (2, 3):
+        raise ValueError(f"{where} has shape {xy.shape}; expected (n_obs, 2), x before y")
+    xy = np.ascontiguousarray(xy[:, :2])
+    check_finite(xy, table.obs_names, where)
+    return xy
+
+
+def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
+    """The columns that hold x and y; all columns where no name is known."""
+    plain = {re.sub(r"[^a-z0-9]", "", str(column).lower().replace("µm", "")): column for column in frame}
+    for x, y in _NAMES:
+        if x in plain and y in plain:
+            logger.info("%s: x is column %r, y is column %r", where, plain[x], plain[y])
+            return [plain[x], plain[y]]
+    logger.warning(
+        "%s has columns %s, which are not known names: the first is taken for x, the second for y",
+        where, ", ".join(repr(column) for column in frame),
+    )  # fmt: skip
+    return list(frame)
+
+
+def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
+    """Centres of Visium's spots, in distances between neighbours, where ``xy`` are columns and rows of its array; else None.
+
+    In an array every other place is taken: columns are half a distance apart and rows .87 of one, so that the array
+    looks like a square lattice that stands on a corner. Which axis holds the columns is told by ``obs["array_col"]``, else by
+    its length, as an array has more columns than rows.
+    """
+    whole = np.rint(xy)
+    if len(xy) < 4 or not np.array_equal(whole, xy) or np.abs(xy).max() > 1e6:
+        return None
+    parity = whole.sum(axis=1).astype(np.int64) % 2
+    both = [len(np.unique(column)) > 1 for column in (whole % 2).T]
+    if len(np.unique(parity)) > 1 or not all(both):
+        return None
+    column = int(np.argmax(np.ptp(xy, axis=0)))
+    known = table.obs["array_col"] if "array_col" in table.obs else None
+    if known is not None and pd.api.types.is_numeric_dtype(known):
+        same = [np.array_equal(axis, known.to_numpy(dtype=np.float64)) for axis in xy.T]
+        column = int(np.argmax(same)) if any(same) else column
+    scale = np.full(2, np.sqrt(3) / 2)
+    scale[column] = 0.5
+    logger.warning(
+        "the coordinates are columns and rows of a hexagonal array (%s holds the columns); they are taken to the places of its spots, "
+        "in distances between neighbours", "yx"[column == 0],
+    )  # fmt: skip
+    return xy * scale

@@ -1,0 +1,58 @@
+"""The spatial graph of a table, whatever form somebody has given it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from multist._keys import CONNECTIVITIES
+from multist._settings import logger
+from multist.access.tables import in_memory, listed
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
+    """Weights between spots as finite, symmetric CSR; the table keeps its own.
+
+    An edge that is given in one direction, such as one triangle of the matrix or nearest neighbours, joins both ends; where both
+    are given the larger weight counts. A spot is no neighbour of its own.
+
+    Parameters
+    ----------
+    table
+        The table; it is only read.
+    key
+        Key in ``obsp``: dense or sparse, in any order.
+
+    Returns
+    -------
+    (n_obs, n_obs) float32, sorted, without zeros.
+
+    Raises
+    ------
+    KeyError
+        There is no such graph.
+    ValueError
+        It does not hold numbers, or holds negative ones.
+    """
+    if key not in table.obsp:
+        raise KeyError(f"obsp[{key!r}] not found; obsp holds: {listed(table.obsp)}. Run pp.spatial_graph")
+    held: Any = in_memory(table.obsp[key])
+    edges = sparse.coo_matrix(held if sparse.issparse(held) else np.asarray(held))
+    if edges.dtype.kind not in "biuf":
+        raise ValueError(f"obsp[{key!r}] holds {edges.dtype}, not numbers")
+    finite = np.isfinite(edges.data)
+    if not finite.all():
+        logger.warning("%d edges of obsp[%r] are NaN or infinite, and are left out", (~finite).sum(), key)
+    if (edges.data[finite] < 0).any():
+        raise ValueError(f"obsp[{key!r}] holds negative weights, so it is no graph of neighbours; run pp.spatial_graph")
+    kept = finite & (edges.data != 0) & (edges.row != edges.col)
+    weights = edges.data[kept].astype(np.float32)
+    half = sparse.csr_matrix((weights, (edges.row[kept], edges.col[kept])), shape=edges.shape)
+    graph = sparse.csr_matrix(half.maximum(half.T))
+    graph.sort_indices()
+    return graph

@@ -1,0 +1,81 @@
+"""Lattices, told by the distances and directions of nearest neighbours."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+Kind = Literal["hexagonal", "square", ""]
+
+_FEWEST_SPOTS = 8
+_REGULAR_SHARE = (
+    0.5  # of the spots have their nearest neighbour at one distance, also where more than half of a lattice is empty
+)
+_MIN_ORDER = 0.5
+_SHARED_PLACES = 0.1
+_BETWEEN = 0.7  # of the way from one ring to the next
+
+
+class Lattice(NamedTuple):
+    """Kind, ``""`` for none, and the distance between neighbours."""
+
+    kind: Kind
+    pitch: float
+
+
+def find_lattice(xy: np.ndarray) -> Lattice:
+    """What lattice points (n, 2) lie on, places that are left out aside.
+
+    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up: the
+    absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin and Nelson, 1978).
+    """
+    none = Lattice("", np.nan)
+    if len(xy) < _FEWEST_SPOTS:
+        return none
+    distance, neighbor = cKDTree(xy).query(xy, k=7)
+    if (distance[:, 1] == 0).mean() > _SHARED_PLACES:  # several cells of a place
+        xy = np.unique(xy, axis=0)
+        if len(xy) < _FEWEST_SPOTS:
+            return none
+        distance, neighbor = cKDTree(xy).query(xy, k=7)
+    pitch = float(np.median(distance[:, 1]))
+    if pitch == 0 or (np.abs(distance[:, 1] / pitch - 1) < 0.1).mean() < _REGULAR_SHARE:
+        return none
+    start, rank = np.nonzero(distance[:, 1:] < 1.25 * pitch)
+    # the nearest of several is nearer than usual where spots lie a little off their places
+    pitch = float(np.median(distance[start, rank + 1]))
+    step = xy[neighbor[start, rank + 1]] - xy[start]
+    angle = np.arctan2(step[:, 1], step[:, 0])
+    six, four = (abs(np.exp(1j * k * angle).mean()) for k in (6, 4))
+    if max(six, four) < _MIN_ORDER:
+        return none
+    return Lattice("hexagonal" if six > four else "square", pitch)
+
+
+def lattice_pairs(xy: np.ndarray, lattice: Lattice, count: int) -> np.ndarray:
+    """Pairs of points (m, 2) within the whole rings around a place that together have at least ``count`` places.
+
+    Where points lie a little off their places, those of the next ring may come near; so of two points at least one has to be
+    among the nearest of the other, as many as the rings have places.
+    """
+    n_places, reach = _rings(lattice.kind, count)
+    pairs = cKDTree(xy).query_pairs(reach * lattice.pitch, output_type="ndarray")
+    places = np.unique(xy, axis=0)
+    # the farthest of the nearest, of which there may be less than the rings have
+    nearest = cKDTree(places).query(xy, k=min(n_places + 1, len(places)))[0]
+    farthest = nearest.reshape(len(xy), -1)[:, -1] * (1 + 1e-6)
+    apart = np.linalg.norm(xy[pairs[:, 0]] - xy[pairs[:, 1]], axis=1)
+    return pairs[apart <= np.maximum(farthest[pairs[:, 0]], farthest[pairs[:, 1]])]
+
+
+def _rings(kind: Kind, count: int) -> tuple[int, float]:
+    """Places in the rings, and a radius in pitches between the last of them and the next."""
+    side = int(np.ceil(np.sqrt(count))) + 2
+    i, j = np.mgrid[-side : side + 1, -side : side + 1]
+    squared = i**2 + j**2 + (i * j if kind == "hexagonal" else 0)
+    rings, sizes = np.unique(squared[squared > 0], return_counts=True)
+    last = int(np.searchsorted(np.cumsum(sizes), count))
+    inner, outer = np.sqrt(rings[last : last + 2])
+    return int(sizes[: last + 1].sum()), float(inner + _BETWEEN * (outer - inner))

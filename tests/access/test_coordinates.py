@@ -1,0 +1,164 @@
+"""Which column of the coordinates is x, and what else tables hold in ``obsm`` and ``uns``."""
+
+from __future__ import annotations
+
+import anndata as ad
+import dask.array as da
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from multist.access import get_table, read_coordinates, read_features, resolve
+
+XY = np.array([[1.5, 20.0], [2.5, 70.0], [9.0, 40.0]])
+
+
+def table(**obsm):
+    adata = ad.AnnData(np.zeros((3, 1), dtype=np.float32))
+    for key, value in obsm.items():
+        adata.obsm[key] = value
+    return adata
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ("x", "y"),
+        ("X", "Y"),
+        ("array_col", "array_row"),
+        ("pxl_col_in_fullres", "pxl_row_in_fullres"),
+        ("imagecol", "imagerow"),
+        ("spatial1", "spatial2"),
+        ("Spatial_0", "Spatial_1"),
+        ("CenterX_global_px", "CenterY_global_px"),
+        ("x_centroid", "y_centroid"),
+        ("center_x", "center_y"),
+        ("Centroid X µm", "Centroid Y µm"),
+        ("col", "row"),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_names_of_columns_count(x, y, turned, caplog):
+    frame = pd.DataFrame({x: XY[:, 0], y: XY[:, 1]}, index=list("012"))
+    with caplog.at_level("INFO", "multist"):
+        np.testing.assert_array_equal(
+            read_coordinates(table(spatial=frame[[y, x]] if turned else frame), "spatial"), XY
+        )
+    assert f"x is column {x!r}" in caplog.text
+
+
+def test_pixels_come_before_places_in_an_array():
+    frame = pd.DataFrame(
+        {
+            "array_row": [0, 1, 0],
+            "array_col": [0, 1, 2],
+            "pxl_row_in_fullres": XY[:, 1],
+            "pxl_col_in_fullres": XY[:, 0],
+        },
+        index=list("012"),
+    )
+    np.testing.assert_array_equal(read_coordinates(table(spatial=frame), "spatial"), XY)
+
+
+def test_names_that_nobody_knows_are_taken_in_their_order_and_the_log_says_so(caplog):
+    frame = pd.DataFrame(XY, columns=["east", "north"], index=list("012"))
+    np.testing.assert_array_equal(read_coordinates(table(spatial=frame), "spatial"), XY)
+    assert "columns 'east', 'north', which are not known names: the first is taken for x" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "form",
+    [sparse.csr_matrix, sparse.csr_array, da.from_array, lambda xy: np.c_[xy, [1, 2, 3]], lambda xy: xy.astype(object)],
+)
+def test_forms_of_coordinates(form):
+    np.testing.assert_array_equal(resolve(table(spatial=form(XY))).xy, XY)
+
+
+def test_coordinates_are_a_copy():
+    held = XY.copy()
+    held.setflags(write=False)
+    adata = table(spatial=held)
+    read_coordinates(adata, "spatial")[:] = 0
+    np.testing.assert_array_equal(adata.obsm["spatial"], XY)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        np.asarray,
+        sparse.csr_matrix,
+        sparse.csc_matrix,
+        da.from_array,
+        lambda x: pd.DataFrame(x, index=list("012")),
+        lambda x: x.astype(int),
+    ],
+)
+def test_forms_of_features(form):
+    found = read_features(table(X_mine=form(np.arange(6.0).reshape(3, 2))), "X_mine")
+    assert type(found) is np.ndarray and found.dtype.kind == "f"
+    np.testing.assert_array_equal(found, np.arange(6.0).reshape(3, 2))
+
+
+def test_features_that_will_not_do():
+    with pytest.raises(KeyError, match="use_rep 'X_pca' not found in obsm; found: 'X_mine'"):
+        read_features(table(X_mine=XY), "X_pca")
+    with pytest.raises(ValueError, match=r"obsm\['X_mine'\] has values that are not finite"):
+        read_features(table(X_mine=XY * np.nan), "X_mine")
+    with pytest.raises(ValueError, match="not numbers"):
+        read_features(table(X_mine=XY.astype(str)), "X_mine")
+
+
+def visium(entry):
+    adata = table(spatial=XY)
+    adata.uns["spatial"] = {"s": entry}
+    return adata
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"images": None},
+        {"images": {"hires": None}, "scalefactors": None},
+        {"scalefactors": {}},
+        {"images": {}, "scalefactors": {"spot_diameter_fullres": None}},
+    ],
+)
+def test_half_filled_sections_have_no_image(entry):
+    record = resolve(visium(entry))
+    np.testing.assert_array_equal(record.xy, XY)
+    assert record.images == (None,) and np.isnan(record.diameter).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("large", "is no number: 'large'"),
+        (0, "must be positive, not 0"),
+        (np.inf, "must be positive"),
+        ([1, 2], "is no number"),
+    ],
+)
+def test_scale_factors_that_are_none(value, message):
+    with pytest.raises(ValueError, match=rf"scalefactors\['spot_diameter_fullres'\].* {message}"):
+        resolve(visium({"scalefactors": {"spot_diameter_fullres": value}}))
+
+
+def test_images_without_the_level_of_the_section():
+    adata = table(spatial=XY)
+    adata.uns["spatial"] = {"images": {"hires": np.zeros((9, 9, 3))}, "scalefactors": {}}
+    with pytest.raises(ValueError, match="they belong to a section"):
+        resolve(adata)
+    assert resolve(adata, image=False).images == (None,)
+
+
+def test_a_lazy_table_is_refused_at_once_and_a_copy_is_loaded(tmp_path):
+    from multist.access import copy_data
+
+    adata = table(spatial=XY)
+    adata.write_zarr(tmp_path / "a.zarr")
+    lazy = ad.experimental.read_lazy(tmp_path / "a.zarr")
+    with pytest.raises(TypeError, match=r"data is lazy .*to_memory\(\)"):
+        get_table(lazy)
+    np.testing.assert_array_equal(resolve(copy_data(lazy)).xy, XY)

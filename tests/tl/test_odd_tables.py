@@ -1,0 +1,97 @@
+"""Tables in unusual forms: the same result, and the input keeps its bits."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import multist as mt
+
+
+def halves(n=14, g=40, seed=0):
+    """Two domains, left and right, with half of the genes each."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:n, :n]
+    right = x.ravel() >= n // 2
+    mean = np.ones((n * n, g))
+    mean[~right, : g // 2], mean[right, g // 2 :] = 6, 6
+    adata = ad.AnnData(
+        sparse.csr_matrix(rng.poisson(mean).astype(np.float32)), obsm={"spatial": np.c_[x.ravel(), y.ravel()] * 20.0}
+    )
+    adata.var_names = [f"G{i}" for i in range(g)]
+    adata.obs["truth"] = pd.Categorical(np.where(right, "right", "left"))
+    mt.pp.spatial_graph(adata)
+    return adata
+
+
+def graph(form):
+    def change(adata):
+        adata.obsp["spatial_connectivities"] = form(adata.obsp["spatial_connectivities"])
+
+    return change
+
+
+def locked(adata):
+    for matrix in (adata.X, adata.obsp["spatial_connectivities"]):
+        for array in (matrix.data, matrix.indices, matrix.indptr):
+            array.setflags(write=False)
+    adata.obsm["spatial"].setflags(write=False)
+
+
+def turned(adata):
+    """Columns of each row in reverse order."""
+    x = adata.X
+    for start, stop in zip(x.indptr[:-1], x.indptr[1:], strict=True):
+        x.indices[start:stop], x.data[start:stop] = x.indices[start:stop][::-1].copy(), x.data[start:stop][::-1].copy()
+    x.has_sorted_indices = False
+
+
+CHANGES = {
+    "dense graph": graph(lambda g: g.toarray()),
+    "one triangle": graph(lambda g: sparse.csr_matrix(sparse.triu(g))),
+    "csc graph": graph(sparse.csc_matrix),
+    "array graph": graph(sparse.csr_array),
+    "read only": locked,
+    "unsorted": turned,
+    "sparse coordinates": lambda adata: adata.obsm.__setitem__("spatial", sparse.csr_matrix(adata.obsm["spatial"])),
+}
+
+PAIRS = pd.DataFrame({"source": ["G4"], "target": ["G30"]})
+CALLS = {
+    "interactions": lambda a: mt.tl.interactions(a, PAIRS, cluster_key="truth", n_perms=20),
+    "pseudotime": lambda a: mt.tl.pseudotime(a, "left", use_rep="X_pca", domain_key="truth"),
+    "sharpness": lambda a: mt.tl.border_sharpness(a, domain_key="truth", n_null=38),
+}
+RESULTS = {
+    "interactions": lambda a: a.uns["multist"]["interactions"]["pairs"]["score"].to_numpy(),
+    "pseudotime": lambda a: a.obs["multist_pseudotime"].to_numpy(),
+    "sharpness": lambda a: a.uns["multist"]["border_sharpness"]["expression"].to_numpy(),
+}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """What each function finds in a plain table."""
+    found = {}
+    for name, call in CALLS.items():
+        adata = halves()
+        mt.pp.embed_expression(adata, n_comps=5)
+        call(adata)
+        found[name] = RESULTS[name](adata)
+    return found
+
+
+@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_form_of_a_table_does_not_matter(name, change, plain):
+    adata = halves()
+    change(adata)
+    before = (adata.X.indices.copy(), adata.X.data.copy())
+    mt.pp.embed_expression(adata, n_comps=5)
+    CALLS[name](adata)
+    np.testing.assert_allclose(RESULTS[name](adata), plain[name], atol=1e-4)
+    np.testing.assert_array_equal(adata.X.indices, before[0])
+    np.testing.assert_array_equal(adata.X.data, before[1])
