@@ -11,25 +11,26 @@ from importlib import import_module
 
 @contextmanager
 def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
-    """Run the body on as many threads as the machine has cores, whatever a library set before; put back what was set.
+    """Run the body on as many threads as the machine has cores, or as torch was told to use if these are fewer; put back what was set.
 
-    The kernels that numba compiles for scanpy and squidpy set the number of OpenMP threads for the whole process, so the
-    same call would give other bits after a call of theirs.
+    The kernels that numba compiles for scanpy and squidpy set the number of OpenMP threads for the whole process to that of all
+    logical cores, so the same call would give other bits after a call of theirs.
 
     Parameters
     ----------
     libraries
         Modules that the body uses: those that are loaded only later cannot be held.
     limit
-        Number of threads; None takes ``OMP_NUM_THREADS``, or else the physical cores that this process may use.
+        Number of threads; None takes ``OMP_NUM_THREADS``, or else the physical cores that this process may use, and no more than
+        ``torch.get_num_threads()``.
     """
     from threadpoolctl import ThreadpoolController
 
     for library in libraries:
         import_module(library)
-    n_threads = limit or _n_cores()
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
+    n_threads = limit or min(_n_cores(), before or sys.maxsize)
     with ThreadpoolController().limit(limits=n_threads):
         if torch:
             torch.set_num_threads(n_threads)

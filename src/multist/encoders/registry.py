@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist._device import choose_device
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,11 +65,7 @@ class PatchEncoder:
                 self.function.to(home)  # type: ignore[attr-defined]
 
     def _device(self, torch: Any) -> torch.device:
-        if self._device_name != "auto":
-            return torch.device(self._device_name)
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(choose_device(self._device_name))
 
     def _encode(self, patches: np.ndarray, torch: Any, device: torch.device) -> np.ndarray:
         batch = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2))).to(device).float() / 255

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._device import choose_device
 from multist._palette import domain_colors
-from multist._settings import logger, settings
+from multist._settings import logger
 from multist._threads import steady_threads
 from multist.access import read_graph, write_table
 
@@ -137,11 +138,7 @@ def divide(
 
 def _cuda_or_cpu(device: str) -> str:
     """The mixtures' sums are of 64 bits, which other accelerators do not have."""
-    import torch
-
-    name = settings.device if device == "auto" else device
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+    name = choose_device(device)
     return name if name.startswith("cuda") else "cpu"
 
 

@@ -1,0 +1,35 @@
+"""``device="auto"`` means the same everywhere: the setting, else the best that there is."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import multist as mt
+from multist._device import choose_device
+from multist.encoders.registry import PatchEncoder
+from multist.tl._clusters import _cuda_or_cpu
+
+
+@pytest.fixture(params=[True, False], ids=["cuda", "no cuda"])
+def cuda(request, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: request.param)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    return request.param
+
+
+def test_the_best_that_there_is(cuda):
+    assert choose_device() == choose_device("auto") == _cuda_or_cpu("auto") == ("cuda" if cuda else "cpu")
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda:1", "meta"])
+def test_the_setting_stands_behind_auto_and_a_name_before_it(name, cuda, monkeypatch):
+    monkeypatch.setattr(mt.settings, "device", name)
+    assert choose_device("auto") == name
+    assert PatchEncoder(lambda patches: patches, "mine", device="auto")._device(torch) == torch.device(name)
+    assert choose_device("cpu") == "cpu"
+
+
+def test_sums_of_64_bits_go_where_they_can(monkeypatch):
+    monkeypatch.setattr(mt.settings, "device", "mps")
+    assert _cuda_or_cpu("auto") == "cpu" and _cuda_or_cpu("cuda:1") == "cuda:1"
