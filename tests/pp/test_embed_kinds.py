@@ -117,3 +117,21 @@ def test_counts_and_logged_values_do_not_share_axes():
     embed_expression(reference)
     with pytest.raises(ValueError, match="X holds log-normalised values; pass layer= with counts"):
         embed_expression(logged(adata), reference=reference)
+
+
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
+@pytest.mark.parametrize("where", ["X", "layer", "raw"])
+def test_counts_on_disk_are_found_like_those_in_memory(form, where, tmp_path):
+    adata, plain = counts(), counts()
+    held = form(adata.X.toarray())
+    if where == "raw":
+        adata.raw = adata.copy()
+    if where == "layer":
+        adata.layers["counts"] = held
+    adata.X = held if where == "X" else None if where == "layer" else logged(adata).X
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    embed_expression(plain, n_comps=5)
+    embed_expression(backed, n_comps=5)
+    np.testing.assert_array_equal(backed.obsm["X_pca"], plain.obsm["X_pca"])
+    backed.file.close()

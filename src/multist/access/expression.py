@@ -240,8 +240,9 @@ def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, p
     if layer is not None:
         yield table.layers[layer], f"layers[{layer!r}]", names
         return
-    if table.X is not None and 0 not in table.shape:
-        yield table.X, "X", names
+    held = None if table.isbacked and "X" not in table.file else table.X  # a file may hold none
+    if held is not None and 0 not in table.shape:
+        yield held, "X", names
     for name in _COUNT_LAYERS:
         if name in table.layers:
             yield table.layers[name], f"layers[{name!r}]", names

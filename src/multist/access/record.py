@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,17 +73,22 @@ class SpatialRecord:
         """Whether every section has an image."""
         return all(image is not None for image in self.images)
 
-    def in_microns(self, microns_per_pixel: float | None = None) -> tuple[np.ndarray, str]:
-        """``xy`` and its unit: ``"um"`` where the scale of every section is known or given, else ``"coordinates"``.
+    def with_scale(self, microns_per_pixel: float | None) -> SpatialRecord:
+        """The same, with a scale that somebody states for all sections; None leaves what the data says.
 
         Raises
         ------
         ValueError
-            If a scale is given that is not positive.
+            If it is not positive.
         """
-        if microns_per_pixel is not None and not (np.isfinite(microns_per_pixel) and microns_per_pixel > 0):
+        if microns_per_pixel is None:
+            return self
+        if not (np.isfinite(microns_per_pixel) and microns_per_pixel > 0):
             raise ValueError(f"microns_per_pixel must be positive, not {microns_per_pixel}")
-        scales = [microns_per_pixel or known for known in self.microns_per_pixel]
-        if any(scale is None for scale in scales):
+        return replace(self, microns_per_pixel=(float(microns_per_pixel),) * len(self.section_names))
+
+    def in_microns(self) -> tuple[np.ndarray, str]:
+        """``xy`` and its unit: ``"um"`` where the scale of every section is known, else ``"coordinates"``."""
+        if any(scale is None for scale in self.microns_per_pixel):
             return self.xy, "coordinates"
-        return self.xy * np.array(scales, dtype=np.float64)[self.section][:, None], "um"
+        return self.xy * np.array(self.microns_per_pixel, dtype=np.float64)[self.section][:, None], "um"

@@ -113,8 +113,8 @@ def spatial_graph(
             "delaunay=True has no number of neighbours and no lattice: leave out n_neighbors and coord_type"
         )
     data = copy_data(data) if copy else data
-    record = resolve(data, table_key=table_key, library_key=library_key, image=False)
-    places, unit = record.in_microns(microns_per_pixel)
+    record = resolve(data, table_key=table_key, library_key=library_key, image=False).with_scale(microns_per_pixel)
+    places, unit = record.in_microns()
     visium = _keys.SPATIAL in record.table.uns
     adjacency, distances, params = [], [], []
     rows = [np.flatnonzero(record.section == code) for code in range(len(record.section_names))]

@@ -40,6 +40,7 @@ def interactions(
     min_edges: int = 10,
     threshold: float = 0.1,
     n_perms: int = 1000,
+    microns_per_pixel: float | None = None,
     table_key: str | None = None,
     library_key: str | None = None,
     key_added: str = _keys.MULTIST,
@@ -90,6 +91,8 @@ def interactions(
         Share of the spots of its domain that have to express ligand and receptor for a test.
     n_perms
         Number of permutations in either test.
+    microns_per_pixel
+        Micrometres per unit of the coordinates, for the lengths of borders; None where the data says it.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
@@ -148,7 +151,7 @@ def interactions(
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
     if copy:
         data = copy_data(data)
-    record = resolve(data, table_key=table_key, library_key=library_key, image=False)
+    record = resolve(data, table_key=table_key, library_key=library_key, image=False).with_scale(microns_per_pixel)
     domain, names = _domains(record, cluster_key)
     molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
     expression = molecule_expression(record.table, layer, molecules.genes)
@@ -168,7 +171,7 @@ def interactions(
             "borders": _border_table(contacts, tested, names, *border_lengths(record, adjacency, domain, spacing)),
             "params": plain({
                 **options, "cluster_key": cluster_key, "layer": layer, "gene_symbols": gene_symbols, "reach": reach,
-                "patch_size": patch_size, "min_edges": min_edges, "table_key": table_key, "library_key": library_key,
+                "patch_size": patch_size, "min_edges": min_edges, "microns_per_pixel": microns_per_pixel, "table_key": table_key, "library_key": library_key,
                 "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
             }),
             "versions": {name: version(name) for name in _VERSIONS},
