@@ -88,14 +88,6 @@ def test_axes_of_a_sample_are_polished_on_all_spots(monkeypatch):
     np.testing.assert_allclose(sampled.obsm["X_pca"].mean(axis=0), 0, atol=1e-4)
 
 
-def test_products_of_nearly_empty_blocks_are_the_same(monkeypatch):
-    adata, other = counts(), counts()
-    embed_expression(adata, n_comps=5)
-    monkeypatch.setattr("multist.pp._expression_axes._SPARSE", 2.0)
-    embed_expression(other, n_comps=5)
-    np.testing.assert_allclose(other.obsm["X_pca"], adata.obsm["X_pca"], atol=1e-4)
-
-
 def test_groups_are_apart_on_the_first_component():
     adata = counts()
     embed_expression(adata, n_comps=5)

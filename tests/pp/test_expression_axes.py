@@ -12,6 +12,7 @@ from scipy import sparse
 from multist.access import get_table
 from multist.datasets import layered_tissue
 from multist.pp import embed_expression
+from multist.pp._expression_axes import _leading
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,22 @@ def test_axes_survive_a_file(form, embedded, tmp_path):
     embed_expression(from_file, reference=back)
     np.testing.assert_array_equal(from_file.obsm["X_pca"], from_memory.obsm["X_pca"])
     from_file.write_h5ad(tmp_path / "again.h5ad")
+
+
+@pytest.mark.parametrize(
+    ("exact", "n_obs"), [(512, 50), (0, 50), (0, 700)], ids=["at once", "by values", "by the matrix"]
+)
+def test_axes_are_those_of_the_covariance(exact, n_obs, monkeypatch):
+    monkeypatch.setattr("multist.pp._expression_axes._EXACT", exact)
+    monkeypatch.setattr("multist.pp._expression_axes._ROWS", 300)
+    rng = np.random.default_rng(0)
+    dense = rng.poisson(0.5, (n_obs, 60)) + rng.poisson(2.0, (n_obs, 1)) * np.arange(60) / 30
+    found, mean, total = _leading(sparse.csr_matrix(dense.astype(np.float32)), 3, rng)
+    covariance = np.cov(dense.T)
+    expected = np.linalg.eigh(covariance)[1][:, ::-1][:, :3]
+    np.testing.assert_allclose(np.abs(found.T @ expected), np.eye(3), atol=1e-3)
+    np.testing.assert_allclose(mean, dense.mean(axis=0), rtol=1e-5)
+    assert total == pytest.approx(np.trace(covariance), rel=1e-5)
 
 
 def lose_axes(reference, other):

@@ -21,7 +21,6 @@ POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
 """Of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero."""
 
 _FEWEST = 0.5  # share of the genes; with less, the names are of another kind
-_SPARSE = 0.03  # share of values above zero from which on a product of dense blocks is faster
 _EXACT = 512  # genes up to which all axes are found at once
 _SAMPLE = 20_000  # spots of which axes are exact
 _SPARE = 10
@@ -122,11 +121,11 @@ class ExpressionAxes:
         rng = np.random.default_rng(random_state)
         n_obs = len(expression.total)
         if n_obs <= _SAMPLE:
-            upper, mean = _covariance(sparse.vstack([block for _, block in blocks.blocks()], format="csr"))
-            loadings, total = _leading(upper, n_comps, rng), float(np.trace(upper))
+            every = sparse.vstack([block for _, block in blocks.blocks()], format="csr")
+            loadings, mean, total = _leading(every, n_comps, rng)
         else:
             sample = blocks.rows(np.sort(rng.choice(n_obs, _SAMPLE, replace=False)))
-            start = _leading(_covariance(sample)[0], min(n_comps + _SPARE, len(genes) - 1), rng)
+            start = _leading(sample, min(n_comps + _SPARE, len(genes) - 1), rng)[0]
             product, mean, total = blocks.times_covariance(start)
             loadings = np.linalg.svd(product, full_matrices=False)[0][:, :n_comps]
         # the sign of an axis has no meaning: its largest entry is positive
@@ -256,29 +255,38 @@ class _Transformed(NamedTuple):
         return product / (n_obs - 1), mean, float(squares - sums @ mean) / (n_obs - 1)
 
 
-def _covariance(values: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """(g, g) covariance of (n, g) values, its upper triangle, and (g,) means."""
+def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    """Leading eigenvectors (g, count) of the covariance of (n, g) values, (g,) means, and the sum of the variances.
+
+    ARPACK multiplies by the covariance some hundred times: by the sparse values, or, where that would be more work, by the matrix.
+    """
+    from scipy.linalg import eigh
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    n_obs, width = values.shape
+    mean = values.mean(axis=0, dtype=np.float64).A1
+    total = float(np.square(values.data, dtype=np.float64).sum() - n_obs * mean @ mean) / (n_obs - 1)
+    if width <= max(_EXACT, 4 * count):
+        return eigh(_covariance(values, mean), subset_by_index=[width - count, width - 1])[1][:, ::-1], mean, total
+    if 2 * values.nnz < width**2:
+        turned, middle = values.T.tocsr(), mean.astype(np.float32)
+
+        def multiply(vector: np.ndarray) -> np.ndarray:
+            return (turned @ (values @ vector) - n_obs * middle * (middle @ vector)) / (n_obs - 1)
+
+        matrix = LinearOperator((width, width), matvec=multiply, dtype=np.float32)
+    else:
+        matrix = _covariance(values, mean).astype(np.float32)
+    found, vectors = eigsh(matrix, count, which="LA", v0=rng.uniform(-1, 1, width).astype(np.float32))
+    return vectors[:, np.argsort(found)[::-1]].astype(np.float64), mean, total
+
+
+def _covariance(values: sparse.csr_matrix, mean: np.ndarray) -> np.ndarray:
+    """(g, g) covariance of (n, g) values, in blocks of rows that are dense."""
     from scipy.linalg.blas import ssyrk
 
     n_obs, width = values.shape
-    upper, mean = np.zeros((width, width), order="F"), values.mean(axis=0, dtype=np.float64).A1
+    upper = np.zeros((width, width), order="F")
     for start in range(0, n_obs, _ROWS):
-        block = values[start : start + _ROWS]
-        if block.nnz < _SPARSE * np.prod(block.shape):
-            upper += (block.T @ block).toarray(order="F")
-        else:
-            upper += ssyrk(1.0, block.toarray().T)
-    return (upper - n_obs * np.outer(mean, mean)) / (n_obs - 1), mean
-
-
-def _leading(upper: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Eigenvectors (g, count) of the largest eigenvalues of a symmetric matrix, of which the upper triangle is given."""
-    from scipy.linalg import eigh
-    from scipy.sparse.linalg import eigsh
-
-    if len(upper) <= max(_EXACT, 4 * count):
-        return eigh(upper, lower=False, subset_by_index=[len(upper) - count, len(upper) - 1])[1][:, ::-1]
-    narrow = upper.astype(np.float32)  # half the memory to read in each of some hundred products
-    start = rng.uniform(-1, 1, len(upper)).astype(np.float32)
-    values, vectors = eigsh(np.triu(narrow) + np.triu(narrow, 1).T, count, which="LA", v0=start)
-    return vectors[:, np.argsort(values)[::-1]].astype(np.float64)
+        upper += ssyrk(1.0, values[start : start + _ROWS].toarray().T)
+    return (np.triu(upper) + np.triu(upper, 1).T - n_obs * np.outer(mean, mean)) / (n_obs - 1)
