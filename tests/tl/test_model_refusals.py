@@ -55,7 +55,7 @@ def no_coordinates(table):
         (few_genes, ValueError, r"101 of the reference's 300 genes are in var_names.*names of the same kind"),
         (other_names, ValueError, r"0 of the reference's 300 genes .*ENSG00000000000"),
         (repeated_names, ValueError, "'g' is there twice.*var_names_make_unique"),
-        (normalised_counts, ValueError, "holds values that are no counts.*pass layer="),
+        (normalised_counts, ValueError, "holds decimals that are neither counts nor log-normalised.*pass layer="),
         (other_patches, ValueError, "another patch_size than that of the fitted sections"),
         (own_stain, ValueError, "own stain.*normalised; delete it"),
         (foreign_histology, ValueError, "another encoder, patch_size, patch_unit"),
@@ -78,7 +78,7 @@ def test_some_genes_may_be_missing_and_the_log_says_so(fitted, sections, caplog)
         fitted[0].domains(fewer)
     assert "20 of 300 genes of the reference are missing" in caplog.text
     found = [table.obs["multist_domain"].to_numpy(dtype=str) for table in (new, fewer)]
-    assert (found[0] == found[1]).mean() > 0.9
+    assert (found[0] == found[1]).mean() > 0.85
 
 
 def test_an_embedding_by_name_has_to_be_there_and_as_wide(sections, quick, unchanged):
