@@ -1,7 +1,7 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
 from multist.access.expression import gene_names, log_expression
-from multist.access.patches import PatchReader
+from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.tables import SPATIAL_ATTRS, copy_data, find_sections, get_table, read_matrix
@@ -13,6 +13,7 @@ __all__ = [
     "PatchReader",
     "SectionImage",
     "SpatialRecord",
+    "black_sections",
     "copy_data",
     "find_sections",
     "gene_names",

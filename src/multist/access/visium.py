@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX, SPATIAL
-from multist.access.check import check_finite, check_on_image
+from multist.access.check import check_finite, lies_on_image
 from multist.access.images import array_image
+from multist.access.microns import believed_microns, lattice_microns
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.tables import find_sections, listed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
+
+logger = logging.getLogger("multist")
 
 _IMAGE_KEYS = ("hires", "lowres")
 
@@ -26,6 +31,8 @@ def resolve_anndata(
     library_key: str | None,
     image: bool | Literal["auto"],
     prefer_normalized: bool,
+    strays: bool,
+    white: float | None,
 ) -> SpatialRecord:
     """The record of an AnnData; see :func:`multist.access.resolve`."""
     xy = _coordinates(table)
@@ -38,6 +45,8 @@ def resolve_anndata(
     section, names = find_sections(table, library_key)
     if library_key is None and len(libraries) == 1:
         section, names = np.zeros(table.n_obs, dtype=np.int64), tuple(libraries)
+    if image is not False:
+        _name_the_unknown(names, libraries, library_key)
     diameter = np.full(table.n_obs, np.nan)
     images: list[SectionImage | None] = []
     microns: list[float | None] = []
@@ -45,15 +54,21 @@ def resolve_anndata(
         rows = section == code
         found = None
         if image is not False:
-            found = _find_image(libraries, name, image_key, prefer_normalized=prefer_normalized, needed=image is True)
+            found = _find_image(
+                libraries, name, image_key, prefer_normalized=prefer_normalized, needed=image is True, white=white
+            )
         factors = libraries.get(name, {}).get("scalefactors", {})
-        scale = 1.0 if found is None else float(factors[f"tissue_{found.key}_scalef"])
+        stated = _microns(factors, name, table.obs[rows], xy[rows])
+        scale = 1.0 if found is None else _scale(factors, found.key, name)
         xy[rows] *= scale
-        diameter[rows] = float(factors.get("spot_diameter_fullres", np.nan)) * scale
+        width = float(factors.get("spot_diameter_fullres", np.nan))
+        diameter[rows] = width * scale if np.isfinite(width) and width > 0 else np.nan
+        microns.append(None if stated is None else stated / scale)
+        if found is not None and not lies_on_image(
+            xy[rows], diameter[rows], found, table.obs_names[rows], name, strays=strays, needed=image_key is not None
+        ):
+            found = None
         images.append(found)
-        microns.append(float(factors["microns_per_pixel"]) / scale if "microns_per_pixel" in factors else None)
-        if found is not None:
-            check_on_image(xy[rows], diameter[rows], found, table.obs_names[rows], name)
     return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
 
 
@@ -82,8 +97,44 @@ def _libraries(table: AnnData) -> dict[str, Mapping[str, Any]]:
     return {str(name): entry for name, entry in entries.items() if isinstance(entry, Mapping)}
 
 
+def _name_the_unknown(names: tuple[str, ...], libraries: dict[str, Mapping[str, Any]], library_key: str | None) -> None:
+    """Warn of sections whose image is not looked for because it goes by another name."""
+    without = [name for name in names if name not in libraries]
+    if without and libraries:
+        logger.warning(
+            "there is no image for section %s of obs[%r], as uns['spatial'] holds %s: give both the same names",
+            listed(without),
+            library_key,
+            listed(libraries),
+        )
+
+
+def _scale(factors: Mapping[str, Any], key: str, name: str) -> float:
+    scale = float(factors[f"tissue_{key}_scalef"])
+    if not (np.isfinite(scale) and scale > 0):
+        raise ValueError(
+            f"uns['spatial'][{name!r}]['scalefactors']['tissue_{key}_scalef'] must be positive; it is {scale}"
+        )
+    return scale
+
+
+def _microns(factors: Mapping[str, Any], name: str, obs: pd.DataFrame, xy: np.ndarray) -> float | None:
+    """Micrometres per unit of the coordinates: as stated, or else by the lattice of the spots."""
+    if "microns_per_pixel" in factors:
+        stated = believed_microns(float(factors["microns_per_pixel"]), f"uns['spatial'][{name!r}]")
+        if stated is not None:
+            return stated
+    return lattice_microns(obs, xy)
+
+
 def _find_image(
-    libraries: dict[str, Mapping[str, Any]], name: str, image_key: str | None, *, prefer_normalized: bool, needed: bool
+    libraries: dict[str, Mapping[str, Any]],
+    name: str,
+    image_key: str | None,
+    *,
+    prefer_normalized: bool,
+    needed: bool,
+    white: float | None,
 ) -> SectionImage | None:
     images = libraries.get(name, {}).get("images", {})
     factors = libraries.get(name, {}).get("scalefactors", {})
@@ -109,4 +160,4 @@ def _find_image(
             f"'tissue_{image_key}_scalef' not found in {where}['scalefactors']; found: {listed(factors)}. "
             f"It is the size of image {image_key!r} relative to the coordinates in obsm['spatial']"
         )
-    return array_image(image_key, images[image_key])
+    return array_image(image_key, images[image_key], white)
