@@ -7,7 +7,7 @@ import torch
 
 from multist.access import resolve
 from multist.encoders.texture import feature_names
-from multist.pp import embed_histology
+from multist.pp import embed_histology, normalize_histology
 
 SCALE = 0.5
 
@@ -153,3 +153,31 @@ def test_real_sections(real_data, name):
     features = adata.obsm["X_histology"]
     assert np.isfinite(features).all() and (features.std(axis=0) > 0).all()
     assert resolve(adata).has_image
+
+
+@pytest.mark.parametrize("step", [embed_histology, normalize_histology])
+@pytest.mark.parametrize("diameter", [900.0, 1e5])
+def test_spots_wider_than_the_image_are_refused_at_once(step, diameter):
+    adata = section()
+    adata.uns["spatial"]["s"]["scalefactors"]["spot_diameter_fullres"] = diameter
+    with pytest.raises(ValueError, match=r"a spot is \d+ pixels wide, but image 'hires' has 400 x 400"):
+        step(adata)
+
+
+@pytest.mark.parametrize(
+    "change", [{"patch_size": 50.0}, {"patch_size": 900.0, "patch_unit": "um", "microns_per_pixel": 1.0}]
+)
+def test_patches_that_cover_the_image_from_everywhere_are_refused_at_once(change):
+    with pytest.raises(ValueError, match="half a patch is"):
+        embed_histology(section(), **change)
+
+
+def test_a_patch_as_wide_as_the_image_counts_what_lies_on_it():
+    """Half of the patch of a spot in the corner is off the image in both directions."""
+    adata = section()
+    embed_histology(adata, patch_size=400.0, patch_unit="um", microns_per_pixel=1.0)
+    names = list(adata.uns["multist"]["histology"]["feature_names"])
+    share = adata.obsm["X_histology"][:, names.index("tissue")]
+    middle = np.abs(adata.obsm["spatial"] * SCALE - 200).sum(axis=1).argmin()
+    corner = adata.obsm["spatial"].sum(axis=1).argmin()
+    assert 0.2 < share[corner] / share[middle] < 0.5

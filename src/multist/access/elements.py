@@ -26,6 +26,8 @@ logger = logging.getLogger("multist")
 _MICRONS = frozenset({"micron", "microns", "micrometer", "micrometers", "um"})
 _SPACE_RANGER = re.compile(r"(?P<slide>.*)_(?P<size>full|hires|lowres)_image")
 _FINEST_FIRST = ("full", "hires", "lowres")
+_READER = "spatialdata_io_reader"  # entry of attrs by which spatialdata-io names the reader
+_XENIUM_CELLS = ("cell_circles", "cell_boundaries", "nucleus_boundaries")  # in micrometres
 _CYTASSIST = "_cytassist_image"  # shows where the probes were caught, and no H&E
 
 
@@ -72,6 +74,8 @@ def resolve_spatialdata(
             lazy[key] = element_image(key, sdata.images[key], white)
         rows = section == code
         stated = _microns(sdata, [*regions, *([] if key is None else [key])], system)
+        if stated is None and sdata.attrs.get(_READER) == "xenium":
+            stated = _xenium_microns(sdata, to_pixels, system)
         if stated is None and len(regions) == 1:
             stated = lattice_microns(table.obs[rows], xy[rows], regions[0])
         microns.append(stated)
@@ -217,3 +221,12 @@ def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | No
         return size if size > 0 else None
     source = f"the transformation of image {last!r} to {units[0]!r}"
     return size if all(believed_microns(side, source) for side in sides) else None
+
+
+def _xenium_microns(sdata: SpatialData, to_pixels: np.ndarray, system: str) -> float | None:
+    """Micrometres per pixel by the shapes that Xenium's reader leaves in micrometres."""
+    cells = next((key for key in _XENIUM_CELLS if key in sdata.shapes and system in _systems(sdata[key])), None)
+    if cells is None:
+        return None
+    size = 1 / np.sqrt(abs(np.linalg.det((to_pixels @ _matrix(sdata[cells], system))[:2, :2])))
+    return believed_microns(float(size), f"the transformation of {cells!r}")

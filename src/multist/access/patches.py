@@ -192,6 +192,17 @@ def black_sections(record: SpatialRecord) -> tuple[str, ...]:
     return tuple(black)
 
 
+def refuse_black(record: SpatialRecord) -> None:
+    """Raise a ValueError if the image of a section is black wherever a spot is."""
+    black = black_sections(record)
+    if black:
+        keys = sorted({image.key for image in record.images if image is not None})
+        raise ValueError(
+            f"the image ({', '.join(map(repr, keys))}) is black under all spots of section {', '.join(map(repr, black))}: name "
+            "another by image_key, or go without an image"
+        )
+
+
 def _pick_level(image: SectionImage, pixel: float) -> int:
     """Coarsest level whose pixels are no wider than ``pixel`` intrinsic pixels."""
     fitting = [k for k, factor in enumerate(image.downsample) if factor <= pixel * 1.001]

@@ -45,7 +45,7 @@ def resolve_anndata(
     section, names = find_sections(table, library_key)
     if library_key is None and len(libraries) == 1:
         section, names = np.zeros(table.n_obs, dtype=np.int64), tuple(libraries)
-    if image is not False:
+    if image == "auto" and image_key is None:
         _name_the_unknown(names, libraries, library_key)
     diameter = np.full(table.n_obs, np.nan)
     images: list[SectionImage | None] = []
@@ -143,7 +143,11 @@ def _find_image(
         suffixes = (NORMALIZED_SUFFIX, "") if prefer_normalized else ("",)
         wanted = [base + suffix for base in _IMAGE_KEYS for suffix in suffixes]
         image_key = next((key for key in wanted if key in images), None)
-    elif image_key not in images and (needed or libraries):
+    elif name not in libraries and libraries:
+        raise KeyError(
+            f"image_key {image_key!r} not found for section {name!r}: uns['spatial'] holds {listed(libraries)}; give both the same names"
+        )
+    elif image_key not in images and libraries:
         raise KeyError(f"image_key {image_key!r} not found in {where}['images']; found: {listed(images)}")
     elif image_key not in images:
         raise KeyError(f"image_key {image_key!r} not found: the data has no uns['spatial']")

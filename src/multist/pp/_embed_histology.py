@@ -10,9 +10,9 @@ import numpy as np
 from multist import _keys
 from multist._progress import progress_bar
 from multist._settings import logger, settings
-from multist.access import PatchReader, black_sections, copy_data, resolve, write_table
+from multist.access import PatchReader, copy_data, resolve, write_table
 from multist.access.microns import check_microns
-from multist.access.patches import check_patches
+from multist.access.patches import check_patches, refuse_black
 from multist.encoders.registry import BUILT_IN, PatchEncoder, get_encoder
 from multist.encoders.spots import check_width, typical_diameter
 
@@ -112,7 +112,7 @@ def embed_histology(
     sizes = [microns_per_pixel or size for size in record.microns_per_pixel]
     widths = _patch_widths(record, patch_size, patch_unit, sizes)
     check_patches(record, widths)
-    _refuse_black(record)
+    refuse_black(record)
     if network is None:
         vectors, names = _texture(record, widths)
     else:
@@ -155,16 +155,6 @@ def _patch_widths(
             if image is not None:
                 check_width(diameter, "a spot", image.key, image.shape)
     return widths
-
-
-def _refuse_black(record: SpatialRecord) -> None:
-    black = black_sections(record)
-    if black:
-        keys = sorted({image.key for image in record.images if image is not None})
-        raise ValueError(
-            f"the image ({', '.join(map(repr, keys))}) is black under all spots of section {', '.join(map(repr, black))}: name "
-            "another by image_key, or go without an image"
-        )
 
 
 def _texture(record: SpatialRecord, widths: np.ndarray) -> tuple[np.ndarray, list[str]]:

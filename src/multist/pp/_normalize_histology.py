@@ -13,6 +13,7 @@ from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import PatchReader, copy_data, get_table, resolve, restored_on_error, write_image, write_table
 from multist.access.images import element_image
+from multist.access.patches import refuse_black
 from multist.access.tables import is_spatialdata
 from multist.encoders.spots import check_width, typical_diameter
 from multist.encoders.tissue import Overview, read_overview, remember_overview
@@ -98,8 +99,8 @@ def normalize_histology(
     KeyError
         If an image or table does not exist, a section has no image, or the reference's object holds no reference.
     ValueError
-        If the method is unknown, the reference was fitted by another method or is malformed, spots are wider than the image, or no
-        tissue is found.
+        If the method is unknown, the reference was fitted by another method or is malformed, spots are wider than the image, the image
+        is black under all spots, or no tissue is found.
     RuntimeError
         If squidpy finds no plausible haematoxylin and eosin.
     """
@@ -119,6 +120,7 @@ def normalize_histology(
         prefer_normalized=False,
         white=white,
     )
+    refuse_black(record)
     slides = _slides(record)
     if method == "patches":
         levels, target = _by_patches(record, slides, target, random_state)
