@@ -12,6 +12,7 @@ logger = logging.getLogger("multist")
 
 _DEPTHS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # white of 8, 10, 12, 14 and 16 bits
 _OVERSHOOT = 0.1  # share of white by which resampled decimal numbers may go beyond it
+_ROUNDING = 0.005  # the same of whole numbers: 256 and 4096 are white of 8 and 12 bits too
 _QUANTILES = (0.001, 0.999)  # a few broken pixels tell nothing
 _SAMPLED_SIDE = 2000
 
@@ -102,8 +103,9 @@ def _white(colours: np.ndarray, dtype: np.dtype, name: str) -> float:
     finite = colours[np.isfinite(colours)]
     low, high = np.quantile(finite, _QUANTILES, method="nearest") if finite.size else (np.nan, np.nan)
     decimal = dtype.kind == "f"
-    beyond = 1 + _OVERSHOOT if decimal else 1.0
-    whites = (1.0, *_DEPTHS) if decimal else _DEPTHS
+    beyond = 1 + (_OVERSHOOT if decimal else _ROUNDING)
+    most = np.inf if decimal else float(np.iinfo(dtype).max)
+    whites = [1.0, *_DEPTHS] if decimal else sorted({most, *(depth for depth in _DEPTHS if depth <= most)})
     # below the first white anything may be a dark picture; above, one darker than half of the next could be either
     fitting = [w for w in whites if high <= w * beyond and (w == whites[0] or high > w / 2)]
     if not fitting or low < -_OVERSHOOT * fitting[0] * decimal:
@@ -111,7 +113,7 @@ def _white(colours: np.ndarray, dtype: np.dtype, name: str) -> float:
             f"{name} holds values from {low:g} to {high:g} (its first and last thousandth left out), which do not tell how "
             "large white is; expected 0-1, 0-255, or 10 to 16 bits with a bright background: give white=, or convert it to 8 bits"
         )
-    if decimal or fitting[0] != _DEPTHS[-1]:
+    if decimal or fitting[0] != most:
         logger.info("%s (%s): white is taken to be %g, as values reach %.4g", name, dtype, fitting[0], high)
     return fitting[0]
 
@@ -122,7 +124,7 @@ def _opaque(alpha: np.ndarray, dtype: np.dtype, white: float) -> float:
     top = finite.max() if finite.size else 0.0
     if top <= 0:
         return white  # nothing is opaque
-    beyond = 1 + _OVERSHOOT if dtype.kind == "f" else 1.0
+    beyond = 1 + (_OVERSHOOT if dtype.kind == "f" else _ROUNDING)
     return next((w for w in (1.0, *_DEPTHS) if top <= w * beyond), float(top))
 
 

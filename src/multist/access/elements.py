@@ -169,7 +169,9 @@ def _choose_image(
     fitting = [
         key
         for key, element in sdata.images.items()
-        if looks_rgb(element) and not key.endswith(_CYTASSIST) and _shared(sdata, [*regions, key], coordinate_system)
+        if looks_rgb(element)
+        and not key.removesuffix(NORMALIZED_SUFFIX).endswith(_CYTASSIST)
+        and _shared(sdata, [*regions, key], coordinate_system)
     ]
     originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
     normalized = [key for key in originals if key + NORMALIZED_SUFFIX in fitting]

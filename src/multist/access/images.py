@@ -24,6 +24,7 @@ def array_image(key: str, array: Any, white: float | None = None) -> SectionImag
     ValueError
         The array has another shape, or values that do not tell what is white.
     """
+    array = array if isinstance(array, da.Array) else np.asarray(array)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise ValueError(f"image {key!r} has shape {array.shape}; expected (height, width) or (height, width, channel)")
     lazy = array if isinstance(array, da.Array) else da.from_array(array, chunks=CHUNK, name=False)

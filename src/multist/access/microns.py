@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
+import pandas as pd
 
 logger = logging.getLogger("multist")
 
@@ -66,7 +63,7 @@ def lattice_microns(obs: pd.DataFrame, xy: np.ndarray, region: str = "") -> floa
     """
     if not {"array_row", "array_col"} <= set(obs.columns) or len(xy) < 3:
         return None
-    places = obs[["array_col", "array_row"]].to_numpy(dtype=np.float64)
+    places = np.column_stack([pd.to_numeric(obs[key], errors="coerce") for key in ("array_col", "array_row")])
     places = np.column_stack([places - places.mean(axis=0), np.ones(len(places))])
     if not np.isfinite(places).all() or np.linalg.matrix_rank(places) < 3:
         return None

@@ -42,7 +42,7 @@ def resolve(
         Image. Left out, of an AnnData: ``"hires_normalized"``, ``"hires"``, ``"lowres_normalized"``, ``"lowres"``, the first
         that is there. Of a SpatialData: the RGB image that shares a coordinate system with the section's spots; an image and
         its ``"<key>_normalized"`` count as one, and of ``"<id>_full_image"``, ``"<id>_hires_image"``
-        and ``"<id>_lowres_image"`` the finest is taken.
+        and ``"<id>_lowres_image"`` the finest is taken; ``"<id>_cytassist_image"``, which is no H&E, only if it is named.
     library_key
         Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
     coordinate_system

@@ -14,7 +14,7 @@ from multist.access.colours import over_white, ycbcr_to_rgb
 
 logger = logging.getLogger("multist")
 
-_DECODERS_OF_COLOUR = {6, 7, 34892, 33007, 50001}  # JPEG and WebP hand out RGB, whatever is stored
+_DECODERS_OF_COLOUR = {6, 7, 34892, 33007}  # JPEG is handed out as RGB, whatever is stored
 _DECODERS_OF_BYTES = {
     1,
     5,
@@ -85,8 +85,10 @@ def read_colours(path: Path, series: Any) -> TiffColours:
     extra = tuple(int(kind) for kind in page.extrasamples) if "S" in axes else ()
     if channels not in (1, 3, 4) and not (channels == 2 and len(extra) == 1):
         raise ValueError(f"{path} has {channels} channels; histology has 1 (grey), 3 (RGB) or 4 (RGBA)")
-    if series.dtype not in (np.uint8, np.uint16, np.float32):
-        raise ValueError(f"{path} has pixels of type {series.dtype}; export it as 8 or 16 bit, or float32 in 0-1")
+    if series.dtype not in (np.uint8, np.uint16) and series.dtype.kind != "f":
+        raise ValueError(
+            f"{path} has pixels of type {series.dtype}; export it as 8 or 16 bit, or decimal numbers in 0-1"
+        )
     model = page.photometric.name
     if model not in ("RGB", "YCBCR", "MINISBLACK"):
         raise ValueError(f"{path} stores its colours as {model}; export it as RGB")

@@ -57,11 +57,11 @@ def resolve_anndata(
             found = _find_image(
                 libraries, name, image_key, prefer_normalized=prefer_normalized, needed=image is True, white=white
             )
-        factors = libraries.get(name, {}).get("scalefactors", {})
+        factors = libraries.get(name, {}).get("scalefactors") or {}
         stated = _microns(factors, name, table.obs[rows], xy[rows])
         scale = 1.0 if found is None else _scale(factors, found.key, name)
         xy[rows] *= scale
-        width = float(factors.get("spot_diameter_fullres", np.nan))
+        width = _number(factors.get("spot_diameter_fullres"))
         diameter[rows] = width * scale if np.isfinite(width) and width > 0 else np.nan
         microns.append(None if stated is None else stated / scale)
         if found is not None and not lies_on_image(
@@ -109,8 +109,16 @@ def _name_the_unknown(names: tuple[str, ...], libraries: dict[str, Mapping[str, 
         )
 
 
+def _number(value: Any) -> float:
+    """A scale factor, NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
 def _scale(factors: Mapping[str, Any], key: str, name: str) -> float:
-    scale = float(factors[f"tissue_{key}_scalef"])
+    scale = _number(factors[f"tissue_{key}_scalef"])
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(
             f"uns['spatial'][{name!r}]['scalefactors']['tissue_{key}_scalef'] must be positive; it is {scale}"
@@ -121,7 +129,7 @@ def _scale(factors: Mapping[str, Any], key: str, name: str) -> float:
 def _microns(factors: Mapping[str, Any], name: str, obs: pd.DataFrame, xy: np.ndarray) -> float | None:
     """Micrometres per unit of the coordinates: as stated, or else by the lattice of the spots."""
     if "microns_per_pixel" in factors:
-        stated = believed_microns(float(factors["microns_per_pixel"]), f"uns['spatial'][{name!r}]")
+        stated = believed_microns(_number(factors["microns_per_pixel"]), f"uns['spatial'][{name!r}]")
         if stated is not None:
             return stated
     return lattice_microns(obs, xy)
@@ -136,8 +144,8 @@ def _find_image(
     needed: bool,
     white: float | None,
 ) -> SectionImage | None:
-    images = libraries.get(name, {}).get("images", {})
-    factors = libraries.get(name, {}).get("scalefactors", {})
+    images = libraries.get(name, {}).get("images") or {}
+    factors = libraries.get(name, {}).get("scalefactors") or {}
     where = f"uns['spatial'][{name!r}]"
     if image_key is None:
         suffixes = (NORMALIZED_SUFFIX, "") if prefer_normalized else ("",)
