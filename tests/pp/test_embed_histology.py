@@ -181,3 +181,25 @@ def test_a_patch_as_wide_as_the_image_counts_what_lies_on_it():
     middle = np.abs(adata.obsm["spatial"] * SCALE - 200).sum(axis=1).argmin()
     corner = adata.obsm["spatial"].sum(axis=1).argmin()
     assert 0.2 < share[corner] / share[middle] < 0.5
+
+
+@pytest.mark.parametrize("scale", [7, 0.25])
+def test_white_is_asked_for_where_it_cannot_be_told_and_taken_where_it_is_given(scale):
+    """A slide in whole or decimal numbers whose lamp was dim."""
+    expected, adata = section(), section()
+    images = adata.uns["spatial"]["s"]["images"]
+    dim = images["hires"].astype(float) / 4
+    expected.uns["spatial"]["s"]["images"]["hires"] = np.rint(dim).astype(np.uint8)
+    images["hires"] = (dim * scale).round(2 if scale < 1 else 0).astype(np.uint16 if scale > 1 else np.float32)
+    white = 255.0 * scale
+    for step in (embed_histology, normalize_histology):
+        with pytest.raises(ValueError, match="do not tell how large white is.*white="):
+            step(adata)
+    embed_histology(adata, mean_colour, white=white)
+    embed_histology(expected, mean_colour)
+    assert np.abs(adata.obsm["X_histology"] - expected.obsm["X_histology"]).max() < 1
+    normalize_histology(adata, white=white)
+    assert images.keys() == {"hires"} and adata.uns["spatial"]["s"]["images"]["hires_normalized"].dtype == np.uint8
+    embed_histology(adata)
+    with pytest.raises(ValueError, match="white must be a positive number"):
+        embed_histology(adata, white=-1.0)
