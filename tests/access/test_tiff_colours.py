@@ -122,3 +122,39 @@ def test_white_may_be_given(tmp_path, rgb):
     for white in (0, -1, np.nan):
         with pytest.raises(ValueError, match="white must be a positive number"):
             read_slide(tmp_path / "a.tif", white=white)
+
+
+def test_levels_may_have_codecs_of_their_own(tmp_path, rgb):
+    """A level is decoded by what its own page says, not by what that of the finest one says."""
+    stored = np.asarray(Image.fromarray(rgb).convert("YCbCr"))
+    jpeg = {"photometric": "rgb", "compression": "jpeg", "compressionargs": {"level": 95}, "subsampling": (1, 1)}
+    plain = {"photometric": "ycbcr", "compression": "zlib", "subsampling": (1, 1)}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(rgb, tile=(64, 64), metadata=None, **jpeg)
+        writer.write(np.ascontiguousarray(stored[::2, ::2]), tile=(64, 64), metadata=None, subfiletype=1, **plain)
+    levels = open_tiff(tmp_path / "a.tif").levels
+    assert len(levels) == 2
+    assert np.abs(levels[1].compute().astype(int) - rgb[::2, ::2]).max() <= 3
+
+
+@pytest.mark.parametrize("top", [255, 4095, 65535])
+def test_premultiplied_colours_have_the_scale_of_their_alpha(tmp_path, rgb, top):
+    alpha = np.full(rgb.shape[:2], top)
+    alpha[:40] = 0
+    stored = np.dstack([rgb.astype(int) * top // 255 * (alpha > 0)[..., None], alpha]).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["assocalpha"])
+    found = shown(tmp_path / "a.tif")
+    assert (found[:40] == 255).all() and np.abs(found[40:] - rgb[40:]).max() <= 1
+
+
+def test_a_fourth_sample_that_nobody_speaks_of_is_left_out(tmp_path, rgb):
+    stored = np.dstack([rgb, np.zeros(rgb.shape[:2], np.uint8)])
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["unassalpha"])
+    path, bare = tmp_path / "a.tif", tmp_path / "b.tif"
+    # the number of ExtraSamples (338) becomes that of a private tag
+    bare.write_bytes(
+        path.read_bytes().replace(
+            (338).to_bytes(2, "little") + b"\x03\x00", (65000).to_bytes(2, "little") + b"\x03\x00", 1
+        )
+    )
+    np.testing.assert_array_equal(shown(bare), rgb)

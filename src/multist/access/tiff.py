@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 
+from multist.access.colours import over_white, read_scale
 from multist.access.pyramid import TILE, Slide
 from multist.access.tiff_colours import read_colours
 from multist.access.tiff_metadata import tiff_microns, used_white
@@ -80,21 +81,24 @@ def open_tiff(path: Path) -> Slide:
     with _opened(path) as tif:
         series: Any = tif.series  # tifffile's types know less than its documentation
         main = largest_image(series)
-        colours = read_colours(path, series[main])
+        finest = read_colours(path, series[main])
         stat = path.stat()
         stamp = stat.st_size, stat.st_mtime_ns
-        levels = []
+        levels: list[da.Array] = []
         for number, k in level_places(path, series, main):
             level = series[number].levels[k]
+            colours = finest if not levels else read_colours(path, level)
             _check_segments(path, level, stat.st_size)
             source = TiffLevel(str(path), stamp, number, k, level.shape, level.dtype)
             name = f"tiff-{path.name}-{da.core.tokenize(source)}"
             meta = np.empty((0,) * len(colours.axes), level.dtype)
             array = da.from_array(source, chunks=_chunks(level, colours.axes), name=name, meta=meta)
-            array = array[..., None] if "C" not in colours.axes else array
-            levels.append(colours.decoded(da.moveaxis(array, 0, 2) if colours.axes[0] == "C" else array))
+            levels.append(colours.decoded(array))
         white = used_white(tif, series[main])
-        return Slide(tuple(levels), colours.rgb, tiff_microns(path, tif, series[main]), white)
+        if finest.premultiplied:
+            opaque = read_scale(levels[-1], path.name).opaque if white is None else white
+            levels = [over_white(level, opaque) for level in levels]
+        return Slide(tuple(levels), finest.rgb, tiff_microns(path, tif, series[main]), white)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from multist.access.colours import over_white, ycbcr_to_rgb
+from multist.access.colours import ycbcr_to_rgb
 
 logger = logging.getLogger("multist")
 
@@ -40,8 +40,6 @@ class TiffColours:
         ``"YX"``, ``"YXC"`` or ``"CYX"``.
     rgb
         Whether colours are red, green and blue (and alpha), once they are decoded.
-    channels
-        Samples of a pixel.
     alpha
         Value of ExtraSamples of the sample behind the colours; None where there is none.
     ycbcr
@@ -50,18 +48,22 @@ class TiffColours:
 
     axes: str
     rgb: bool
-    channels: int
     alpha: int | None
     ycbcr: tuple[tuple[float, ...], tuple[float, ...]] | None
 
+    @property
+    def premultiplied(self) -> bool:
+        """Whether colours were multiplied by the alpha channel behind them."""
+        return self.alpha == _PREMULTIPLIED
+
     def decoded(self, array: da.Array) -> da.Array:
-        """(h, w, samples) as the file holds them to (h, w, 1, 3 or 4)."""
+        """The samples of a level as the file holds them to (h, w, 1, 3 or 4), grey with alpha as RGBA."""
+        array = da.moveaxis(array, 0, 2) if self.axes[0] == "C" else array
+        array = array[..., None] if "C" not in self.axes else array
         if self.ycbcr is not None:
             array = ycbcr_to_rgb(array, *self.ycbcr)
         if self.alpha == _UNSPECIFIED:
             return array[..., :-1]
-        if self.alpha == _PREMULTIPLIED:
-            return over_white(array, 1.0 if array.dtype.kind == "f" else float(np.iinfo(array.dtype).max))
         if self.alpha is not None and array.shape[2] == 2:
             return da.concatenate([array[..., :1]] * 3 + [array[..., 1:]], axis=2)
         return array
@@ -92,12 +94,14 @@ def read_colours(path: Path, series: Any) -> TiffColours:
     model = page.photometric.name
     if model not in ("RGB", "YCBCR", "MINISBLACK"):
         raise ValueError(f"{path} stores its colours as {model}; export it as RGB")
+    # a fourth sample that is not said to be anything is as good as unspecified
+    extra = extra or ((_UNSPECIFIED,) if "S" in axes and channels == 4 else ())
     alpha = extra[-1] if len(extra) == 1 and channels in (2, 4) else None
     if alpha == _UNSPECIFIED:
         logger.warning(
             "%s: the last of %d samples a pixel is left out, as the file does not say what it is", path.name, channels
         )
-    return TiffColours(unified, model in ("RGB", "YCBCR"), channels, alpha, _ycbcr(path, page, channels))
+    return TiffColours(unified, model in ("RGB", "YCBCR"), alpha, _ycbcr(path, page, channels))
 
 
 def _ycbcr(path: Path, page: Any, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -11,6 +11,7 @@ from typing import Any
 logger = logging.getLogger("multist")
 
 _REDUCED, _MASK, _MACRO = 1, 4, 8  # bits of NewSubfileType; Aperio marks its overview of the whole glass by 1 and 8
+_COLOUR = (2, 6)  # RGB, and YCbCr, which some codecs make RGB
 _GUESSED = (
     "generic",
     "uniform",
@@ -72,9 +73,11 @@ def _is_something_else(one: Any) -> bool:
 
 def _is_smaller_copy(other: Any, finest: Any) -> bool:
     """Whether a page has the form of a level: the same kind of pixels, and the same shape to a pixel."""
-    for attribute in ("photometric", "samplesperpixel", "bitspersample", "planarconfig"):
+    for attribute in ("samplesperpixel", "bitspersample", "planarconfig", "extrasamples"):
         if getattr(other.keyframe, attribute) != getattr(finest.keyframe, attribute):
             return False
+    if (other.keyframe.photometric in _COLOUR) != (finest.keyframe.photometric in _COLOUR):
+        return False
     if other.axes != finest.axes or other.dtype != finest.dtype:
         return False
     sides = [_side(other, axis) for axis in "YX"]
