@@ -108,6 +108,12 @@ def test_what_cannot_be_told_is_refused_and_white_offered(array):
     assert shown(np.nan_to_num(array), white=float(np.nanmax(np.nan_to_num(array, nan=1.0)))).max() <= 255
 
 
+def test_a_white_that_the_type_cannot_hold_is_refused(rgb):
+    """As when an image of twelve bits has become one of eight already."""
+    with pytest.raises(ValueError, match="image 'he' is uint8, which holds no white of 4095"):
+        shown(rgb, white=4095)
+
+
 def test_words_are_no_colours():
     with pytest.raises(ValueError, match="values of type <U1"):
         shown(np.full((4, 4, 3), "a"))

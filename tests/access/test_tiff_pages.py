@@ -99,6 +99,16 @@ def test_a_marked_page_of_another_form_is_no_level(tmp_path, slide, pixels, phot
     assert [level.shape[0] for level in levels] == ([1024] if pixels.shape[0] != 600 else [1024, 600])
 
 
+@pytest.mark.parametrize("subfiletype", [0, 1])
+def test_pages_below_that_of_the_slide_are_levels_whatever_their_factor(tmp_path, slide, subfiletype):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(slide, subifds=3, **TILED)
+        for step in (2, 5, 16):
+            writer.write(slide[::step, ::step], subfiletype=subfiletype, **TILED)
+    levels = open_tiff(tmp_path / "a.tif").levels
+    assert [level.shape[0] for level in levels] == [512, 256, 103, 32]
+
+
 def test_a_page_that_nobody_declares_is_left_out_and_the_log_says_so(tmp_path, slide, caplog):
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(slide, **TILED)

@@ -135,3 +135,13 @@ def test_a_slide_that_is_black_around_the_tissue_is_no_black_slide(tissue_table,
     entry["images"]["hires"] = image
     mt.tl.multist_domains(tissue_table, 3, config=quick)
     assert "X_histology" in tissue_table.obsm
+
+
+def test_a_real_folder_with_a_black_image(real_data, quick, caplog):
+    squidpy = pytest.importorskip("squidpy")
+    adata = squidpy.read.visium(real_data / "spaceranger_tiny", library_id="tiny")
+    adata.var_names_make_unique()
+    mt.tl.multist_domains(adata, 3, config=quick)
+    assert "it is black under all spots of section 'tiny'" in caplog.text and "X_histology" not in adata.obsm
+    panel = mt.pl.domains(adata, image_key=None, show=False)
+    assert not panel.images

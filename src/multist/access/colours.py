@@ -40,11 +40,15 @@ def read_scale(array: da.Array, name: str, white: float | None = None) -> Scale:
     Raises
     ------
     ValueError
-        The values do not tell, or ``white`` is not positive.
+        The values do not tell, or ``white`` is not positive or more than the type can hold.
     """
     check_white(white)
     if array.dtype.kind not in "buif":
         raise ValueError(f"{name} holds values of type {array.dtype}; expected numbers")
+    if white is not None and array.dtype.kind in "ui" and white > np.iinfo(array.dtype).max:
+        raise ValueError(
+            f"{name} is {array.dtype}, which holds no white of {white:g}: leave white= out if it was converted before"
+        )
     known = {"uint8": 255.0, "bool": 1.0}.get(array.dtype.name)
     has_alpha = array.shape[2] == 4
     if known is not None:

@@ -40,7 +40,7 @@ def level_places(path: Path, series: Sequence[Any], main: int) -> list[tuple[int
     for number, k in others:
         level = series[number].levels[k]
         size = _side(level, "Y"), _side(level, "X")
-        declared = _is_reduced(level) or (number == main and (finest.kind not in _GUESSED or level.keyframe.is_subifd))
+        declared = _is_reduced(level) or _is_subifd(level, finest) or (number == main and finest.kind not in _GUESSED)
         if declared and size not in sizes and _is_smaller_copy(level, finest) and not _is_something_else(level):
             places.append((number, k))
             sizes.add(size)
@@ -59,6 +59,11 @@ def _side(one: Any, axis: str) -> int:
 
 def _is_reduced(one: Any) -> bool:
     return bool(one.keyframe.subfiletype & _REDUCED)
+
+
+def _is_subifd(one: Any, finest: Any) -> bool:
+    """Whether a page hangs below the one of the finest level."""
+    return bool(one.keyframe.is_subifd and one.keyframe.treeindex[:-1] == finest.keyframe.treeindex)
 
 
 def _is_something_else(one: Any) -> bool:

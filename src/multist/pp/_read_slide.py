@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist._settings import logger
-from multist.access.colours import Scale, check_white, read_scale, to_rgb
+from multist.access.colours import check_white, read_scale, to_rgb
 from multist.access.microns import check_microns
 from multist.access.ome_zarr import open_ome_zarr
 from multist.access.pyramid import TILE, Slide, image_element
@@ -105,8 +105,7 @@ def _with_known_white(slide: Slide, given: float | None) -> Slide:
     white = slide.white if given is None else given
     if white is None:
         return slide
-    alpha = slide.levels[-1].shape[2] == 4
-    scale = read_scale(slide.levels[-1], "the slide", white) if alpha else Scale(white, white)
+    scale = read_scale(slide.levels[-1], "the slide", white)
     return replace(slide, levels=tuple(to_rgb(level, scale) for level in slide.levels), rgb=True)
 
 
