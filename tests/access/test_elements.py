@@ -174,6 +174,20 @@ def test_of_the_copies_of_space_ranger_the_finest_is_taken(make_sdata):
     assert resolve(sdata, prefer_normalized=False).images[0].key == "id_hires_image"
 
 
+@pytest.mark.parametrize("sizes", [("full", "hires", "lowres"), ("hires", "lowres"), ("lowres",), ()])
+@pytest.mark.parametrize("suffix", ["", "_normalized"])
+def test_the_image_of_the_cytassist_is_taken_only_by_name(make_sdata, sizes, suffix):
+    sdata = make_sdata()
+    image = sdata.images["he"]
+    del sdata.images["he"]
+    for size in ("cytassist", *sizes):
+        sdata.images[f"id_{size}_image"] = image
+    sdata.images[f"id_cytassist_image{suffix}"] = image
+    found = resolve(sdata).images[0]
+    assert found is None if not sizes else found.key == f"id_{sizes[0]}_image"
+    assert resolve(sdata, image_key="id_cytassist_image").images[0].key == "id_cytassist_image"
+
+
 def test_channels_named_in_another_order(make_sdata, painted):
     sdata = make_sdata()
     sdata.images["he"] = Image2DModel.parse(

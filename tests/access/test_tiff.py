@@ -109,13 +109,13 @@ def write_pyramid(path: Path, rgb: np.ndarray, kind: str) -> None:
             writer.write(rgb[:50, :50], photometric="rgb", description=f"{head}\nlabel", metadata=None)
         else:
             for step in (1, 2, 4):
-                marked = {"subfiletype": int(step > 1)} if kind == "pages" else {}
+                marked = {"subfiletype": int(step > 1)}
                 unit = {"resolution": (40_000, 40_000), "resolutionunit": "CENTIMETER"}
                 writer.write(rgb[::step, ::step], metadata=None, **tile, **marked, **unit)
             writer.write(rgb[:50, :50], photometric="rgb", metadata=None)  # the label, of another form
 
 
-@pytest.mark.parametrize("kind", ["OME", "Aperio", "pages", "unmarked pages"])
+@pytest.mark.parametrize("kind", ["OME", "Aperio", "pages"])
 def test_pyramids_and_the_size_of_a_pixel(tmp_path, rgb, kind):
     path = tmp_path / ("a.svs" if kind == "Aperio" else "a.ome.tif" if kind == "OME" else "a.tif")
     write_pyramid(path, rgb, kind)

@@ -133,3 +133,21 @@ def test_real_sections_lie_on_their_tissue(real_data, section):
     colour = PatchReader(record, size=record.diameter, pixels=5)[:].mean(axis=(1, 2))
     stained = np.abs(colour - glass).max(axis=1) > 12
     assert (stained & (colour.mean(axis=1) > 30)).mean() > 0.9
+
+
+@pytest.mark.parametrize("value", ["abc", None, np.nan, 0, -2.0])
+def test_a_scale_factor_that_is_none_is_named_and_other_sizes_are_unknown(visium, value):
+    factors = visium.uns["spatial"]["s1"]["scalefactors"]
+    factors["spot_diameter_fullres"] = factors["microns_per_pixel"] = value
+    record = resolve(visium)
+    assert np.isnan(record.diameter).all() and record.microns_per_pixel == (None,)
+    factors["tissue_hires_scalef"] = value
+    with pytest.raises(ValueError, match=r"\['tissue_hires_scalef'\] must be positive"):
+        resolve(visium)
+
+
+def test_a_half_filled_section_has_no_image(visium):
+    visium.uns["spatial"]["s1"]["images"] = None
+    assert resolve(visium).images == (None,)
+    with pytest.raises(KeyError, match="no image for section 's1'; its images: none"):
+        resolve(visium, image=True)

@@ -7,7 +7,7 @@ import torch
 
 from multist.access import resolve
 from multist.encoders.texture import feature_names
-from multist.pp import embed_histology
+from multist.pp import embed_histology, normalize_histology
 
 SCALE = 0.5
 
@@ -153,3 +153,53 @@ def test_real_sections(real_data, name):
     features = adata.obsm["X_histology"]
     assert np.isfinite(features).all() and (features.std(axis=0) > 0).all()
     assert resolve(adata).has_image
+
+
+@pytest.mark.parametrize("step", [embed_histology, normalize_histology])
+@pytest.mark.parametrize("diameter", [900.0, 1e5])
+def test_spots_wider_than_the_image_are_refused_at_once(step, diameter):
+    adata = section()
+    adata.uns["spatial"]["s"]["scalefactors"]["spot_diameter_fullres"] = diameter
+    with pytest.raises(ValueError, match=r"a spot is \d+ pixels wide, but image 'hires' has 400 x 400"):
+        step(adata)
+
+
+@pytest.mark.parametrize(
+    "change", [{"patch_size": 50.0}, {"patch_size": 900.0, "patch_unit": "um", "microns_per_pixel": 1.0}]
+)
+def test_patches_that_cover_the_image_from_everywhere_are_refused_at_once(change):
+    with pytest.raises(ValueError, match="half a patch is"):
+        embed_histology(section(), **change)
+
+
+def test_a_patch_as_wide_as_the_image_counts_what_lies_on_it():
+    """Half of the patch of a spot in the corner is off the image in both directions."""
+    adata = section()
+    embed_histology(adata, patch_size=400.0, patch_unit="um", microns_per_pixel=1.0)
+    names = list(adata.uns["multist"]["histology"]["feature_names"])
+    share = adata.obsm["X_histology"][:, names.index("tissue")]
+    middle = np.abs(adata.obsm["spatial"] * SCALE - 200).sum(axis=1).argmin()
+    corner = adata.obsm["spatial"].sum(axis=1).argmin()
+    assert 0.2 < share[corner] / share[middle] < 0.5
+
+
+@pytest.mark.parametrize("scale", [7, 0.25])
+def test_white_is_asked_for_where_it_cannot_be_told_and_taken_where_it_is_given(scale):
+    """A slide in whole or decimal numbers whose lamp was dim."""
+    expected, adata = section(), section()
+    images = adata.uns["spatial"]["s"]["images"]
+    dim = images["hires"].astype(float) / 4
+    expected.uns["spatial"]["s"]["images"]["hires"] = np.rint(dim).astype(np.uint8)
+    images["hires"] = (dim * scale).round(2 if scale < 1 else 0).astype(np.uint16 if scale > 1 else np.float32)
+    white = 255.0 * scale
+    for step in (embed_histology, normalize_histology):
+        with pytest.raises(ValueError, match="do not tell how large white is.*white="):
+            step(adata)
+    embed_histology(adata, mean_colour, white=white)
+    embed_histology(expected, mean_colour)
+    assert np.abs(adata.obsm["X_histology"] - expected.obsm["X_histology"]).max() < 1
+    normalize_histology(adata, white=white)
+    assert images.keys() == {"hires"} and adata.uns["spatial"]["s"]["images"]["hires_normalized"].dtype == np.uint8
+    embed_histology(adata)
+    with pytest.raises(ValueError, match="white must be a positive number"):
+        embed_histology(adata, white=-1.0)

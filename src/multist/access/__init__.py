@@ -4,7 +4,7 @@ from multist.access.coordinates import read_coordinates
 from multist.access.expression import Expression, Kind, find_expression, gene_names, log_expression
 from multist.access.graph import read_graph
 from multist.access.lattice import Lattice, find_lattice, lattice_pairs
-from multist.access.patches import PatchReader
+from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.tables import SPATIAL_ATTRS, copy_data, find_sections, get_table, read_features
@@ -19,6 +19,7 @@ __all__ = [
     "PatchReader",
     "SectionImage",
     "SpatialRecord",
+    "black_sections",
     "copy_data",
     "find_expression",
     "find_lattice",

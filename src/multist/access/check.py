@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,8 @@ from multist.access.tables import listed
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger("multist")
 
 
 def check_finite(xy: np.ndarray, names: pd.Index, where: str) -> None:
@@ -23,20 +26,51 @@ def check_finite(xy: np.ndarray, names: pd.Index, where: str) -> None:
         )
 
 
-def check_on_image(xy: np.ndarray, diameter: np.ndarray, image: SectionImage, names: pd.Index, section: str) -> None:
-    """Raise a ValueError if a spot lies off the image with its whole disc (its centre, where the diameter is unknown)."""
+def lies_on_image(
+    xy: np.ndarray,
+    diameter: np.ndarray,
+    image: SectionImage,
+    names: pd.Index,
+    section: str,
+    *,
+    strays: bool = False,
+    needed: bool = True,
+) -> bool:
+    """Whether the spots of a section lie on its image, with a part of their disc (their centre, where the diameter is unknown).
+
+    Parameters
+    ----------
+    xy, diameter, names
+        Of the spots.
+    image, section
+        Theirs.
+    strays
+        Take an image that some spots do not lie on, with a warning.
+    needed
+        With ``strays``: whether an image that most spots do not lie on is an error, or left out.
+
+    Raises
+    ------
+    ValueError
+        Spots lie off the image, and that is not allowed.
+    """
     height, width = image.shape
     outside = np.maximum(np.maximum(-xy, xy - [width, height]), 0)
     off = np.flatnonzero(np.hypot(*outside.T) > np.nan_to_num(diameter) / 2)
     if len(off) == 0:
-        return
+        return True
     (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
-    advice = (
-        "remove these rows, or go without the image"
-        if len(off) < len(xy) / 2
-        else "check the scale factor or the coordinate system that links them"
-    )
-    raise ValueError(
+    what = (
         f"{len(off)} of {len(xy)} spots of section {section!r} lie off image {image.key!r} ({listed(names[off[:3]])}...): "
-        f"x from {left:.0f} to {right:.0f}, y from {top:.0f} to {bottom:.0f} on {width} x {height} pixels; {advice}"
+        f"x from {left:.0f} to {right:.0f}, y from {top:.0f} to {bottom:.0f} on {width} x {height} pixels"
     )
+    few = len(off) < len(xy) / 2
+    if not strays or (needed and not few):
+        advice = (
+            "remove these rows, or go without the image"
+            if few
+            else "check the scale factor or the coordinate system that links them"
+        )
+        raise ValueError(f"{what}; {advice}")
+    logger.warning("%s%s", what, "" if few else "; the image is left out")
+    return few

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX
-from multist.access.check import check_finite, check_on_image
+from multist.access.check import check_finite, lies_on_image
 from multist.access.images import element_image, looks_rgb
 from multist.access.record import SectionImage, SpatialRecord
+from multist.access.scale import believed_microns, lattice_microns
 from multist.access.spots import apply_affine, element_spots
 from multist.access.tables import SPATIAL_ATTRS, find_sections, listed
 
@@ -25,6 +26,9 @@ logger = logging.getLogger("multist")
 _MICRONS = frozenset({"micron", "microns", "micrometer", "micrometers", "um"})
 _SPACE_RANGER = re.compile(r"(?P<slide>.*)_(?P<size>full|hires|lowres)_image")
 _FINEST_FIRST = ("full", "hires", "lowres")
+_READER = "spatialdata_io_reader"  # entry of attrs by which spatialdata-io names the reader
+_XENIUM_CELLS = ("cell_circles", "cell_boundaries", "nucleus_boundaries")  # in micrometres
+_CYTASSIST = "_cytassist_image"  # shows where the probes were caught, and no H&E
 
 
 def resolve_spatialdata(
@@ -36,6 +40,8 @@ def resolve_spatialdata(
     coordinate_system: str | None,
     image: bool | Literal["auto"],
     prefer_normalized: bool,
+    strays: bool,
+    white: float | None,
 ) -> SpatialRecord:
     """The record of a SpatialData; see :func:`multist.access.resolve`."""
     region, instance = _annotation(sdata, table)
@@ -65,12 +71,25 @@ def resolve_spatialdata(
             rows = (section == code) & (region == part)
             xy[rows], diameter[rows] = apply_affine(to_pixels @ _matrix(sdata[part], system), xy[rows], diameter[rows])
         if key is not None and key not in lazy:
-            lazy[key] = element_image(key, sdata.images[key])
+            lazy[key] = element_image(key, sdata.images[key], white)
+        rows = section == code
+        stated = _microns(sdata, [*regions, *([] if key is None else [key])], system)
+        if stated is None and sdata.attrs.get(_READER) == "xenium":
+            stated = _xenium_microns(sdata, to_pixels, system)
+        if stated is None:
+            stated = lattice_microns(table.obs[rows], xy[rows], float(np.median(diameter[rows])), regions)
+        microns.append(stated)
+        if key is not None and not lies_on_image(
+            xy[rows],
+            diameter[rows],
+            lazy[key],
+            table.obs_names[rows],
+            name,
+            strays=strays,
+            needed=image_key is not None,
+        ):
+            key = None
         images.append(None if key is None else lazy[key])
-        microns.append(_microns(sdata, [*regions, *([] if key is None else [key])], to_pixels, system))
-        if key is not None:
-            rows = section == code
-            check_on_image(xy[rows], diameter[rows], lazy[key], table.obs_names[rows], name)
     return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
 
 
@@ -150,7 +169,9 @@ def _choose_image(
     fitting = [
         key
         for key, element in sdata.images.items()
-        if looks_rgb(element) and _shared(sdata, [*regions, key], coordinate_system)
+        if looks_rgb(element)
+        and not key.removesuffix(NORMALIZED_SUFFIX).endswith(_CYTASSIST)
+        and _shared(sdata, [*regions, key], coordinate_system)
     ]
     originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
     normalized = [key for key in originals if key + NORMALIZED_SUFFIX in fitting]
@@ -184,13 +205,30 @@ def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_s
     )
 
 
-def _microns(sdata: SpatialData, elements: list[str], to_pixels: np.ndarray, system: str) -> float | None:
+def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | None:
     """Micrometres per pixel, where a coordinate system of the image, or one that all regions share, is named after the unit."""
-    on_image = elements[-1] in sdata.images
-    units = [name for name in _shared(sdata, elements[-1:] if on_image else elements, None) if name.lower() in _MICRONS]
+    last = elements[-1]
+    on_image = last in sdata.images
+    units = [name for name in _shared(sdata, [last] if on_image else elements, None) if name.lower() in _MICRONS]
     if not units:
         return None
-    to_units = _matrix(sdata[elements[-1]], units[0])
+    to_units = _matrix(sdata[last], units[0])
     if not on_image:  # the coordinates are those of `system`
-        to_units = to_units @ np.linalg.inv(_matrix(sdata[elements[-1]], system))
-    return float(np.sqrt(abs(np.linalg.det(to_units[:2, :2]))))
+        to_units = to_units @ np.linalg.inv(_matrix(sdata[last], system))
+    if not np.isfinite(to_units).all():
+        return None
+    sides = np.linalg.svd(to_units[:2, :2], compute_uv=False)
+    size = float(np.sqrt(np.prod(sides)))
+    if not on_image:  # of coordinates, which may be millimetres as well as pixels
+        return size if size > 0 else None
+    source = f"the transformation of image {last!r} to {units[0]!r}"
+    return size if all(believed_microns(side, source) for side in sides) else None
+
+
+def _xenium_microns(sdata: SpatialData, to_pixels: np.ndarray, system: str) -> float | None:
+    """Micrometres per pixel by the shapes that Xenium's reader leaves in micrometres."""
+    cells = next((key for key in _XENIUM_CELLS if key in sdata.shapes and system in _systems(sdata[key])), None)
+    if cells is None:
+        return None
+    size = 1 / np.sqrt(abs(np.linalg.det((to_pixels @ _matrix(sdata[cells], system))[:2, :2])))
+    return believed_microns(float(size), f"the transformation of {cells!r}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import dask.array as da
 import numpy as np
 
+from multist.access.colours import read_scale, to_rgb
 from multist.access.record import SectionImage
 
 CHUNK = 1024
@@ -16,23 +16,24 @@ CHUNK = 1024
 _RGB_NAMES = {"r": 0, "red": 0, "g": 1, "green": 1, "b": 2, "blue": 2, "a": 3, "alpha": 3}
 
 
-def array_image(key: str, array: Any) -> SectionImage:
+def array_image(key: str, array: Any, white: float | None = None) -> SectionImage:
     """The image of ``uns["spatial"]``, (height, width) or (height, width, 1, 3 or 4), as a pyramid of one level.
 
     Raises
     ------
     ValueError
-        The array has another shape, or values that are no colours.
+        The array has another shape, or values that do not tell what is white.
     """
+    array = array if isinstance(array, da.Array) else np.asarray(array)
     if array.ndim not in (2, 3) or 0 in array.shape:
         raise ValueError(f"image {key!r} has shape {array.shape}; expected (height, width) or (height, width, channel)")
     lazy = array if isinstance(array, da.Array) else da.from_array(array, chunks=CHUNK, name=False)
     lazy = lazy[..., None] if lazy.ndim == 2 else lazy
-    white = _white(lazy, key)
-    return SectionImage(key, (_to_rgb(lazy, range(lazy.shape[2]), white, key),), (1.0,))
+    _check_channels(lazy.shape[2], key)
+    return SectionImage(key, (to_rgb(lazy, read_scale(lazy, f"image {key!r}", white)),), (1.0,))
 
 
-def element_image(key: str, element: Any) -> SectionImage:
+def element_image(key: str, element: Any, white: float | None = None) -> SectionImage:
     """An image of a SpatialData, single or multiscale, as a pyramid.
 
     The factor of a level is the ratio of its shape to that of the finest level, as in its transformation. Levels whose
@@ -41,19 +42,22 @@ def element_image(key: str, element: Any) -> SectionImage:
     Raises
     ------
     ValueError
-        The image does not have 1, 3 or 4 channels, or has values that are no colours.
+        The image does not have 1, 3 or 4 channels, or has values that do not tell what is white.
     """
     scales = element_scales(element)
     order = _channel_order(scales[0])
+    _check_channels(len(order), key)
     arrays = [_as_dask(scale.transpose("y", "x", "c").data) for scale in scales]
-    white = _white(arrays[-1], key)
+    if order != list(range(len(order))):
+        arrays = [array[..., order] for array in arrays]
+    scale = read_scale(arrays[-1], f"image {key!r}", white)
     height, width = arrays[0].shape[:2]
     levels, downsample = [], []
     for array in arrays:
         factors = np.array([height / array.shape[0], width / array.shape[1]])
         # the last row or column of a level may be cut off, so the two ratios may differ by one pixel of the level
         if abs(factors[0] - factors[1]) <= factors.max() / min(array.shape[:2]):
-            levels.append(_to_rgb(array, order, white, key))
+            levels.append(to_rgb(array, scale))
             downsample.append(float(factors.mean()))
     return SectionImage(key, tuple(levels), tuple(downsample))
 
@@ -92,46 +96,6 @@ def _as_dask(array: Any) -> da.Array:
     return array if isinstance(array, da.Array) else da.from_array(array, chunks=CHUNK, name=False)
 
 
-def _white(array: da.Array, key: str) -> float:
-    """The value of white: of uint8 it is known, of other types the range of values tells."""
-    if array.dtype == np.uint8:
-        return 255.0
-    if array.dtype == bool:
-        return 1.0
-    low, high = (float(value) for value in da.compute(da.nanmin(array), da.nanmax(array)))
-    if low < 0 or not np.isfinite(high) or high > 65535:
-        raise ValueError(
-            f"image {key!r} holds values from {low:g} to {high:g}; expected colours in 0-1, 0-255 or 0-65535"
-        )
-    if np.issubdtype(array.dtype, np.floating) and high <= 1.001:
-        return 1.0
-    return 255.0 if high <= 255 else 65535.0
-
-
-def _to_rgb(array: da.Array, order: Sequence[int], white: float, key: str) -> da.Array:
-    if len(order) not in (1, 3, 4):
-        raise ValueError(f"image {key!r} has {len(order)} channels; histology has 1 (grey), 3 (RGB) or 4 (RGBA)")
-    if list(order) != list(range(len(order))):
-        array = array[..., list(order)]
-    if array.numblocks[2] > 1:
-        array = array.rechunk({2: -1})
-    if array.dtype == np.uint8 and array.shape[2] == 3:
-        return array
-    return da.map_blocks(
-        _block_to_rgb,
-        array,
-        white=white,
-        dtype=np.uint8,
-        chunks=(*array.chunks[:2], (3,)),
-        meta=np.empty((0, 0, 0), dtype=np.uint8),
-    )
-
-
-def _block_to_rgb(block: np.ndarray, white: float) -> np.ndarray:
-    """(h, w, 1, 3 or 4) of any type to (h, w, 3) uint8; transparent and missing pixels become white."""
-    colour = np.nan_to_num(block.astype(np.float32) / np.float32(white), nan=1.0)
-    if colour.shape[2] == 4:
-        alpha = colour[..., 3:]
-        colour = colour[..., :3] * alpha + (1 - alpha)
-    colour = np.broadcast_to(colour, (*colour.shape[:2], 3))
-    return np.rint(np.clip(colour, 0, 1) * 255).astype(np.uint8)
+def _check_channels(count: int, key: str) -> None:
+    if count not in (1, 3, 4):
+        raise ValueError(f"image {key!r} has {count} channels; histology has 1 (grey), 3 (RGB) or 4 (RGBA)")

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-Kind = Literal["hexagonal", "square", ""]
+Kind = Literal["hexagonal", "square"]
 
 _FEWEST_SPOTS = 8
 _REGULAR_SHARE = (
@@ -16,42 +16,69 @@ _REGULAR_SHARE = (
 _MIN_ORDER = 0.5
 _SHARED_PLACES = 0.1
 _BETWEEN = 0.7  # of the way from one ring to the next
+_LOOKED_AT = 20_000  # spots around the middle, of more
 
 
 class Lattice(NamedTuple):
-    """Kind, ``""`` for none, and the distance between neighbours."""
+    """Evenly laid spots.
+
+    Attributes
+    ----------
+    kind
+        ``"hexagonal"`` as on Visium, or ``"square"`` as bins are.
+    pitch
+        Distance between neighbours, in the units of the places.
+    angle
+        Direction of a row in radians, from the x axis; of a square lattice between -pi/4 and pi/4, of a hexagonal one between
+        -pi/6 and pi/6. NaN where it is not known.
+    """
 
     kind: Kind
     pitch: float
+    angle: float
+
+    @property
+    def n_neighbors(self) -> int:
+        """Places around a place: 6 or 4."""
+        return 6 if self.kind == "hexagonal" else 4
+
+    def steps(self) -> np.ndarray:
+        """(6 or 4, 2) vectors from a place to those around it."""
+        angle = self.angle + np.arange(self.n_neighbors) * 2 * np.pi / self.n_neighbors
+        return self.pitch * np.column_stack([np.cos(angle), np.sin(angle)])
 
 
-def find_lattice(xy: np.ndarray) -> Lattice:
-    """What lattice points (n, 2) lie on, places that are left out aside.
+def find_lattice(xy: np.ndarray) -> Lattice | None:
+    """What lattice points (n, 2) lie on, places that are left out aside; None if they are scattered, or fewer than eight.
 
     A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up: the
     absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin and Nelson, 1978).
     """
-    none = Lattice("", np.nan)
+    if len(xy) > _LOOKED_AT:
+        away = np.abs(xy - np.median(xy, axis=0)).max(axis=1)
+        xy = xy[np.argpartition(away, _LOOKED_AT)[:_LOOKED_AT]]
     if len(xy) < _FEWEST_SPOTS:
-        return none
+        return None
     distance, neighbor = cKDTree(xy).query(xy, k=7)
     if (distance[:, 1] == 0).mean() > _SHARED_PLACES:  # several cells of a place
         xy = np.unique(xy, axis=0)
         if len(xy) < _FEWEST_SPOTS:
-            return none
+            return None
         distance, neighbor = cKDTree(xy).query(xy, k=7)
     pitch = float(np.median(distance[:, 1]))
     if pitch == 0 or (np.abs(distance[:, 1] / pitch - 1) < 0.1).mean() < _REGULAR_SHARE:
-        return none
+        return None
     start, rank = np.nonzero(distance[:, 1:] < 1.25 * pitch)
     # the nearest of several is nearer than usual where spots lie a little off their places
     pitch = float(np.median(distance[start, rank + 1]))
     step = xy[neighbor[start, rank + 1]] - xy[start]
     angle = np.arctan2(step[:, 1], step[:, 0])
-    six, four = (abs(np.exp(1j * k * angle).mean()) for k in (6, 4))
-    if max(six, four) < _MIN_ORDER:
-        return none
-    return Lattice("hexagonal" if six > four else "square", pitch)
+    six, four = (np.exp(1j * k * angle).mean() for k in (6, 4))
+    if max(abs(six), abs(four)) < _MIN_ORDER:
+        return None
+    if abs(six) > abs(four):
+        return Lattice("hexagonal", pitch, float(np.angle(six)) / 6)
+    return Lattice("square", pitch, float(np.angle(four)) / 4)
 
 
 def lattice_pairs(xy: np.ndarray, lattice: Lattice, count: int) -> np.ndarray:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from multist._chunks import ChunkCache, strip_width
 from multist.access.record import SectionImage, SpatialRecord
+from multist.encoders.spots import check_width
+
+_LOOKS = 40  # places of a section at which the image is looked at
+_BLACK = 12  # what JPEG makes of 0, at most
 
 
 class PatchReader:
@@ -154,6 +159,51 @@ class PatchReader:
             inside, window = window, np.full((bottom - top, right - left, 3), self.fill, dtype=np.uint8)
             window[y0 - top : y1 - top, x0 - left : x1 - left] = inside
         return _resample(window, corner - [left, top], width, self.pixels)
+
+
+def check_patches(record: SpatialRecord, widths: np.ndarray) -> None:
+    """Raise a ValueError if a patch of (n_obs,) widths would reach over the whole image, wherever its spot is."""
+    for section, image in enumerate(record.images):
+        if image is not None:
+            width = widths[record.section == section].max(initial=0.0)
+            check_width(width / 2, "half a patch", image.key, image.shape)
+
+
+def black_sections(record: SpatialRecord) -> tuple[str, ...]:
+    """Names of the sections whose image is black wherever a spot is, at a few dozen places of each."""
+    black = []
+    for section, image in enumerate(record.images):
+        rows = np.flatnonzero(record.section == section)
+        if image is None or len(rows) == 0:
+            continue
+        rows = rows[np.argsort(record.xy[rows, 1], kind="stable")]
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, _LOOKS).round().astype(int))]
+        side = max(image.shape) / 100
+        looks = replace(
+            record,
+            xy=record.xy[rows],
+            diameter=record.diameter[rows],
+            section=np.zeros(len(rows), np.int64),
+            section_names=record.section_names[section : section + 1],
+            images=(image,),
+        )
+        reader = PatchReader(looks, size=side, pixels=8, fill=0)
+        if all(
+            reader[row].max() < _BLACK for row in range(len(reader))
+        ):  # one that is not is enough, and the first as a rule
+            black.append(record.section_names[section])
+    return tuple(black)
+
+
+def refuse_black(record: SpatialRecord) -> None:
+    """Raise a ValueError if the image of a section is black wherever a spot is."""
+    black = black_sections(record)
+    if black:
+        keys = sorted({image.key for image in record.images if image is not None})
+        raise ValueError(
+            f"the image ({', '.join(map(repr, keys))}) is black under all spots of section {', '.join(map(repr, black))}: name "
+            "another by image_key, or go without an image"
+        )
 
 
 def _pick_level(image: SectionImage, pixel: float) -> int:

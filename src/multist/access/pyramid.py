@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dask.array as da
@@ -12,6 +13,31 @@ from multist.access.images import element_scales
 
 MICRONS = "um"
 """Coordinate system in which a slide lies whose pixels have a known size."""
+
+TILE = 2048
+"""Side of the chunks of a file, in pixels; tiles of a file are joined up to about this size."""
+
+
+@dataclass(frozen=True)
+class Slide:
+    """What a file holds.
+
+    Attributes
+    ----------
+    levels
+        Lazy (height, width, channel) arrays, finest first.
+    rgb
+        Whether the file says that the channels are red, green, blue (and alpha).
+    microns_per_pixel
+        Width and height of a pixel of the finest level; None where the file does not say.
+    white
+        Value of white, where the file says how many bits are used; of uint8 it is known anyway.
+    """
+
+    levels: tuple[da.Array, ...]
+    rgb: bool
+    microns_per_pixel: tuple[float, float] | None
+    white: float | None = None
 
 
 def rgb_element(source: Any, levels: tuple[Any, ...]) -> Any:

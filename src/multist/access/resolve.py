@@ -23,6 +23,8 @@ def resolve(
     coordinate_system: str | None = None,
     image: bool | Literal["auto"] = "auto",
     prefer_normalized: bool = True,
+    strays: bool = False,
+    white: float | None = None,
 ) -> SpatialRecord:
     """Table, row-aligned spots and lazy images of an AnnData or SpatialData.
 
@@ -40,7 +42,7 @@ def resolve(
         Image. Left out, of an AnnData: ``"hires_normalized"``, ``"hires"``, ``"lowres_normalized"``, ``"lowres"``, the first
         that is there. Of a SpatialData: the RGB image that shares a coordinate system with the section's spots; an image and
         its ``"<key>_normalized"`` count as one, and of ``"<id>_full_image"``, ``"<id>_hires_image"``
-        and ``"<id>_lowres_image"`` the finest is taken.
+        and ``"<id>_lowres_image"`` the finest is taken; ``"<id>_cytassist_image"``, which is no H&E, only if it is named.
     library_key
         Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
     coordinate_system
@@ -50,6 +52,10 @@ def resolve(
         ``True`` needs an image for every section, ``False`` never looks at images, ``"auto"`` takes what is there.
     prefer_normalized
         Without ``image_key``, take the ``"<key>_normalized"`` of an image if there is one.
+    strays
+        Warn of spots that lie off the image instead of refusing them; where most do, an image that is not named is left out.
+    white
+        Value of a white pixel; None tells it by the type or, of images that are not uint8, by the pixels.
 
     Returns
     -------
@@ -63,7 +69,7 @@ def resolve(
         A key is not there; the message says which are.
     ValueError
         The table is empty or has duplicate names, coordinates are not finite, an instance is missing, several images
-        fit, or spots lie off the image.
+        fit, spots lie off the image, or pixels do not tell what is white.
     """
     if not (image is True or image is False or image == "auto"):
         raise ValueError(f"image must be True, False or 'auto', not {image!r}")
@@ -77,9 +83,17 @@ def resolve(
             coordinate_system=coordinate_system,
             image=image,
             prefer_normalized=prefer_normalized,
+            strays=strays,
+            white=white,
         )
     if coordinate_system is not None:
         raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
     return resolve_anndata(
-        table, image_key=image_key, library_key=library_key, image=image, prefer_normalized=prefer_normalized
+        table,
+        image_key=image_key,
+        library_key=library_key,
+        image=image,
+        prefer_normalized=prefer_normalized,
+        strays=strays,
+        white=white,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,40 +10,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import dask.array as da
 import numpy as np
 
+from multist.access.colours import over_white, read_scale
+from multist.access.pyramid import TILE, Slide
+from multist.access.tiff_colours import read_colours
+from multist.access.tiff_metadata import tiff_microns, used_white
+from multist.access.tiff_pages import largest_image, level_places
+
 if TYPE_CHECKING:
     import tifffile
 
-TILE = 2048
-"""Side of the chunks, in pixels; tiles of a file are joined up to about this size."""
-
 _STRIP_BYTES = 32 * 2**20  # of a chunk as wide as the image, where the file is made of strips
 _MAX_SEGMENT = 2**30  # a compressed strip or tile is decoded whole
-_MICRONS = {"m": 1e6, "cm": 1e4, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "inch": 25400.0}
-_PLAUSIBLE = 20.0  # micrometres; a coarser pixel is a printer's resolution, such as 72 dpi, and not a microscope's
-
-
-@dataclass(frozen=True)
-class Slide:
-    """What a file holds.
-
-    Attributes
-    ----------
-    levels
-        Lazy (height, width, channel) arrays, finest first.
-    rgb
-        Whether the file says that the channels are red, green, blue (and alpha).
-    microns_per_pixel
-        Width and height of a pixel of the finest level; None where the file does not say.
-    """
-
-    levels: tuple[da.Array, ...]
-    rgb: bool
-    microns_per_pixel: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +68,8 @@ class _Contiguous:
 def open_tiff(path: Path) -> Slide:
     """Open the largest image of a TIFF file, reading no pixel.
 
+    Levels, colours and the size of a pixel are those of this image, whatever other images the file holds.
+
     Raises
     ------
     ValueError
@@ -97,28 +79,26 @@ def open_tiff(path: Path) -> Slide:
         The package that decodes its compression is not installed.
     """
     with _opened(path) as tif:
-        series: Any  # tifffile's types know less than its documentation
-        main, series = max(enumerate(tif.series), key=lambda one: float(np.prod(one[1].shape)))
-        axes = _check_kind(path, series)
-        places = [(main, k) for k in range(len(series.levels))]
-        if len(places) == 1:
-            places += [(i, 0) for i, one in enumerate(tif.series) if i != main and _is_smaller_copy(one, series)]
-        places.sort(key=lambda place: -float(np.prod(tif.series[place[0]].levels[place[1]].shape)))
+        series: Any = tif.series  # tifffile's types know less than its documentation
+        main = largest_image(series)
+        finest = read_colours(path, series[main])
         stat = path.stat()
         stamp = stat.st_size, stat.st_mtime_ns
-        levels = []
-        for number, k in places:
-            level = tif.series[number].levels[k]
+        levels: list[da.Array] = []
+        for number, k in level_places(path, series, main):
+            level = series[number].levels[k]
+            colours = finest if not levels else read_colours(path, level)
             _check_segments(path, level, stat.st_size)
             source = TiffLevel(str(path), stamp, number, k, level.shape, level.dtype)
             name = f"tiff-{path.name}-{da.core.tokenize(source)}"
-            array = da.from_array(
-                source, chunks=_chunks(level, axes), name=name, meta=np.empty((0,) * len(axes), level.dtype)
-            )
-            array = array[..., None] if "C" not in axes else array
-            levels.append(da.moveaxis(array, 0, 2) if axes[0] == "C" else array)
-        rgb = series.keyframe.photometric.name in ("RGB", "YCBCR")
-        return Slide(tuple(levels), rgb, _microns_per_pixel(tif, series))
+            meta = np.empty((0,) * len(colours.axes), level.dtype)
+            array = da.from_array(source, chunks=_chunks(level, colours.axes), name=name, meta=meta)
+            levels.append(colours.decoded(array))
+        white = used_white(tif, series[main])
+        if finest.premultiplied:
+            opaque = read_scale(levels[-1], path.name).opaque if white is None else white
+            levels = [over_white(level, opaque) for level in levels]
+        return Slide(tuple(levels), finest.rgb, tiff_microns(path, tif, series[main]), white)
 
 
 @contextmanager
@@ -146,34 +126,6 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 def _cut_short(path: Path, what: str) -> str:
     return f"{path} is cut short ({what}); copy or export it again"
-
-
-def _check_kind(path: Path, series: Any) -> str:
-    """The axes with "C" for the channels, ``"YX"``, ``"YXC"`` or ``"CYX"``."""
-    axes, shape, page = series.axes, series.shape, series.keyframe
-    unified = axes.replace("S", "C")
-    if unified not in ("YX", "YXC", "CYX"):
-        raise ValueError(
-            f"{path} holds axes {axes} of sizes {shape}; a slide has height, width and colours only: export one plane of it"
-        )
-    channels = shape[unified.index("C")] if "C" in unified else 1
-    if channels not in (1, 3, 4):
-        raise ValueError(f"{path} has {channels} channels; histology has 1 (grey), 3 (RGB) or 4 (RGBA)")
-    if series.dtype not in (np.uint8, np.uint16, np.float32):
-        raise ValueError(f"{path} has pixels of type {series.dtype}; export it as 8 or 16 bit, or float32 in 0-1")
-    if page.photometric.name not in ("RGB", "YCBCR", "MINISBLACK"):
-        raise ValueError(f"{path} stores its colours as {page.photometric.name}; export it as RGB")
-    return unified
-
-
-def _is_smaller_copy(other: Any, series: Any) -> bool:
-    """Whether a page that the file does not declare to be a level of the pyramid is one by its shape."""
-    if other.axes != series.axes or other.dtype != series.dtype:
-        return False
-    places = [series.axes.index(axis) for axis in "YX"]
-    large, small = (np.array([one.shape[place] for place in places]) for one in (series, other))
-    factors = large / small
-    return factors.min() > 1.5 and abs(factors[0] - factors[1]) <= factors.max() / small.min()
 
 
 def _check_segments(path: Path, level: Any, size: int) -> None:
@@ -230,25 +182,3 @@ def _source(path: str, stamp: tuple[int, int], series: int, level: int) -> Any:
     import zarr
 
     return zarr.open_array(one.aszarr(level=level), mode="r")
-
-
-def _microns_per_pixel(tif: tifffile.TiffFile, series: Any) -> tuple[float, float] | None:
-    """From OME metadata, an Aperio description or the resolution tags, in this order."""
-    if tif.ome_metadata:
-        pixels = ElementTree.fromstring(tif.ome_metadata).find(".//{*}Pixels")
-        if pixels is not None and "PhysicalSizeX" in pixels.attrib:
-            sizes = [
-                float(pixels.attrib.get(f"PhysicalSize{axis}", pixels.attrib["PhysicalSizeX"]))
-                * _MICRONS.get(pixels.attrib.get(f"PhysicalSize{axis}Unit", "µm"), np.nan)
-                for axis in "XY"
-            ]
-            return (sizes[0], sizes[1]) if np.isfinite(sizes).all() else None
-    page = series.keyframe
-    stated = re.search(r"\|\s*MPP\s*=\s*([0-9.]+)", page.description)
-    if stated:
-        return float(stated[1]), float(stated[1])
-    unit = {2: "inch", 3: "cm", 4: "mm", 5: "um"}.get(int(page.resolutionunit or 1))
-    if unit is None or min(page.resolution) <= 0:
-        return None
-    width, height = (_MICRONS[unit] / number for number in page.resolution)
-    return (width, height) if max(width, height) < _PLAUSIBLE else None

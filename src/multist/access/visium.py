@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX, SPATIAL
-from multist.access.check import check_on_image
+from multist._settings import logger
+from multist.access.check import lies_on_image
 from multist.access.coordinates import read_coordinates, unfold_array
 from multist.access.images import array_image
-from multist.access.lattice import find_lattice
 from multist.access.record import SectionImage, SpatialRecord
+from multist.access.scale import VISIUM_PITCH, believed_microns, lattice_microns
 from multist.access.tables import find_sections, listed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
-PITCH = 100.0  # micrometres between the centres of Visium's spots
-_SPOT = (0.5, 0.75)  # of the pitch: spots of 55 um, which Space Ranger states as 65 um
 _IMAGE_KEYS = ("hires", "lowres")
 
 
@@ -30,6 +30,8 @@ def resolve_anndata(
     library_key: str | None,
     image: bool | Literal["auto"],
     prefer_normalized: bool,
+    strays: bool,
+    white: float | None,
 ) -> SpatialRecord:
     """The record of an AnnData; see :func:`multist.access.resolve`."""
     xy, array = _coordinates(table)
@@ -42,6 +44,8 @@ def resolve_anndata(
     section, names = find_sections(table, library_key)
     if library_key is None and len(libraries) == 1:
         section, names = np.zeros(table.n_obs, dtype=np.int64), tuple(libraries)
+    if image == "auto" and image_key is None:
+        _name_the_unknown(names, libraries, library_key)
     diameter = np.full(table.n_obs, np.nan)
     images: list[SectionImage | None] = []
     microns: list[float | None] = []
@@ -49,22 +53,26 @@ def resolve_anndata(
         rows = section == code
         found = None
         if image is not False:
-            found = _find_image(libraries, name, image_key, prefer_normalized=prefer_normalized, needed=image is True)
+            found = _find_image(
+                libraries, name, image_key, prefer_normalized=prefer_normalized, needed=image is True, white=white
+            )
         if found is not None and array:
             raise ValueError(
                 f"obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image {found.key!r}: put "
                 "the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or go without the image"
             )
         factors = _entry(libraries, name, "scalefactors")
-        scale = 1.0 if found is None else _number(factors, f"tissue_{found.key}_scalef")
-        spot = _number(factors, "spot_diameter_fullres")
-        size = PITCH if array else _microns(factors, xy[rows], spot)
+        spot = np.nan if array else _spot_diameter(factors, name)
+        stated = VISIUM_PITCH if array else _microns(factors, name, table.obs[rows], xy[rows], spot)
+        scale = 1.0 if found is None else _scale(factors, found.key, name)
         xy[rows] *= scale
-        diameter[rows] = np.nan if array else spot * scale
+        diameter[rows] = spot * scale
+        microns.append(None if stated is None else stated / scale)
+        if found is not None and not lies_on_image(
+            xy[rows], diameter[rows], found, table.obs_names[rows], name, strays=strays, needed=image_key is not None
+        ):
+            found = None
         images.append(found)
-        microns.append(None if np.isnan(size) else size / scale)
-        if found is not None:
-            check_on_image(xy[rows], diameter[rows], found, table.obs_names[rows], name)
     return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
 
 
@@ -78,16 +86,6 @@ def _coordinates(table: AnnData) -> tuple[np.ndarray, bool]:
     xy = read_coordinates(table, SPATIAL)
     unfolded = unfold_array(xy, table)
     return (xy, False) if unfolded is None else (unfolded, True)
-
-
-def _microns(factors: Mapping[str, Any], xy: np.ndarray, spot: float) -> float:
-    """Micrometres per unit of the coordinates: as stated, or by the pitch where the spots are Visium's; NaN where unknown."""
-    stated = _number(factors, "microns_per_pixel")
-    if not np.isnan(stated) or np.isnan(spot):
-        return stated
-    lattice = find_lattice(xy)
-    visium = lattice.kind == "hexagonal" and _SPOT[0] <= spot / lattice.pitch <= _SPOT[1]
-    return PITCH / lattice.pitch if visium else np.nan
 
 
 def _libraries(table: AnnData, *, needed: bool) -> dict[str, Mapping[str, Any]]:
@@ -110,27 +108,67 @@ def _entry(libraries: dict[str, Mapping[str, Any]], name: str, part: str) -> Map
     return held if isinstance(held, Mapping) else {}
 
 
-def _number(factors: Mapping[str, Any], name: str) -> float:
-    """A scale factor, NaN where it is not there.
+def _name_the_unknown(names: tuple[str, ...], libraries: dict[str, Mapping[str, Any]], library_key: str | None) -> None:
+    """Warn of sections whose image is not looked for because it goes by another name."""
+    without = [name for name in names if name not in libraries]
+    if without and libraries:
+        logger.warning(
+            "there is no image for section %s of obs[%r], as uns['spatial'] holds %s: give both the same names",
+            listed(without),
+            library_key,
+            listed(libraries),
+        )
 
-    Raises
-    ------
-    ValueError
-        If it is no positive number.
-    """
-    if factors.get(name) is None:
-        return np.nan
+
+def _number(value: Any) -> float:
+    """A scale factor, NaN where it is none."""
     try:
-        value = float(np.asarray(factors[name]).item())
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"scalefactors[{name!r}] of uns['spatial'] is no number: {factors[name]!r}") from error
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"scalefactors[{name!r}] of uns['spatial'] must be positive, not {value}")
-    return value
+        return float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _scale(factors: Mapping[str, Any], key: str, name: str) -> float:
+    scale = _number(factors[f"tissue_{key}_scalef"])
+    if not (np.isfinite(scale) and scale > 0):
+        raise ValueError(
+            f"uns['spatial'][{name!r}]['scalefactors']['tissue_{key}_scalef'] must be positive; it is {scale}"
+        )
+    return scale
+
+
+def _spot_diameter(factors: Mapping[str, Any], name: str) -> float:
+    """In the units of the coordinates; NaN, with a warning, where it is stated and can not be true."""
+    stated = factors.get("spot_diameter_fullres")
+    width = _number(stated)
+    if np.isfinite(width) and width > 0:
+        return width
+    if stated is not None:
+        logger.warning(
+            "uns['spatial'][%r]['scalefactors']['spot_diameter_fullres'] is no positive number but %r, and is left out",
+            name,
+            stated,
+        )
+    return np.nan
+
+
+def _microns(factors: Mapping[str, Any], name: str, obs: pd.DataFrame, xy: np.ndarray, spot: float) -> float | None:
+    """Micrometres per unit of the coordinates: as stated, or else by the lattice of the spots."""
+    if factors.get("microns_per_pixel") is not None:
+        stated = believed_microns(_number(factors["microns_per_pixel"]), f"uns['spatial'][{name!r}]")
+        if stated is not None:
+            return stated
+    return lattice_microns(obs, xy, spot)
 
 
 def _find_image(
-    libraries: dict[str, Mapping[str, Any]], name: str, image_key: str | None, *, prefer_normalized: bool, needed: bool
+    libraries: dict[str, Mapping[str, Any]],
+    name: str,
+    image_key: str | None,
+    *,
+    prefer_normalized: bool,
+    needed: bool,
+    white: float | None,
 ) -> SectionImage | None:
     images = {key: held for key, held in _entry(libraries, name, "images").items() if held is not None}
     factors = _entry(libraries, name, "scalefactors")
@@ -139,7 +177,11 @@ def _find_image(
         suffixes = (NORMALIZED_SUFFIX, "") if prefer_normalized else ("",)
         wanted = [base + suffix for base in _IMAGE_KEYS for suffix in suffixes]
         image_key = next((key for key in wanted if key in images), None)
-    elif image_key not in images and (needed or libraries):
+    elif name not in libraries and libraries:
+        raise KeyError(
+            f"image_key {image_key!r} not found for section {name!r}: uns['spatial'] holds {listed(libraries)}; give both the same names"
+        )
+    elif image_key not in images and libraries:
         raise KeyError(f"image_key {image_key!r} not found in {where}['images']; found: {listed(images)}")
     elif image_key not in images:
         raise KeyError(f"image_key {image_key!r} not found: the data has no uns['spatial']")
@@ -151,9 +193,9 @@ def _find_image(
             f"no image for section {name!r}; {found}. Add {where}['images']['hires'] and "
             f"['scalefactors']['tissue_hires_scalef'], name another by image_key, or go without an image"
         )
-    if factors.get(f"tissue_{image_key}_scalef") is None:
+    if f"tissue_{image_key}_scalef" not in factors:
         raise KeyError(
             f"'tissue_{image_key}_scalef' not found in {where}['scalefactors']; found: {listed(factors)}. "
             f"It is the size of image {image_key!r} relative to the coordinates in obsm['spatial']"
         )
-    return array_image(image_key, images[image_key])
+    return array_image(image_key, images[image_key], white)

@@ -39,3 +39,22 @@ def typical_diameter(diameter: np.ndarray, xy: np.ndarray) -> float:
             logger.info("no spot diameter is known: the distance to the nearest neighbour is taken instead")
             return float(np.median(nearest[nearest > 0]))
     raise ValueError("the diameter of the spots is unknown and they are too few to guess it from their distance")
+
+
+def check_width(width: float, what: str, image: str, shape: tuple[int, int]) -> None:
+    """Raise a ValueError if something is wider than the image that it is to be a part of.
+
+    Parameters
+    ----------
+    width
+        In intrinsic pixels of the image.
+    what
+        What is as wide, such as ``"a spot"``.
+    image, shape
+        Name, and height and width.
+    """
+    if width > max(shape):
+        raise ValueError(
+            f"{what} is {width:.0f} pixels wide, but image {image!r} has {shape[1]} x {shape[0]}: the diameter or the size is in "
+            "another unit than the pixels of the image, or the scale that links them is wrong"
+        )

@@ -46,22 +46,30 @@ class WorkingImage:
 
     def box(self, place: Place) -> Box:
         """What is read of the level for a window; where the window is off the slide, the border."""
-        y, x, height, width = place
-        rows, columns = self._indices(y, height, 0), self._indices(x, width, 1)
+        rows, columns = (self._pixels(self._working(place, axis), axis) for axis in (0, 1))
         return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
 
     def window(self, place: Place, mask: Mask) -> tuple[np.ndarray, np.ndarray]:
         """(height, width, 3) uint8, its border repeated off the slide, and the mask there."""
-        y, x, height, width = place
-        rows, columns = self._indices(y, height, 0), self._indices(x, width, 1)
+        working = [self._working(place, axis) for axis in (0, 1)]
+        rows, columns = (self._pixels(at, axis) for axis, at in enumerate(working))
         source = self.chunks.read(self.level, self.box(place))
         if source.shape[:2] != (len(rows), len(columns)):
             source = source[rows - rows[0]][:, columns - columns[0]]
-        at_y, at_x = ((start + np.arange(size) + 0.5) * self.scale for start, size in ((y, height), (x, width)))
-        return _reduce(source, self.factor), mask(at_y, at_x)
+        pixels = _reduce(source, self.factor)
+        if pixels.shape[:2] != place[2:]:
+            pixels = pixels[working[0] - working[0][0]][:, working[1] - working[1][0]]
+        at_y, at_x = ((place[axis] + np.arange(place[axis + 2]) + 0.5) * self.scale for axis in (0, 1))
+        return pixels, mask(at_y, at_x)
 
-    def _indices(self, start: int, size: int, axis: int) -> np.ndarray:
-        pixels = np.arange(start * self.factor, (start + size) * self.factor)
+    def _working(self, place: Place, axis: int) -> np.ndarray:
+        """Rows or columns of a window in working pixels; off the slide the first one there, since they are all alike."""
+        start, size = place[axis], place[axis + 2]
+        return np.clip(np.arange(start, start + size), -1, -(-self.level.shape[axis] // self.factor))
+
+    def _pixels(self, working: np.ndarray, axis: int) -> np.ndarray:
+        """The pixels of the level under them, its border where they are off the slide."""
+        pixels = np.arange(working[0] * self.factor, (working[-1] + 1) * self.factor)
         return np.clip(pixels, 0, self.level.shape[axis] - 1)
 
 
@@ -121,11 +129,15 @@ def window_means(
     out: dict[str, np.ndarray] = {}
     tile = _low_tile(image, float(width.max()), halo, tile)
     tiles = _tiles(image, xy, width, halo, tile)
+    ends = -(-np.array(image.level.shape[1::-1]) // image.factor)
     places = []
     for rows in tiles:
         reach = int(np.ceil(width[rows].max() / 2)) + halo
-        left, top = np.floor((xy[rows].min(axis=0) - reach) / 16).astype(int) * 16
-        right, bottom = np.ceil((xy[rows].max(axis=0) + reach) / 16).astype(int) * 16
+        # nothing counts off the slide, so windows end there, with what the maps need of the border
+        low = np.clip(xy[rows].min(axis=0) - reach, -halo, ends)
+        high = np.clip(xy[rows].max(axis=0) + reach, 0, ends + halo)
+        left, top = np.floor(low / 16).astype(int) * 16
+        right, bottom = np.ceil(high / 16).astype(int) * 16
         places.append((int(top), int(left), int(bottom - top), int(right - left)))
     with progress_bar(n, "texture around spots", "spots") as bar:
         for group in image.chunks.groups(image.level, [image.box(place) for place in places]):
@@ -174,6 +186,7 @@ def _box_means(maps: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.nd
 
 
 def _at(integral: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    y, x = np.clip(y, 0, integral.shape[1] - 1), np.clip(x, 0, integral.shape[2] - 1)
     row, column = np.floor(y).astype(int), np.floor(x).astype(int)
     row, column = np.minimum(row, integral.shape[1] - 2), np.minimum(column, integral.shape[2] - 2)
     dy, dx = y - row, x - column

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import get_table, resolve
+from multist.access import get_table
 from multist.pl import _base
 from multist.pl._attention_panels import Look, Style, attention_panels, draw_look, explain_looks
 from multist.pl._colors import category_colors, obs_values
@@ -36,7 +36,7 @@ def attention(
     *,
     domain_key: str | None = None,
     table_key: str | None = None,
-    image_key: str | None = None,
+    image_key: str | None = "auto",
     library_key: str | None = None,
     radius: float | None = None,
     size: float = 1.0,
@@ -72,7 +72,7 @@ def attention(
     table_key
         Table of a SpatialData.
     image_key
-        Image to draw; None takes the only one, as it was scanned.
+        Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot; only the chosen spot's own is drawn.
     radius
@@ -112,9 +112,7 @@ def attention(
     _check_numbers(radius=radius, size=size, alpha=alpha, ncols=ncols)
     names = [spots] if isinstance(spots, str) else list(dict.fromkeys(spots))
     rows = _rows(get_table(data, table_key), names)
-    record = resolve(
-        data, table_key=table_key, image_key=image_key, library_key=library_key, image="auto", prefer_normalized=False
-    )
+    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
     weights = _weights(record.table, key, rows)
     domains = _domains(record.table, domain_key or _keys.domain_key(key))
     diameter = np.full(record.table.n_obs, np.nan)

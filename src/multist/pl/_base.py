@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
+from multist.access import resolve
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from anndata import AnnData
     from matplotlib.axes import Axes
     from matplotlib.collections import EllipseCollection
     from matplotlib.figure import Figure
+    from spatialdata import SpatialData
 
     from multist.access.record import SectionImage, SpatialRecord
 
@@ -31,6 +35,32 @@ class Window(NamedTuple):
     def aspect(self) -> float:
         """Width per height."""
         return (self.right - self.left) / (self.bottom - self.top)
+
+
+def resolve_drawn(
+    data: AnnData | SpatialData, *, image_key: str | None, table_key: str | None, library_key: str | None
+) -> SpatialRecord:
+    """The record of what a plot shows.
+
+    Spots off the image are drawn where they are, with a warning; where most are off an image that is not named, it is left out.
+
+    Parameters
+    ----------
+    data, table_key, library_key
+        As the plots take them.
+    image_key
+        Name of an image, ``"auto"`` for the only one, as it was scanned, or None for none.
+    """
+    named = image_key not in (None, "auto")
+    return resolve(
+        data,
+        table_key=table_key,
+        image_key=image_key if named else None,
+        library_key=library_key,
+        image=False if image_key is None else "auto",
+        prefer_normalized=False,
+        strays=True,
+    )
 
 
 def spot_diameters(record: SpatialRecord, rows: np.ndarray) -> np.ndarray:
@@ -116,7 +146,7 @@ def read_window(
 def draw_section(ax: Axes, record: SpatialRecord, section: int, window: Window) -> None:
     """Prepare a panel: the image if there is one, y down, equal scales, no ticks, and a scale bar where it is known."""
     image = record.images[section]
-    if image is not None:
+    if image is not None and window.left < image.shape[1] and window.top < image.shape[0] and min(window[2:]) > 0:
         pixels, extent = read_window(image, window)
         ax.imshow(pixels, extent=extent, interpolation="antialiased", zorder=0)
     ax.set(xlim=(window.left, window.right), ylim=(window.bottom, window.top), xticks=[], yticks=[])

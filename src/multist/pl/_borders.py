@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from multist import _keys
-from multist.access import get_table, resolve
+from multist.access import get_table
 from multist.pl import _base
 from multist.pl._contact_graph import draw_graph
 from multist.pl._layer import column_layers
@@ -39,7 +39,7 @@ def borders(
     fdr: float = 0.05,
     n_pairs: int = 3,
     table_key: str | None = None,
-    image_key: str | None = None,
+    image_key: str | None = "auto",
     library_key: str | None = None,
     size: float = 1.0,
     alpha: float = 0.45,
@@ -67,7 +67,7 @@ def borders(
     table_key
         Table of a SpatialData.
     image_key
-        Image to draw; None takes the only one, as it was scanned rather than normalised.
+        Image to draw; ``"auto"`` takes the only one, as it was scanned rather than normalised, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot; every section gets a panel.
     size
@@ -102,9 +102,7 @@ def borders(
     if not 0 < fdr <= 1 or not 0 < alpha <= 1 or not size > 0 or n_pairs < 1:
         raise ValueError(f"out of range: fdr={fdr}, alpha={alpha} (0 to 1), size={size}, n_pairs={n_pairs} (above 0)")
     result = _result(get_table(data, table_key), key)
-    record = resolve(
-        data, table_key=table_key, image_key=image_key, library_key=library_key, image="auto", prefer_normalized=False
-    )
+    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
     (layer,) = column_layers(record.table, [str(result["params"]["cluster_key"])], None)
     found = result["pairs"]
     found = found[found["border_fdr"] <= fdr]

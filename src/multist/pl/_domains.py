@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from multist._keys import domain_key
-from multist.access import resolve
 from multist.pl import _base
 from multist.pl._colors import store_colors
 from multist.pl._layer import Layer, column_layers, explain
@@ -28,7 +27,7 @@ def domains(
     *,
     truth_key: str | None = None,
     table_key: str | None = None,
-    image_key: str | None = None,
+    image_key: str | None = "auto",
     library_key: str | None = None,
     size: float = 1.0,
     alpha: float = 0.9,
@@ -56,7 +55,7 @@ def domains(
     table_key
         Table of a SpatialData.
     image_key
-        Image to draw; None takes the only one, as it was scanned rather than normalised.
+        Image to draw; ``"auto"`` takes the only one, as it was scanned rather than normalised, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot.
     size
@@ -99,9 +98,7 @@ def domains(
     >>> mt.pl.domains(sdata, ["multist_domain", "multist_image_weight"], save="domains.pdf")
     """
     _check_numbers(size=size, alpha=alpha, ncols=ncols, legend=legend)
-    record = resolve(
-        data, table_key=table_key, image_key=image_key, library_key=library_key, image="auto", prefer_normalized=False
-    )
+    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
     keys = [color] if isinstance(color, str) else list(color)
     if not keys:
         raise ValueError("color names no column; give one, or a list of at least one")

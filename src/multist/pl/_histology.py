@@ -39,7 +39,7 @@ def histology(
     spots: int | Sequence[str] = 8,
     patch_size: float = 2.0,
     section: str | None = None,
-    image_key: str | None = None,
+    image_key: str = "auto",
     table_key: str | None = None,
     library_key: str | None = None,
     reference_key: str = STAIN_REFERENCE,
@@ -64,7 +64,7 @@ def histology(
     section
         Section to show; by default the first.
     image_key
-        Image before normalisation; None takes the only one.
+        Image before normalisation; ``"auto"`` takes the only one.
     table_key, library_key
         Which table to take, and the column of ``obs`` that names the section; needed only where there is more than one.
     reference_key
@@ -87,12 +87,14 @@ def histology(
     KeyError
         If the section, a spot or the image does not exist; the error lists those that do.
     ValueError
-        If ``spots`` or ``patch_size`` is not positive.
+        If ``spots`` or ``patch_size`` is not positive, or most spots lie off the image.
     """
     if not patch_size > 0:
         raise ValueError(f"patch_size is a positive number of spot diameters, got {patch_size}")
-    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image": True}
-    before = resolve(data, image_key=image_key, prefer_normalized=False, **keys)
+    if image_key is None:
+        raise ValueError("pl.histology draws patches of an image: name it by image_key, or leave that out")
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image": True, "strays": True}
+    before = resolve(data, image_key=None if image_key == "auto" else image_key, prefer_normalized=False, **keys)
     index = _section_index(before, section)
     rows = _chosen_rows(before, index, spots)
     after = _normalized(data, before, index, keys)

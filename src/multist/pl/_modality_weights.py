@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import resolve
 from multist.pl import _base
 from multist.pl._colors import category_colors, obs_values, store_colors
 from multist.pl._layer import Layer
@@ -30,7 +29,7 @@ def modality_weights(
     *,
     domain_key: str | None = None,
     table_key: str | None = None,
-    image_key: str | None = None,
+    image_key: str | None = "auto",
     library_key: str | None = None,
     size: float = 1.0,
     alpha: float = 0.9,
@@ -59,7 +58,7 @@ def modality_weights(
     table_key
         Table of a SpatialData.
     image_key
-        Image to draw; None takes the only one, as it was scanned.
+        Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot.
     size
@@ -97,9 +96,7 @@ def modality_weights(
     """
     if not size > 0 or not 0 < alpha <= 1:
         raise ValueError(f"size is positive and alpha lies above 0 and up to 1, got {size} and {alpha}")
-    record = resolve(
-        data, table_key=table_key, image_key=image_key, library_key=library_key, image="auto", prefer_normalized=False
-    )
+    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
     weight, domains = _columns(record.table, key, domain_key or _keys.domain_key(key))
     borders, title = _borders(record.table, key, domains.key)
     windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]

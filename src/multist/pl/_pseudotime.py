@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import gene_names, log_expression, resolve
+from multist.access import gene_names, log_expression
 from multist.pl import _base, _trends
 from multist.pl._colors import category_colors, obs_values, store_colors
 from multist.pl._layer import Layer
@@ -35,7 +35,7 @@ def pseudotime(
     layer: str | None = None,
     domain_key: str | None = None,
     table_key: str | None = None,
-    image_key: str | None = None,
+    image_key: str | None = "auto",
     library_key: str | None = None,
     size: float = 1.0,
     alpha: float = 0.9,
@@ -67,7 +67,7 @@ def pseudotime(
     table_key
         Table of a SpatialData.
     image_key
-        Image to draw; None takes the only one, as it was scanned.
+        Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot.
     size
@@ -103,9 +103,7 @@ def pseudotime(
     """
     if not size > 0 or not 0 < alpha <= 1:
         raise ValueError(f"size is positive and alpha lies above 0 and up to 1, got {size} and {alpha}")
-    record = resolve(
-        data, table_key=table_key, image_key=image_key, library_key=library_key, image="auto", prefer_normalized=False
-    )
+    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
     table = record.table
     time, domains = _columns(table, key, domain_key)
     names = gene_names(table, gene_symbols)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -11,8 +11,10 @@ from multist import _keys
 from multist._progress import progress_bar
 from multist._settings import logger, settings
 from multist.access import PatchReader, copy_data, resolve, write_table
+from multist.access.patches import check_patches, refuse_black
+from multist.access.scale import check_microns
 from multist.encoders.registry import BUILT_IN, PatchEncoder, get_encoder
-from multist.encoders.spots import typical_diameter
+from multist.encoders.spots import check_width, typical_diameter
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -32,6 +34,7 @@ def embed_histology(
     table_key: str | None = None,
     library_key: str | None = None,
     key_added: str = _keys.HISTOLOGY,
+    white: float | None = None,
     batch_size: int = 128,
     device: str | None = None,
     copy: bool = False,
@@ -56,7 +59,7 @@ def embed_histology(
         ``"spot"`` (spot diameters, the median of the section) or ``"um"`` (micrometres).
     microns_per_pixel
         Width of a pixel of the chosen image (its finest level) in micrometres, for ``patch_unit="um"``; None takes what
-        the data says.
+        the data says, or the lattice of a Visium section, whose spots are 100 um apart.
     image_key
         Image to use; None takes the normalized one if there is one, else the only one.
     table_key
@@ -65,6 +68,8 @@ def embed_histology(
         ``obs`` column that names the section of each spot.
     key_added
         ``obsm`` key of the result.
+    white
+        Value of a white pixel, for images that are not uint8 and do not tell; None tells it by their pixels.
     batch_size
         Patches per call of a network; unused by ``"texture"``.
     device
@@ -80,14 +85,16 @@ def embed_histology(
     ``obsm[key_added]``
         (n_obs, d) float32, row by row.
     ``uns["multist"]["histology"]``
-        The parameters: encoder, patch, image and ``feature_names`` (for ``"texture"``).
+        The parameters: encoder, patch, image, ``patch_um`` and ``microns_per_pixel`` (by section, in micrometres; NaN where
+        they are unknown) and ``feature_names`` (for ``"texture"``).
 
     Raises
     ------
     KeyError
         If ``image_key`` or ``table_key`` does not exist, or a section has no image.
     ValueError
-        If the patch size is not positive, its unit is unknown, the pixel size in micrometres is needed and unknown, or the
+        If the patch size is not positive, its unit is unknown, the pixel size in micrometres is needed and unknown or
+        impossible, spots or patches are wider than the image, the image is black under all spots, or the
         encoder is unknown or returns something other than one finite vector per patch.
     """
     if not (np.isfinite(patch_size) and patch_size > 0):
@@ -96,11 +103,16 @@ def embed_histology(
         raise ValueError(f"patch_unit must be 'spot' or 'um'; got {patch_unit!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+    if microns_per_pixel is not None:
+        check_microns(microns_per_pixel)
     network = None if encoder in BUILT_IN else get_encoder(encoder, device=device or settings.device)
     if copy:
         data = copy_data(data)
-    record = resolve(data, table_key=table_key, image_key=image_key, library_key=library_key, image=True)
-    widths = _patch_widths(record, patch_size, patch_unit, microns_per_pixel)
+    record = resolve(data, table_key=table_key, image_key=image_key, library_key=library_key, image=True, white=white)
+    sizes = [microns_per_pixel or size for size in record.microns_per_pixel]
+    widths = _patch_widths(record, patch_size, patch_unit, sizes)
+    check_patches(record, widths)
+    refuse_black(record)
     if network is None:
         vectors, names = _texture(record, widths)
     else:
@@ -111,8 +123,11 @@ def embed_histology(
         "patch_unit": patch_unit,
         "image_key": np.array([image.key for image in record.images if image is not None]),
         "section": np.array(record.section_names),
+        "microns_per_pixel": np.array([np.nan if size is None else size for size in sizes]),
         "key_added": key_added,
     }
+    first = [np.flatnonzero(record.section == section)[0] for section in range(len(sizes))]
+    params["patch_um"] = widths[first] * params["microns_per_pixel"]
     if names:
         params["feature_names"] = np.array(names)
     write_table(record, obsm={key_added: vectors}, uns={_keys.MULTIST: {"histology": params}})
@@ -121,24 +136,24 @@ def embed_histology(
 
 
 def _patch_widths(
-    record: SpatialRecord, patch_size: float, patch_unit: str, microns_per_pixel: float | None
+    record: SpatialRecord, patch_size: float, patch_unit: str, microns: Sequence[float | None]
 ) -> np.ndarray:
-    """(n_obs,) widths of the patches in intrinsic pixels."""
+    """(n_obs,) widths of the patches in intrinsic pixels, one for each section."""
     widths = np.empty(len(record.xy))
-    for section, name in enumerate(record.section_names):
+    for section, (name, image, size) in enumerate(zip(record.section_names, record.images, microns, strict=True)):
         rows = record.section == section
-        if patch_unit == "spot":
-            widths[rows] = patch_size * typical_diameter(record.diameter[rows], record.xy[rows])
-            continue
-        size = microns_per_pixel if microns_per_pixel is not None else record.microns_per_pixel[section]
-        if size is None:
+        if patch_unit == "um" and size is None:
             raise ValueError(
                 f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give microns_per_pixel "
                 "(of the chosen image), or use patch_unit='spot'"
             )
-        if not (np.isfinite(size) and size > 0):
-            raise ValueError(f"microns_per_pixel must be positive; got {size}")
-        widths[rows] = patch_size / size
+        if patch_unit == "um" and size is not None:
+            widths[rows] = patch_size / size
+        else:
+            diameter = typical_diameter(record.diameter[rows], record.xy[rows])
+            widths[rows] = patch_size * diameter
+            if image is not None:
+                check_width(diameter, "a spot", image.key, image.shape)
     return widths
 
 

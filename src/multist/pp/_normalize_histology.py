@@ -13,8 +13,9 @@ from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import PatchReader, copy_data, get_table, resolve, restored_on_error, write_image, write_table
 from multist.access.images import element_image
+from multist.access.patches import refuse_black
 from multist.access.tables import is_spatialdata
-from multist.encoders.spots import typical_diameter
+from multist.encoders.spots import check_width, typical_diameter
 from multist.encoders.tissue import Overview, read_overview, remember_overview
 from multist.pp._reference_patches import choose_patches, patch_densities, score_patches
 from multist.pp._stain_reference import METHODS, StainReference
@@ -41,6 +42,7 @@ def normalize_histology(
     image_key_added: str | None = None,
     table_key: str | None = None,
     library_key: str | None = None,
+    white: float | None = None,
     reference_key_added: str = _keys.STAIN_REFERENCE,
     random_state: int = 0,
     copy: bool = False,
@@ -72,6 +74,8 @@ def normalize_histology(
         Table of a SpatialData.
     library_key
         ``obs`` column that names the section of each spot.
+    white
+        Value of a white pixel, for images that are not uint8 and do not tell; None tells it by their pixels. The result is uint8.
     reference_key_added
         Entry of ``uns["multist"]`` for the reference; also where it is looked for in another object.
     random_state
@@ -95,7 +99,8 @@ def normalize_histology(
     KeyError
         If an image or table does not exist, a section has no image, or the reference's object holds no reference.
     ValueError
-        If the method is unknown, the reference was fitted by another method or is malformed, or no tissue is found.
+        If the method is unknown, the reference was fitted by another method or is malformed, spots are wider than the image, the image
+        is black under all spots, or no tissue is found.
     RuntimeError
         If squidpy finds no plausible haematoxylin and eosin.
     """
@@ -107,8 +112,15 @@ def normalize_histology(
     if copy:
         data = copy_data(data)
     record = resolve(
-        data, table_key=table_key, image_key=image_key, library_key=library_key, image=True, prefer_normalized=False
+        data,
+        table_key=table_key,
+        image_key=image_key,
+        library_key=library_key,
+        image=True,
+        prefer_normalized=False,
+        white=white,
     )
+    refuse_black(record)
     slides = _slides(record)
     if method == "patches":
         levels, target = _by_patches(record, slides, target, random_state)
@@ -158,6 +170,7 @@ class _Slide:
         self.index, self.image, self.sections = index, image, sections
         self.rows = np.flatnonzero(np.isin(record.section, sections))
         diameter = typical_diameter(record.diameter[self.rows], record.xy[self.rows])
+        check_width(diameter, "a spot", image.key, image.shape)
         self.patch_width = _PATCH_WIDTH * diameter
         self.overview: Overview = read_overview(image.levels, image.downsample, record.xy[self.rows], diameter)
         if not self.overview.tissue.any():

@@ -120,7 +120,7 @@ def spatial_graph(
     rows = [np.flatnonzero(record.section == code) for code in range(len(record.section_names))]
     for name, members in zip(record.section_names, rows, strict=True):
         xy = places[members]
-        lattice = Lattice("", np.nan)
+        lattice = None
         if not delaunay and coord_type != "generic":
             lattice = _lattice(xy, visium=visium, forced=coord_type == "grid")
         graph = _section_graph(xy, lattice, n_neighbors, name, delaunay=delaunay)
@@ -156,30 +156,30 @@ def _aligned(record: SpatialRecord, key: str) -> np.ndarray:
     return read_coordinates(record.table, key)
 
 
-def _lattice(xy: np.ndarray, *, visium: bool, forced: bool) -> Lattice:
+def _lattice(xy: np.ndarray, *, visium: bool, forced: bool) -> Lattice | None:
     """The lattice of a section; where it must be one and none is seen, a hexagonal one."""
     lattice = find_lattice(xy)
-    if lattice.kind or not (forced or (visium and len(xy) < _FEW_SPOTS)) or len(xy) < 2:
+    if lattice is not None or not (forced or (visium and len(xy) < _FEW_SPOTS)) or len(xy) < 2:
         return lattice
     pitch = float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
-    return Lattice("hexagonal", pitch) if pitch > 0 else lattice
+    return Lattice("hexagonal", pitch, np.nan) if pitch > 0 else None
 
 
 def _section_graph(
-    xy: np.ndarray, lattice: Lattice, n_neighbors: int | None, name: str, *, delaunay: bool
+    xy: np.ndarray, lattice: Lattice | None, n_neighbors: int | None, name: str, *, delaunay: bool
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, dict[str, Any]]:
     """Symmetric connectivities and distances of one section, and how they were made."""
     from scipy.spatial import QhullError
     from squidpy.gr.neighbors import DelaunayBuilder, KNNBuilder
 
-    kind = "grid" if lattice.kind else "generic"
-    wanted = n_neighbors or {"hexagonal": 6, "square": 4, "": N_NEIGHBORS_CELLS}[lattice.kind]
+    kind = "generic" if lattice is None else "grid"
+    wanted = n_neighbors or (N_NEIGHBORS_CELLS if lattice is None else lattice.n_neighbors)
     params: dict[str, Any] = {"coord_type": kind, "delaunay": delaunay}
     params |= {"percentile": LONG_EDGES_PERCENTILE} if delaunay else {"n_neighbors": int(wanted)}
     n_obs = len(xy)
     if n_obs == 1:
         return sparse.csr_matrix((1, 1)), sparse.csr_matrix((1, 1)), params
-    if lattice.kind:
+    if lattice is not None:
         return *_joined(xy, lattice_pairs(xy, lattice, wanted)), params
     if delaunay:
         builder = DelaunayBuilder(percentile=LONG_EDGES_PERCENTILE)

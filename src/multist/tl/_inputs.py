@@ -11,7 +11,8 @@ from scipy import sparse
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, read_features, resolve, restored_on_error
+from multist.access import black_sections, copy_data, read_features, resolve, restored_on_error
+from multist.encoders.spots import typical_diameter
 from multist.tl._clusters import ensure_graph, told_if_interrupted
 
 if TYPE_CHECKING:
@@ -135,17 +136,36 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
     for part in parts:
         table, record = part.record.table, part.record
         embedded = _keys.HISTOLOGY in table.obsm
-        foreign = embedded and "histology" not in table.uns.get(_keys.MULTIST, {})
         if not embedded and not record.has_image:
-            logger.info("no image for every section: domains from expression and space alone")
+            without = [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
+            some = len(without) < len(record.section_names) or len(parts) > 1
+            say = logger.warning if some else logger.info
+            say("no image for section %s: domains from expression and space alone", ", ".join(map(repr, without)))
             return False
-        if use_image == "auto" and not foreign and record.has_image and np.nanmedian(record.diameter) < _RESOLVED:
+        foreign = embedded and "histology" not in table.uns.get(_keys.MULTIST, {})
+        if use_image != "auto" or foreign or not record.has_image:
+            continue
+        width = _narrowest_spot(record)
+        if width < _RESOLVED:
             logger.warning(
                 "the image is ignored: a spot is only %.1f pixels wide in it, and below %g it shows no morphology; "
-                "use_image=True uses it all the same", np.nanmedian(record.diameter), _RESOLVED,
+                "use_image=True uses it all the same", width, _RESOLVED,
             )  # fmt: skip
             return False
+        black = () if embedded else black_sections(record)
+        if black:
+            logger.warning(
+                "the image is ignored: it is black under all spots of section %s; name another by image_key",
+                ", ".join(map(repr, black)),
+            )
+            return False
     return True
+
+
+def _narrowest_spot(record: SpatialRecord) -> float:
+    """Pixels across a spot of the section whose image is coarsest; where a diameter is unknown, the spacing of the spots tells it."""
+    rows = [np.flatnonzero(record.section == section) for section in range(len(record.section_names))]
+    return min(typical_diameter(record.diameter[part], record.xy[part]) for part in rows)
 
 
 def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: Any) -> np.ndarray:
@@ -166,8 +186,7 @@ def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: A
     if not missing:
         logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
         return features_of(parts, _keys.HISTOLOGY)
-    if image_key is None:
-        _one_stain(parts, **stage)
+    image_key = _one_stain(parts, image_key, **stage)
     from multist.pp import embed_histology
 
     logger.info("no histology embedding found; running pp.embed_histology")
@@ -176,16 +195,19 @@ def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: A
     return features_of(parts, _keys.HISTOLOGY)
 
 
-def _one_stain(parts: Sequence[Part], **stage: Any) -> None:
-    """Bring slides that are not normalised to the stain of those that are, or else of the first."""
+def _one_stain(parts: Sequence[Part], image_key: str | None, **stage: Any) -> str | None:
+    """Bring slides that are not normalised to the stain of those that are, or else of the first; the key of what to embed."""
     images = [[image for image in part.record.images if image is not None] for part in parts]
     slides = {(image.key, str(getattr(image.levels[0], "name", id(image)))) for held in images for image in held}
     done = [any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in held) for held in images]
     if len(slides) < 2 or all(done):
-        return
+        return image_key
     references = [part.record.table.uns.get(_keys.MULTIST, {}).get(_keys.STAIN_REFERENCE) for part in parts]
+    # of images that are named by a key, the normalised ones have another: what they were brought to still holds
     known = [
-        reference for reference, is_done in zip(references, done, strict=True) if is_done and reference is not None
+        reference
+        for reference, is_done in zip(references, done, strict=True)
+        if (is_done or image_key is not None) and reference is not None
     ]
     if any(done) and not known:
         raise ValueError(
@@ -199,5 +221,6 @@ def _one_stain(parts: Sequence[Part], **stage: Any) -> None:
     for part, is_done in zip(parts, done, strict=True):
         if not is_done:
             method = "patches" if reference is None else str(reference["method"])
-            normalize_histology(part.data, method, reference=reference, **stage)
+            normalize_histology(part.data, method, reference=reference, image_key=image_key, **stage)
             reference = part.record.table.uns[_keys.MULTIST][_keys.STAIN_REFERENCE]
+    return None if image_key is None else image_key + _keys.NORMALIZED_SUFFIX

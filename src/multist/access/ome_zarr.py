@@ -1,0 +1,84 @@
+"""OME-Zarr folders as lazy pyramids, through ome-zarr's own reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+
+from multist.access.pyramid import Slide
+from multist.access.scale import believed_microns
+from multist.access.tiff_metadata import unit_in_microns
+
+
+def open_ome_zarr(path: Path) -> Slide:
+    """Open the largest image of an OME-Zarr folder, reading no pixel.
+
+    Raises
+    ------
+    ValueError
+        The folder holds a SpatialData or no OME-Zarr image, or one that is no flat image of 1, 3 or 4 channels.
+    """
+    from ome_zarr.io import parse_url
+
+    location = parse_url(path)
+    if location is not None and "spatialdata_attrs" in location.root_attrs:
+        raise ValueError(
+            f"{path} is a folder that holds a SpatialData: open it by spatialdata.read_zarr and take one of its images"
+        )
+    # several images of one file lie in folders of their own
+    nodes = _images(path) or [node for part in sorted(path.iterdir()) if part.is_dir() for node in _images(part)]
+    if not nodes:
+        kind = (
+            "a zarr folder without the metadata of an OME-Zarr image"
+            if location is not None
+            else "a folder, and no OME-Zarr"
+        )
+        raise ValueError(f"{path} is {kind}; give a file, or an OME-Zarr folder of an image")
+    node = max(nodes, key=lambda one: np.prod(one.data[0].shape[-2:]))
+    axes = [axis["name"] if isinstance(axis, dict) else axis for axis in node.metadata["axes"]]
+    levels = tuple(_flat(path, array, axes) for array in node.data)
+    return Slide(levels, rgb=False, microns_per_pixel=_microns(path, node, axes))
+
+
+def _images(path: Path) -> list[Any]:
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Label, Multiscales, Reader
+
+    location = parse_url(path)
+    if location is None:
+        return []
+    return [node for node in Reader(location)() if Multiscales.matches(node.zarr) and not Label.matches(node.zarr)]
+
+
+def _flat(path: Path, array: da.Array, axes: list[str]) -> da.Array:
+    """(height, width, channel)."""
+    size = dict(zip(axes, array.shape, strict=True))
+    deep = {axis: n for axis, n in size.items() if axis not in ("c", "y", "x") and n > 1}
+    if deep or not {"y", "x"} <= set(axes) or size.get("c", 1) not in (1, 3, 4):
+        raise ValueError(
+            f"{path} holds axes {axes} of sizes {array.shape}; a slide has height, width and 1, 3 or 4 channels: export one plane of it"
+        )
+    plane = array[tuple(slice(None) if axis in ("c", "y", "x") else 0 for axis in axes)]
+    left = [axis for axis in axes if axis in ("c", "y", "x")]
+    if "c" not in left:
+        plane, left = plane[..., None], [*left, "c"]
+    return plane.transpose([left.index(axis) for axis in ("y", "x", "c")])
+
+
+def _microns(path: Path, node: Any, axes: list[str]) -> tuple[float, float] | None:
+    """Width and height of a pixel of the finest level, where its axes have a unit of length."""
+    units = {axis["name"]: axis.get("unit") for axis in node.metadata["axes"] if isinstance(axis, dict)}
+    of_image = node.zarr.root_attrs["multiscales"][0].get("coordinateTransformations")
+    steps = [*(of_image or []), *(node.metadata.get("coordinateTransformations") or [[]])[0]]
+    scales = [step["scale"] for step in steps if step.get("type") == "scale"]
+    sizes = []
+    for axis in ("x", "y"):
+        unit = unit_in_microns(units.get(axis) or "")
+        if unit is None or not scales:
+            return None
+        stated = unit * float(np.prod([float(scale[axes.index(axis)]) for scale in scales]))
+        sizes.append(believed_microns(stated, path.name))
+    return None if sizes[0] is None or sizes[1] is None else (sizes[0], sizes[1])

@@ -1,0 +1,84 @@
+"""OME-Zarr folders of every version that ome-zarr writes are slides; other folders are named as what they are."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+from ome_zarr.format import FormatV04, FormatV05
+from ome_zarr.writer import write_multiscale
+from spatialdata import SpatialData
+from spatialdata.models import Image2DModel
+
+from multist.access.images import element_image
+from multist.access.ome_zarr import open_ome_zarr
+from multist.pp import read_slide
+
+
+@pytest.fixture(scope="module")
+def rgb() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+
+
+def write(path, rgb, axes="cyx", fmt=None, unit="micrometer", size=0.5, steps=(1, 2)):
+    fmt = fmt or FormatV05()
+    group = zarr.open_group(str(path), mode="w", zarr_format=fmt.zarr_format)
+    levels, transformations = [], []
+    for step in steps:
+        level = np.moveaxis(rgb[::step, ::step], 2, 0)
+        level = level[:, None] if axes == "czyx" else level[None, :, None] if axes == "tczyx" else level
+        levels.append(level)
+        scale = [size * step if axis in "yx" else 1.0 for axis in axes]
+        transformations.append([{"type": "scale", "scale": scale}])
+    kinds = {"t": "time", "c": "channel"}
+    named = [{"name": axis, "type": kinds.get(axis, "space")} for axis in axes]
+    named = [{**axis, "unit": unit} if unit and axis["type"] == "space" else axis for axis in named]
+    write_multiscale(levels, group, axes=named, coordinate_transformations=transformations, fmt=fmt)
+    return path
+
+
+@pytest.mark.parametrize("fmt", [FormatV04(), FormatV05()], ids=["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ["cyx", "czyx", "tczyx"])
+def test_an_ome_zarr_image_is_a_lazy_slide(tmp_path, rgb, fmt, axes):
+    image = read_slide(write(tmp_path / "a.ome.zarr", rgb, axes, fmt))
+    record = element_image("he", image)
+    assert record.downsample == (1, 2) and isinstance(image["scale0"]["image"].data, da.Array)
+    for level, step in zip(record.levels, (1, 2), strict=True):
+        np.testing.assert_array_equal(level.compute(), rgb[::step, ::step])
+    assert open_ome_zarr(tmp_path / "a.ome.zarr").microns_per_pixel == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("unit", "size", "expected"),
+    [("nanometer", 250.0, 0.25), ("millimeter", 0.0005, 0.5), (None, 0.5, None), ("micrometer", 353.0, None)],
+)
+def test_sizes_in_every_unit(tmp_path, rgb, unit, size, expected):
+    found = open_ome_zarr(write(tmp_path / "a.zarr", rgb, unit=unit, size=size)).microns_per_pixel
+    assert found is None if expected is None else found == pytest.approx((expected, expected))
+
+
+def test_of_several_images_in_a_folder_the_largest_is_taken(tmp_path, rgb):
+    zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
+    write(tmp_path / "a.zarr" / "0", rgb[:20, :20])
+    write(tmp_path / "a.zarr" / "1", rgb)
+    np.testing.assert_array_equal(open_ome_zarr(tmp_path / "a.zarr").levels[0].compute(), rgb)
+
+
+def test_other_folders_are_named_as_what_they_are(tmp_path, rgb):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "old.zarr").mkdir()
+    (tmp_path / "old.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    SpatialData(images={"he": Image2DModel.parse(np.moveaxis(rgb, 2, 0), dims=("c", "y", "x"))}).write(
+        tmp_path / "s.zarr"
+    )
+    deep = np.concatenate([rgb, rgb], axis=2)
+    for path, message in {
+        tmp_path / "empty": "is a folder, and no OME-Zarr",
+        tmp_path / "old.zarr": "is a zarr folder without the metadata of an OME-Zarr image",
+        tmp_path / "s.zarr": "holds a SpatialData: open it by spatialdata.read_zarr",
+        write(tmp_path / "six.zarr", deep): "1, 3 or 4 channels",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            read_slide(path)
+    np.testing.assert_array_equal(open_ome_zarr(tmp_path / "s.zarr" / "images" / "he").levels[0].compute(), rgb)
