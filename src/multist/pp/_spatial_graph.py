@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from multist import _keys
+from multist._lattice import lattice_kind
 from multist._settings import logger
 from multist.access import SpatialRecord, copy_data, resolve, write_table
 from multist.pp._aligned_edges import across_sections
@@ -22,10 +22,6 @@ N_NEIGHBORS_CELLS = 8
 
 LONG_EDGES_PERCENTILE = 99.0
 """Delaunay edges longer than this percentile of all edges of their section are cut."""
-
-_MIN_LATTICE_SPOTS = 8
-_REGULAR_SHARE = 0.6
-_MIN_ORDER = 0.5
 
 
 def spatial_graph(
@@ -107,7 +103,7 @@ def spatial_graph(
     rows = [np.flatnonzero(record.section == code) for code in range(len(record.section_names))]
     for name, members in zip(record.section_names, rows, strict=True):
         xy = record.xy[members]
-        lattice = "" if delaunay or coord_type == "generic" else _lattice(xy, visium=visium)
+        lattice = "" if delaunay or coord_type == "generic" else lattice_kind(xy, visium=visium)
         if coord_type == "grid" and not lattice:
             lattice = "hexagonal"
         graph = _section_graph(xy, lattice, n_neighbors, name, delaunay=delaunay)
@@ -144,28 +140,6 @@ def _aligned(record: SpatialRecord, key: str) -> np.ndarray:
     if len(record.section_names) < 2:
         raise ValueError("aligned_key joins sections, but there is one: name the sections by library_key")
     return place[:, :2]
-
-
-def _lattice(xy: np.ndarray, *, visium: bool) -> str:
-    """``"hexagonal"``, ``"square"`` or ``""``.
-
-    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up: the
-    absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin and Nelson, 1978).
-    """
-    if len(xy) < _MIN_LATTICE_SPOTS:
-        return "hexagonal" if visium else ""
-    distance, neighbor = cKDTree(xy).query(xy, k=7)
-    pitch = np.median(distance[:, 1])
-    regular = np.abs(distance[:, 1] / pitch - 1) < 0.1 if pitch > 0 else np.zeros(len(xy), dtype=bool)
-    if regular.mean() < _REGULAR_SHARE:
-        return ""
-    start, rank = np.nonzero(distance[:, 1:] < 1.25 * pitch)
-    step = xy[neighbor[start, rank + 1]] - xy[start]
-    angle = np.arctan2(step[:, 1], step[:, 0])
-    six, four = (abs(np.exp(1j * k * angle).mean()) for k in (6, 4))
-    if max(six, four) < _MIN_ORDER:
-        return ""
-    return "hexagonal" if six > four else "square"
 
 
 def _section_graph(
