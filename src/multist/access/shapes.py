@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from multist._keys import SPATIAL
+from multist._settings import logger
 from multist.access.check import check_finite
 from multist.access.elements import affine_to, choose_system, linked_rows, shared_systems, systems_of
 from multist.access.record import SpatialRecord
@@ -111,6 +112,7 @@ def read_drawn(
     drawn = []
     for system in dict.fromkeys(systems[0] for systems in found.values() if systems):
         here = [name for name in regions if found[name][:1] == [system]]
+        logger.info("%r and the spots of %s are brought together in %r", shapes_key, listed(here), system)
         rows = np.isin(region, here)
         xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
         for name in here:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from geopandas import GeoDataFrame, GeoSeries
 
+_NEIGHBORS = 6
+
 
 def name_spots(
     xy: np.ndarray, diameter: np.ndarray, drawings: GeoDataFrame, *, stroke_width: float | None = None
@@ -23,8 +25,8 @@ def name_spots(
     """What was drawn on each spot.
 
     An area names the spots whose centres lie inside, not those on its outline. A line is an area as wide as ``stroke_width``.
-    A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than its neighbours
-    usually are. Of drawings with different names on one spot, the smallest counts; of equal ones the first.
+    A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than a spot's
+    sixth neighbour usually is. Of drawings with different names on one spot, the smallest counts; of equal ones the first.
 
     Parameters
     ----------
@@ -45,13 +47,13 @@ def name_spots(
         If no drawing is on any spot.
     """
     drawings = drawings.reset_index(drop=True)
-    spacing = _spacing(xy)
+    spacing, beside = _distances(xy)
     areas, points = _areas_and_points(drawings, spacing if stroke_width is None else stroke_width)
     hits = _inside(xy, areas)
     points = points[~points.index.isin(hits["drawing"])]
     size = areas.area.reindex(drawings.index).fillna(0.0)
     size[points.index] = 0.0
-    reach = np.fmax(spacing, np.nanmax(np.nan_to_num(diameter)) / 2)
+    reach = np.fmax(beside, np.nanmax(np.nan_to_num(diameter)) / 2)
     hits = pd.concat([hits, _nearest(xy, points, reach)], ignore_index=True)
     missed = len(drawings) - hits["drawing"].nunique()
     if missed == len(drawings):
@@ -124,11 +126,14 @@ def write_annotation(
     )
 
 
-def _spacing(xy: np.ndarray) -> float:
-    """Distance between neighbouring spots; NaN of one spot."""
+def _distances(xy: np.ndarray) -> tuple[float, float]:
+    """Median distance to the nearest and to the sixth neighbour; NaN of one spot."""
     from scipy.spatial import cKDTree
 
-    return float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1])) if len(xy) > 1 else np.nan
+    if len(xy) == 1:
+        return np.nan, np.nan
+    distance = np.median(cKDTree(xy).query(xy, k=min(len(xy), _NEIGHBORS + 1))[0], axis=0)
+    return float(distance[1]), float(distance[-1])
 
 
 def _areas_and_points(drawings: GeoDataFrame, stroke_width: float) -> tuple[GeoSeries, GeoSeries]:

@@ -52,7 +52,7 @@ def parse_csv(text: str, source: str, whole: str) -> Groups | Selections:
     ValueError
         It is no table, has another header, or no rows.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     selection = next((_after_colon(line) for line in lines[:start] if line.lower().startswith("#selection name:")), "")
     if start == len(lines):

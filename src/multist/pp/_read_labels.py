@@ -70,7 +70,7 @@ def read_labels(
         Width of lines, in the units of the spots' coordinates. None takes the distance between neighbouring spots.
     image_key
         The image that was drawn on. None takes, of an AnnData, the full-resolution image, in whose pixels ``obsm["spatial"]``
-        is; of a SpatialData the section's image.
+        is; of a SpatialData the section's image, or without one the coordinate system of the spots.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
