@@ -60,8 +60,8 @@ def name_spots(
         (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
         x0, y0, x1, y1 = drawings.total_bounds
         raise ValueError(
-            f"none of the {len(drawings)} drawings is on a spot: drawings lie at x from {x0:.4g} to {x1:.4g}, y from {y0:.4g} to "
-            f"{y1:.4g}, spots at x from {left:.4g} to {right:.4g}, y from {top:.4g} to {bottom:.4g}; check that both are in "
+            f"none of the {len(drawings)} drawings is on a spot: drawings lie at x from {x0:.6g} to {x1:.6g}, y from {y0:.6g} to "
+            f"{y1:.6g}, spots at x from {left:.6g} to {right:.6g}, y from {top:.6g} to {bottom:.6g}; check that both are in "
             "the same coordinates"
         )
     if missed:
