@@ -20,7 +20,10 @@ FLOORS = dict.fromkeys(FACES, 3) | {"model": 2, "access": 2, "cluster": 1, "enco
 FACES_USED = {"tl": {"pp", "metrics"}, "pl": {"pp"}}
 _SCVERSE = {"anndata", "spatialdata", "squidpy", "scanpy"}
 FORBIDDEN = {"access": {"torch"}, "model": _SCVERSE, "cluster": _SCVERSE, "encoders": _SCVERSE}
-HEAVY = ("torch", "dgl", "scanpy", "squidpy", "spatialdata", "skimage", "sklearn", "matplotlib", "anndata")
+HEAVY = (
+    *("torch", "dgl", "scanpy", "squidpy", "spatialdata", "skimage", "sklearn", "matplotlib", "anndata"),
+    *("geopandas", "shapely"),
+)
 
 
 def relative(file: Path) -> str:

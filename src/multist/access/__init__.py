@@ -7,12 +7,22 @@ from multist.access.lattice import Lattice, find_lattice, lattice_pairs
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.tables import SPATIAL_ATTRS, copy_data, find_sections, get_table, read_features
+from multist.access.shapes import Drawn, read_drawn, resolve_drawn, write_shapes
+from multist.access.tables import (
+    SPATIAL_ATTRS,
+    copy_data,
+    find_sections,
+    get_table,
+    listed,
+    read_features,
+    section_code,
+)
 from multist.access.transaction import restored_on_error
 from multist.access.write import write_image, write_table
 
 __all__ = [
     "SPATIAL_ATTRS",
+    "Drawn",
     "Expression",
     "Kind",
     "Lattice",
@@ -27,12 +37,17 @@ __all__ = [
     "gene_names",
     "get_table",
     "lattice_pairs",
+    "listed",
     "log_expression",
     "read_coordinates",
+    "read_drawn",
     "read_features",
     "read_graph",
     "resolve",
+    "resolve_drawn",
     "restored_on_error",
+    "section_code",
     "write_image",
+    "write_shapes",
     "write_table",
 ]

@@ -44,7 +44,7 @@ def resolve_spatialdata(
     white: float | None,
 ) -> SpatialRecord:
     """The record of a SpatialData; see :func:`multist.access.resolve`."""
-    region, instance = _annotation(sdata, table)
+    region, instance = linked_rows(sdata, table)
     if coordinate_system is not None and coordinate_system not in sdata.coordinate_systems:
         raise KeyError(f"coordinate_system {coordinate_system!r} not found; found: {listed(sdata.coordinate_systems)}")
     section, names = find_sections(table, library_key)
@@ -65,11 +65,13 @@ def resolve_spatialdata(
         )
         if key is None and image is True:
             raise KeyError(_no_image(sdata, name, regions, coordinate_system))
-        system = _choose_system(sdata, regions, key, coordinate_system)
-        to_pixels = np.eye(3) if key is None else _inverse(_matrix(sdata.images[key], system), key, system)
+        system = choose_system(sdata, regions, key, coordinate_system)
+        to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
         for part in regions:
             rows = (section == code) & (region == part)
-            xy[rows], diameter[rows] = apply_affine(to_pixels @ _matrix(sdata[part], system), xy[rows], diameter[rows])
+            xy[rows], diameter[rows] = apply_affine(
+                to_pixels @ affine_to(sdata[part], system), xy[rows], diameter[rows]
+            )
         if key is not None and key not in lazy:
             lazy[key] = element_image(key, sdata.images[key], white)
         rows = section == code
@@ -93,7 +95,7 @@ def resolve_spatialdata(
     return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
 
 
-def _annotation(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndarray]:
+def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndarray]:
     """Region and instance of each row."""
     keys = table.uns.get(SPATIAL_ATTRS, {})
     if not {"region_key", "instance_key"} <= keys.keys():
@@ -114,21 +116,22 @@ def _annotation(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndar
     return region, np.asarray(table.obs[keys["instance_key"]])
 
 
-def _systems(element: Any) -> set[str]:
+def systems_of(element: Any) -> set[str]:
+    """Coordinate systems that an element has a transformation to."""
     from spatialdata.transformations import get_transformation
 
     return set(get_transformation(element, get_all=True))
 
 
-def _shared(sdata: SpatialData, names: Iterable[str], coordinate_system: str | None) -> list[str]:
+def shared_systems(sdata: SpatialData, names: Iterable[str], coordinate_system: str | None) -> list[str]:
     """Coordinate systems that all elements share, ``"global"`` first."""
-    shared = set.intersection(*(_systems(sdata[name]) for name in names))
+    shared = set.intersection(*(systems_of(sdata[name]) for name in names))
     if coordinate_system is not None:
         shared &= {coordinate_system}
     return sorted(shared, key=lambda system: (system != "global", system))
 
 
-def _matrix(element: Any, system: str) -> np.ndarray:
+def affine_to(element: Any, system: str) -> np.ndarray:
     """(3, 3) affine matrix from the intrinsic coordinates (x, y) of an element to a coordinate system."""
     from spatialdata.transformations import get_transformation
 
@@ -143,11 +146,12 @@ def _inverse(matrix: np.ndarray, key: str, system: str) -> np.ndarray:
         raise ValueError(f"the transformation of image {key!r} to {system!r} cannot be inverted") from error
 
 
-def _choose_system(sdata: SpatialData, regions: list[str], key: str | None, coordinate_system: str | None) -> str:
-    shared = _shared(sdata, [*regions, *([] if key is None else [key])], coordinate_system)
+def choose_system(sdata: SpatialData, regions: list[str], key: str | None, coordinate_system: str | None) -> str:
+    """The coordinate system in which regions and image, if any, are brought together."""
+    shared = shared_systems(sdata, [*regions, *([] if key is None else [key])], coordinate_system)
     if shared:
         return shared[0]
-    systems = {name: sorted(_systems(sdata[name])) for name in regions}
+    systems = {name: sorted(systems_of(sdata[name])) for name in regions}
     raise ValueError(f"the regions {listed(regions)} share no coordinate system; they have: {systems}")
 
 
@@ -162,8 +166,8 @@ def _choose_image(
     if image_key is not None:
         if image_key not in sdata.images:
             raise KeyError(f"image_key {image_key!r} not found in sdata.images; found: {listed(sdata.images)}")
-        if not _shared(sdata, [*regions, image_key], coordinate_system):
-            systems = {name: sorted(_systems(sdata[name])) for name in [image_key, *regions]}
+        if not shared_systems(sdata, [*regions, image_key], coordinate_system):
+            systems = {name: sorted(systems_of(sdata[name])) for name in [image_key, *regions]}
             raise ValueError(f"image {image_key!r} shares no coordinate system with the spots: {systems}")
         return image_key
     fitting = [
@@ -171,7 +175,7 @@ def _choose_image(
         for key, element in sdata.images.items()
         if looks_rgb(element)
         and not key.removesuffix(NORMALIZED_SUFFIX).endswith(_CYTASSIST)
-        and _shared(sdata, [*regions, key], coordinate_system)
+        and shared_systems(sdata, [*regions, key], coordinate_system)
     ]
     originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
     normalized = [key for key in originals if key + NORMALIZED_SUFFIX in fitting]
@@ -197,8 +201,8 @@ def _finest_of_slide(keys: list[str], preferred: list[str]) -> list[str]:
 
 def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_system: str | None) -> str:
     where = "a coordinate system" if coordinate_system is None else f"coordinate system {coordinate_system!r}"
-    images = {key: sorted(_systems(element)) for key, element in sdata.images.items()}
-    spots = {name: sorted(_systems(sdata[name])) for name in regions}
+    images = {key: sorted(systems_of(element)) for key, element in sdata.images.items()}
+    spots = {name: sorted(systems_of(sdata[name])) for name in regions}
     return (
         f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. "
         "Add an image, link it by spatialdata.transformations.set_transformation, or go without one"
@@ -209,12 +213,12 @@ def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | No
     """Micrometres per pixel, where a coordinate system of the image, or one that all regions share, is named after the unit."""
     last = elements[-1]
     on_image = last in sdata.images
-    units = [name for name in _shared(sdata, [last] if on_image else elements, None) if name.lower() in _MICRONS]
+    units = [name for name in shared_systems(sdata, [last] if on_image else elements, None) if name.lower() in _MICRONS]
     if not units:
         return None
-    to_units = _matrix(sdata[last], units[0])
+    to_units = affine_to(sdata[last], units[0])
     if not on_image:  # the coordinates are those of `system`
-        to_units = to_units @ np.linalg.inv(_matrix(sdata[last], system))
+        to_units = to_units @ np.linalg.inv(affine_to(sdata[last], system))
     if not np.isfinite(to_units).all():
         return None
     sides = np.linalg.svd(to_units[:2, :2], compute_uv=False)
@@ -227,8 +231,8 @@ def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | No
 
 def _xenium_microns(sdata: SpatialData, to_pixels: np.ndarray, system: str) -> float | None:
     """Micrometres per pixel by the shapes that Xenium's reader leaves in micrometres."""
-    cells = next((key for key in _XENIUM_CELLS if key in sdata.shapes and system in _systems(sdata[key])), None)
+    cells = next((key for key in _XENIUM_CELLS if key in sdata.shapes and system in systems_of(sdata[key])), None)
     if cells is None:
         return None
-    size = 1 / np.sqrt(abs(np.linalg.det((to_pixels @ _matrix(sdata[cells], system))[:2, :2])))
+    size = 1 / np.sqrt(abs(np.linalg.det((to_pixels @ affine_to(sdata[cells], system))[:2, :2])))
     return believed_microns(float(size), f"the transformation of {cells!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -148,6 +148,13 @@ def find_sections(
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
     codes, names = pd.factorize(column.astype(str).to_numpy())
     return codes.astype(np.int64), tuple(str(name) for name in names)
+
+
+def section_code(names: Sequence[str], section: str) -> int:
+    """Number of a section that the user names; a KeyError lists those that there are."""
+    if section not in names:
+        raise KeyError(f"section {section!r} not found; found: {listed(names)}. library_key names their column")
+    return list(names).index(section)
 
 
 def in_memory(values: Any) -> Any:

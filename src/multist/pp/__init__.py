@@ -9,6 +9,8 @@ __getattr__, __dir__, __all__ = attach(
         "normalize_histology": "multist.pp._normalize_histology",
         "embed_histology": "multist.pp._embed_histology",
         "embed_expression": "multist.pp._embed_expression",
+        "labels_from_shapes": "multist.pp._labels_from_shapes",
+        "read_labels": "multist.pp._read_labels",
         "spatial_graph": "multist.pp._spatial_graph",
     },
 )

@@ -8,9 +8,11 @@ __getattr__, __dir__, __all__ = attach(
         "MultiSTConfig": "multist.model.config",
         "border_sharpness": "multist.tl._border_sharpness",
         "cluster_domains": "multist.tl._cluster_domains",
+        "domain_shapes": "multist.tl._domain_shapes",
         "interactions": "multist.tl._interactions",
         "ligrec_result": "multist.tl._ligrec_result",
         "multist_domains": "multist.tl._multist_domains",
         "pseudotime": "multist.tl._pseudotime",
+        "write_domains": "multist.tl._write_domains",
     },
 )

@@ -12,7 +12,7 @@ from multist import _keys
 from multist._settings import logger
 from multist.access import copy_data, read_features, read_graph, resolve, restored_on_error, write_table
 from multist.tl._clusters import ensure_graph, plain
-from multist.tl._contacts import Contact, find_contacts, within_reach
+from multist.tl._contacts import Contact, domain_codes, find_contacts, within_reach
 from multist.tl._pseudo_borders import halved
 from multist.tl._sharpness import Border, Tissue, held_out_auc, near_border, stretch, thinned
 
@@ -129,7 +129,7 @@ def border_sharpness(
     if copy:
         data = copy_data(data)
     record = resolve(data, table_key=table_key, library_key=library_key, image=False)
-    codes, names = _domains(record, domain_key)
+    codes, names = domain_codes(record, domain_key, "domain_key")
     keys = _feature_keys(record.table, expression_key, histology_key)
     features = {modality: _components(record, key) for modality, key in keys.items()}
     with restored_on_error(record.table):
@@ -150,15 +150,6 @@ def border_sharpness(
             uns={key_added: {_keys.BORDER_SHARPNESS: table, f"{_keys.BORDER_SHARPNESS}_params": params}},
         )
     return data if copy else None
-
-
-def _domains(record: SpatialRecord, domain_key: str) -> tuple[np.ndarray, list[str]]:
-    """(n_obs,) codes, -1 for none, and the names of the domains that have spots."""
-    if domain_key not in record.table.obs:
-        found = ", ".join(map(repr, record.table.obs)) or "nothing"
-        raise KeyError(f"domain_key {domain_key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
-    column = record.table.obs[domain_key].astype("category").cat.remove_unused_categories()
-    return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 
 
 def _feature_keys(table: AnnData, expression_key: str | None, histology_key: str | None) -> dict[str, str]:

@@ -23,6 +23,21 @@ class Contact(NamedTuple):
     n_edges: int
 
 
+def domain_codes(record: SpatialRecord, key: str, argument: str) -> tuple[np.ndarray, list[str]]:
+    """(n_obs,) codes, -1 for none, and the names of the domains that have spots.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column; ``argument`` is what the caller calls it.
+    """
+    if key not in record.table.obs:
+        found = ", ".join(map(repr, record.table.obs)) or "nothing"
+        raise KeyError(f"{argument} {key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
+    column = record.table.obs[key].astype("category").cat.remove_unused_categories()
+    return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
+
+
 def find_contacts(adjacency: sparse.spmatrix, codes: np.ndarray) -> list[Contact]:
     """Domains with neighbours in each other.
 

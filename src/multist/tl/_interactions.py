@@ -15,7 +15,7 @@ from multist.access import copy_data, resolve, restored_on_error, write_table
 from multist.tl._border_test import Evidence, Spots, border_test
 from multist.tl._cluster_test import ClusterEvidence, cluster_test
 from multist.tl._clusters import ensure_graph, plain
-from multist.tl._contacts import Contact, border_lengths, find_contacts, spacings, within_reach
+from multist.tl._contacts import Contact, border_lengths, domain_codes, find_contacts, spacings, within_reach
 from multist.tl._molecules import find_molecules, molecule_expression
 from multist.tl._pairs import read_pairs
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from multist.access import SpatialRecord
 
 _VERSIONS = ("multist", "squidpy", "numpy", "scipy", "anndata")
 
@@ -152,7 +151,7 @@ def interactions(
     if copy:
         data = copy_data(data)
     record = resolve(data, table_key=table_key, library_key=library_key, image=False).with_scale(microns_per_pixel)
-    domain, names = _domains(record, cluster_key)
+    domain, names = domain_codes(record, cluster_key, "cluster_key")
     molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
     expression = molecule_expression(record.table, layer, molecules.genes)
     options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
@@ -184,17 +183,6 @@ def _check_numbers(**numbers: Any) -> None:
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
-
-
-def _domains(record: SpatialRecord, cluster_key: str) -> tuple[np.ndarray, list[str]]:
-    """(n_obs,) codes, -1 for none, and the names of the domains that have spots."""
-    if cluster_key not in record.table.obs:
-        found = ", ".join(map(repr, record.table.obs)) or "nothing"
-        raise KeyError(
-            f"cluster_key {cluster_key!r} not found in obs; found: {found}. tl.multist_domains finds domains"
-        )
-    column = record.table.obs[cluster_key].astype("category").cat.remove_unused_categories()
-    return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 
 
 def _contacts(

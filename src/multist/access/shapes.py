@@ -1,0 +1,186 @@
+"""What people drew, beside the spots that they drew it on, and outlines back into the shapes of a SpatialData."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from multist._keys import SPATIAL
+from multist._settings import logger
+from multist.access.check import check_finite
+from multist.access.elements import affine_to, choose_system, linked_rows, shared_systems, systems_of
+from multist.access.record import SpatialRecord
+from multist.access.resolve import resolve
+from multist.access.spots import apply_affine, element_spots
+from multist.access.tables import get_table, is_spatialdata, listed
+from multist.access.write import check_names
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from geopandas import GeoDataFrame
+    from spatialdata import SpatialData
+
+
+class Drawn(NamedTuple):
+    """Drawings and spots of one coordinate system.
+
+    Attributes
+    ----------
+    rows
+        (n_obs,) bool. The spots that lie there.
+    xy, diameter
+        (m, 2) and (m,) of these spots.
+    drawings
+        The element's columns; circles keep their ``radius``.
+    """
+
+    rows: np.ndarray
+    xy: np.ndarray
+    diameter: np.ndarray
+    drawings: GeoDataFrame
+
+
+def resolve_drawn(
+    data: AnnData | SpatialData,
+    *,
+    table_key: str | None = None,
+    image_key: str | None = None,
+    library_key: str | None = None,
+) -> SpatialRecord:
+    """The record in the pixels that a person sees who opens the image in another program.
+
+    Without ``image_key`` these are, of an AnnData, the units of ``obsm["spatial"]``, which for Visium are the pixels of the
+    full-resolution image; of a SpatialData the pixels of the section's image, or where there is none the units of a coordinate
+    system that its spots have. Raises what :func:`multist.access.resolve` raises.
+    """
+    if is_spatialdata(data):
+        return resolve(data, table_key=table_key, image_key=image_key, library_key=library_key)
+    libraries = get_table(data, table_key).uns.get(SPATIAL)
+    if library_key is None and isinstance(libraries, Mapping) and len(libraries) > 1:
+        raise ValueError(
+            f"uns['spatial'] holds several sections ({listed(libraries)}); "
+            "pass library_key, the column of obs that names the section of each row"
+        )
+    return resolve(data, image_key=image_key, library_key=library_key, image=image_key is not None)
+
+
+def read_drawn(
+    sdata: SpatialData, table: AnnData, shapes_key: str, coordinate_system: str | None = None
+) -> list[Drawn]:
+    """An element that people drew, and the spots of every coordinate system that it shares with them.
+
+    Parameters
+    ----------
+    sdata
+        The object.
+    table
+        Its table.
+    shapes_key
+        Shapes or points.
+    coordinate_system
+        Where drawings and spots are brought together. Left out, for each region ``"global"`` if they share it, otherwise the
+        first, by name, that they share.
+
+    Raises
+    ------
+    KeyError
+        There is no such element.
+    ValueError
+        The element is empty or annotated by the table, or shares no coordinate system with any region of the table.
+    """
+    if shapes_key not in sdata.shapes and shapes_key not in sdata.points:
+        raise KeyError(
+            f"shapes_key {shapes_key!r} not found; shapes: {listed(sdata.shapes)}; points: {listed(sdata.points)}"
+        )
+    element = sdata[shapes_key]
+    region, instance = linked_rows(sdata, table)
+    regions = np.unique(region).tolist()
+    if shapes_key in regions:
+        raise ValueError(f"{shapes_key!r} holds the spots of the table themselves; name the shapes that were drawn")
+    if len(element) == 0:
+        raise ValueError(f"{shapes_key!r} is empty: nothing was drawn, or it was not saved to the SpatialData")
+    found = {name: shared_systems(sdata, [shapes_key, name], coordinate_system) for name in regions}
+    if not any(found.values()):
+        asked = "no coordinate system" if coordinate_system is None else f"not coordinate system {coordinate_system!r}"
+        theirs = {name: sorted(systems_of(sdata[name])) for name in regions}
+        raise ValueError(
+            f"{shapes_key!r} and the spots share {asked}: {shapes_key!r} has {listed(sorted(systems_of(element)))}, the spots "
+            f"have {theirs}; link them by spatialdata.transformations.set_transformation"
+        )
+    drawn = []
+    for system in dict.fromkeys(systems[0] for systems in found.values() if systems):
+        here = [name for name in regions if found[name][:1] == [system]]
+        logger.info("%r and the spots of %s are brought together in %r", shapes_key, listed(here), system)
+        rows = np.isin(region, here)
+        xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
+        for name in here:
+            own = region == name
+            centres = element_spots(sdata[name], name, instance[own])
+            xy[own], diameter[own] = apply_affine(affine_to(sdata[name], system), *centres)
+        check_finite(xy[rows], table.obs_names[rows], "the regions of the table")
+        drawn.append(Drawn(rows, xy[rows], diameter[rows], _moved(element, system)))
+    return drawn
+
+
+def write_shapes(
+    sdata: SpatialData, record: SpatialRecord, frames: Mapping[int, GeoDataFrame], keys: Mapping[int, str]
+) -> None:
+    """Write outlines in the coordinates of a record as shapes, with the transformations of the section's image.
+
+    Parameters
+    ----------
+    sdata
+        The object from which ``record`` was resolved.
+    record
+        The record.
+    frames, keys
+        Outlines and name of the element, by section. Shapes of the same name are replaced.
+
+    Raises
+    ------
+    ValueError
+        A name cannot be stored or is that of an element that is no shape, or of the spots. Nothing has been written then.
+    """
+    from spatialdata.models import ShapesModel
+
+    others = [*sdata.images, *sdata.labels, *sdata.points, *sdata.tables]
+    check_names(dict.fromkeys(keys.values()), [*sdata.shapes, *others], "sdata.shapes")
+    region, _ = linked_rows(sdata, record.table)
+    for key in keys.values():
+        if key in others or key in region:
+            raise ValueError(f"{key!r} is the name of another element of the SpatialData; give another shapes_key")
+    ready = {
+        keys[section]: ShapesModel.parse(frame, transformations=_transformations(sdata, record, region, section))
+        for section, frame in frames.items()
+    }
+    for key, element in ready.items():
+        if key in sdata.shapes:
+            del sdata.shapes[key]  # spatialdata warns of what it overwrites
+        sdata.shapes[key] = element
+
+
+def _transformations(sdata: Any, record: SpatialRecord, region: np.ndarray, section: int) -> dict[str, Any]:
+    from spatialdata.transformations import Identity, get_transformation
+
+    image = record.images[section]
+    if image is not None:
+        return dict(get_transformation(sdata.images[image.key], get_all=True))
+    own = np.unique(region[record.section == section]).tolist()
+    return {choose_system(sdata, own, None, None): Identity()}
+
+
+def _moved(element: Any, system: str) -> GeoDataFrame:
+    """Shapes or points in a coordinate system, in memory."""
+    from geopandas import GeoDataFrame, points_from_xy
+    from spatialdata import transform
+
+    moved: Any = transform(element, to_coordinate_system=system)
+    if not isinstance(moved, GeoDataFrame):
+        frame = moved.compute()
+        places = points_from_xy(frame["x"], frame["y"])
+        moved = GeoDataFrame(frame.drop(columns=["x", "y", "z"], errors="ignore"), geometry=places)
+    moved = moved.reset_index(drop=True)
+    moved.attrs.clear()  # the transformations are done with, and would follow every copy
+    return moved.set_geometry(moved.geometry.force_2d())

@@ -1,0 +1,179 @@
+"""From drawings to a column of names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from multist._palette import domain_colors
+from multist._settings import logger
+from multist.access import write_table
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from geopandas import GeoDataFrame, GeoSeries
+
+_NEIGHBORS = 6
+
+
+def name_spots(
+    xy: np.ndarray, diameter: np.ndarray, drawings: GeoDataFrame, *, stroke_width: float | None = None
+) -> np.ndarray:
+    """What was drawn on each spot.
+
+    An area names the spots whose centres lie inside, not those on its outline. A line is an area as wide as ``stroke_width``.
+    A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than a spot's
+    sixth neighbour usually is. Of drawings with different names on one spot, the smallest counts; of equal ones the first.
+
+    Parameters
+    ----------
+    xy, diameter
+        (n, 2) and (n,) of the spots of one section; NaN where the size is unknown.
+    drawings
+        Geometry and ``name``; ``radius``, if there is one, makes a point a circle.
+    stroke_width
+        Width of lines; None takes the distance between neighbouring spots.
+
+    Returns
+    -------
+    (n,) names, None where nothing was drawn.
+
+    Raises
+    ------
+    ValueError
+        If no drawing is on any spot.
+    """
+    drawings = drawings.reset_index(drop=True)
+    spacing, beside = _distances(xy)
+    areas, points = _areas_and_points(drawings, spacing if stroke_width is None else stroke_width)
+    hits = _inside(xy, areas)
+    points = points[~points.index.isin(hits["drawing"])]
+    size = areas.area.reindex(drawings.index).fillna(0.0)
+    size[points.index] = 0.0
+    reach = np.fmax(beside, np.nanmax(np.nan_to_num(diameter)) / 2)
+    hits = pd.concat([hits, _nearest(xy, points, reach)], ignore_index=True)
+    missed = len(drawings) - hits["drawing"].nunique()
+    if missed == len(drawings):
+        (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
+        x0, y0, x1, y1 = drawings.total_bounds
+        raise ValueError(
+            f"none of the {len(drawings)} drawings is on a spot: drawings lie at x from {x0:.6g} to {x1:.6g}, y from {y0:.6g} to "
+            f"{y1:.6g}, spots at x from {left:.6g} to {right:.6g}, y from {top:.6g} to {bottom:.6g}; check that both are in "
+            "the same coordinates"
+        )
+    if missed:
+        logger.warning("%d of %d drawings are on no spot", missed, len(drawings))
+    hits["name"] = drawings["name"].to_numpy()[hits["drawing"]]
+    hits["size"] = size.to_numpy()[hits["drawing"]]
+    several = int((hits.groupby("spot")["name"].nunique() > 1).sum())
+    if several:
+        logger.warning(
+            "%d spots lie in drawings with different names; there the smallest drawing counts, of equal ones the first",
+            several,
+        )
+    first = hits.sort_values(["spot", "size", "drawing"], kind="stable").drop_duplicates("spot")
+    names = np.full(len(xy), None, dtype=object)
+    names[first["spot"]] = first["name"]
+    return names
+
+
+def write_annotation(
+    table: AnnData, rows: np.ndarray, names: np.ndarray, key_added: str, stated: Mapping[str, str] | None = None
+) -> None:
+    """Write names as a categorical with colours; rows that are not concerned keep what they have.
+
+    Parameters
+    ----------
+    table
+        The table.
+    rows
+        (n_obs,) bool. The rows that ``names`` is about.
+    names
+        (m,) names of these, None for none.
+    key_added
+        Column of ``obs``.
+    stated
+        Colours by name; others keep the one they have, or get one that is free.
+    """
+    values = np.full(table.n_obs, None, dtype=object)
+    colors: dict[str, str] = {}
+    if key_added in table.obs:
+        before = table.obs[key_added].astype("category")
+        before = before.cat.rename_categories([str(name) for name in before.cat.categories])
+        colors = dict(zip(before.cat.categories, map(str, table.uns.get(f"{key_added}_colors", ())), strict=False))
+        kept = before.notna().to_numpy() & ~rows
+        values[kept] = before.to_numpy()[kept]
+        logger.info("obs[%r] is replaced; %d spots of other sections keep their names", key_added, int(kept.sum()))
+    values[rows] = names
+    column = pd.Categorical(values)
+    colors = colors | dict(stated or {})
+    taken = {colors[name].lower() for name in column.categories if name in colors}
+    free = (color for color in domain_colors(len(column.categories) + len(taken)) if color.lower() not in taken)
+    write_table(
+        table,
+        obs={key_added: column},
+        uns={f"{key_added}_colors": [colors[name] if name in colors else next(free) for name in column.categories]},
+    )
+    logger.info(
+        "obs[%r]: %d of %d spots named, %d names",
+        key_added,
+        int(pd.notna(values).sum()),
+        len(values),
+        len(column.categories),
+    )
+
+
+def _distances(xy: np.ndarray) -> tuple[float, float]:
+    """Median distance to the nearest and to the sixth neighbour; NaN of one spot."""
+    from scipy.spatial import cKDTree
+
+    if len(xy) == 1:
+        return np.nan, np.nan
+    distance = np.median(cKDTree(xy).query(xy, k=min(len(xy), _NEIGHBORS + 1))[0], axis=0)
+    return float(distance[1]), float(distance[-1])
+
+
+def _areas_and_points(drawings: GeoDataFrame, stroke_width: float) -> tuple[GeoSeries, GeoSeries]:
+    """Valid polygons, and the centres of points and circles, each by the number of the drawing; circles are in both."""
+    geometry = drawings.geometry
+    kind = geometry.geom_type
+    point, line = kind.isin(["Point", "MultiPoint"]), kind.isin(["LineString", "MultiLineString"])
+    if line.any() and not stroke_width > 0:
+        raise ValueError(f"stroke_width must be positive; got {stroke_width}")
+    radius = drawings["radius"].fillna(0) if "radius" in drawings else pd.Series(0.0, index=drawings.index)
+    circle = point & (radius > 0)
+    areas = geometry.copy()
+    areas[line] = geometry[line].buffer(stroke_width / 2)
+    areas[circle] = geometry[circle].buffer(radius[circle])
+    areas = areas[~point | circle]
+    broken = ~areas.is_valid
+    if broken.any():
+        logger.info("%d outlines cross themselves; what they enclose is taken", int(broken.sum()))
+        parts = areas[broken].make_valid().explode().to_frame("geometry")
+        whole = parts[parts.geom_type.isin(["Polygon", "MultiPolygon"])].dissolve(level=0).geometry
+        areas = pd.concat([areas[~broken], whole]).sort_index()
+    return areas, geometry[point]
+
+
+def _inside(xy: np.ndarray, areas: GeoSeries) -> pd.DataFrame:
+    """Every spot with every area that its centre lies in."""
+    import geopandas as gpd
+
+    spots = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*xy.T))
+    found = gpd.sjoin(spots, gpd.GeoDataFrame(geometry=areas), predicate="within")
+    return pd.DataFrame({"spot": found.index.to_numpy(), "drawing": found["index_right"].to_numpy(dtype=np.int64)})
+
+
+def _nearest(xy: np.ndarray, points: GeoSeries, reach: float) -> pd.DataFrame:
+    """Every point with the spot that it names."""
+    import geopandas as gpd
+
+    spots = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*xy.T))
+    single = gpd.GeoDataFrame(geometry=points).explode(index_parts=True)
+    found = gpd.sjoin_nearest(single, spots, max_distance=reach if reach > 0 else None)
+    found = found[~found.index.duplicated()]  # of spots equally far away the first
+    drawing = found.index.get_level_values(0).to_numpy(dtype=np.int64)
+    return pd.DataFrame({"spot": found["index_right"].to_numpy(dtype=np.int64), "drawing": drawing})

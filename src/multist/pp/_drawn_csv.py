@@ -1,0 +1,119 @@
+"""Groups and selections in CSV, as Loupe Browser and Xenium Explorer write them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from multist.access import listed
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+
+_IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid")
+_EXPECTED = (
+    "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), or 'X,Y' with '#Selection name' above "
+    "(Xenium Explorer, coordinates of a selection)"
+)
+
+
+class Groups(NamedTuple):
+    """Names of observations, ``""`` for none, and the colours that the file states."""
+
+    ids: np.ndarray
+    names: np.ndarray
+    colors: dict[str, str]
+
+
+class Selections(NamedTuple):
+    """Areas in micrometres with ``name``, and the colours that the file states."""
+
+    drawings: GeoDataFrame
+    colors: dict[str, str]
+
+
+def parse_csv(text: str, source: str, whole: str) -> Groups | Selections:
+    """What a CSV holds, by its header.
+
+    Parameters
+    ----------
+    text
+        Lines that start with ``#`` above the header are comments, one of which may name the selection.
+    source
+        What to call the file in errors.
+    whole
+        Name of a selection without one.
+
+    Raises
+    ------
+    ValueError
+        It is no table, has another header, or no rows.
+    """
+    lines = text.split("\n")
+    start = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
+    selection = next((_after_colon(line) for line in lines[:start] if line.lower().startswith("#selection name:")), "")
+    if start == len(lines):
+        raise ValueError(f"{source} holds no table; {_EXPECTED}")
+    try:
+        table = pd.read_csv(io.StringIO("\n".join(lines[start:])), dtype=str, keep_default_na=False, index_col=False)
+    except ValueError as error:
+        raise ValueError(f"{source} is no valid CSV: {error}") from error
+    table.columns = table.columns.str.strip()
+    columns = {name.lower(): name for name in table.columns}
+    if {"x", "y"} <= columns.keys():
+        return _selections(table.rename(columns=str.lower), source, selection or whole)
+    if table.columns[0].lower() not in _IDS:
+        raise ValueError(f"{source} has the header {listed(table.columns)}; {_EXPECTED}")
+    if table.empty:
+        raise ValueError(f"{source} holds no rows below its header")
+    return _groups(table, source, selection)
+
+
+def _after_colon(line: str) -> str:
+    return line.partition(":")[2].strip()
+
+
+def _groups(table: pd.DataFrame, source: str, selection: str) -> Groups:
+    ids = table.iloc[:, 0].str.strip().to_numpy()
+    if selection:  # the cells of a selection with what was measured of each
+        return Groups(ids, np.full(len(ids), selection, dtype=object), {})
+    color = next((name for name in table.columns[1:] if name.lower() == "color"), None)
+    columns = [name for name in table.columns[1:] if name != color]
+    if len(columns) != 1:
+        raise ValueError(f"{source} has {len(columns)} columns of groups ({listed(columns)}); keep the one to be read")
+    names = table[columns[0]].str.strip().to_numpy()
+    return Groups(ids, names, _colors(names, table[color]) if color else {})
+
+
+def _selections(table: pd.DataFrame, source: str, selection: str) -> Selections:
+    from geopandas import GeoDataFrame
+    from shapely import Polygon
+
+    places = table[["x", "y"]].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(places).all(axis=1))
+    if len(bad):
+        raise ValueError(f"row {bad[0] + 1} of {source} has no number for X or Y: {listed(table.iloc[bad[0]])}")
+    own = table["selection"].str.strip() if "selection" in table else pd.Series(selection, index=table.index)
+    areas, names = [], []
+    for name, rows in own.groupby(own, sort=False).indices.items():
+        if len(rows) < 3:
+            raise ValueError(f"selection {name!r} of {source} has {len(rows)} corners; an area has three at least")
+        areas.append(Polygon(places[rows]))
+        classed = table["class"].iloc[rows[0]].strip() if "class" in table else ""
+        names.append(classed or str(name))
+    if not areas:
+        raise ValueError(f"{source} holds no corners below its header")
+    firsts = own.groupby(own, sort=False).head(1).index
+    colors = _colors(np.array(names, dtype=object), table.loc[firsts, "color"]) if "color" in table else {}
+    return Selections(GeoDataFrame({"name": names}, geometry=areas), colors)
+
+
+def _colors(names: np.ndarray, colors: pd.Series) -> dict[str, str]:
+    """The first colour of each name."""
+    from matplotlib.colors import is_color_like, to_hex
+
+    pairs = pd.DataFrame({"name": names, "color": colors.str.strip().to_numpy()}).drop_duplicates("name")
+    return {name: to_hex(c).upper() for name, c in zip(pairs["name"], pairs["color"], strict=True) if is_color_like(c)}

@@ -1,0 +1,143 @@
+"""Drawings in a SpatialData become a column of the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from multist._settings import logger
+from multist.access import copy_data, get_table, read_drawn
+from multist.pp._drawings import name_spots, write_annotation
+
+if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
+    from spatialdata import SpatialData
+
+_USUAL = ("annotation", "classification", "class", "label", "name")
+_COLOR = ("colour", "color")
+
+
+def labels_from_shapes(
+    sdata: SpatialData,
+    shapes_key: str,
+    *,
+    label_key: str | None = None,
+    table_key: str | None = None,
+    coordinate_system: str | None = None,
+    key_added: str = "annotation",
+    copy: bool = False,
+) -> SpatialData | None:
+    """Name the spots that somebody drew on, for example in napari-spatialdata.
+
+    - An area (polygon, with its holes and islands, or circle) names the spots whose **centres** lie inside it.
+    - A centre exactly on an outline, outer or of a hole, is not inside.
+    - A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than the sixth neighbour of
+      a spot usually is: then it was drawn beside the tissue.
+    - Where drawings with different names overlap, the smallest counts, of equally large ones the first, and a warning says on how
+      many spots: a small area in a large one is meant to be the finer of the two.
+    - Outlines that cross themselves enclose what lies between their lines.
+
+    Parameters
+    ----------
+    sdata
+        Object with drawings and a table that annotates spots; not changed but for the fields below.
+    shapes_key
+        Element of ``sdata.shapes`` or ``sdata.points`` that holds the drawings.
+    label_key
+        Column of the element that names the class of each drawing; drawings without one are left out. None takes the column
+        called ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only one with text; if there is none, all
+        drawings are of one class that bears the name of the element.
+    table_key
+        Table; may be left out where there is one.
+    coordinate_system
+        Where drawings and spots are brought together. None takes, region by region, ``"global"`` if both have it, else the
+        first by name that both have.
+    key_added
+        Name of the column.
+    copy
+        Return a changed copy and leave ``sdata`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Fields written to the table:
+
+    ``obs["annotation"]``
+        Categorical, missing where nothing is drawn. Regions that share no coordinate system with the drawings keep what they
+        have, so that sections can be named one after the other.
+    ``uns["annotation_colors"]``
+        Colours: those of a column ``color`` or ``colour`` of the element, else those that were there, else new ones.
+
+    Raises
+    ------
+    TypeError
+        ``sdata`` is no SpatialData.
+    KeyError
+        There is no such element, column, or table; the message says which there are.
+    ValueError
+        The element is empty or names nothing, shares no coordinate system with the spots, or lies beside them; several
+        columns could name the class.
+
+    Examples
+    --------
+    >>> mt.pp.labels_from_shapes(sdata, "drawn in napari", label_key="class")
+    >>> sdata.tables["table"].obs["annotation"].value_counts(dropna=False)
+    """
+    table = get_table(sdata, table_key)
+    if table is sdata:
+        raise TypeError("an AnnData holds no shapes; pp.read_labels reads drawings from a file")
+    sdata = copy_data(sdata) if copy else sdata
+    table = get_table(sdata, table_key)
+    rows, names = np.zeros(table.n_obs, dtype=bool), np.full(table.n_obs, None, dtype=object)
+    colors: dict[str, str] = {}
+    for drawn in read_drawn(sdata, table, shapes_key, coordinate_system):
+        drawings = _named(drawn.drawings, shapes_key, label_key)
+        colors = _colors(drawings)
+        names[drawn.rows] = name_spots(drawn.xy, drawn.diameter, drawings)
+        rows |= drawn.rows
+    write_annotation(table, rows, names[rows], key_added, colors)
+    return sdata if copy else None
+
+
+def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDataFrame:
+    """Drawings with a class, in the column ``name``."""
+    texts = [column for column in frame.columns if column != frame.geometry.name and _is_text(frame[column])]
+    if label_key is None:
+        usual = [column for column in texts if str(column).lower() in _USUAL]
+        candidates = usual or [column for column in texts if str(column).lower() not in _COLOR]
+        if len(candidates) > 1:
+            raise ValueError(
+                f"several columns of {shapes_key!r} could name the class; pass label_key, one of: {', '.join(map(repr, candidates))}"
+            )
+        if not candidates:
+            logger.info("no column of %r names a class; all %d drawings are %r", shapes_key, len(frame), shapes_key)
+            return frame.assign(name=shapes_key)
+        label_key = candidates[0]
+        logger.info("column %r of %r names the class", label_key, shapes_key)
+    elif label_key not in frame.columns or label_key == frame.geometry.name:
+        found = ", ".join(repr(name) for name in frame.columns if name != frame.geometry.name) or "none"
+        raise KeyError(f"label_key {label_key!r} is no column of {shapes_key!r}; columns: {found}")
+    label = frame[label_key].astype(object)
+    given = label.notna() & (label.astype(str).str.strip() != "")
+    if not given.any():
+        raise ValueError(f"column {label_key!r} of {shapes_key!r} names no class for any of {len(frame)} drawings")
+    if not given.all():
+        logger.warning("%d of %d drawings have no class and are left out", int((~given).sum()), len(frame))
+    return frame.assign(name=label.astype(str).str.strip())[given]
+
+
+def _is_text(column: pd.Series) -> bool:
+    values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column.dropna()
+    return len(values) > 0 and all(isinstance(value, str) for value in values)
+
+
+def _colors(drawings: GeoDataFrame) -> dict[str, str]:
+    """Colours that the element states, by class."""
+    from matplotlib.colors import is_color_like, to_hex
+
+    column = next((name for name in drawings.columns if str(name).lower() in _COLOR), None)
+    if column is None:
+        return {}
+    pairs = drawings.drop_duplicates("name")[["name", column]].itertuples(index=False)
+    return {name: to_hex(color).upper() for name, color in pairs if isinstance(color, str) and is_color_like(color)}

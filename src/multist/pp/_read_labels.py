@@ -1,0 +1,223 @@
+"""Annotations from a file of another program become a column of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from multist._settings import logger
+from multist.access import SPATIAL_ATTRS, copy_data, find_sections, get_table, listed, resolve_drawn, section_code
+from multist.pp._drawings import name_spots, write_annotation
+from multist.pp._drawn_csv import Groups, Selections, parse_csv
+from multist.pp._drawn_json import parse_geojson
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from geopandas import GeoDataFrame
+    from spatialdata import SpatialData
+
+    from multist.access import SpatialRecord
+
+MOST_BYTES = 256 * 2**20
+"""Size of a file that is read; a million cells with a group each are 30 MB."""
+
+_ID_COLUMNS = ("barcode", "barcodes", "cell_id")
+_SUFFIX = r"-\d+$"
+
+
+def read_labels(
+    data: AnnData | SpatialData,
+    path: str | Path | Sequence[str | Path],
+    *,
+    key_added: str = "annotation",
+    section: str | None = None,
+    scale: float | None = None,
+    stroke_width: float | None = None,
+    image_key: str | None = None,
+    table_key: str | None = None,
+    library_key: str | None = None,
+    copy: bool = False,
+) -> AnnData | SpatialData | None:
+    """Read annotations that somebody made in QuPath, Loupe Browser or Xenium Explorer.
+
+    What the file is, its content says:
+
+    - **QuPath**, GeoJSON: areas, points and lines with a class. They name spots as in :func:`multist.pp.labels_from_shapes`; a line
+      is an area as wide as ``stroke_width``. Coordinates are pixels of the image that was opened.
+    - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of observations, by name.
+    - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the selection, or what
+      its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
+
+    Parameters
+    ----------
+    data
+        Table with spots; not changed but for the fields below.
+    path
+        The file, or several of one kind that are read together, such as one for each selection.
+    key_added
+        Name of the column.
+    section
+        The section that was drawn on, where there are several. The others keep what they have in the column.
+    scale
+        What the file's coordinates are multiplied by: 4 for drawings on an image that is four times smaller in each
+        direction. None takes 1, and for micrometres the pixels per micrometre that the data knows; where
+        ``obsm["spatial"]`` itself is in micrometres, give 1.
+    stroke_width
+        Width of lines, in the units of the spots' coordinates. None takes the distance between neighbouring spots.
+    image_key
+        The image that was drawn on. None takes, of an AnnData, the full-resolution image, in whose pixels ``obsm["spatial"]``
+        is; of a SpatialData the section's image, or without one the coordinate system of the spots.
+    table_key
+        Table of a SpatialData; may be left out where there is one.
+    library_key
+        Column of ``obs`` that names the sections.
+    copy
+        Return a changed copy and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Fields written to the table:
+
+    ``obs["annotation"]``
+        Categorical, missing where nothing is drawn.
+    ``uns["annotation_colors"]``
+        Colours: those that the file states, else those that were there, else new ones.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    KeyError
+        There is no such section, image, table or column.
+    ValueError
+        The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no observation of the
+        table, or one twice; its drawings are on no spot; an argument does not apply to it.
+
+    Notes
+    -----
+    Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's instances, whichever
+    knows most of them; if only the number after the dash differs (``-1``), and is not needed to tell them apart, it is
+    left aside. The log says how many are unknown.
+
+    Examples
+    --------
+    >>> mt.pp.read_labels(adata, "drawn_in_qupath.geojson")
+    >>> mt.pp.read_labels(adata, ["tumor.csv", "stroma.csv"])  # two selections of Xenium Explorer
+    """
+    data = copy_data(data) if copy else data
+    table = get_table(data, table_key)
+    for name, number in (("scale", scale), ("stroke_width", stroke_width)):
+        if number is not None and not (np.isfinite(number) and number > 0):
+            raise ValueError(f"{name} must be a positive number; got {number!r}")
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(each) for each in path]
+    contents = [_parse(each) for each in paths]
+    if not contents or len({isinstance(content, Groups) for content in contents}) > 1:
+        raise ValueError(
+            "path names no file, or files with drawings and files with groups; read the two one after the other"
+        )
+    colors = {name: color for content in reversed(contents) for name, color in content[-1].items()}
+    groups = [content for content in contents if isinstance(content, Groups)]
+    if groups:
+        given = {"scale": scale, "stroke_width": stroke_width, "image_key": image_key}
+        for argument in (name for name, value in given.items() if value is not None):
+            raise ValueError(f"{argument} is for drawings, but {listed(map(str, paths))} holds names of observations")
+        rows = _rows_of(section, *find_sections(table, library_key))
+        names = _grouped(table, rows, groups)
+    else:
+        record = resolve_drawn(data, table_key=table_key, image_key=image_key, library_key=library_key)
+        rows = _drawn_on(record, section)
+        code = int(record.section[rows][0])
+        drawings = [_scaled(content, scale, record.microns_per_pixel[code]) for content in contents]
+        names = name_spots(
+            record.xy[rows], record.diameter[rows], pd.concat(drawings, ignore_index=True), stroke_width=stroke_width
+        )
+    write_annotation(table, rows, names, key_added, colors)
+    return data if copy else None
+
+
+def _parse(path: Path) -> Any:
+    """Groups, selections, or drawings in pixels with their colours."""
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ValueError(f"{path} has {size:,} bytes; more than {MOST_BYTES:,} are refused: export annotations only")
+    try:
+        text = path.read_bytes().decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    if not text:
+        raise ValueError(f"{path} is empty")
+    parse = parse_geojson if text[0] in "{[" else parse_csv
+    return parse(text, str(path), path.stem)
+
+
+def _rows_of(section: str | None, codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """(n_obs,) bool; the rows of a section, or all."""
+    return np.ones(len(codes), dtype=bool) if section is None else codes == section_code(names, section)
+
+
+def _drawn_on(record: SpatialRecord, section: str | None) -> np.ndarray:
+    if section is None and len(record.section_names) > 1:
+        raise ValueError(
+            f"the table holds several sections; pass the section that was drawn on, one of: {listed(record.section_names)}"
+        )
+    return _rows_of(section, record.section, record.section_names)
+
+
+def _scaled(content: Any, scale: float | None, microns_per_pixel: float | None) -> GeoDataFrame:
+    """Drawings in the units of the spots' coordinates."""
+    factor = scale
+    if factor is None and isinstance(content, Selections):
+        if microns_per_pixel is None:
+            raise ValueError(
+                "the selection is in micrometres, and the data does not say how large its pixels are: pass scale, the pixels per "
+                "micrometre (1 / 0.2125 for Xenium's images), or 1 if the spots' coordinates are in micrometres"
+            )
+        factor = 1 / microns_per_pixel
+    drawings: GeoDataFrame = content[0]
+    if factor is None or factor == 1:
+        return drawings
+    return drawings.set_geometry(drawings.scale(factor, factor, origin=(0, 0)))
+
+
+def _grouped(table: AnnData, rows: np.ndarray, groups: Sequence[Groups]) -> np.ndarray:
+    """(m,) name of each row, None where the files name none."""
+    named = pd.DataFrame(
+        {
+            "id": np.concatenate([group.ids for group in groups]),
+            "name": np.concatenate([group.names for group in groups]),
+        }
+    )
+    named = named[named["name"] != ""].drop_duplicates()
+    if named.empty:
+        raise ValueError("the file puts no observation into a group")
+    twice = named["id"][named["id"].duplicated()]
+    if len(twice):
+        raise ValueError(f"{len(twice)} observations are in two groups ({listed(twice[:3])}); each may be in one")
+    own, ids = _matching(table, rows, named["id"])
+    known = ids.isin(own)
+    if not known.any():
+        raise ValueError(
+            f"none of {len(ids)} observations in the file is in the table: the file has {listed(named['id'][:3])}, "
+            f"obs_names has {listed(table.obs_names[rows][:3])}"
+        )
+    if not known.all():
+        logger.warning(
+            "%d of %d observations in the file are in the table; the others are left out", known.sum(), len(ids)
+        )
+    names = own.map(pd.Series(named["name"].to_numpy(), index=ids.to_numpy()))
+    return names.astype(object).where(names.notna(), None).to_numpy()
+
+
+def _matching(table: AnnData, rows: np.ndarray, ids: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Names of the rows and of the file, in the form in which they have most in common."""
+    instance = table.uns.get(SPATIAL_ATTRS, {}).get("instance_key")
+    columns = [key for key in dict.fromkeys([*_ID_COLUMNS, instance]) if key in table.obs]
+    own = [pd.Series(table.obs_names[rows].astype(str)), *(table.obs.loc[rows, key].astype(str) for key in columns)]
+    exact = [(each.reset_index(drop=True), ids) for each in own]
+    bare = [(each.str.replace(_SUFFIX, "", regex=True), ids.str.replace(_SUFFIX, "", regex=True)) for each, _ in exact]
+    usable = [pair for pair in [*exact, *bare] if pair[0].is_unique and pair[1].is_unique]
+    return max(usable, key=lambda pair: pair[1].isin(pair[0]).sum())  # the first of equal ones

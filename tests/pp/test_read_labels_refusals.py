@@ -1,0 +1,120 @@
+"""Files of annotations that are malformed, too large, or do not belong to the table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import multist as mt
+from multist.pp import _drawn_json, _read_labels
+
+
+def feature(kind: str, coordinates: Any, name: str) -> dict[str, Any]:
+    geometry = {"type": kind, "coordinates": coordinates}
+    return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name}}}
+
+
+def collection(*features: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "FeatureCollection", "features": list(features)}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf  \n", "is empty"),
+        (b"\xff\xfe\x00B", "no text in UTF-8"),
+        ("[]", "holds no drawing"),
+        ('{"type": "FeatureCollection", "features": []}', "holds no drawing"),
+        ('{"type": "FeatureCollection", "features": [{"type": "Feature"', "no valid JSON.*cut off"),
+        ('{"type": "FeatureCollection"}', "neither a FeatureCollection nor a list"),
+        ('{"hello": 1}', "neither a FeatureCollection nor a list"),
+        ("[1, 2]", "neither a FeatureCollection nor a list"),
+        ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ("[" + "9" * 10_000 + "]", "no valid JSON"),
+        ("Barcode,g\n", "no rows"),
+        ("Barcode,g\nA-1,\n", "puts no observation into a group"),
+        ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'."),
+        ("Barcode\nA-1\n", "0 columns of groups"),
+        ("gene,value\nA,1\n", "header 'gene', 'value'; expected 'Barcode,<group>'"),
+        ("# nothing else\n", "holds no table"),
+        ("Barcode,g\nACGT000-1,x\nACGT000-1,y\n", "1 observations are in two groups"),
+        ("X,Y\n1,2\n3,4\n", "has 2 corners"),
+        ("X,Y\n1,2\n3,oops\n5,6\n", "row 2 .* has no number"),
+        ("X,Y\n1,2\n3,inf\n5,6\n", "row 2 .* has no number"),
+        ("X,Y\n", "holds no corners"),
+    ],
+)  # fmt: skip
+def test_files_that_are_none_of_these_are_refused(spot_grid, write_file, content, says):
+    with pytest.raises(ValueError, match=says):
+        mt.pp.read_labels(spot_grid, write_file(content, "file"))
+    assert "annotation" not in spot_grid.obs
+
+
+@pytest.mark.parametrize(
+    ("geometry", "says"),
+    [
+        (None, "geometry None; known are Polygon"),
+        ({"type": "GeometryCollection", "geometries": []}, "geometry 'GeometryCollection'"),
+        ({"type": "Polygon"}, "no valid Polygon"),
+        ({"type": "Polygon", "coordinates": []}, "Polygon without coordinates"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1]]]}, "no valid Polygon"),
+        ({"type": "Polygon", "coordinates": [[["a", 0], [1, 0], [1, 1], ["a", 0]]]}, "no valid Polygon"),
+        ({"type": "Polygon", "coordinates": [[[float("nan"), 0], [1, 0], [1, 1], [0, 0]]]}, "NaN is no number"),
+        ({"type": "Point", "coordinates": [1]}, "no valid Point"),
+        ({"type": "LineString", "coordinates": [[1, 2]]}, "no valid LineString"),
+    ],
+)
+def test_geometries_that_are_none_are_refused_by_number(spot_grid, write_file, geometry, says):
+    good, bad = feature("Point", [0, 0], "a"), feature("Point", [0, 0], "a")
+    bad["geometry"] = geometry
+    with pytest.raises(ValueError, match=says) as error:
+        mt.pp.read_labels(spot_grid, write_file(collection(good, bad)))
+    assert "feature 2" in str(error.value) or "NaN" in str(error.value)
+    assert "annotation" not in spot_grid.obs
+
+
+def test_files_that_are_too_large_are_refused(spot_grid, write_file, monkeypatch):
+    path = write_file(collection(*[feature("Point", [0, 0], "a")] * 3))
+    monkeypatch.setattr(_drawn_json, "MOST_DRAWINGS", 2)
+    with pytest.raises(ValueError, match="holds 3 features; more than 2"):
+        mt.pp.read_labels(spot_grid, path)
+    monkeypatch.setattr(_read_labels, "MOST_BYTES", 50)
+    with pytest.raises(ValueError, match="bytes; more than 50 are refused"):
+        mt.pp.read_labels(spot_grid, path)
+
+
+def test_unknown_barcodes_are_refused_with_both_sides(spot_grid, write_file):
+    with pytest.raises(ValueError, match=r"none of 2 .* the file has 'X-1', 'Y-1', obs_names has 'ACGT000-1'"):
+        mt.pp.read_labels(spot_grid, write_file("Barcode,g\nX-1,a\nY-1,b\n", "g.csv"))
+
+
+def test_drawings_beside_the_spots_are_refused_with_both_places(spot_grid, write_file):
+    path = write_file(collection(feature("Polygon", [[[1000, 1000], [2000, 1000], [2000, 2000], [1000, 1000]]], "a")))
+    with pytest.raises(ValueError, match="from 1000 to 2000.* spots at x from 0 to 90"):
+        mt.pp.read_labels(spot_grid, path)
+
+
+@pytest.mark.parametrize("argument", [{"scale": 2.0}, {"stroke_width": 2.0}, {"image_key": "hires"}])
+def test_arguments_that_do_not_apply_are_refused(spot_grid, write_file, argument):
+    path = write_file("Barcode,g\nACGT000-1,x\n", "g.csv")
+    with pytest.raises(ValueError, match=f"{next(iter(argument))} is for drawings"):
+        mt.pp.read_labels(spot_grid, path, **argument)
+
+
+@pytest.mark.parametrize("number", [0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("argument", ["scale", "stroke_width"])
+def test_numbers_have_to_be_positive(spot_grid, write_file, argument: str, number: float):
+    with pytest.raises(ValueError, match=f"{argument} must be a positive number"):
+        mt.pp.read_labels(spot_grid, write_file("[]"), **{argument: number})
+
+
+def test_files_of_two_kinds_and_no_file_are_refused(spot_grid, write_file):
+    paths = [write_file("Barcode,g\nACGT000-1,x\n", "g.csv"), write_file([feature("Point", [0, 0], "a")])]
+    for path in (paths, []):
+        with pytest.raises(ValueError, match="path names no file, or files with drawings and files with groups"):
+            mt.pp.read_labels(spot_grid, path)
+    with pytest.raises(FileNotFoundError):
+        mt.pp.read_labels(spot_grid, "not there.csv")
