@@ -50,6 +50,7 @@ def resolve_spatialdata(
     images: list[SectionImage | None] = []
     microns: list[float | None] = []
     lazy: dict[str, SectionImage] = {}
+    affines: dict[tuple[int, str], np.ndarray] = {}
     for code, name in enumerate(names):
         regions = np.unique(region[section == code]).tolist()
         key = (
@@ -63,7 +64,8 @@ def resolve_spatialdata(
         to_pixels = np.eye(3) if key is None else _inverse(_matrix(sdata.images[key], system), key, system)
         for part in regions:
             rows = (section == code) & (region == part)
-            xy[rows], diameter[rows] = apply_affine(to_pixels @ _matrix(sdata[part], system), xy[rows], diameter[rows])
+            affines[code, part] = to_pixels @ _matrix(sdata[part], system)
+            xy[rows], diameter[rows] = apply_affine(affines[code, part], xy[rows], diameter[rows])
         if key is not None and key not in lazy:
             lazy[key] = element_image(key, sdata.images[key])
         images.append(None if key is None else lazy[key])
@@ -71,7 +73,7 @@ def resolve_spatialdata(
         if key is not None:
             rows = section == code
             check_on_image(xy[rows], diameter[rows], lazy[key], table.obs_names[rows], name)
-    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
+    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns), affines)
 
 
 def _annotation(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndarray]:

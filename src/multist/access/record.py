@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class SpatialRecord:
     images
         One entry per section; None where there is no image, or none was asked for.
     microns_per_pixel
-        One entry per section; None where the data does not say.
+        One entry per section; None where the data does not say. :func:`multist.access.microns_per_pixel` knows more.
+    affines
+        By section and region of a SpatialData: (3, 3) matrix from the intrinsic coordinates of the region to ``xy``.
     """
 
     table: AnnData
@@ -65,6 +68,7 @@ class SpatialRecord:
     section_names: tuple[str, ...]
     images: tuple[SectionImage | None, ...]
     microns_per_pixel: tuple[float | None, ...]
+    affines: Mapping[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def has_image(self) -> bool:
