@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-_SAMPLE = 2000
+_SAMPLE, _PART = 2000, 20_000
+"""Spots that are looked at, and of how many around the middle."""
 _EVEN = 0.04
 """Nine of ten distances to the nearest spot differ from their median by less than this share."""
 _NEAR = 1.2
@@ -35,14 +36,16 @@ def find_lattice(xy: np.ndarray) -> Lattice | None:
     """The lattice on which (n, 2) places lie; None if they are scattered, or fewer than nine."""
     from scipy.spatial import cKDTree
 
-    xy = np.unique(xy, axis=0)
     if len(xy) < 9:
         return None
+    if len(xy) > _PART:
+        away = np.abs(xy - np.median(xy, axis=0)).max(axis=1)
+        xy = xy[np.argpartition(away, _PART)[:_PART]]
     sample = xy[np.linspace(0, len(xy) - 1, min(len(xy), _SAMPLE)).astype(int)]
-    distance, neighbour = cKDTree(xy).query(sample, k=min(7, len(xy)))
+    distance, neighbour = cKDTree(xy).query(sample, k=7)
     nearest = distance[:, 1]
     pitch = float(np.median(nearest))
-    if np.quantile(np.abs(nearest / pitch - 1), 0.9) > _EVEN:
+    if pitch == 0 or np.quantile(np.abs(nearest / pitch - 1), 0.9) > _EVEN:
         return None
     # spots at the rim lack some of their neighbours
     count = np.quantile((distance[:, 1:] < _NEAR * pitch).sum(axis=1), 0.75)
