@@ -36,6 +36,8 @@ IMAGE_WEIGHT_SUFFIX = "_image_weight"
 TRUE_DOMAIN = "domain"
 TRUE_DEPTH = "depth"
 INTERACTIONS = "interactions"
+LIGREC = "ligrec"
+"""Entry of ``uns["multist"]`` with what squidpy's test found."""
 
 
 def embedding_key(key_added: str = MULTIST) -> str:

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "border_sharpness": "multist.tl._border_sharpness",
         "cluster_domains": "multist.tl._cluster_domains",
         "interactions": "multist.tl._interactions",
+        "ligrec": "multist.tl._ligrec",
         "ligrec_result": "multist.tl._ligrec_result",
         "multist_domains": "multist.tl._multist_domains",
         "pseudotime": "multist.tl._pseudotime",

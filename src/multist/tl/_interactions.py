@@ -13,7 +13,7 @@ from multist import _keys
 from multist._settings import logger
 from multist.access import copy_data, resolve, restored_on_error, write_table
 from multist.tl._border_test import Evidence, Spots, border_test
-from multist.tl._cluster_test import ClusterEvidence, cluster_test
+from multist.tl._cluster_test import ClusterEvidence, adjusted, cluster_test, domains_of
 from multist.tl._clusters import ensure_graph, plain
 from multist.tl._contacts import Contact, border_lengths, find_contacts, spacings, within_reach
 from multist.tl._molecules import find_molecules, molecule_expression
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from multist.access import SpatialRecord
 
 _VERSIONS = ("multist", "squidpy", "numpy", "scipy", "anndata")
 
@@ -148,7 +147,7 @@ def interactions(
     if copy:
         data = copy_data(data)
     record = resolve(data, table_key=table_key, library_key=library_key, image=False)
-    domain, names = _domains(record, cluster_key)
+    domain, names = domains_of(record.table, cluster_key)
     molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
     expression = molecule_expression(record.table, layer, molecules.genes)
     options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
@@ -181,17 +180,6 @@ def _check_numbers(**numbers: Any) -> None:
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
-
-
-def _domains(record: SpatialRecord, cluster_key: str) -> tuple[np.ndarray, list[str]]:
-    """(n_obs,) codes, -1 for none, and the names of the domains that have spots."""
-    if cluster_key not in record.table.obs:
-        found = ", ".join(map(repr, record.table.obs)) or "nothing"
-        raise KeyError(
-            f"cluster_key {cluster_key!r} not found in obs; found: {found}. tl.multist_domains finds domains"
-        )
-    column = record.table.obs[cluster_key].astype("category").cat.remove_unused_categories()
-    return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 
 
 def _contacts(
@@ -228,26 +216,16 @@ def _pair_table(
         "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
         "mean": clusters.mean.ravel(),
         "cluster_pvalue": cluster_pvalue,
-        "cluster_fdr": _fdr(cluster_pvalue),
+        "cluster_fdr": adjusted(cluster_pvalue),
         "score": borders.score.ravel(),
         "enrichment": tested(borders.enrichment),
         "ligand_pvalue": tested(borders.ligand),
         "receptor_pvalue": tested(borders.receptor),
         "border_pvalue": border_pvalue,
-        "border_fdr": _fdr(border_pvalue),
+        "border_fdr": adjusted(border_pvalue),
     })  # fmt: skip
     table = table.sort_values(["border_pvalue", "enrichment"], ascending=[True, False], kind="stable")
     return table.set_axis(pd.RangeIndex(len(table)).astype(str))
-
-
-def _fdr(pvalues: np.ndarray) -> np.ndarray:
-    from scipy.stats import false_discovery_control
-
-    adjusted = np.full(len(pvalues), np.nan)
-    known = ~np.isnan(pvalues)
-    if known.any():
-        adjusted[known] = false_discovery_control(pvalues[known])
-    return adjusted
 
 
 def _border_table(
