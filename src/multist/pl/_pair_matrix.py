@@ -93,7 +93,7 @@ def draw_pairs(ax: Axes, shown: pd.DataFrame, fdr: float, look: Look) -> str:
     ax.set_xticks(range(len(columns)), columns, rotation=90)
     ax.set_yticks(range(len(pairs)), pairs)
     ax.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(pairs) - 0.4, -0.6))
-    ax.set_xlabel("ligand's → receptor's domain")
+    ax.set_xlabel("ligand's domain →\nreceptor's domain")
     ax.grid(color="0.9", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.tick_params(length=0)
