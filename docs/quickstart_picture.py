@@ -20,6 +20,6 @@ mt.pl.domains(
     truth_key="domain",
     title=["domains found", "weight of the image", "domains as they were made"],
     ncols=3,
-    figsize=(11, 3.4),
+    figsize=(9, 2.8),
     save=TARGET,
 )
