@@ -175,6 +175,13 @@ def test_impossible_options_are_refused_and_leave_no_figure(everything: ad.AnnDa
     assert not plt.get_fignums()
 
 
+def test_a_grid_of_axes_is_taken_row_by_row(everything: ad.AnnData):
+    _, grid = plt.subplots(2, 2)
+    colors = ["multist_domain", "multist_image_weight", "gene0", "gene1"]
+    assert mt.pl.domains(everything, colors, ax=grid) == list(grid.ravel())
+    assert [ax.get_title() for ax in grid.ravel()] == ["domains", "weight of the image", "gene0", "gene1"]
+
+
 def test_fonts_of_the_session_are_left_alone(everything: ad.AnnData):
     before = dict(plt.rcParams)
     mt.pl.domains(everything, show=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +96,8 @@ def user_axes(look: Look, count: int) -> list[Axes] | None:
     """The axes that the user brought, which have to be as many as there are panels; None for a new figure."""
     if look.ax is None:
         return None
-    axes: list[Any] = list(look.ax) if isinstance(look.ax, Iterable) else [look.ax]
+    # a grid of axes, as plt.subplots gives it, is taken row by row
+    axes: list[Any] = list(np.ravel(np.asarray(look.ax, dtype=object)))
     if len(axes) != count:
         raise ValueError(
             f"ax has {len(axes)} axes, but {count} are to be drawn; give a list of {count}, leave ax out, or draw less"
