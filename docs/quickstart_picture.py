@@ -14,9 +14,12 @@ TARGET = Path(__file__).parent / "_static" / "quickstart.png"
 sdata = mt.datasets.layered_tissue()
 mt.pp.normalize_histology(sdata)
 mt.tl.multist_domains(sdata, 7)
-axes = mt.pl.domains(sdata, ["multist_domain", "multist_image_weight"], truth_key="domain", show=False)
-titles = ("domains found", "weight of the image", "domains as they were made")
-for ax, title in zip(axes, titles, strict=True):
-    ax.set_title(title, fontsize="large")
-options = {"optimize": True}
-axes[0].figure.savefig(TARGET, dpi=100, bbox_inches="tight", facecolor="white", pil_kwargs=options)
+mt.pl.domains(
+    sdata,
+    ["multist_domain", "multist_image_weight"],
+    truth_key="domain",
+    title=["domains found", "weight of the image", "domains as they were made"],
+    ncols=3,
+    figsize=(9, 2.8),
+    save=TARGET,
+)

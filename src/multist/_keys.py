@@ -30,9 +30,14 @@ PSEUDOTIME = "pseudotime"
 BORDER_SHARPNESS = "border_sharpness"
 """Entry of ``uns["multist"]``: how sharp each border is in either modality. Its parameters are beside it, ``_params`` appended."""
 
+IMAGE_WEIGHT_SUFFIX = "_image_weight"
+"""End of the ``obs`` key of the image's weights, whatever the result is called."""
+
 TRUE_DOMAIN = "domain"
 TRUE_DEPTH = "depth"
 INTERACTIONS = "interactions"
+LIGREC = "ligrec"
+"""Entry of ``uns["multist"]`` with what squidpy's test found."""
 
 
 def embedding_key(key_added: str = MULTIST) -> str:
@@ -47,7 +52,7 @@ def domain_key(key_added: str = MULTIST) -> str:
 
 def image_weight_key(key_added: str = MULTIST) -> str:
     """``obs`` key of the weight that the image had at each spot, between 0 and 1."""
-    return f"{key_added}_image_weight"
+    return f"{key_added}{IMAGE_WEIGHT_SUFFIX}"
 
 
 def pseudotime_key(key_added: str = MULTIST) -> str:

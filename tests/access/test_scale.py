@@ -1,4 +1,4 @@
-"""The size of a pixel is believed where a slide can have it, whoever states it."""
+"""The size of a pixel: believed where a slide can have it, whoever states it, or told by the lattice of the spots."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import spatialdata as sd
+from spatialdata.models import ShapesModel, TableModel
 from spatialdata.transformations import Scale, set_transformation
 
+import multist as mt
 from multist.access import resolve
 from multist.access.scale import lattice_microns
 from multist.pp import embed_histology, read_slide
@@ -88,3 +91,84 @@ def test_patches_of_visium_can_be_had_in_micrometres_and_their_size_is_kept():
     np.testing.assert_allclose(adata.obsm["um"], adata.obsm["spots"], rtol=1e-4, atol=1e-4)
     params = adata.uns["multist"]["histology"]
     assert params["patch_um"] == pytest.approx([110]) and params["microns_per_pixel"] == pytest.approx([4])
+
+
+def hexagons(pitch: float, n: int = 20) -> np.ndarray:
+    row, column = np.divmod(np.arange(n * n), n)
+    return pitch * np.column_stack([column + 0.5 * (row % 2), row * np.sqrt(3) / 2])
+
+
+def squares(pitch: float, n: int = 20) -> np.ndarray:
+    return pitch * np.column_stack(np.divmod(np.arange(n * n), n)).astype(float)
+
+
+def on_visium(xy: np.ndarray, diameter: float, **factors: float) -> ad.AnnData:
+    adata = ad.AnnData(np.zeros((len(xy), 1)), obsm={"spatial": xy})
+    adata.uns["spatial"] = {"s": {"scalefactors": {"spot_diameter_fullres": diameter, **factors}}}
+    return adata
+
+
+@pytest.mark.parametrize("diameter", [70.0, 65.0, 55.0])
+def test_spots_of_visium_are_100_um_apart_whatever_their_diameter_is_said_to_be(diameter: float):
+    # half a micrometre per pixel
+    record = resolve(on_visium(hexagons(200), 2 * diameter))
+    assert record.microns_per_pixel[0] == pytest.approx(0.5)
+
+
+def test_pixels_of_a_smaller_image_are_larger():
+    adata = on_visium(hexagons(200) + 300, 130, tissue_hires_scalef=0.1)
+    adata.uns["spatial"]["s"]["images"] = {"hires": np.zeros((500, 500, 3), np.uint8)}
+    assert resolve(adata).microns_per_pixel[0] == pytest.approx(5)
+    assert resolve(adata, image=False).microns_per_pixel[0] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "xy",
+    [squares(200), np.random.default_rng(0).uniform(0, 4000, (400, 2)), hexagons(200)[:5]],
+    ids=["square", "scattered", "few"],
+)
+def test_what_is_no_visium_lattice_has_no_scale(xy: np.ndarray):
+    assert resolve(on_visium(xy, 100)).microns_per_pixel[0] is None
+
+
+def test_spots_that_touch_are_not_visium():
+    assert resolve(on_visium(hexagons(200), 200)).microns_per_pixel[0] is None
+    assert resolve(on_visium(hexagons(200), np.nan)).microns_per_pixel[0] is None
+
+
+def test_what_the_data_says_comes_first():
+    assert resolve(on_visium(hexagons(200), 110, microns_per_pixel=0.3)).microns_per_pixel[0] == 0.3
+    assert (
+        resolve(mt.datasets.layered_tissue(n_spots=100, n_genes=100, image_size=200)).microns_per_pixel[0] is not None
+    )
+
+
+def test_bins_are_as_large_as_their_region_says():
+    frame = ShapesModel.parse(squares(29), geometry=0, radius=14.5)
+    table = ad.AnnData(np.zeros((400, 1)))
+    table.obs["region"], table.obs["instance"] = "s_square_008um", np.arange(400)
+    table.obs["region"] = table.obs["region"].astype("category")
+    parsed = TableModel.parse(table, region="s_square_008um", region_key="region", instance_key="instance")
+    sdata = sd.SpatialData(shapes={"s_square_008um": frame}, tables={"table": parsed})
+    assert resolve(sdata).microns_per_pixel[0] == pytest.approx(8 / 29)
+
+
+def test_each_section_has_its_own():
+    both = ad.concat([on_visium(hexagons(200), 110), on_visium(hexagons(100), 55)], label="sample", keys=["a", "b"])
+    both.obs_names_make_unique()
+    factors = {name: {"scalefactors": {"spot_diameter_fullres": d}} for name, d in (("a", 110), ("b", 55))}
+    both.uns["spatial"] = factors
+    record = resolve(both, library_key="sample")
+    assert record.microns_per_pixel == pytest.approx([0.5, 1])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("breast_hires", 100 / (273 * 0.08250825)), ("ductal/bcdc_ffpe", 100 / (290 * 0.07285444)), ("her2st/A1", None)],
+)
+def test_real_sections(real_data, name: str, expected: float | None):
+    file = real_data / f"{name}.h5ad"
+    if not file.is_file():
+        pytest.skip(f"no {file}")
+    found = resolve(ad.read_h5ad(file)).microns_per_pixel[0]
+    assert found is None if expected is None else found == pytest.approx(expected, rel=0.01)

@@ -115,15 +115,16 @@ def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
 
 def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: ad.AnnData):
     graph, matrix = mt.pl.borders(tested, fdr=1e-6, show=False)
-    assert matrix.get_title(loc="left").startswith("no pair at FDR")
+    assert matrix.get_title() == "strongest pairs, none significant"
     assert dots(matrix) == 5
     assert all(len(collection.get_facecolor()) == 0 for collection in matrix.collections)
     assert len(graph.get_legend().get_texts()) == 1
     adata = tested.copy()
     result = adata.uns["multist"]["interactions"]
-    result["pairs"] = result["pairs"].assign(border_pvalue=0.5, border_fdr=1.0)
+    result["pairs"] = result["pairs"].assign(border_pvalue=np.nan, border_fdr=np.nan)
     _, matrix = mt.pl.borders(adata, show=False)
     assert dots(matrix) == 0 and not matrix.axison
+    assert matrix.get_title() == "no pair was tested"
     plt.close("all")
 
 
@@ -142,7 +143,7 @@ def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
     )
     pairs = adata.uns["interactions"][["source", "target"]]
     mt.tl.interactions(adata, pairs, cluster_key="domain", library_key="section", n_perms=20, min_edges=2)
-    with pytest.raises(ValueError, match="ax takes one panel"):
+    with pytest.raises(ValueError, match="ax has 1 axes, but 3 are to be drawn"):
         mt.pl.borders(adata, library_key="section", ax=plt.figure().add_subplot())
     first, second, _ = mt.pl.borders(adata, library_key="section", show=False)
     assert "lesion" in {text.get_text() for text in first.texts}
@@ -156,3 +157,52 @@ def test_without_a_result_it_says_how_to_get_one(tested: ad.AnnData):
         mt.pl.borders(tested, "other")
     with pytest.raises(ValueError, match="fdr=0"):
         mt.pl.borders(tested, fdr=0)
+
+
+def test_a_pair_that_is_shown_has_a_circle_wherever_it_was_tested(tested: ad.AnnData):
+    adata = tested.copy()
+    result = adata.uns["multist"]["interactions"]
+    elsewhere = ("A", "R1", "band", "cortex_b", 0.1, 0.4, 0.9)
+    untested = ("A", "R1", "rim", "cortex_a", np.nan, np.nan, np.nan)
+    more = pd.DataFrame([elsewhere, untested], columns=result["pairs"].columns)
+    result["pairs"] = pd.concat([result["pairs"], more], ignore_index=True)
+    _, matrix = mt.pl.borders(adata, show=False)
+    assert labels(matrix.xaxis) == ["band → cortex_b", "cortex_b → band", "rim → cortex_a"]
+    empty, full = sorted(matrix.collections, key=lambda collection: len(collection.get_offsets()))
+    np.testing.assert_array_equal(empty.get_offsets(), [[0, labels(matrix.yaxis).index("A – R1")]])
+    assert len(empty.get_facecolor()) == 0 and len(full.get_offsets()) == 4
+    plt.close("all")
+
+
+def test_genes_bear_their_symbols(tested: ad.AnnData):
+    adata = tested.copy()
+    adata.var["symbol"] = adata.var_names
+    names = list(adata.var_names[:3])
+    adata.var_names = [f"ENSG{i}" for i in range(adata.n_vars)]
+    result = adata.uns["multist"]["interactions"]
+    result["pairs"] = result["pairs"].replace({"A": "ENSG0", "R1": "ENSG1_ENSG2"})
+    _, matrix = mt.pl.borders(adata, gene_symbols="symbol", show=False)
+    assert labels(matrix.yaxis)[0] == f"{names[0]} – {names[1]}_{names[2]}"
+    with pytest.raises(KeyError, match="gene_symbols 'name' not found in var"):
+        mt.pl.borders(adata, gene_symbols="name", show=False)
+    plt.close("all")
+
+
+def test_lines_go_around_the_names_of_other_domains():
+    from multist.pl._contact_graph import _line
+
+    one, two, between = np.array([0.0, 0, 1, 1]), np.array([10.0, 0, 1, 1]), np.array([5.0, 0.2, 2, 1])
+    assert len(_line(one, two, [])) == 2
+    bent = _line(one, two, [between])
+    assert not (np.abs(bent - between[:2]) < between[2:] / 2).all(axis=1).any()
+    np.testing.assert_array_equal(bent[[0, -1]], [one[:2], two[:2]])
+    # to the side on which there is room
+    above = np.array([5.0, 3, 20, 4])
+    assert _line(one, two, [between, above])[:, 1].min() < -1
+
+
+def test_groups_leave_the_others_out(tested: ad.AnnData):
+    graph, matrix = mt.pl.borders(tested, groups=["cortex_b", "band"], show=False)
+    assert {text.get_text() for text in graph.texts} == {"cortex_b", "band"}
+    assert labels(matrix.xaxis) == ["cortex_b → band"]
+    plt.close("all")

@@ -22,7 +22,7 @@ def table(colors):
 
 
 def read(adata):
-    return category_colors(adata, "kind", obs_values(adata, "kind", "color"))
+    return category_colors([adata], "kind", obs_values(adata.obs, "kind", "color"))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def read(adata):
 def test_every_form_is_read(stored):
     adata = table(stored)
     assert read(adata) == WANTED
-    store_colors(adata, "kind", read(adata))
+    store_colors([adata], "kind", read(adata))
     assert adata.uns["kind_colors"] is stored or np.array_equal(adata.uns["kind_colors"], stored)
 
 
@@ -59,5 +59,5 @@ def test_what_is_no_colour_is_replaced(stored):
     adata = table(stored)
     found = read(adata)
     assert list(found) == list(WANTED) and len(set(found.values())) == 3
-    store_colors(adata, "kind", found)
+    store_colors([adata], "kind", found)
     assert list(adata.uns["kind_colors"]) == list(found.values())

@@ -240,12 +240,12 @@ def test_draws_into_the_users_axes():
         mt.pl.domains(make_section(), truth_key="truth", ax=ax)
 
 
-@pytest.mark.parametrize("where", ["right", "bottom"])
+@pytest.mark.parametrize("where", ["right margin", "bottom margin"])
 @pytest.mark.parametrize("color", ["multist_domain", ["multist_domain", "weight"]])
 def test_legends_cover_no_panel(where, color):
     adata = make_section(n_spots=300)
     adata.obs["multist_domain"] = pd.Categorical([f"a region with a name {i % 20}" for i in range(300)])
-    axes = np.atleast_1d(mt.pl.domains(adata, color, legend=where, truth_key="truth", show=False))
+    axes = np.atleast_1d(mt.pl.domains(adata, color, legend_loc=where, truth_key="truth", show=False))
     axes[0].figure.canvas.draw()
     panels = [ax.get_window_extent() for ax in axes]
     legends = [ax.get_legend().get_window_extent() for ax in axes if ax.get_legend()]
@@ -263,7 +263,7 @@ def test_a_missing_column_is_named_with_those_that_exist():
         mt.pl.domains(make_section(), truth_key="annotation", show=False)
 
 
-@pytest.mark.parametrize("bad", [{"size": 0}, {"alpha": 1.5}, {"ncols": 0}, {"legend": "top"}])
+@pytest.mark.parametrize("bad", [{"size": 0}, {"alpha": 1.5}, {"ncols": 0}, {"legend_loc": "top"}])
 def test_impossible_values_are_refused(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         mt.pl.domains(make_section(), show=False, **bad)

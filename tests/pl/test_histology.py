@@ -50,7 +50,7 @@ def test_after_normalisation_both_images_reference_and_patches_twice(section):
     n_reference = len(reference["patch_xy"])
     axes = histology(section, spots=3, show=False)
     assert len(axes) == 2 + n_reference + 2 * 3
-    assert [ax.get_title() for ax in axes[:2]] == ["hires", "hires_normalized"]
+    assert [ax.get_title() for ax in axes[:2]] == ["as scanned", "normalized"]
     for ax in axes[:2]:
         marks = rectangles(ax)
         assert len(marks) == 3 + n_reference

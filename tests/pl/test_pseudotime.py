@@ -53,7 +53,7 @@ def curves(ax: plt.Axes) -> dict[str, np.ndarray]:
 def test_three_panels_hold_what_the_table_says():
     adata = timed()
     tissue, domains, trends = mt.pl.pseudotime(adata, show=False)
-    expected = plt.get_cmap("viridis")(adata.obs["multist_pseudotime"].to_numpy())[:, :3]
+    expected = plt.get_cmap("plasma")(adata.obs["multist_pseudotime"].to_numpy())[:, :3]
     np.testing.assert_allclose(circles(tissue).get_facecolors()[:, :3], expected, atol=0.01)
     # from the root down, not by name
     assert [label.get_text() for label in domains.get_yticklabels()] == ["z", "m", "a"]
@@ -117,7 +117,7 @@ def test_sections_have_a_map_each_on_one_scale():
     assert len(axes) == 4
     for code, ax in enumerate(axes[:2]):
         time = adata.obs["multist_pseudotime"].to_numpy()[code::2]
-        expected = plt.get_cmap("viridis")(time)[:, :3]
+        expected = plt.get_cmap("plasma")(time)[:, :3]
         np.testing.assert_allclose(circles(ax).get_facecolors()[:, :3], expected, atol=0.01)
 
 
@@ -138,7 +138,7 @@ def test_what_is_missing_is_named():
         mt.pl.pseudotime(adata, genes=["MBP"])
     with pytest.raises(KeyError, match="domain_key 'layer' not found"):
         mt.pl.pseudotime(adata, domain_key="layer")
-    with pytest.raises(ValueError, match="size is positive"):
+    with pytest.raises(ValueError, match="size is a positive"):
         mt.pl.pseudotime(adata, size=0)
     adata.obs["multist_pseudotime"] = np.nan
     with pytest.raises(ValueError, match="no value for any of the 240 spots"):

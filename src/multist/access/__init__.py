@@ -4,10 +4,11 @@ from multist.access.coordinates import read_coordinates
 from multist.access.expression import Expression, Kind, find_expression, gene_names, log_expression
 from multist.access.graph import read_graph
 from multist.access.lattice import Lattice, find_lattice, lattice_pairs
+from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.shapes import Drawn, read_drawn, resolve_drawn, write_shapes
+from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons, write_shapes
 from multist.access.tables import (
     SPATIAL_ATTRS,
     copy_data,
@@ -47,6 +48,8 @@ __all__ = [
     "resolve_drawn",
     "restored_on_error",
     "section_code",
+    "spot_polygons",
+    "stored_colors",
     "write_image",
     "write_shapes",
     "write_table",

@@ -56,6 +56,7 @@ def resolve_spatialdata(
     images: list[SectionImage | None] = []
     microns: list[float | None] = []
     lazy: dict[str, SectionImage] = {}
+    affines: dict[tuple[int, str], np.ndarray] = {}
     for code, name in enumerate(names):
         regions = np.unique(region[section == code]).tolist()
         key = (
@@ -69,9 +70,8 @@ def resolve_spatialdata(
         to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
         for part in regions:
             rows = (section == code) & (region == part)
-            xy[rows], diameter[rows] = apply_affine(
-                to_pixels @ affine_to(sdata[part], system), xy[rows], diameter[rows]
-            )
+            affines[code, part] = to_pixels @ affine_to(sdata[part], system)
+            xy[rows], diameter[rows] = apply_affine(affines[code, part], xy[rows], diameter[rows])
         if key is not None and key not in lazy:
             lazy[key] = element_image(key, sdata.images[key], white)
         rows = section == code
@@ -92,7 +92,7 @@ def resolve_spatialdata(
         ):
             key = None
         images.append(None if key is None else lazy[key])
-    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
+    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns), affines)
 
 
 def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,8 @@ class SpatialRecord:
     microns_per_pixel
         One entry per section: micrometres per unit of ``xy``; None where the data does not say. Visium's spots say it by their
         pitch of 100 um.
+    affines
+        By section and region of a SpatialData: (3, 3) matrix from the intrinsic coordinates of the region to ``xy``.
     """
 
     table: AnnData
@@ -67,6 +70,7 @@ class SpatialRecord:
     section_names: tuple[str, ...]
     images: tuple[SectionImage | None, ...]
     microns_per_pixel: tuple[float | None, ...]
+    affines: Mapping[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     @property
     def has_image(self) -> bool:

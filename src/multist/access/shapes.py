@@ -1,8 +1,8 @@
-"""What people drew, beside the spots that they drew it on, and outlines back into the shapes of a SpatialData."""
+"""Shapes: what people drew beside the spots, the outlines of the spots themselves, and outlines into a SpatialData."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from multist._keys import SPATIAL
 from multist._settings import logger
 from multist.access.check import check_finite
 from multist.access.elements import affine_to, choose_system, linked_rows, shared_systems, systems_of
+from multist.access.lattice import find_lattice
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.spots import apply_affine, element_spots
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
+
+_GAPLESS = (0.9, 1.1)
+"""Pitch by diameter of bins, which touch each other."""
+_SQUARE = 0.5 * np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
 class Drawn(NamedTuple):
@@ -184,3 +189,59 @@ def _moved(element: Any, system: str) -> GeoDataFrame:
     moved = moved.reset_index(drop=True)
     moved.attrs.clear()  # the transformations are done with, and would follow every copy
     return moved.set_geometry(moved.geometry.force_2d())
+
+
+def spot_polygons(data: AnnData | SpatialData, record: SpatialRecord, rows: np.ndarray) -> list[np.ndarray] | None:
+    """Outlines of spots of one section that are no circles.
+
+    Parameters
+    ----------
+    data
+        The object from which the record was resolved.
+    record
+        The record.
+    rows
+        Rows of one section.
+
+    Returns
+    -------
+    For each row its corners, (k, 2) float64 in the units of ``record.xy``: of polygons of a SpatialData their own (without
+    holes, the largest part of several), of spots that lie on a square lattice without gaps the bin. None for circles.
+    """
+    own = _own_polygons(data, record, rows) if is_spatialdata(data) else None
+    if own is not None:
+        return own
+    lattice = find_lattice(record.xy[rows])
+    diameter = float(np.median(record.diameter[rows]))
+    if lattice is None or lattice.kind != "square" or not _GAPLESS[0] < lattice.pitch / diameter < _GAPLESS[1]:
+        return None
+    cos, sin = np.cos(lattice.angle), np.sin(lattice.angle)
+    corners = lattice.pitch * _SQUARE @ np.array([[cos, sin], [-sin, cos]])
+    return list(record.xy[rows, None] + corners)
+
+
+def _own_polygons(data: Any, record: SpatialRecord, rows: np.ndarray) -> list[np.ndarray] | None:
+    region, instance = (linked[rows] for linked in linked_rows(data, record.table))
+    found: list[np.ndarray | None] = [None] * len(rows)
+    for name in np.unique(region):
+        if name not in data.shapes:
+            return None
+        here = np.flatnonzero(region == name)
+        geometry = data.shapes[name].geometry.loc[instance[here]]
+        if not geometry.geom_type.isin(["Polygon", "MultiPolygon"]).all():
+            return None
+        affine = record.affines[int(record.section[rows[0]]), name]
+        for at, corners in zip(here, _corners(geometry), strict=True):
+            found[at] = corners @ affine[:2, :2].T + affine[:2, 2]
+    return [corners for corners in found if corners is not None]
+
+
+def _corners(geometry: Any) -> Iterator[np.ndarray]:
+    """Corners of each polygon, those of the largest part of several."""
+    import shapely
+
+    shapes = geometry.to_numpy()
+    if (geometry.geom_type == "MultiPolygon").any():
+        shapes = np.array([max(shapely.get_parts(shape), key=shapely.area) for shape in shapes])
+    coordinates, index = shapely.get_coordinates(shapely.get_exterior_ring(shapes), return_index=True)
+    yield from np.split(coordinates, np.flatnonzero(np.diff(index)) + 1)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
 
 from multist import _keys
 from multist.access import get_table
-from multist.pl import _base
-from multist.pl._attention_panels import Look, Style, attention_panels, draw_look, explain_looks
-from multist.pl._colors import category_colors, obs_values
-from multist.pl._layer import Layer
+from multist.pl._attention_panels import Close, Style, attention_panels, draw_close, explain_closes
+from multist.pl._layer import Layer, domain_layer
+from multist.pl._look import Look, MapOptions, drawn
+from multist.pl._slides import slides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from anndata import AnnData
     from matplotlib.axes import Axes
@@ -29,6 +28,7 @@ _MOST = 12
 """Spots in a figure; more are too small to read."""
 
 
+@drawn(MapOptions)
 def attention(
     data: AnnData | SpatialData,
     spots: str | Sequence[str],
@@ -39,14 +39,9 @@ def attention(
     image_key: str | None = "auto",
     library_key: str | None = None,
     radius: float | None = None,
-    size: float = 1.0,
-    alpha: float = 1.0,
-    cmap: str = "BrBG",
     ncols: int | None = None,
-    show: bool | None = None,
-    save: str | Path | None = None,
-    return_fig: bool = False,
-) -> Figure | list[Axes] | None:
+    **look: Unpack[MapOptions],
+) -> Figure | Axes | list[Axes] | None:
     """Draw what chosen spots attended to: how much each neighbour counted, in expression and in the image.
 
     Every spot has a close-up of the tissue for each modality. Circles are filled with the neighbour's weight relative to
@@ -58,6 +53,9 @@ def attention(
     The attention is the last hop of several, of which those before are plain means: a neighbour stands for its own
     surroundings, too. Which modality can tell the two sides of a border apart is measured by
     :func:`multist.tl.border_sharpness`.
+
+    ``vmax`` is the factor to which the scale reaches, and ``vmin`` to what fraction; the larger of the two holds for both sides of
+    1. ``cmap`` is a diverging map (``"BrBG"``), whose middle stands for 1.
 
     Parameters
     ----------
@@ -78,25 +76,13 @@ def attention(
     radius
         How far a close-up reaches from its spot, in spot diameters. Where these are unknown, the distance between
         neighbours is 1. None shows the neighbours and what is next to them.
-    size
-        Diameter of the drawn spots in true diameters.
-    alpha
-        Opacity of the weights, 0 to 1.
-    cmap
-        Matplotlib's name of a diverging colour map; its middle stands for 1, and factors to both sides are symmetric.
     ncols
         Chosen spots in a row. By default two, or up to four where there is no image.
-    show
-        Show the figure; by default if it is neither saved nor returned. With False, the axes are returned.
-    save
-        File to save the figure to.
-    return_fig
-        Return the figure.
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes with ``show=False``, for each spot expression and then the image;
-    else None. Nothing is written to ``data``.
+    The figure with ``return_fig=True``; the list of axes with ``show=False`` or ``ax``, for each spot expression and then the
+    image; else None. Nothing is written to ``data``.
 
     Raises
     ------
@@ -109,42 +95,35 @@ def attention(
     --------
     >>> mt.pl.attention(adata, ["AAACAAGTATCTCCCA-1", "AAACAGAGCGACTCCT-1"], save="attention.png")
     """
-    _check_numbers(radius=radius, size=size, alpha=alpha, ncols=ncols)
-    names = [spots] if isinstance(spots, str) else list(dict.fromkeys(spots))
-    rows = _rows(get_table(data, table_key), names)
-    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    weights = _weights(record.table, key, rows)
-    domains = _domains(record.table, domain_key or _keys.domain_key(key))
-    diameter = np.full(record.table.n_obs, np.nan)
-    for section in np.unique(record.section[rows]):
-        own = np.flatnonzero(record.section == section)
-        diameter[own] = _base.spot_diameters(record, own)
-    looks = [
-        Look.at(record, row, of, weight, diameter, radius)
-        for i, row in enumerate(rows)
-        for of, weight in ((of, each[i]) for of, each in weights.items())
-    ]
-    style = Style.over(looks, domains, size=size, alpha=alpha, cmap=cmap)
-    figure, axes, side = attention_panels(len(rows), len(weights), ncols, domains)
-    shown: set[int] = set()
-    for i, (ax, look) in enumerate(zip(axes, looks, strict=True)):
-        shown |= draw_look(ax, record, look, style, diameter)
-        if i % len(weights) == 0:
-            ax.set_title(_heading(record, look.row, key, domains), loc="left", fontsize="medium")
-    explain_looks(side, style, shown)
-    result = _base.finish(figure, axes, ax=None, show=bool(show) if return_fig else show, save=save)
-    if return_fig:
-        return figure
-    return result if result is None or isinstance(result, list) else [result]
-
-
-def _check_numbers(*, radius: float | None, size: float, alpha: float, ncols: int | None) -> None:
-    if not size > 0 or not 0 < alpha <= 1:
-        raise ValueError(f"size is positive and alpha lies above 0 and up to 1, got {size} and {alpha}")
+    options = Look.of(look)
     if radius is not None and not radius > 0:
         raise ValueError(f"radius is a positive number of spot diameters, or None, got {radius}")
     if ncols is not None and ncols < 1:
         raise ValueError(f"ncols is at least 1, got {ncols}")
+    names = [spots] if isinstance(spots, str) else list(dict.fromkeys(spots))
+    rows = _rows(get_table(data, table_key), names)
+    tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
+    (record,) = tissue.records
+    weights = _weights(record.table, key, rows)
+    domains = domain_layer(tissue, domain_key or _keys.domain_key(key), options)
+    diameter = np.full(record.table.n_obs, np.nan)
+    for section in np.unique(record.section[rows]):
+        diameter[tissue.rows(section)] = tissue.diameters(section)
+    closes = [
+        Close.at(record, row, of, weight, diameter, radius)
+        for i, row in enumerate(rows)
+        for of, weight in ((of, each[i]) for of, each in weights.items())
+    ]
+    style = Style.over(closes, domains.only(options.chosen), options)
+    canvas, side = attention_panels(len(rows), len(weights), ncols, domains, options)
+    shown: set[int] = set()
+    titles = []
+    for ax, close in zip(canvas.axes, closes, strict=True):
+        shown |= draw_close(ax, tissue, close, style, domains, diameter)
+        titles.append(_heading(record, close, key, domains, alone=len(weights) == 1))
+    explain_closes(side, style, shown)
+    canvas.set_titles(titles, loc="left")
+    return canvas.finish("attention", listed=True)
 
 
 def _rows(table: AnnData, names: list[str]) -> list[int]:
@@ -158,13 +137,6 @@ def _rows(table: AnnData, names: list[str]) -> list[int]:
             f"spots {', '.join(map(repr, missing))} not found in obs_names; found {table.n_obs} names such as {known}"
         )
     return [int(row) for row in table.obs_names.get_indexer(names)]
-
-
-def _domains(table: AnnData, key: str) -> Layer:
-    values = obs_values(table, key, "domain_key", whole_numbers_are_categories=True)
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        raise ValueError(f"obs[{key!r}] holds numbers that are no names of domains; give another domain_key")
-    return Layer(key, values, category_colors(table, key, values))
 
 
 def _weights(table: AnnData, key: str, rows: list[int]) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
@@ -194,16 +166,16 @@ def _weights(table: AnnData, key: str, rows: list[int]) -> dict[str, list[tuple[
     return weights
 
 
-def _heading(record: SpatialRecord, row: int, key: str, domains: Layer) -> str:
-    """Name of the spot, and what the result says of it."""
-    obs = record.table.obs.iloc[row]
-    name = str(record.table.obs_names[row])
+def _heading(record: SpatialRecord, close: Close, key: str, domains: Layer, *, alone: bool) -> str:
+    """Name and domain of the spot above its expression, what else the result says of it above its image or below the name."""
+    obs = record.table.obs.iloc[close.row]
+    name = str(record.table.obs_names[close.row])
     if len(record.section_names) > 1:
-        name += f", {record.section_names[record.section[row]]}"
-    domain = domains.values.iloc[row]
-    said = ["no domain" if pd.isna(domain) else f"domain {domain}"]
-    columns = {"confidence": f"{key}_confidence"}
-    if _keys.image_attention_key(key) in record.table.obsp:
-        columns["image weight"] = _keys.image_weight_key(key)
-    said += [f"{label} {obs[column]:.2f}" for label, column in columns.items() if column in obs.index]
-    return name + "\n" + " · ".join(said)
+        name += f", {record.section_names[record.section[close.row]]}"
+    domain = domains.values.iloc[close.row]
+    columns = {"confidence": f"{key}_confidence"} | ({} if alone else {"image weight": _keys.image_weight_key(key)})
+    said = [f"{label} {obs[column]:.2f}" for label, column in columns.items() if column in obs.index]
+    if close.modality == "image":
+        return "\n".join(said)
+    lines = [name, "no domain" if pd.isna(domain) else f"domain {domain}"]
+    return "\n".join([*lines, *said] if alone else lines)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from multist._palette import MISSING_COLOR
 from multist.pl import _base
+from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
 from multist.pl._outlines import draw_outlines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from multist.access.record import SpatialRecord
     from multist.pl._layer import Layer
+    from multist.pl._look import Look
+    from multist.pl._slides import Slides
 
-_PANEL, _SIDE = 3.3, 1.5
-"""Inches."""
+_PANEL, _SIDE = 2.7, 1.15
+"""Inches of a close-up at most, and of the legends beside them."""
 _LEAST, _MOST = 1.5, 4.0
 """The scale reaches at least and at most to this factor: a difference of a few per cent should not look like one."""
-_EDGE, _FAINT, _SMALLEST = 2.2, 1.0, 4.5
+_EDGE, _FAINT, _SMALLEST = 1.8, 0.8, 7.0
 """Points: edges of what is attended to and of what is not, and the smallest print."""
 _EVEN = 0.7
 """On a lattice the distance to the nearest spot hardly varies: its tenth percentile is more than so much of its ninetieth."""
@@ -30,7 +31,7 @@ _UNKNOWN = 0.55
 """Drawn diameter of cells of unknown size in distances between neighbours: close by, larger ones cover each other."""
 
 
-class Look(NamedTuple):
+class Close(NamedTuple):
     """One chosen spot in one modality.
 
     Attributes
@@ -51,9 +52,14 @@ class Look(NamedTuple):
 
     @classmethod
     def at(
-        cls, record: SpatialRecord, row: int, modality: str, weights: tuple[np.ndarray, np.ndarray],
-        diameter: np.ndarray, radius: float | None,
-    ) -> Look:  # fmt: skip
+        cls,
+        record: SpatialRecord,
+        row: int,
+        modality: str,
+        weights: tuple[np.ndarray, np.ndarray],
+        diameter: np.ndarray,
+        radius: float | None,
+    ) -> Close:
         """Choose a window as large as the neighbours need, or as asked for in diameters."""
         keys, weight = weights
         if radius is None:
@@ -72,30 +78,36 @@ class Style(NamedTuple):
     domains: Layer
     limit: float
     beyond: bool
-    size: float
-    alpha: float
-    cmap: str
+    options: Look
 
     @classmethod
-    def over(cls, looks: list[Look], domains: Layer, *, size: float, alpha: float, cmap: str) -> Style:
-        """One scale for all looks, as far to either side of 1."""
+    def over(cls, closes: list[Close], domains: Layer, options: Look) -> Style:
+        """One scale for all close-ups, as far to either side of 1."""
         with np.errstate(divide="ignore"):
-            factor = float(np.exp(np.abs(np.log(np.concatenate([look.weight for look in looks]))).max()))
-        return cls(domains, min(max(factor, _LEAST), _MOST), factor > _MOST, size, alpha, cmap)
+            factor = float(np.exp(np.abs(np.log(np.concatenate([close.weight for close in closes]))).max()))
+        asked = [float(options.vmax or 0), 1 / float(options.vmin or np.inf)]
+        limit = max(asked) if max(asked) > 1 else min(max(factor, _LEAST), _MOST)
+        return cls(domains, limit, factor > limit, options)
+
+    @property
+    def cmap(self) -> Any:
+        """The diverging colour map."""
+        import matplotlib as mpl
+
+        chosen = self.options.cmap or "BrBG"
+        return mpl.colormaps[chosen] if isinstance(chosen, str) else chosen
 
     def rgba(self, weight: np.ndarray) -> np.ndarray:
         """(n, 4) colours of relative weights."""
-        import matplotlib as mpl
-
         half = np.log(np.clip(weight, 1 / self.limit, self.limit)) / np.log(self.limit)
-        rgba = np.array(mpl.colormaps[self.cmap](0.5 + half / 2))
-        rgba[:, 3] = self.alpha
+        rgba = np.array(self.cmap(0.5 + half / 2))
+        rgba[:, 3] = self.options.opacity(1.0)
         return rgba
 
 
 def attention_panels(
-    n_spots: int, n_modalities: int, ncols: int | None, domains: Layer
-) -> tuple[Figure, list[Axes], Axes]:
+    n_spots: int, n_modalities: int, ncols: int | None, domains: Layer, look: Look
+) -> tuple[Canvas, Axes | None]:
     """A square panel for each spot and modality, those of a spot side by side, and a place for the legends.
 
     Parameters
@@ -106,53 +118,73 @@ def attention_panels(
         Spots in a row.
     domains
         The legend needs room for their names.
+    look
+        The options of the call.
     """
     import matplotlib.pyplot as plt
 
-    columns = min(ncols or (4 if n_modalities == 1 else 2), n_spots)
+    own = user_axes(look, n_spots * n_modalities)
+    if own is not None:
+        return canvas_of(own, look), None
+    columns = min(ncols or (3 if n_modalities == 1 else 1 if n_spots < 3 else 2), n_spots)
     rows = -(-n_spots // columns)
     # a narrow empty column keeps the pairs apart
     widths = ([1.0] * n_modalities + [0.08]) * columns
-    side_inches = max(_SIDE, 0.5 + 0.08 * max(map(len, domains.colors or {}), default=0))
-    size = (_PANEL * sum(widths) + side_inches, rows * (_PANEL + 0.65))
-    figure = plt.figure(figsize=size, layout="constrained")
-    grid = figure.add_gridspec(rows, len(widths) + 1, width_ratios=[*widths, side_inches / _PANEL])
+    side_inches = (
+        0.0 if look.legend_loc == "none" else max(_SIDE, 0.4 + 0.062 * max(map(len, domains.colors or {}), default=0))
+    )
+    panel = min(_PANEL, (PAGE - side_inches) / sum(widths))
+    size = (panel * sum(widths) + side_inches, rows * (panel + 0.75) + 0.25 * isinstance(look.title, str))
+    figure = plt.figure(figsize=look.figsize or size, layout="constrained")
+    grid = figure.add_gridspec(rows, len(widths) + 1, width_ratios=[*widths, max(side_inches, 0.01) / panel])
     axes = [
         figure.add_subplot(grid[spot // columns, (spot % columns) * (n_modalities + 1) + modality])
         for spot in range(n_spots)
         for modality in range(n_modalities)
     ]
-    side = figure.add_subplot(grid[0, -1])
+    if look.legend_loc == "none":
+        return laid_out(figure, axes, look), None
+    side = figure.add_subplot(grid[:, -1])
     side.set_axis_off()
-    return figure, axes, side
+    return laid_out(figure, axes, look), side
 
 
-def draw_look(ax: Axes, record: SpatialRecord, look: Look, style: Style, diameter: np.ndarray) -> set[int]:
+def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: Layer, diameter: np.ndarray) -> set[int]:
     """Draw one close-up and return the codes of the domains that are seen in it, -1 for none."""
-    window, codes = look.window, style.domains.values.cat.codes.to_numpy()
-    _base.draw_section(ax, record, int(record.section[look.row]), window)
-    away = np.abs(record.xy - record.xy[look.row]).max(axis=1)
-    away[record.section != record.section[look.row]] = np.inf
+    (record,) = tissue.records
+    window, codes = close.window, domains.values.cat.codes.to_numpy()
+    _base.draw_section(ax, tissue, int(record.section[close.row]), window, style.options)
+    away = np.abs(record.xy - record.xy[close.row]).max(axis=1)
+    away[record.section != record.section[close.row]] = np.inf
     reach = (window.right - window.left) / 2
     # facets at the rim of what is divided are not true, so the lines are drawn from more than is seen
     around = np.flatnonzero(away < 2 * reach)
     if _is_lattice(record.xy[around]):
         draw_outlines(ax, record.xy[around], codes[around])
     seen = np.flatnonzero(away < reach + np.nan_to_num(diameter) / 2)
-    drawn = style.size * np.where(record.diameter > 0, diameter, _UNKNOWN * diameter)
-    points = 72 * _PANEL * drawn / (2 * reach)
+    drawn = style.options.size * np.where(record.diameter > 0, diameter, _UNKNOWN * diameter)
+    points = _points_per_unit(ax, window) * drawn
     # where cells overlap, small ones lie above large ones, and the chosen one above all
-    order = np.lexsort((-drawn[look.keys], look.keys == look.row))
-    layers = {_FAINT: (np.setdiff1d(seen, look.keys), None), _EDGE: (look.keys[order], look.weight[order])}
+    order = np.lexsort((-drawn[close.keys], close.keys == close.row))
+    layers = {_FAINT: (np.setdiff1d(seen, close.keys), None), _EDGE: (close.keys[order], close.weight[order])}
     for line, (rows, weight) in layers.items():
         rgba = np.zeros((len(rows), 4)) if weight is None else style.rgba(weight)
-        circles = _base.draw_spots(ax, record.xy[rows], drawn[rows], rgba)
-        circles.set(edgecolors=style.domains.rgba(rows, "", 1.0), linewidths=np.minimum(line, 0.12 * points[rows]))
-    ring = _base.draw_spots(ax, record.xy[[look.row]], 1.22 * drawn[[look.row]], np.zeros((1, 4)))
-    ring.set(edgecolors="black", linewidths=min(_EDGE, 0.12 * points[look.row]), zorder=4)
-    _write_numbers(ax, record, look, style, points)
-    ax.set_xlabel(_summary(look, codes), fontsize="small")
-    return set(codes[seen].tolist())
+        circles = _base.draw_circles(ax, record.xy[rows], drawn[rows], rgba)
+        circles.set(edgecolors=style.domains.rgba(rows, 1.0), linewidths=np.minimum(line, 0.12 * points[rows]))
+    ring = _base.draw_circles(ax, record.xy[[close.row]], 1.22 * drawn[[close.row]], np.zeros((1, 4)))
+    ring.set(edgecolors="black", linewidths=min(_EDGE, 0.12 * points[close.row]), zorder=4)
+    _write_numbers(ax, record, close, style, points)
+    ax.set_xlabel(_summary(close, codes), fontsize=7)
+    return set(style.domains.values.cat.codes.to_numpy()[seen].tolist())
+
+
+def _points_per_unit(ax: Axes, window: _base.Window) -> float:
+    return (
+        72
+        / ax.figure.dpi
+        * min(ax.get_window_extent().width, ax.get_window_extent().height)
+        / (window.right - window.left)
+    )
 
 
 def _is_lattice(xy: np.ndarray) -> bool:
@@ -165,62 +197,76 @@ def _is_lattice(xy: np.ndarray) -> bool:
     return bool(low > _EVEN * high)
 
 
-def _write_numbers(ax: Axes, record: SpatialRecord, look: Look, style: Style, points: np.ndarray) -> None:
+def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, points: np.ndarray) -> None:
     """The relative weights where there is room, first that of the chosen spot, then those farthest from 1."""
-    window = look.window
-    per_point = (window.right - window.left) / (72 * _PANEL)
+    window = close.window
+    per_point = 1 / _points_per_unit(ax, window)
     with np.errstate(divide="ignore"):
-        order = np.lexsort((-np.abs(np.log(look.weight)), look.keys != look.row))
-    dark = style.rgba(look.weight)[:, :3] @ (0.299, 0.587, 0.114) < 0.5
+        order = np.lexsort((-np.abs(np.log(close.weight)), close.keys != close.row))
+    dark = style.rgba(close.weight)[:, :3] @ (0.299, 0.587, 0.114) < 0.5
     taken: list[np.ndarray] = []
     for i in order:
-        row = look.keys[i]
+        row = close.keys[i]
         x, y = xy = record.xy[row]
-        font = min(8.0, 0.3 * points[row])
+        font = min(8.0, 0.37 * points[row])
         box = per_point * font * np.array([2.5, 1.1])
         free = all((np.abs(xy - other) >= box).any() for other in taken)
         if font >= _SMALLEST and free and window.left < x < window.right and window.top < y < window.bottom:
             taken.append(xy)
-            color, text = "white" if dark[i] else "black", f"{look.weight[i]:.2f}"
+            color, text = "white" if dark[i] else "black", f"{close.weight[i]:.2f}"
             ax.text(x, y, text, color=color, fontsize=font, ha="center", va="center", zorder=5)
 
 
-def _summary(look: Look, codes: np.ndarray) -> str:
+def _summary(close: Close, codes: np.ndarray) -> str:
     """Mean weight of the neighbours on either side of a border."""
-    others, own = look.keys != look.row, codes[look.row]
+    others, own = close.keys != close.row, codes[close.row]
     sides = {
-        "own domain": others & (codes[look.keys] == own) & (own >= 0),
-        "others": others & (codes[look.keys] != own) & (codes[look.keys] >= 0) & (own >= 0),
+        "own domain": others & (codes[close.keys] == own) & (own >= 0),
+        "others": others & (codes[close.keys] != own) & (codes[close.keys] >= 0) & (own >= 0),
     }
-    said = [f"{name} ×{look.weight[of].mean():.2f}" for name, of in sides.items() if of.any()]
-    return f"{look.modality}: {', '.join(said) if said else 'no neighbour with a domain'}"
+    said = [f"{name} ×{close.weight[of].mean():.2f}" for name, of in sides.items() if of.any()]
+    return f"{close.modality}\n{', '.join(said) if said else 'no neighbour with a domain'}"
 
 
-def explain_looks(ax: Axes, style: Style, shown: set[int]) -> None:
-    """Colour bar, and a legend of the ring and of the domains that are seen."""
+def explain_closes(ax: Axes | None, style: Style, shown: set[int]) -> None:
+    """Colour bar, and a legend of the ring and of the domains that are seen, where there is a place for them."""
+    if ax is None:
+        return
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
     from matplotlib.lines import Line2D
 
     # the place is as many panels wide as its column was made
-    width = ax.get_position().width * ax.figure.get_figure(root=True).get_figwidth()
+    size = ax.figure.get_figure(root=True).get_size_inches() * ax.get_position().size
     bar = ax.figure.colorbar(
-        ScalarMappable(LogNorm(1 / style.limit, style.limit), style.cmap), cax=ax.inset_axes((0.0, 0.5, 0.18 / width, 0.46)),
+        ScalarMappable(LogNorm(1 / style.limit, style.limit), style.cmap),
+        cax=ax.inset_axes((0.0, 1 - 1.3 / size[1], 0.14 / size[0], 1.25 / size[1])),
         extend="both" if style.beyond else "neither",
-    )  # fmt: skip
+    )
     ticks = style.limit ** np.array([-1, -0.5, 0, 0.5, 1])
-    bar.set_ticks(ticks.tolist(), labels=[f"×{tick:.2g}" for tick in ticks], fontsize="small")
+    bar.set_ticks(ticks.tolist(), labels=[f"×{tick:.2g}" for tick in ticks])
     bar.minorticks_off()
-    bar.set_label("weight relative\nto equal weights", fontsize="small")
+    bar.ax.tick_params(length=2, pad=2)
+    bar.set_label("weight relative\nto equal weights")
     bar.outline.set_visible(False)
     colors = list((style.domains.colors or {}).items())
-    entries = [colors[code] for code in sorted(shown - {-1})] + [("not labelled", MISSING_COLOR)] * (-1 in shown)
-    handles = [Line2D([], [], color=color, markersize=9, label=name) for name, color in entries]
-    handles.append(Line2D([], [], color="black", markersize=11, label="chosen spot"))
+    entries = [colors[code] for code in sorted(shown - {-1})]
+    entries += [(label, color) for label, color in style.domains.entries().items() if label not in dict(colors)] * (
+        -1 in shown
+    )
+    handles = [Line2D([], [], color=color, markersize=6.5, label=name) for name, color in entries]
+    handles.append(Line2D([], [], color="black", markersize=8, label="chosen spot"))
     for handle in handles:
         handle.set(linestyle="none", marker="o", markerfacecolor="none", markeredgewidth=_EDGE)
     ax.legend(
-        handles=handles, title="edge: domain", loc="upper left", bbox_to_anchor=(-0.05, 0.46), frameon=False, fontsize="small",
-        title_fontsize="small", handletextpad=0.3, borderpad=0,
+        handles=handles,
+        title="edge: domain",
+        loc="upper left",
+        bbox_to_anchor=(-0.08 / size[0], 1 - 1.4 / size[1]),
+        frameon=False,
+        handletextpad=0.2,
+        labelspacing=0.35,
+        borderpad=0,
+        alignment="left",
         ncols=-(-len(handles) // _LEGEND_ROWS),
-    )  # fmt: skip
+    )

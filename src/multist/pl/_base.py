@@ -1,26 +1,26 @@
-"""What the plots share: panels over a section's image, and one way to show, save and return."""
+"""What the plots share: a section's window and image, its scale bar, and its spots in their true shape."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from multist.access import resolve
-
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from anndata import AnnData
     from matplotlib.axes import Axes
-    from matplotlib.collections import EllipseCollection
-    from matplotlib.figure import Figure
-    from spatialdata import SpatialData
+    from matplotlib.collections import Collection, EllipseCollection
 
-    from multist.access.record import SectionImage, SpatialRecord
+    from multist.access.record import SectionImage
+    from multist.pl._look import Look
+    from multist.pl._slides import Slides
 
-_SCALE_BARS = (10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+_FADED = 0.45
+"""Opacity of the image under numbers."""
+_LUMA = (0.299, 0.587, 0.114)
+_VECTORS = 10_000
+"""Beyond so many shapes a vector file is slow to open."""
+_SEEN = 0.8
+"""Points: shapes that are smaller look like dots whatever they are."""
 
 
 class Window(NamedTuple):
@@ -37,68 +37,14 @@ class Window(NamedTuple):
         return (self.right - self.left) / (self.bottom - self.top)
 
 
-def resolve_drawn(
-    data: AnnData | SpatialData, *, image_key: str | None, table_key: str | None, library_key: str | None
-) -> SpatialRecord:
-    """The record of what a plot shows.
-
-    Spots off the image are drawn where they are, with a warning; where most are off an image that is not named, it is left out.
-
-    Parameters
-    ----------
-    data, table_key, library_key
-        As the plots take them.
-    image_key
-        Name of an image, ``"auto"`` for the only one, as it was scanned, or None for none.
-    """
-    named = image_key not in (None, "auto")
-    return resolve(
-        data,
-        table_key=table_key,
-        image_key=image_key if named else None,
-        library_key=library_key,
-        image=False if image_key is None else "auto",
-        prefer_normalized=False,
-        strays=True,
-    )
-
-
-def spot_diameters(record: SpatialRecord, rows: np.ndarray) -> np.ndarray:
-    """Diameters of ``rows``; where unknown, the spacing: the median distance to the fourth nearest other spot.
-
-    On hexagonal and square lattices this is their spacing; among scattered cells it is close to that of a lattice
-    as dense, which the distance to the nearest is not.
-
-    Parameters
-    ----------
-    record
-        The resolved input.
-    rows
-        Rows of one section.
-
-    Returns
-    -------
-    (len(rows),) float64, in the units of ``record.xy``, all positive.
-    """
-    from scipy.spatial import cKDTree
-
-    diameter = record.diameter[rows].astype(float)
-    unknown = ~(diameter > 0)
-    if unknown.any():
-        xy = np.unique(record.xy[rows], axis=0)
-        spacing = np.median(cKDTree(xy).query(xy, k=min(5, len(xy)))[0][:, -1]) if len(xy) > 1 else 1.0
-        diameter[unknown] = spacing
-    return diameter
-
-
-def section_window(record: SpatialRecord, section: int, *, crop: bool) -> Window:
+def section_window(slides: Slides, section: int, *, crop: bool) -> Window:
     """What a panel shows: the spots and a margin around them, or the whole image."""
-    image = record.images[section]
+    image = slides.images[section]
     if image is not None and not crop:
         return Window(0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-    rows = np.flatnonzero(record.section == section)
-    radius = spot_diameters(record, rows)[:, None] / 2
-    low, high = (record.xy[rows] - radius).min(axis=0), (record.xy[rows] + radius).max(axis=0)
+    rows = slides.rows(section)
+    radius = slides.diameters(section)[:, None] / 2
+    low, high = (slides.xy[rows] - radius).min(axis=0), (slides.xy[rows] + radius).max(axis=0)
     margin = 0.03 * (high - low).max()
     (left, top), (right, bottom) = (low - margin).tolist(), (high + margin).tolist()
     if image is not None:
@@ -109,7 +55,7 @@ def section_window(record: SpatialRecord, section: int, *, crop: bool) -> Window
 
 
 def read_window(
-    image: SectionImage, window: Window, max_pixels: int = 1400
+    image: SectionImage, window: Window, max_pixels: int = 1000
 ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
     """Pixels of a window at the resolution of a screen, read from the coarsest level that is fine enough.
 
@@ -143,36 +89,99 @@ def read_window(
     return pixels, (left * step, right * step, bottom * step, top * step)
 
 
-def draw_section(ax: Axes, record: SpatialRecord, section: int, window: Window) -> None:
-    """Prepare a panel: the image if there is one, y down, equal scales, no ticks, and a scale bar where it is known."""
-    image = record.images[section]
+def draw_section(
+    ax: Axes, slides: Slides, section: int, window: Window, look: Look, *, under_numbers: bool = False
+) -> None:
+    """Prepare a panel: the image if there is one, y down, equal scales, no ticks, and a scale bar where the scale is known.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    slides, section, window
+        What to show.
+    look
+        The options of the call.
+    under_numbers
+        Whether numbers are to be read above the image, which is then grey and faded unless ``look`` says otherwise.
+    """
+    image = slides.images[section]
     if image is not None and window.left < image.shape[1] and window.top < image.shape[0] and min(window[2:]) > 0:
         pixels, extent = read_window(image, window)
-        ax.imshow(pixels, extent=extent, interpolation="antialiased", zorder=0)
+        if under_numbers if look.bw is None else look.bw:
+            pixels = np.repeat((pixels @ _LUMA).round().astype(np.uint8)[..., None], 3, axis=2)
+        usual = _FADED if under_numbers else 1.0
+        opacity = usual if look.img_alpha is None else look.img_alpha
+        ax.imshow(pixels, extent=extent, interpolation="antialiased", alpha=opacity, zorder=0)
     ax.set(xlim=(window.left, window.right), ylim=(window.bottom, window.top), xticks=[], yticks=[])
     ax.set_aspect("equal", anchor="N")
     ax.spines[:].set_visible(False)
-    microns = record.microns_per_pixel[section]
+    microns = look.microns_per_pixel or slides.microns_per_pixel(section)
     if microns is not None:
-        _scale_bar(ax, window, microns)
+        _scale_bar(ax, microns)
 
 
-def _scale_bar(ax: Axes, window: Window, microns_per_pixel: float) -> None:
-    from matplotlib import patheffects
+def _scale_bar(ax: Axes, microns_per_pixel: float) -> None:
+    from matplotlib_scalebar.scalebar import ScaleBar
 
-    width = (window.right - window.left) * microns_per_pixel
-    length = max((bar for bar in _SCALE_BARS if bar <= 0.3 * width), default=None)
-    if length is None:
-        return
-    end = 0.03 + length / width
-    halo = [patheffects.withStroke(linewidth=3.5, foreground="white")]
-    line: dict[str, Any] = {"transform": ax.transAxes, "color": "black", "zorder": 5, "path_effects": halo}
-    ax.plot([0.03, end], [0.03, 0.03], linewidth=2.5, solid_capstyle="butt", **line)
-    label = f"{length} µm" if length < 1000 else f"{length // 1000} mm"
-    ax.text((0.03 + end) / 2, 0.045, label, ha="center", va="bottom", fontsize="small", **line)
+    bar = ScaleBar(
+        microns_per_pixel,
+        "um",
+        location="lower left",
+        box_alpha=0.7,
+        pad=0.25,
+        border_pad=0.35,
+        sep=2,
+        width_fraction=0.012,
+        font_properties={"size": 7},
+    )
+    bar.set_zorder(7)
+    ax.add_artist(bar)
 
 
-def draw_spots(ax: Axes, xy: np.ndarray, diameter: np.ndarray, rgba: np.ndarray) -> EllipseCollection:
+def draw_spots(ax: Axes, slides: Slides, section: int, rgba: np.ndarray, size: float) -> Collection:
+    """All spots of a section in their true shape and size: circles, bins, or the polygons of cells.
+
+    Parameters
+    ----------
+    ax
+        The panel, its limits set.
+    slides, section
+        Whose spots.
+    rgba
+        (n, 4) colours of the section's rows.
+    size
+        Factor to their true size.
+
+    Returns
+    -------
+    The collection that was added.
+    """
+    from matplotlib.collections import PolyCollection
+
+    rows = slides.rows(section)
+    xy, diameter = slides.xy[rows], size * slides.diameters(section)
+    points = 72 / ax.figure.dpi * ax.get_window_extent().width / abs(np.subtract(*ax.get_xlim()))
+    corners = slides.polygons(section) if np.median(diameter) * points > _SEEN else None
+    if corners is None:
+        return draw_circles(ax, xy, diameter, rgba)
+    if size != 1:
+        corners = [place + size * (each - place) for place, each in zip(xy, corners, strict=True)]
+    # without antialiasing there are no seams between bins that touch
+    touching = all(len(each) == 4 for each in corners)
+    shapes = PolyCollection(
+        corners,
+        facecolors=rgba,
+        edgecolors="none",
+        zorder=2,
+        antialiaseds=not touching,
+        rasterized=touching or len(rows) > _VECTORS,
+    )
+    ax.add_collection(shapes, autolim=False)
+    return shapes
+
+
+def draw_circles(ax: Axes, xy: np.ndarray, diameter: np.ndarray, rgba: np.ndarray) -> EllipseCollection:
     """Circles of a diameter in data units, so that they keep their true scale however the figure is sized.
 
     Parameters
@@ -200,86 +209,7 @@ def draw_spots(ax: Axes, xy: np.ndarray, diameter: np.ndarray, rgba: np.ndarray)
         facecolors=rgba,
         edgecolors="none",
         zorder=2,
-        # beyond this a vector file of circles is slow to open
-        rasterized=len(xy) > 20_000,
+        rasterized=len(xy) > _VECTORS,
     )
-    ax.add_collection(circles)
+    ax.add_collection(circles, autolim=False)
     return circles
-
-
-def check_axes(ax: Axes | None, count: int) -> None:
-    """Raise ValueError if the user brought one axes for several panels."""
-    if ax is not None and count != 1:
-        raise ValueError(
-            f"ax takes one panel, but {count} are to be drawn; leave ax out, or draw one column of one section"
-        )
-
-
-def panels(
-    cells: Sequence[tuple[int, int]], aspect: float, legend_inches: tuple[float, float], ax: Axes | None
-) -> tuple[Figure, list[Axes]]:
-    """Panels large enough for a slide, or the one the user brought.
-
-    Parameters
-    ----------
-    cells
-        Row and column of each panel.
-    aspect
-        Width per height of a panel.
-    legend_inches
-        Width and height kept free for legends, in a row and in a column of panels.
-    ax
-        The user's own axes.
-
-    Returns
-    -------
-    The figure and its panels in the order of ``cells``.
-    """
-    import matplotlib.pyplot as plt
-
-    if ax is not None:
-        return cast("Figure", ax.get_figure(root=True)), [ax]
-    rows, columns = (max(cell[side] for cell in cells) + 1 for side in (0, 1))
-    height = 4.2 if rows == 1 else 3.4
-    width = height * min(max(aspect, 0.4), 2.5)
-    size = (columns * width + legend_inches[0], rows * (height + 0.35) + legend_inches[1])
-    figure = plt.figure(figsize=size, layout="constrained")
-    grid = figure.add_gridspec(rows, columns)
-    return figure, [figure.add_subplot(grid[cell]) for cell in cells]
-
-
-def finish(
-    figure: Figure, axes: list[Axes], *, ax: Axes | None, show: bool | None, save: str | Path | None
-) -> Axes | list[Axes] | None:
-    """Save, show and return as all plots here do.
-
-    Parameters
-    ----------
-    figure, axes
-        What was drawn.
-    ax
-        The user's own axes, which are neither shown nor closed.
-    show
-        Show the figure; by default if it is neither saved nor drawn into ``ax``.
-    save
-        File to save to; its suffix sets the format.
-
-    Returns
-    -------
-    None if the figure was shown or saved and closed, else the axes: one, or a list of several.
-    """
-    import matplotlib.pyplot as plt
-
-    if save is not None:
-        path = Path(save).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=200, bbox_inches="tight", facecolor="white")
-    if show is None:
-        show = save is None and ax is None
-        if not show and ax is None:
-            plt.close(figure)
-            return None
-    if show:
-        plt.show()
-        return None
-    return axes[0] if len(axes) == 1 else axes

@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from multist._palette import domain_colors
-from multist._settings import logger
+from multist.access import stored_colors
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def obs_values(table: AnnData, key: str, argument: str, *, whole_numbers_are_categories: bool = False) -> pd.Series:
-    """Column ``key`` of ``table.obs``: floats if it holds numbers, else a categorical of strings.
+def as_layer_values(values: pd.Series, *, whole_numbers_are_categories: bool = False) -> pd.Series:
+    """A column as floats if it holds numbers, else as a categorical of strings; missing values are NaN.
 
     Parameters
     ----------
-    table
-        Annotated spots.
-    key
-        Name of the column.
-    argument
-        Name of the caller's argument, for the error.
+    values
+        Any column of ``obs``.
     whole_numbers_are_categories
         Take a column of whole numbers for names, as known regions often are.
-
-    Returns
-    -------
-    The column, one value per row of ``table``; missing values are NaN.
-
-    Raises
-    ------
-    KeyError
-        If there is no such column; the error lists those that exist.
     """
-    if key not in table.obs:
-        found = ", ".join(repr(name) for name in table.obs.columns) or "no column at all"
-        raise KeyError(f"{argument} {key!r} not found in the table's obs; found: {found}")
-    values = table.obs[key]
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         numbers = values.astype(float)
         if not (whole_numbers_are_categories and (numbers.dropna() % 1 == 0).all()):
@@ -52,52 +35,93 @@ def obs_values(table: AnnData, key: str, argument: str, *, whole_numbers_are_cat
     return values.cat.rename_categories([str(category) for category in values.cat.categories])
 
 
-def category_colors(table: AnnData, key: str, values: pd.Series) -> dict[str, str]:
+def obs_values(obs: pd.DataFrame, key: str, argument: str, *, whole_numbers_are_categories: bool = False) -> pd.Series:
+    """Column ``key`` of ``obs`` as :func:`as_layer_values` gives it.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column; the error names the caller's ``argument`` and lists the columns that exist.
+    """
+    if key not in obs:
+        found = ", ".join(repr(name) for name in obs.columns) or "no column at all"
+        raise KeyError(f"{argument} {key!r} not found in the table's obs; found: {found}")
+    return as_layer_values(obs[key], whole_numbers_are_categories=whole_numbers_are_categories)
+
+
+def category_colors(
+    tables: Sequence[AnnData],
+    key: str,
+    values: pd.Series,
+    palette: str | Sequence[str] | Mapping[str, str] | None = None,
+) -> dict[str, str]:
     """Colour of each category of ``obs[key]``: the user's if there is one for each, else new ones.
 
     Parameters
     ----------
-    table
-        Annotated spots.
+    tables
+        The tables whose rows ``values`` are.
     key
         Name of the column.
     values
         The column as :func:`obs_values` gives it.
+    palette
+        Colours to take instead: by category, in the order of the categories, or the name of a colour map.
 
     Returns
     -------
     Category to colour, in the order of the categories.
+
+    Raises
+    ------
+    ValueError
+        If ``palette`` lacks colours.
     """
     categories = list(values.cat.categories)
-    stored = _stored_colors(table, key, categories)
-    return dict(zip(categories, stored or domain_colors(len(categories)), strict=True))
+    stored = _stored_colors(tables, key)
+    usual = (
+        {name: stored[name] for name in categories}
+        if stored.keys() >= set(categories)
+        else dict(zip(categories, domain_colors(len(categories)), strict=True))
+    )
+    if palette is None:
+        return usual
+    if isinstance(palette, Mapping):
+        return usual | {str(name): color for name, color in palette.items() if str(name) in usual}
+    colors = _from_map(palette, len(categories)) if isinstance(palette, str) else list(palette)
+    if len(colors) < len(categories):
+        raise ValueError(f"palette has {len(colors)} colours for the {len(categories)} categories of {key!r}")
+    return dict(zip(categories, colors, strict=False))
 
 
-def store_colors(table: AnnData, key: str, colors: dict[str, str]) -> None:
+def _stored_colors(tables: Sequence[AnnData], key: str) -> dict[str, str]:
+    """Colours that the tables' ``uns`` hold for categories; the first table that has one decides."""
+    found: dict[str, str] = {}
+    for table in tables:
+        if key in table.obs:
+            found = (stored_colors(table, key) or {}) | found
+    return found
+
+
+def _from_map(name: str, n: int) -> list[str]:
+    """Colours of a listed map in their order, or evenly spaced ones of a continuous map."""
+    import matplotlib as mpl
+    from matplotlib.colors import to_hex
+
+    cmap = mpl.colormaps[name]
+    listed = cmap.N < 256
+    at = np.arange(n) if listed and n <= cmap.N else np.linspace(0, 1, n)
+    return [to_hex(color) for color in np.asarray(cmap(at))]
+
+
+def store_colors(tables: Sequence[AnnData], key: str, colors: dict[str, str]) -> None:
     """Write ``uns[f"{key}_colors"]`` where a categorical column has none that can be used, as scanpy does; a view is left alone."""
-    usable = _stored_colors(table, key, list(colors)) is not None
-    if not usable and isinstance(table.obs[key].dtype, pd.CategoricalDtype) and not table.is_view:
-        table.uns[f"{key}_colors"] = list(colors.values())
-
-
-def _stored_colors(table: AnnData, key: str, categories: list[str]) -> list[str] | None:
-    """The user's colours in the order of the categories: names, RGB or RGBA rows, or a dict; None where one is missing or no colour."""
-    from matplotlib.colors import is_color_like, to_hex
-
-    stored: Any = table.uns.get(f"{key}_colors", ())
-    if isinstance(stored, Mapping):
-        by_name = {str(name): color for name, color in stored.items()}
-        stored = [by_name.get(category) for category in categories]
-    elif np.ndim(stored) == 0:
-        stored = ()
-    chosen = [
-        tuple(color) if isinstance(color, np.ndarray | list) else color for color in list(stored)[: len(categories)]
-    ]
-    if len(chosen) == len(categories) and all(is_color_like(color) for color in chosen):
-        return [str(c) if isinstance(c, str) else to_hex(c, keep_alpha=len(c) == 4) for c in chosen]
-    if len(chosen):
-        logger.info("uns['%s_colors'] holds no colour for some of the categories: new ones are taken", key)
-    return None
+    for table in tables:
+        column = table.obs[key]
+        if not isinstance(column.dtype, pd.CategoricalDtype) or table.is_view:
+            continue
+        if stored_colors(table, key) is None:
+            table.uns[f"{key}_colors"] = [colors[name] for name in map(str, column.cat.categories)]
 
 
 def matched_colors(values: pd.Series, other: pd.Series, colors: dict[str, str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The graph of domains that touch, laid on the tissue without overlapping names."""
+"""The graph of domains that touch, laid on the tissue without overlapping names and with lines that go around them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,28 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-    from multist.access import SpatialRecord
     from multist.pl._layer import Layer
+    from multist.pl._look import LegendLoc
+    from multist.pl._slides import Slides
 
-_WIDEST = 7.0
-_CHARACTER, _LINE = 0.085, 0.24
+_WIDEST = 6.0
+_CHARACTER, _LINE = 0.068, 0.21
 """Inches of a letter, and of the box around a name."""
 _CANDIDATES = 400
 _SIGNIFICANT, _OTHER = "#202020", "#8C8C8C"
+_BENDS = np.array([0.0, *(side * bend for bend in (0.12, 0.2, 0.3, 0.4, 0.55, 0.7, 0.9) for side in (1, -1))])
+"""How far a line's middle is moved aside, in its length."""
+_STEPS = np.linspace(0, 1, 41)[:, None]
 
 
 def draw_graph(
-    ax: Axes, record: SpatialRecord, rows: np.ndarray, layer: Layer, borders: pd.DataFrame, found: pd.DataFrame
+    ax: Axes,
+    tissue: Slides,
+    rows: np.ndarray,
+    layer: Layer,
+    borders: pd.DataFrame,
+    found: pd.DataFrame,
+    where: LegendLoc,
 ) -> None:
     """Add names of domains and the lines between those that touch.
 
@@ -31,8 +41,8 @@ def draw_graph(
     ----------
     ax
         Panel of a section with its limits set.
-    record
-        The resolved input.
+    tissue
+        The sections.
     rows
         Spots of the section.
     layer
@@ -41,33 +51,43 @@ def draw_graph(
         Borders as :func:`multist.tl.interactions` lists them.
     found
         Its significant pairs.
+    where
+        Place of the legend.
     """
     from matplotlib import patheffects
 
     names = layer.colors or {}
     labels = layer.values.iloc[rows].astype(object).to_numpy()
-    places = _places(ax, record.xy[rows], labels, list(names))
-    touching = _touching(record, rows, labels)
+    boxes = _boxes(ax, tissue.xy[rows], labels, list(names))
+    touching = _touching(tissue, rows, labels)
     significant = {frozenset(ends) for ends in zip(found["ligand_domain"], found["receptor_domain"], strict=True)}
-    longest = max(float(borders["length"].max()), 1e-9)
+    longest = max(float(borders["length"].max()), 1e-9) if len(borders) else 1.0
     for one, two, length in zip(borders["domain_1"], borders["domain_2"], borders["length"], strict=True):
-        if one not in places or two not in places or (touching is not None and frozenset((one, two)) not in touching):
+        if one not in boxes or two not in boxes or (touching is not None and frozenset((one, two)) not in touching):
             continue
         width = max(0.8, _WIDEST * length / longest)
         dark = frozenset((one, two)) in significant
-        halo = [patheffects.withStroke(linewidth=width + 1.6, foreground="white")]
+        halo = [patheffects.withStroke(linewidth=width + 1.4, foreground="white")]
+        line = _line(boxes[one], boxes[two], [box for name, box in boxes.items() if name not in (one, two)])
         ax.plot(
-            *zip(places[one], places[two], strict=True), color=_SIGNIFICANT if dark else _OTHER, linewidth=width,
-            solid_capstyle="butt", zorder=3 + dark * 0.1, path_effects=halo,
-        )  # fmt: skip
-    for name, place in places.items():
-        box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": names[name], "linewidth": 2.0}
-        ax.text(*place, name, ha="center", va="center", fontsize="small", bbox=box, zorder=4)
-    _explain(ax, longest, str(borders["unit"].iloc[0]), dark=bool(significant))
+            *line.T,
+            color=_SIGNIFICANT if dark else _OTHER,
+            linewidth=width,
+            solid_capstyle="butt",
+            zorder=3 + dark * 0.1,
+            path_effects=halo,
+            scalex=False,
+            scaley=False,
+        )
+    for name, (x, y, _, _) in boxes.items():
+        box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": names[name], "linewidth": 1.6}
+        ax.text(x, y, name, ha="center", va="center", fontsize=7.5, bbox=box, zorder=4)
+    if where != "none" and len(borders):
+        _explain(ax, longest, str(borders["unit"].iloc[0]), dark=bool(significant), below=where == "bottom margin")
 
 
-def _explain(ax: Axes, longest: float, unit: str, *, dark: bool) -> None:
-    """Say below the panel how wide a border of a round length is, and what dark means."""
+def _explain(ax: Axes, longest: float, unit: str, *, dark: bool, below: bool) -> None:
+    """Say beside the panel how wide a border of a round length is, and what dark means."""
     from matplotlib.lines import Line2D
 
     step = 10 ** np.floor(np.log10(longest))
@@ -75,41 +95,64 @@ def _explain(ax: Axes, longest: float, unit: str, *, dark: bool) -> None:
     text = f"{round_length:g} {'µm' if unit == 'um' else 'spot distances'}"
     handles = [Line2D([], [], color=_OTHER, linewidth=_WIDEST * round_length / longest, label=f"border of {text}")]
     if dark:
-        handles.append(Line2D([], [], color=_SIGNIFICANT, linewidth=3, label="with significant pairs"))
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), frameon=False, fontsize="small")
+        handles.append(Line2D([], [], color=_SIGNIFICANT, linewidth=2.5, label="with significant pairs"))
+    place = (
+        {"loc": "upper center", "bbox_to_anchor": (0.5, -0.01)}
+        if below
+        else {"loc": "center left", "bbox_to_anchor": (1, 0.5)}
+    )
+    ax.legend(handles=handles, frameon=False, **place)
 
 
-def _touching(record: SpatialRecord, rows: np.ndarray, labels: np.ndarray) -> set[frozenset[str]] | None:
+def _touching(tissue: Slides, rows: np.ndarray, labels: np.ndarray) -> set[frozenset[str]] | None:
     """Domains that are neighbours in this section; None where the graph is gone."""
     from scipy import sparse
 
     from multist.access import read_graph
 
-    if _keys.CONNECTIVITIES not in record.table.obsp:
+    (table,) = tissue.tables
+    if _keys.CONNECTIVITIES not in table.obsp:
         return None
-    edges = sparse.coo_matrix(read_graph(record.table)[rows][:, rows])
+    edges = sparse.coo_matrix(read_graph(table)[rows][:, rows])
     return {frozenset(ends) for ends in set(zip(labels[edges.row], labels[edges.col], strict=True))}
 
 
-def _places(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, tuple[float, float]]:
-    """Where each domain's name goes: a spot of its own near its middle, the box free of other names if that can be."""
+def _line(one: np.ndarray, two: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+    """(k, 2) points of the line between two boxes that is straightest among those that cross no other box.
+
+    Boxes are (x, y, width, height). Where every line crosses one, it is the line of which the least part lies in others.
+    """
+    start, end = one[:2], two[:2]
+    aside = np.array([start[1] - end[1], end[0] - start[0]])
+    best, least = np.array([start, end]), np.inf
+    for bend in _BENDS:
+        middle = (start + end) / 2 + 2 * bend * aside
+        line = (1 - _STEPS) ** 2 * start + 2 * _STEPS * (1 - _STEPS) * middle + _STEPS**2 * end
+        hit = sum(int((np.abs(line - box[:2]) < 0.55 * box[2:]).all(axis=1).sum()) for box in others)
+        if hit < least:
+            best, least = (line if bend else np.array([start, end])), hit
+        if not hit:
+            break
+    return best
+
+
+def _boxes(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """Place and size of each domain's name: a spot of its own near its middle, free of other names if that can be."""
     sides = [abs(ends[1] - ends[0]) for ends in (ax.get_xlim(), ax.get_ylim())]
     extent = ax.get_window_extent()
     # the panel is drawn with equal scales, so the tighter side sets the scale
     inches = min(extent.width / sides[0], extent.height / sides[1]) / ax.figure.dpi
-    taken: list[np.ndarray] = []
-    places = {}
+    boxes: dict[str, np.ndarray] = {}
     present = [name for name in names if (labels == name).any()]
     for name in sorted(present, key=lambda name: (labels == name).sum()):
         own = xy[labels == name]
-        box = np.array([_CHARACTER * len(name) + 0.2, _LINE]) / inches
+        box = np.array([_CHARACTER * len(name) + 0.16, _LINE]) / inches
         near = np.argsort(np.linalg.norm(own - np.median(own, axis=0), axis=1), kind="stable")
         candidates = own[near[:: -(-len(near) // _CANDIDATES)]]
-        room = np.array([_room(place, box, taken) for place in candidates])
+        room = np.array([_room(place, box, list(boxes.values())) for place in candidates])
         best = int(np.argmax(room >= 0)) if (room >= 0).any() else int(np.argmax(room))
-        places[name] = (float(candidates[best, 0]), float(candidates[best, 1]))
-        taken.append(np.concatenate([candidates[best], box]))
-    return {name: places[name] for name in present}
+        boxes[name] = np.concatenate([candidates[best], box])
+    return {name: boxes[name] for name in present}
 
 
 def _room(place: np.ndarray, box: np.ndarray, taken: list[np.ndarray]) -> float:

@@ -1,92 +1,99 @@
-"""Domains, or any other column of the spots, over the histology."""
+"""Domains, or any other column of the spots or gene, over the histology."""
 
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from multist._keys import domain_key
 from multist.pl import _base
-from multist.pl._colors import store_colors
-from multist.pl._layer import Layer, column_layers, explain
+from multist.pl._canvas import panel_width, panels
+from multist.pl._colors import obs_values, store_colors
+from multist.pl._layer import Layer, color_layers, other_labels
+from multist.pl._legend import explain, legend_inches
+from multist.pl._look import LegendLoc, Look, MapOptions, drawn
+from multist.pl._maps import draw_map, explained
+from multist.pl._overlays import draw_rings, draw_strokes, ringed_rows, stroke_colors, stroke_entries
+from multist.pl._slides import slides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
+_NARROWEST = 1.7
+"""Inches of a panel; where more would have to be narrower, they go into a further row."""
+_MOST = 4
 
+
+@drawn(MapOptions)
 def domains(
-    data: AnnData | SpatialData,
+    data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
     color: str | Sequence[str] = domain_key(),
     *,
-    truth_key: str | None = None,
+    truth_key: str | Sequence[str] | None = None,
+    outline: str | None = None,
+    labels_key: str | None = None,
+    rings: str | Sequence[str] | None = None,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
     table_key: str | None = None,
     image_key: str | None = "auto",
     library_key: str | None = None,
-    size: float = 1.0,
-    alpha: float = 0.9,
-    cmap: str = "viridis",
     ncols: int | None = None,
     crop: bool = True,
-    legend: Literal["right", "bottom"] | None = "right",
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: str | Path | None = None,
-) -> Axes | list[Axes] | None:
-    """Draw domains over the H&E image, every spot at its true place and size.
+    **look: Unpack[MapOptions],
+) -> Figure | Axes | list[Axes] | None:
+    """Draw domains, another column or genes over the H&E image, every spot at its true place, in its true shape and size.
 
-    Several sections are drawn side by side, each over its own image; a truth is drawn beside the result, in the
-    colours of the domains that it overlaps with most, so that the same region looks the same in both.
+    Several sections are drawn side by side, each over its own image; known regions or older results are drawn beside the
+    result, in the colours of the domains that they overlap with most, so that the same region looks the same in all.
+    Spots are circles, bins that touch are squares, and cells whose outlines a SpatialData holds are these polygons.
 
     Parameters
     ----------
     data
-        Annotated spots with coordinates, with or without an image.
+        Annotated spots with coordinates, with or without an image; or a list of such sections.
     color
-        Column of ``obs``, or several. Categories get a legend, numbers a colour bar.
+        Column of ``obs`` or a gene, or several. Categories get a legend, numbers a colour bar.
     truth_key
-        Column of ``obs`` with known regions, drawn last.
+        Column of ``obs`` with other labels of the same regions, or several, drawn last in matching colours.
+    outline
+        Column of ``obs`` with domains whose outlines are drawn over everything.
+    labels_key
+        Column of ``obs`` with a person's strokes: a spot that carries a label has a filled centre with a dark edge.
+    rings
+        Spots to point at by numbered rings: a list of ``obs_names``, or a column of ``obs`` that holds True for them.
+    layer
+        Layer of the expression of genes; None takes ``X``. Counts are normalised and logged for the plot.
+    gene_symbols
+        Column of ``var`` with the names by which genes are asked for, where ``var_names`` are others.
     table_key
         Table of a SpatialData.
     image_key
         Image to draw; ``"auto"`` takes the only one, as it was scanned rather than normalised, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot.
-    size
-        Diameter of the drawn spots in true diameters. Where these are unknown, the distance between neighbours is 1.
-    alpha
-        Opacity of the spots, 0 to 1.
-    cmap
-        Matplotlib's name of the colour map for numbers.
     ncols
-        Panels in a row. By default up to four.
+        Panels in a row. By default as many as stay wide enough to be read on a page, up to four.
     crop
         Show the spots and a margin around them rather than the whole image.
-    legend
-        Where legends and colour bars go, or None for none.
-    ax
-        Axes to draw into, if there is one panel only.
-    show
-        Show the figure; by default if it is neither saved nor drawn into ``ax``. With False, the axes are returned.
-    save
-        File to save the figure to, such as ``"domains.png"`` or ``"domains.pdf"``.
 
     Returns
     -------
-    The axes, a list if there are several, if ``show=False`` or ``ax`` is given; else None.
+    The figure with ``return_fig=True``; the axes, a list if there are several, if ``show=False`` or ``ax`` is given; else None.
 
     Raises
     ------
     KeyError
-        If a column does not exist; the error lists those that do.
+        If a column, gene or spot does not exist; the error lists those that do.
     ValueError
-        If ``ax`` is given for more than one panel, or ``size``, ``alpha``, ``ncols`` or ``legend`` is out of range.
+        If ``ax`` are not as many as the panels, or an option is out of range.
 
     Notes
     -----
@@ -96,61 +103,89 @@ def domains(
     --------
     >>> mt.pl.domains(sdata, truth_key="domain")
     >>> mt.pl.domains(sdata, ["multist_domain", "multist_image_weight"], save="domains.pdf")
+    >>> mt.pl.domains(adata, "MBP", layer="counts", outline="multist_domain", vmax="p99")
     """
-    _check_numbers(size=size, alpha=alpha, ncols=ncols, legend=legend)
-    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    keys = [color] if isinstance(color, str) else list(color)
-    if not keys:
-        raise ValueError("color names no column; give one, or a list of at least one")
-    layers = column_layers(record.table, keys, truth_key)
-    n_sections = len(record.section_names)
-    _base.check_axes(ax, n_sections * len(layers))
-
-    cells = _cells(n_sections, len(layers), ncols)
-    windows = [_base.section_window(record, section, crop=crop) for section in range(n_sections)]
-    aspect = float(np.median([window.aspect for window in windows]))
-    figure, axes = _base.panels(cells, aspect, _legend_inches(layers, n_sections, legend), ax)
-    for panel, (layer, section) in zip(axes, itertools.product(layers, range(n_sections)), strict=True):
-        _base.draw_section(panel, record, section, windows[section])
-        rows = np.flatnonzero(record.section == section)
-        diameter = size * _base.spot_diameters(record, rows)
-        _base.draw_spots(panel, record.xy[rows], diameter, layer.rgba(rows, cmap, alpha))
-        panel.set_title(layer.key if n_sections == 1 else record.section_names[section])
-    for start, layer in zip(range(0, len(axes), n_sections), layers, strict=True):
-        # beside the last panel of the layer's first row, where it narrows no other column
-        beside = max(i for i in range(start, start + n_sections) if cells[i][0] == cells[start][0])
-        if legend is not None:
-            explain(axes[beside], layer, cmap=cmap, where=legend, title=layer.key if n_sections > 1 else "")
-
-    for layer in layers[: len(keys)]:
-        if layer.colors is not None:
-            store_colors(record.table, layer.key, layer.colors)
-    return _base.finish(figure, axes, ax=ax, show=show, save=save)
-
-
-def _check_numbers(*, size: float, alpha: float, ncols: int | None, legend: str | None) -> None:
-    if not size > 0:
-        raise ValueError(f"size is a positive number of spot diameters, got {size}")
-    if not 0 < alpha <= 1:
-        raise ValueError(f"alpha lies above 0 and up to 1, got {alpha}")
+    options = Look.of(look)
     if ncols is not None and ncols < 1:
         raise ValueError(f"ncols is at least 1, got {ncols}")
-    if legend not in ("right", "bottom", None):
-        raise ValueError(f"legend is 'right', 'bottom' or None, got {legend!r}")
+    tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
+    keys = _listed(color)
+    if not keys:
+        raise ValueError("color names no column; give one, or a list of at least one")
+    layers = color_layers(tissue, keys, options, layer=layer, gene_symbols=gene_symbols)
+    result = next((each for each in layers if each.colors), None)
+    layers += other_labels(tissue, _listed(truth_key), result, options)
+    outlined = None if outline is None else _codes(tissue.obs, outline)
+    ringed = None if rings is None else ringed_rows(tissue, rings)
+    strokes = None if labels_key is None else stroke_colors(tissue, labels_key, layers, options)
+
+    n_sections = len(tissue.names)
+    where: LegendLoc = options.legend_loc or ("none" if "legend_loc" in look else "right margin")
+    extras = [{} if strokes is None else stroke_entries(strokes, each) for each in layers]
+    titles = [each.label if n_sections > 1 else "" for each in layers]
+    beside, below = _legend_inches(layers, extras, titles, n_sections, where)
+    cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
+    in_a_row = max(column for _, column in cells) + 1
+    windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
+    aspect = float(np.median([window.aspect for window in windows]))
+    room = sum(sorted(beside, reverse=True)[:in_a_row]) if n_sections == 1 else max(beside)
+    heights = sum(below) if n_sections > 1 else max(below) * (max(row for row, _ in cells) + 1)
+    canvas = panels(cells, aspect, options, beside=room, below=heights)
+    for panel, (each, section) in zip(canvas.axes, itertools.product(layers, range(n_sections)), strict=True):
+        draw_map(panel, tissue, section, windows[section], each, options, outlined)
+        if labels_key is not None and strokes is not None:
+            draw_strokes(panel, tissue, section, labels_key, strokes, options.size)
+        if ringed is not None:
+            draw_rings(panel, tissue, section, ringed, options.size)
+    canvas.set_titles([e.label if n_sections == 1 else tissue.names[s] for e in layers for s in range(n_sections)])
+    for start, each, title, extra in zip(range(0, len(canvas.axes), n_sections), layers, titles, extras, strict=True):
+        # beside the last panel of the layer's first row, where it narrows no other column
+        last = max(i for i in range(start, start + n_sections) if cells[i][0] == cells[start][0])
+        if explained(each):
+            explain(canvas.axes[last], each, where, title=title, extra=extra)
+
+    for each in layers[: len(keys)]:
+        if each.colors is not None and options.palette is None and options.groups is None:
+            store_colors(tissue.tables, each.key, each.colors)
+    return canvas.finish("domains")
 
 
-def _cells(n_sections: int, n_layers: int, ncols: int | None) -> list[tuple[int, int]]:
+def _listed(keys: str | Sequence[str] | None) -> list[str]:
+    return [] if keys is None else [keys] if isinstance(keys, str) else list(keys)
+
+
+def _codes(obs: Any, key: str) -> np.ndarray:
+    """(n,) codes of the domains to be outlined."""
+    values = obs_values(obs, key, "outline", whole_numbers_are_categories=True)
+    if not hasattr(values, "cat"):
+        raise ValueError(f"outline {key!r} holds numbers that are no names of domains")
+    return values.cat.codes.to_numpy()
+
+
+def _usual_columns(n_sections: int, n_layers: int, beside: list[float]) -> int:
+    """As many panels in a row as stay wide enough on a page with their legends."""
+    if n_sections > 1:
+        fits = lambda columns: panel_width(columns, max(beside)) >= _NARROWEST
+    else:
+        fits = lambda columns: panel_width(columns, sum(sorted(beside, reverse=True)[:columns])) >= _NARROWEST
+    most = min(_MOST, n_sections if n_sections > 1 else n_layers)
+    return max((columns for columns in range(1, most + 1) if fits(columns)), default=1)
+
+
+def _cells(n_sections: int, n_layers: int, ncols: int) -> list[tuple[int, int]]:
     """Row and column of each panel: all sections of the first column, then all of the next."""
-    n_side = n_sections if n_sections > 1 else n_layers
-    columns = min(ncols or 4, n_side)
+    columns = min(ncols, n_sections if n_sections > 1 else n_layers)
     block = -(-n_sections // columns)
     if n_sections == 1:
         return [divmod(i, columns) for i in range(n_layers)]
     return [(layer * block + s // columns, s % columns) for layer in range(n_layers) for s in range(n_sections)]
 
 
-def _legend_inches(layers: list[Layer], n_sections: int, legend: str | None) -> tuple[float, float]:
-    """Room for the legends: beside every panel of one section, or after the last of several."""
-    each = [layer.legend_inches(legend, layer.key if n_sections > 1 else "") for layer in layers]
-    widths, heights = zip(*each, strict=True)
-    return (sum(widths), max(heights)) if n_sections == 1 else (max(widths), sum(heights))
+def _legend_inches(
+    layers: list[Layer], extras: list[dict[str, Any]], titles: list[str], n_sections: int, where: LegendLoc
+) -> tuple[list[float], list[float]]:
+    """Width and height that the legend of each layer needs."""
+    each = [
+        legend_inches(one, where, title, tuple(extra)) for one, extra, title in zip(layers, extras, titles, strict=True)
+    ]
+    return [width for width, _ in each], [height for _, height in each]

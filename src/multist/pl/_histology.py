@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from multist._keys import MULTIST, NORMALIZED_SUFFIX, STAIN_REFERENCE
 from multist.access import PatchReader, resolve
 from multist.pl import _base
+from multist.pl._canvas import PAGE, Canvas, canvas_of, user_axes
+from multist.pl._look import FigureOptions, Look, drawn
+from multist.pl._slides import Slides, of_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from anndata import AnnData
     from matplotlib.axes import Axes
@@ -33,6 +35,7 @@ class _Reference(NamedTuple):
     width: np.ndarray
 
 
+@drawn(FigureOptions)
 def histology(
     data: AnnData | SpatialData,
     *,
@@ -44,10 +47,9 @@ def histology(
     library_key: str | None = None,
     reference_key: str = STAIN_REFERENCE,
     crop: bool = True,
-    show: bool | None = None,
-    save: str | Path | None = None,
-    return_fig: bool = False,
-) -> Figure | list[Axes] | None:
+    microns_per_pixel: float | None = None,
+    **look: Unpack[FigureOptions],
+) -> Figure | Axes | list[Axes] | None:
     """Draw a section's image before and after normalisation, its reference patches, and the patches of a few spots.
 
     Squares mark where the patches lie, in their true size. Each spot's patch is drawn as the encoder sees it, before
@@ -71,16 +73,13 @@ def histology(
         Entry of ``uns["multist"]`` that holds the reference.
     crop
         Show the spots and a margin around them rather than the whole image.
-    show
-        Show the figure; by default if it is neither saved nor returned. With False, the axes are returned.
-    save
-        File to save the figure to.
-    return_fig
-        Return the figure.
+    microns_per_pixel
+        Size of a pixel, for the scale bar; None takes what the data says.
 
     Returns
     -------
-    The figure with ``return_fig=True``; the axes with ``show=False``: images, reference patches, spots' patches; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: images, reference patches, spots'
+    patches; else None.
 
     Raises
     ------
@@ -100,25 +99,28 @@ def histology(
     after = _normalized(data, before, index, keys)
     reference = _reference_patches(before, index, reference_key)
     shown = [before] if after is None else [before, after]
-    columns = max(len(rows), 5 if reference is None else _MAX_REFERENCE)
-    window = _base.section_window(before, index, crop=crop)
-    figure, grids = _figure(len(shown), columns, window.aspect, with_reference=reference is not None)
-    diameter = _base.spot_diameters(before, np.flatnonzero(before.section == index))
-    width = patch_size * float(np.median(diameter))
+    tissues = [of_records([data], [record]) for record in shown]
+    window = _base.section_window(tissues[0], index, crop=crop)
+    n_reference = 0 if reference is None else min(_MAX_REFERENCE, len(reference.xy))
+    canvas, parts = _panels(Look.of(look), len(shown), n_reference, len(rows), window.aspect)
+    images, patches = canvas.axes[: len(shown)], canvas.axes[len(shown) :]
+    width = patch_size * float(np.median(tissues[0].diameters(index)))
 
-    axes = _draw_images(grids["images"], shown, index, window)
-    for panel in axes:
+    for panel, tissue in zip(images, tissues, strict=True):
+        _base.draw_section(panel, tissue, index, window, Look(microns_per_pixel=microns_per_pixel))
         _mark_squares(panel, before.xy[rows], np.full(len(rows), width), _SPOT_COLOR, numbered=True)
         if reference is not None:
             _mark_squares(panel, reference.xy, reference.width, _REFERENCE_COLOR)
+    headings = {"spots": f"patches of the numbered spots{' before and after' if len(shown) > 1 else ''}"}
     if reference is not None:
-        axes += _draw_reference(grids["reference"], before, index, reference, columns)
-    axes += _draw_spot_patches(grids["spots"], shown, rows, width, columns)
-    if return_fig:
-        _base.finish(figure, axes, ax=None, show=bool(show), save=save)
-        return figure
-    result = _base.finish(figure, axes, ax=None, show=show, save=save)
-    return result if result is None or isinstance(result, list) else [result]
+        headings["reference"] = _draw_reference(patches[:n_reference], before, index, reference)
+    own = patches[n_reference:]
+    for line, tissue in enumerate(tissues):
+        _draw_spot_patches(own[line * len(rows) :][: len(rows)], tissue, index, rows, width, numbered=line == 0)
+    for name in headings.keys() & parts.keys():
+        parts[name].suptitle(headings[name], fontsize=8, x=0.01, ha="left")
+    canvas.set_titles(["as scanned", "normalized"][: len(tissues)])
+    return canvas.finish("histology", listed=True)
 
 
 def _section_index(record: SpatialRecord, section: str | None) -> int:
@@ -175,27 +177,32 @@ def _reference_patches(record: SpatialRecord, section: int, key: str) -> _Refere
     return _Reference(np.asarray(held["patch_xy"])[here], np.asarray(held["patch_width"])[here])
 
 
-def _figure(n_images: int, columns: int, aspect: float, *, with_reference: bool) -> tuple[Figure, dict[str, Any]]:
+def _panels(look: Look, n_images: int, n_reference: int, n_spots: int, aspect: float) -> tuple[Canvas, dict[str, Any]]:
+    """Axes of the images, the reference patches and the spots' patches, and the parts of a new figure that hold them."""
     import matplotlib.pyplot as plt
 
-    height = 4.0
-    width = max(n_images * height * min(max(aspect, 0.5), 2.2), 6.5)
-    side = min(width / columns, 1.5)
-    heights = {"images": height, "spots": n_images * side + 0.45}
-    if with_reference:
-        heights = {"images": height, "reference": side + 0.3, "spots": heights["spots"]}
-    figure = plt.figure(figsize=(width, sum(heights.values())), layout="constrained")
-    parts = figure.subfigures(len(heights), 1, height_ratios=list(heights.values()), squeeze=False)
-    return figure, dict(zip(heights, parts[:, 0], strict=True))
-
-
-def _draw_images(part: Any, shown: list[SpatialRecord], section: int, window: _base.Window) -> list[Axes]:
-    axes = list(np.atleast_1d(part.subplots(1, len(shown))))
-    for panel, record in zip(axes, shown, strict=True):
-        _base.draw_section(panel, record, section, window)
-        image = record.images[section]
-        panel.set_title("" if image is None else image.key, fontsize="medium")
-    return axes
+    own = user_axes(look, n_images * (1 + n_spots) + n_reference)
+    if own is not None:
+        return canvas_of(own, look), {}
+    columns = max(n_spots, _MAX_REFERENCE if n_reference else 5)
+    width = 0.8 * PAGE if n_images > 1 else 0.6 * PAGE
+    heights = {"images": min(width / n_images / aspect, 4.0) + 0.3}
+    side = width / columns
+    if n_reference:
+        heights["reference"] = side + 0.25
+    heights["spots"] = n_images * side + 0.4
+    size = (width, sum(heights.values()) + 0.25 * isinstance(look.title, str))
+    figure = plt.figure(figsize=look.figsize or size, layout="constrained")
+    held = figure.subfigures(len(heights), 1, height_ratios=list(heights.values()), squeeze=False)
+    parts = dict(zip(heights, held[:, 0], strict=True))
+    axes = list(np.atleast_1d(parts["images"].subplots(1, n_images)))
+    for name, lines, count in (("reference", 1, n_reference), ("spots", n_images, n_spots)):
+        if count:
+            grid = parts[name].subplots(lines, columns, squeeze=False)
+            for panel in grid[:, count:].ravel():
+                panel.remove()
+            axes += list(grid[:, :count].ravel())
+    return Canvas(figure, axes, look), parts
 
 
 def _mark_squares(panel: Axes, xy: np.ndarray, width: np.ndarray, color: str, *, numbered: bool = False) -> None:
@@ -208,49 +215,41 @@ def _mark_squares(panel: Axes, xy: np.ndarray, width: np.ndarray, color: str, *,
         if numbered:
             halo = [patheffects.withStroke(linewidth=2, foreground="black")]
             text = panel.annotate(str(i), (x, y - w / 2), (0, 2), textcoords="offset points", ha="center", color=color)
-            text.set(fontsize="small", fontweight="bold", path_effects=halo, zorder=4)
+            text.set(fontsize=7, fontweight="bold", path_effects=halo, zorder=4)
 
 
-def _draw_reference(part: Any, record: SpatialRecord, section: int, reference: _Reference, columns: int) -> list[Axes]:
+def _draw_reference(axes: list[Axes], record: SpatialRecord, section: int, reference: _Reference) -> str:
+    """Draw as many reference patches as there are axes, evenly chosen, and say of how many."""
     from dataclasses import replace
 
-    count = min(_MAX_REFERENCE, len(reference.xy))
+    count = len(axes)
     chosen = np.linspace(0, len(reference.xy) - 1, count).round().astype(int)
     places = replace(record, xy=reference.xy[chosen], section=np.full(count, section), diameter=reference.width[chosen])
     patches = PatchReader(places, size=reference.width[chosen], pixels=_PATCH_PIXELS)[np.arange(count)]
-    title = f"{count} of {len(reference.xy)} reference patches" if count < len(reference.xy) else "reference patches"
-    part.suptitle(title, fontsize="medium", x=0.01, ha="left")
-    axes = list(part.subplots(1, columns))
-    for panel, patch in zip(axes, patches, strict=False):
+    for panel, patch in zip(axes, patches, strict=True):
         panel.imshow(patch)
         _frame(panel, _REFERENCE_COLOR)
-    for panel in axes[count:]:
-        panel.remove()
-    return axes[:count]
+    return f"{count} of {len(reference.xy)} reference patches" if count < len(reference.xy) else "reference patches"
 
 
 def _draw_spot_patches(
-    part: Any, shown: list[SpatialRecord], rows: np.ndarray, width: float, columns: int
-) -> list[Axes]:
+    axes: list[Axes], tissue: Slides, section: int, rows: np.ndarray, width: float, *, numbered: bool
+) -> None:
     from matplotlib.patches import Circle
 
-    times = " before and after" if len(shown) > 1 else ""
-    part.suptitle(f"patches of the numbered spots{times}", fontsize="medium", x=0.01, ha="left")
-    axes = part.subplots(len(shown), columns, squeeze=False)
     middle = (_PATCH_PIXELS - 1) / 2
-    for line, record in enumerate(shown):
-        patches = PatchReader(record, size=width, pixels=_PATCH_PIXELS)[rows]
-        diameters = _base.spot_diameters(record, rows) / width * _PATCH_PIXELS
-        for i, (patch, diameter) in enumerate(zip(patches, diameters, strict=True)):
-            panel = axes[line, i]
-            panel.imshow(patch)
-            panel.add_patch(Circle((middle, middle), diameter / 2, fill=False, edgecolor="white", linewidth=1.2))
-            _frame(panel, _SPOT_COLOR)
-            if line == 0:
-                panel.set_title(str(i + 1), fontsize="small", pad=2)
-        for panel in axes[line, len(rows) :]:
-            panel.remove()
-    return list(axes[:, : len(rows)].ravel())
+    patches = PatchReader(tissue.records[0], size=width, pixels=_PATCH_PIXELS)[rows]
+    drawn = dict(zip(tissue.rows(section), tissue.diameters(section), strict=True))
+    for number, (panel, patch, row) in enumerate(zip(axes, patches, rows, strict=True), start=1):
+        panel.imshow(patch)
+        panel.add_patch(
+            Circle(
+                (middle, middle), drawn[row] / width * _PATCH_PIXELS / 2, fill=False, edgecolor="white", linewidth=1.0
+            )
+        )
+        _frame(panel, _SPOT_COLOR)
+        if numbered:
+            panel.set_title(str(number), fontsize=7, pad=2)
 
 
 def _frame(panel: Axes, color: str) -> None:

@@ -1,25 +1,35 @@
-"""One column of the spots as it is drawn: its colours, and the legend or colour bar that explains them."""
+"""One column of the spots as it is drawn: its name, its colours and the range of its numbers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from multist import _keys
 from multist._palette import MISSING_COLOR
 from multist.pl import _colors
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-    from matplotlib.axes import Axes
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import Colormap, Normalize
 
-_LEGEND_ROWS = 16
-_CHARACTER = 0.085
-"""Inches, of matplotlib's usual font."""
+    from multist.pl._look import Look
+    from multist.pl._slides import Slides
+
+NUMBERS = "plasma"
+"""Of matplotlib's uniform maps the one that is farthest from all colours of H&E: its nearest is 33 away in CIELAB, viridis's 6."""
 _MISSING_LABEL = "not labelled"
+_OTHERS_LABEL = "other"
+_SAID = {
+    _keys.domain_key(): "domains",
+    _keys.image_weight_key(): "weight of the image",
+    _keys.pseudotime_key(): "pseudotime",
+    f"{_keys.MULTIST}_confidence": "confidence",
+}
+"""What the columns that this package writes are called in a figure."""
 
 
 @dataclass(frozen=True)
@@ -29,49 +39,61 @@ class Layer:
     Attributes
     ----------
     key
-        Name of the column.
+        Name of the column or gene.
     values
         (n_obs,) categorical of strings, or floats.
     colors
         Category to colour; None for numbers.
+    cmap
+        Colour map of numbers.
+    limits
+        Numbers at its two ends; None for those of the values.
+    left_out
+        Whether there are spots that the user's ``groups`` leave out, beside those without a value.
     """
 
     key: str
     values: pd.Series
     colors: dict[str, str] | None
+    cmap: str | Colormap = NUMBERS
+    limits: tuple[float | str | None, float | str | None] = (None, None)
+    left_out: bool = field(default=False)
+
+    @property
+    def label(self) -> str:
+        """What it is called in a figure."""
+        return _SAID.get(self.key, self.key)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether a colour bar explains it, rather than a legend."""
+        return self.colors is None
 
     def entries(self) -> dict[str, str]:
-        """What the legend lists: the categories, and one entry for missing values if there are any."""
-        missing = {_MISSING_LABEL: MISSING_COLOR} if self.values.isna().any() else {}
-        return {**(self.colors or {}), **missing}
-
-    def legend_inches(self, where: str | None, title: str) -> tuple[float, float]:
-        """Width and height that a legend or colour bar needs beside or below a panel."""
-        if where is None:
-            return 0.0, 0.0
-        if self.colors is None:
-            return (1.0, 0.0) if where == "right" else (0.0, 0.6)
-        entries = self.entries()
-        if where == "right":
-            width = -(-len(entries) // _LEGEND_ROWS) * (0.45 + _CHARACTER * max(map(len, entries)))
-            return max(width, _CHARACTER * len(title)) + 0.1, 0.0
-        return 0.0, 0.2 * (1 + -(-len(entries) // 4))
+        """What the legend lists: the categories, and one entry for spots in none of them if there are any."""
+        if not self.values.isna().any():
+            return self.colors or {}
+        return {**(self.colors or {}), (_OTHERS_LABEL if self.left_out else _MISSING_LABEL): MISSING_COLOR}
 
     def norm(self) -> Normalize:
         """The range of the numbers, over all sections."""
         from matplotlib.colors import Normalize
 
-        finite = self.values[np.isfinite(self.values)]
-        return Normalize(finite.min(), finite.max()) if len(finite) else Normalize(0, 1)
+        finite = self.values[np.isfinite(self.values)].to_numpy()
+        if not len(finite):
+            return Normalize(0, 1)
+        low, high = (_limit(asked, finite, end) for asked, end in zip(self.limits, (0, 100), strict=True))
+        return Normalize(low, high)
 
-    def rgba(self, rows: np.ndarray, cmap: str, alpha: float) -> np.ndarray:
+    def rgba(self, rows: np.ndarray, alpha: float) -> np.ndarray:
         """(len(rows), 4) colours; missing values are grey and fainter than the others."""
         import matplotlib as mpl
         from matplotlib.colors import to_rgba, to_rgba_array
 
         values = self.values.iloc[rows]
         if self.colors is None:
-            rgba = mpl.colormaps[cmap](self.norm()(values.to_numpy()))
+            cmap = mpl.colormaps[self.cmap] if isinstance(self.cmap, str) else self.cmap
+            rgba = np.array(cmap(self.norm()(values.to_numpy())))
         elif self.colors:
             rgba = to_rgba_array(list(self.colors.values()))[values.cat.codes.to_numpy()]
         else:
@@ -80,94 +102,125 @@ class Layer:
         rgba[values.isna().to_numpy()] = to_rgba(MISSING_COLOR, 0.5 * alpha)
         return rgba
 
+    def only(self, groups: Sequence[str] | None, of: pd.Series | None = None) -> Layer:
+        """The same with no value where the spots belong to other groups.
 
-def column_layers(table: AnnData, keys: list[str], truth_key: str | None) -> list[Layer]:
-    """Columns of ``table.obs`` as layers, the truth last and in the colours of the first that has categories.
+        Parameters
+        ----------
+        groups
+            Categories to keep; None keeps all.
+        of
+            Column whose categories they are; None for the layer's own.
 
-    Parameters
-    ----------
-    table
-        Annotated spots.
-    keys
-        Columns of results.
-    truth_key
-        Column of known regions; whole numbers are taken for names.
+        Raises
+        ------
+        ValueError
+            If one is no category.
+        """
+        groups_of = self.values if of is None else of
+        if groups is None or not isinstance(groups_of.dtype, pd.CategoricalDtype):
+            return self
+        known = list(groups_of.cat.categories)
+        unknown = [name for name in groups if name not in known]
+        if unknown:
+            named, found = ", ".join(map(repr, unknown)), ", ".join(map(repr, known))
+            raise ValueError(f"groups {named} not among the categories; found: {found}")
+        kept = groups_of.isin(groups).to_numpy()
+        values = self.values.where(kept)
+        colors = self.colors
+        if of is None and colors is not None:
+            values = values.cat.set_categories([name for name in known if name in groups])
+            colors = {name: color for name, color in colors.items() if name in groups}
+        return replace(self, values=values, colors=colors, left_out=bool((~kept).any()))
 
-    Returns
-    -------
-    One layer per column.
+
+def _limit(asked: float | str | None, finite: np.ndarray, end: int) -> float:
+    """A number, or a percentile of the values."""
+    if isinstance(asked, str):
+        share = asked.removeprefix("p")
+        if not asked.startswith("p") or not share.replace(".", "", 1).isdigit() or not float(share) <= 100:
+            raise ValueError(f"vmin and vmax are numbers, or percentiles from 'p0' to 'p100'; got {asked!r}")
+        return float(np.percentile(finite, float(share)))
+    return float(np.percentile(finite, end)) if asked is None else float(asked)
+
+
+def numbers_of(look: Look) -> dict[str, Any]:
+    """How the options of a call want numbers to be drawn."""
+    return {"cmap": look.cmap or NUMBERS, "limits": (look.vmin, look.vmax)}
+
+
+def domain_layer(slides: Slides, key: str, look: Look) -> Layer:
+    """The domains in a column of ``obs``.
 
     Raises
     ------
     KeyError
-        If a column does not exist; the error lists those that do.
+        If there is no such column.
+    ValueError
+        If it holds numbers that are no names.
     """
-    layers = []
+    values = _colors.obs_values(slides.obs, key, "domain_key", whole_numbers_are_categories=True)
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        raise ValueError(f"obs[{key!r}] holds numbers that are no names of domains; give another domain_key")
+    return Layer(key, values, _colors.category_colors(slides.tables, key, values, look.palette))
+
+
+def color_layers(
+    slides: Slides, keys: Sequence[str], look: Look, *, layer: str | None, gene_symbols: str | None
+) -> list[Layer]:
+    """Columns of ``obs`` and genes as layers.
+
+    Raises
+    ------
+    KeyError
+        If one is neither; the error lists what there is.
+    """
+    found = []
     for key in keys:
-        values = _colors.obs_values(table, key, "color")
-        categorical = isinstance(values.dtype, pd.CategoricalDtype)
-        layers.append(Layer(key, values, _colors.category_colors(table, key, values) if categorical else None))
-    if truth_key is None:
-        return layers
-    truth = _colors.obs_values(table, truth_key, "truth_key", whole_numbers_are_categories=True)
-    colors = None
-    if isinstance(truth.dtype, pd.CategoricalDtype):
-        result = next((layer for layer in layers if layer.colors), None)
-        if result is None or result.colors is None:
-            colors = _colors.category_colors(table, truth_key, truth)
+        if key in slides.obs:
+            values = _colors.as_layer_values(slides.obs[key])
+            categorical = isinstance(values.dtype, pd.CategoricalDtype)
+            colors = _colors.category_colors(slides.tables, key, values, look.palette) if categorical else None
         else:
-            colors = _colors.matched_colors(truth, result.values, result.colors)
-    return [*layers, Layer(truth_key, truth, colors)]
+            values, colors = _expression(slides, key, layer, gene_symbols), None
+        found.append(Layer(key, values, colors, **numbers_of(look)).only(look.chosen))
+    return found
 
 
-def explain(ax: Axes, layer: Layer, *, cmap: str, where: str, title: str) -> None:
-    """Add the legend or the colour bar of a layer beside or below a panel.
-
-    Parameters
-    ----------
-    ax
-        The panel.
-    layer
-        What was drawn.
-    cmap
-        Colour map of numbers.
-    where
-        ``"right"`` or ``"bottom"``.
-    title
-        Heading; may be empty.
-    """
-    from matplotlib.cm import ScalarMappable
-
-    if layer.colors is None:
-        # axes inside the panel's own, so that they move with it and the grid stays even
-        place = ax.inset_axes((1.03, 0.2, 0.035, 0.6) if where == "right" else (0.2, -0.07, 0.6, 0.035))
-        vertical = "vertical" if where == "right" else "horizontal"
-        bar = ax.figure.colorbar(ScalarMappable(layer.norm(), cmap), cax=place, orientation=vertical, label=title)
-        bar.outline.set_visible(False)
-        return
-    _legend(ax, layer.entries(), where=where, title=title)
+def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look: Look) -> list[Layer]:
+    """Known regions or older results as layers, in the colours of the categories of ``result`` that they overlap with most."""
+    found = []
+    for key in keys:
+        values = _colors.obs_values(slides.obs, key, "truth_key", whole_numbers_are_categories=True)
+        colors = None
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            if result is None or result.colors is None:
+                colors = _colors.category_colors(slides.tables, key, values, look.palette)
+            else:
+                colors = _colors.matched_colors(values, result.values, result.colors)
+        found.append(Layer(key, values, colors, **numbers_of(look)))
+    return found
 
 
-def _legend(ax: Axes, entries: dict[str, str], *, where: str, title: str) -> None:
-    from matplotlib.lines import Line2D
+def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str | None) -> pd.Series:
+    """Log-normalised expression of a gene in all spots."""
+    from scipy import sparse
 
-    handles = [
-        Line2D([], [], linestyle="none", marker="o", markersize=8, markeredgewidth=0, color=color, label=label)
-        for label, color in entries.items()
-    ]
-    place: dict[str, Any]
-    if where == "right":
-        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": -(-len(entries) // _LEGEND_ROWS)}
-    else:
-        width = ax.get_window_extent().width / ax.figure.dpi
-        columns = int(width / (0.4 + _CHARACTER * max(map(len, entries), default=0)))
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": max(1, min(columns, len(entries)))}
-    ax.legend(
-        handles=handles,
-        frameon=False,
-        title=title or None,
-        handletextpad=0.3,
-        labelspacing=0.4,
-        columnspacing=1.0,
-        **place,
-    )
+    from multist.access import gene_names, log_expression
+
+    parts = []
+    for table in slides.tables:
+        names = gene_names(table, gene_symbols)
+        at = np.flatnonzero(names == gene)
+        where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
+        if len(at) == 0:
+            columns = ", ".join(map(repr, slides.obs.columns)) or "no column"
+            some = ", ".join(map(repr, names[:5])) or "none"
+            raise KeyError(
+                f"color {gene!r} not found in obs, which has {columns}, nor in {where}, which has {some}, ..."
+            )
+        if len(at) > 1:
+            raise ValueError(f"{where} holds {gene!r} {len(at)} times: take a column with names of their own")
+        values = log_expression(table, layer, at, any_kind=True)
+        parts.append(values.toarray().ravel() if sparse.issparse(values) else np.asarray(values).ravel())
+    return pd.Series(np.concatenate(parts), index=slides.obs.index)

@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.pl import _base
-from multist.pl._colors import category_colors, obs_values, store_colors
-from multist.pl._layer import Layer
-from multist.pl._maps import draw_maps, map_cells
+from multist.pl._colors import store_colors
+from multist.pl._layer import Layer, domain_layer, numbers_of
+from multist.pl._look import Look, MapOptions, drawn
+from multist.pl._maps import draw_maps, explained, map_panels
 from multist.pl._sharpness_panel import draw_sharpness, shown_borders
+from multist.pl._slides import Slides, slides
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
 
+@drawn(MapOptions)
 def modality_weights(
-    data: AnnData | SpatialData,
+    data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
     key: str = _keys.MULTIST,
     *,
     domain_key: str | None = None,
     table_key: str | None = None,
     image_key: str | None = "auto",
     library_key: str | None = None,
-    size: float = 1.0,
-    alpha: float = 0.9,
-    cmap: str = "viridis",
     outlines: bool = True,
-    show: bool | None = None,
-    save: str | Path | None = None,
-) -> Axes | list[Axes] | None:
+    **look: Unpack[MapOptions],
+) -> Figure | Axes | list[Axes] | None:
     """Draw how much the image counted: on the tissue, in each domain, and which modality sees each border.
 
     Every section has a map of its own, all on one scale. Boxes are the quartiles of each domain, from the one in which
@@ -45,12 +42,13 @@ def modality_weights(
     :func:`multist.tl.border_sharpness` has been run, a last panel has the sharpness of each border in either modality: a full
     circle where it is sharper than lines drawn within the two domains (p ≤ 0.05), a black tick at what one in twenty of
     these lines reaches. The borders at the top lean on histology, those at the bottom on expression. Of more than 20 borders
-    the longest are drawn.
+    the longest are drawn. Where no image took part, the map says so; there is no distribution then.
 
     Parameters
     ----------
     data
-        Table with a result of :func:`multist.tl.multist_domains`.
+        Table with a result of :func:`multist.tl.multist_domains`, or a list of sections that it was given; of a list the borders
+        are left out, since they are measured in each.
     key
         Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains` and :func:`multist.tl.border_sharpness`.
     domain_key
@@ -61,22 +59,13 @@ def modality_weights(
         Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot.
-    size
-        Diameter of the drawn spots in true diameters.
-    alpha
-        Opacity of the spots, 0 to 1.
-    cmap
-        Matplotlib's name of the colour map.
     outlines
         Draw lines between the domains on the maps.
-    show
-        Show the figure; by default if it is not saved. With False, the axes are returned.
-    save
-        File to save the figure to.
 
     Returns
     -------
-    The list of axes if ``show=False``: the maps, the distribution, and the borders if they were measured; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the distribution, and the
+    borders if they were measured; else None.
 
     Raises
     ------
@@ -94,48 +83,50 @@ def modality_weights(
     >>> mt.tl.border_sharpness(adata)
     >>> mt.pl.modality_weights(adata, save="why.png")
     """
-    if not size > 0 or not 0 < alpha <= 1:
-        raise ValueError(f"size is positive and alpha lies above 0 and up to 1, got {size} and {alpha}")
-    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    weight, domains = _columns(record.table, key, domain_key or _keys.domain_key(key))
-    borders, title = _borders(record.table, key, domains.key)
-    windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]
-    cells = map_cells(len(windows), 1 if borders is None else 2)
-    aspect = max(1.1, float(np.median([window.aspect for window in windows])))
-    figure, axes = _base.panels(cells, aspect, (2.4, 0.6), None)
-    draw_maps(
-        axes, record, weight, windows, size=size, alpha=alpha, cmap=cmap, title="weight of the image",
-        outlined=domains.values.cat.codes.to_numpy() if outlines else None,
-    )  # fmt: skip
-    _distribution(axes[len(windows)], weight.values.to_numpy(), domains)
+    options = Look.of(look)
+    tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
+    weight, domains = _columns(tissue, key, domain_key or _keys.domain_key(key), options)
+    kept = domains.only(options.chosen)
+    used = explained(weight)
+    borders, title = _borders(tissue.tables, key, domains.key, options.chosen)
+    rows = max(len(domains.colors or ()), 0 if borders is None else len(borders))
+    canvas, windows = map_panels(tissue, int(used) + (borders is not None), rows, options)
+    outlined = domains.values.cat.codes.to_numpy() if outlines else None
+    titles = draw_maps(canvas, tissue, weight.only(options.chosen, domains.values), windows, outlined=outlined)
+    if used:
+        _distribution(canvas.axes[len(windows)], weight.values.to_numpy(), kept)
+        titles.append("by domain")
     if borders is not None:
-        draw_sharpness(axes[-1], borders, title)
-    if domains.colors is not None:
-        store_colors(record.table, domains.key, domains.colors)
-    return _base.finish(figure, axes, ax=None, show=show, save=save)
+        draw_sharpness(canvas.axes[-1], borders)
+        titles.append(title)
+    canvas.set_titles(titles)
+    if domains.colors is not None and options.palette is None:
+        store_colors(tissue.tables, domains.key, domains.colors)
+    return canvas.finish("modality_weights")
 
 
-def _columns(table: AnnData, key: str, domain_key: str) -> tuple[Layer, Layer]:
+def _columns(tissue: Slides, key: str, domain_key: str, options: Look) -> tuple[Layer, Layer]:
     """Weights and domains, checked."""
     column = _keys.image_weight_key(key)
-    if column not in table.obs:
-        found = ", ".join(map(repr, table.obs.columns)) or "nothing"
+    if column not in tissue.obs:
+        found = ", ".join(map(repr, tissue.obs.columns)) or "nothing"
         raise KeyError(f"no {column!r} in obs; found: {found}. Run tl.multist_domains with key_added={key!r}")
-    weight = Layer(column, table.obs[column].astype(float), None)
+    weight = Layer(column, tissue.obs[column].astype(float), None, **numbers_of(options))
     if not np.isfinite(weight.values).any():
-        raise ValueError(f"obs[{column!r}] has no value for any of the {table.n_obs} spots")
-    domains = obs_values(table, domain_key, "domain_key", whole_numbers_are_categories=True)
-    if not isinstance(domains.dtype, pd.CategoricalDtype):
-        raise ValueError(f"obs[{domain_key!r}] holds numbers that are no names of domains; give another domain_key")
-    return weight, Layer(domain_key, domains, category_colors(table, domain_key, domains))
+        raise ValueError(f"obs[{column!r}] has no value for any of the {len(tissue.obs)} spots")
+    return weight, domain_layer(tissue, domain_key, options)
 
 
-def _borders(table: AnnData, key: str, domain_key: str) -> tuple[pd.DataFrame | None, str]:
+def _borders(
+    tables: list[AnnData], key: str, domain_key: str, groups: tuple[str, ...] | None
+) -> tuple[pd.DataFrame | None, str]:
     """What there is to draw of borders, and a heading that says so if they are those of other domains."""
-    result: Any = table.uns.get(key, {})
+    result: Any = tables[0].uns.get(key, {})
     measured = result.get(_keys.BORDER_SHARPNESS) if isinstance(result, Mapping) else None
-    if measured is None:
+    if measured is None or len(tables) > 1:
         return None, ""
+    if groups is not None:
+        measured = measured[measured["domain_1"].isin(groups) & measured["domain_2"].isin(groups)]
     of = str(result.get(f"{_keys.BORDER_SHARPNESS}_params", {}).get("domain_key", domain_key))
     shown = shown_borders(measured)
     return (shown if len(shown) else None), "borders" if of == domain_key else f"borders of {of}"
@@ -147,13 +138,19 @@ def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
     own = dict(sorted(((n, w) for n, w in own.items() if len(w)), key=lambda item: -float(np.median(item[1]))))
     for place, (name, values) in enumerate(own.items()):
         lowest, low, middle, high, highest = np.percentile(values, [5, 25, 50, 75, 95])
-        ax.plot([lowest, highest], [place, place], color="0.3", linewidth=1.2, zorder=1)
+        ax.plot([lowest, highest], [place, place], color="0.3", linewidth=0.9, zorder=1)
         ax.barh(
-            place, high - low, left=low, height=0.62, color=(domains.colors or {})[name], edgecolor="0.3", linewidth=0.8,
+            place,
+            high - low,
+            left=low,
+            height=0.62,
+            color=(domains.colors or {})[name],
+            edgecolor="0.3",
+            linewidth=0.8,
             zorder=2,
-        )  # fmt: skip
+        )
         ax.plot([middle, middle], [place - 0.31, place + 0.31], color="black", linewidth=2, zorder=3)
-    ax.set(xlabel="weight of the image", ylim=(len(own) - 0.4, -0.6), title="by domain")
+    ax.set(xlabel="weight of the image", ylim=(len(own) - 0.4, -0.6))
     ax.set_yticks(range(len(own)), list(own))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)

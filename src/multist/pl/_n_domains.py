@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from multist import _keys
 from multist.access import get_table
-from multist.pl import _base
+from multist.pl._canvas import inches_of, panels
+from multist.pl._look import FigureOptions, Look, drawn
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
 _CRITERION, _COMPLETE, _STABILITY = "#0072B2", "#56B4E9", "#D55E00"
 
 
+@drawn(FigureOptions)
 def n_domains(
     data: AnnData | SpatialData,
     key: str = _keys.MULTIST,
     *,
     table_key: str | None = None,
-    ax: Axes | None = None,
-    show: bool | None = None,
-    save: str | Path | None = None,
-) -> Axes | list[Axes] | None:
+    **look: Unpack[FigureOptions],
+) -> Figure | Axes | list[Axes] | None:
     """Draw how well each number of domains fits, how stable it is, and which was chosen.
+
+    The stability has an axis of its own at the right.
 
     Parameters
     ----------
@@ -40,16 +41,10 @@ def n_domains(
         Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
     table_key
         Table of a SpatialData.
-    ax
-        Axes to draw into; the stability gets a second axis at the right.
-    show
-        Show the figure; by default if it is neither saved nor drawn into ``ax``. With False, the axes are returned.
-    save
-        File to save the figure to.
 
     Returns
     -------
-    The axes if ``show=False`` or ``ax`` is given; else None.
+    The figure with ``return_fig=True``; the axes if ``show=False`` or ``ax`` is given; else None.
 
     Raises
     ------
@@ -68,9 +63,10 @@ def n_domains(
             f"uns[{key!r}] holds no curve 'n_domains'; "
             f"run tl.cluster_domains or tl.multist_domains with n_domains='auto' and key_added={key!r}"
         )
-    figure, (axes,) = _base.panels([(0, 0)], 1.5, (0.0, 0.0), ax)
-    _draw(axes, curve)
-    return _base.finish(figure, [axes], ax=ax, show=show, save=save)
+    canvas = panels([(0, 0)], 1.3, Look.of(look), beside=0.9, below=0.5)
+    _draw(canvas.axes[0], curve)
+    canvas.set_titles([f"{int(curve['chosen'])} domains chosen"])
+    return canvas.finish("n_domains")
 
 
 def _draw(ax: Axes, curve: Mapping[str, np.ndarray]) -> None:
@@ -84,7 +80,7 @@ def _draw(ax: Axes, curve: Mapping[str, np.ndarray]) -> None:
         *ax.plot(counts, curve["bic"] - best, "o-", color=_CRITERION, markersize=4, label="BIC"),
         *ax.plot(counts, curve["icl"] - best, "o--", color=_COMPLETE, markersize=3, linewidth=1, label="ICL"),
     ]
-    ax.set(xlabel="number of domains", ylabel="criterion, less the best BIC", title=f"{chosen} domains chosen")
+    ax.set(xlabel="number of domains", ylabel="fit (criterion less the best BIC)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     right = ax.twinx()
     lines += right.plot(
@@ -95,4 +91,6 @@ def _draw(ax: Axes, curve: Mapping[str, np.ndarray]) -> None:
     ax.yaxis.label.set_color(_CRITERION)
     for side in (ax, right):
         side.spines["top"].set_visible(False)
-    right.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
+    right.legend(
+        handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.46 / inches_of(ax)[1]), ncols=3, frameon=False
+    )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _FAR = 1.6
 """Spacings beyond which two spots are no neighbours, whatever lies between them."""
+_MANY = 20_000
 _LONG = 1.2
 """Spacings beyond which a facet at the rim runs out of the tissue; on a square lattice all others measure one."""
 
@@ -34,11 +35,18 @@ def outlines(xy: np.ndarray, codes: np.ndarray) -> np.ndarray:
     nothing = np.empty((0, 2, 2))
     if len(xy) < 5:
         return nothing
+    distance, neighbours = cKDTree(xy).query(xy, k=min(9, len(xy)))
+    spacing = float(np.median(distance[:, 4]))
+    if len(xy) > _MANY:
+        # far from all borders nothing is drawn; facets need all spots around them to be true
+        near = (codes[neighbours] != codes[:, None]).any(axis=1)
+        for _ in range(2):
+            near[neighbours[near].ravel()] = True
+        xy, codes = xy[near], codes[near]
     try:
         cells = Voronoi(xy)
-    except QhullError:
+    except (QhullError, ValueError):
         return nothing
-    spacing = float(np.median(cKDTree(xy).query(xy, k=5)[0][:, -1]))
     one, two = cells.ridge_points.T
     ends = np.array(cells.ridge_vertices)
     between = (codes[one] >= 0) & (codes[two] >= 0) & (codes[one] != codes[two]) & (ends >= 0).all(axis=1)
@@ -49,11 +57,16 @@ def outlines(xy: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 def draw_outlines(ax: Axes, xy: np.ndarray, codes: np.ndarray) -> None:
     """Draw the lines, light with a dark rim so that they show on any colour."""
-    from matplotlib import patheffects
     from matplotlib.collections import LineCollection
 
-    rim = [patheffects.withStroke(linewidth=2.2, foreground="black")]
+    facets = list(outlines(xy, codes))
+    # all rims lie below all lines, so that lines of many facets are not cut into a chain
     lines = LineCollection(
-        list(outlines(xy, codes)), colors="white", linewidths=1.1, capstyle="round", path_effects=rim, zorder=3
+        facets + facets,
+        colors=["black"] * len(facets) + ["white"] * len(facets),
+        linewidths=[1.6] * len(facets) + [0.7] * len(facets),
+        capstyle="round",
+        rasterized=len(facets) > 5000,
+        zorder=3,
     )
-    ax.add_collection(lines)
+    ax.add_collection(lines, autolim=False)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-import pandas as pd
 
 from multist import _keys
 from multist.access import gene_names, log_expression
-from multist.pl import _base, _trends
-from multist.pl._colors import category_colors, obs_values, store_colors
-from multist.pl._layer import Layer
-from multist.pl._maps import draw_maps, map_cells
+from multist.pl import _trends
+from multist.pl._canvas import inches_of
+from multist.pl._colors import store_colors
+from multist.pl._layer import Layer, domain_layer, numbers_of
+from multist.pl._look import Look, MapOptions, drawn
+from multist.pl._maps import draw_maps, map_panels
+from multist.pl._slides import Slides, slides
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anndata import AnnData
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
 _MOST_POINTS = 5000
 """Cells from which the shape of a domain's distribution is drawn."""
 
 
+@drawn(MapOptions)
 def pseudotime(
     data: AnnData | SpatialData,
     key: str = _keys.MULTIST,
@@ -37,12 +39,8 @@ def pseudotime(
     table_key: str | None = None,
     image_key: str | None = "auto",
     library_key: str | None = None,
-    size: float = 1.0,
-    alpha: float = 0.9,
-    cmap: str = "viridis",
-    show: bool | None = None,
-    save: str | Path | None = None,
-) -> Axes | list[Axes] | None:
+    **look: Unpack[MapOptions],
+) -> Figure | Axes | list[Axes] | None:
     """Draw pseudotime on the tissue, its distribution in each domain, and the trends of genes along it.
 
     Every section has a map of its own, all on one scale. Domains are ordered by their median, from the root down.
@@ -70,20 +68,11 @@ def pseudotime(
         Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot.
-    size
-        Diameter of the drawn spots in true diameters.
-    alpha
-        Opacity of the spots, 0 to 1.
-    cmap
-        Matplotlib's name of the colour map.
-    show
-        Show the figure; by default if it is not saved. With False, the axes are returned.
-    save
-        File to save the figure to.
 
     Returns
     -------
-    The list of axes if ``show=False``: the maps, the distribution, the trends; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the distribution, the
+    trends; else None.
 
     Raises
     ------
@@ -101,47 +90,43 @@ def pseudotime(
     >>> mt.tl.pseudotime(adata, root="3")
     >>> mt.pl.pseudotime(adata, genes=["MOBP", "PCP4", "ENC1"], save="pseudotime.png")
     """
-    if not size > 0 or not 0 < alpha <= 1:
-        raise ValueError(f"size is positive and alpha lies above 0 and up to 1, got {size} and {alpha}")
-    record = _base.resolve_drawn(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    table = record.table
-    time, domains = _columns(table, key, domain_key)
+    options = Look.of(look)
+    tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
+    (table,) = tissue.tables
+    time, domains = _columns(tissue, key, domain_key, options)
     names = gene_names(table, gene_symbols)
     where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
     wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(names, genes, where)
     values = None if wanted == [] else log_expression(table, layer, any_kind=True)
     if wanted is None:
         wanted = _trends.strongest_genes(values, time.values.to_numpy())
-    windows = [_base.section_window(record, section, crop=True) for section in range(len(record.section_names))]
-    aspect = max(1.1, float(np.median([window.aspect for window in windows])))
-    cells = map_cells(len(windows), 2 if wanted else 1)
-    figure, axes = _base.panels(cells, aspect, (2.4, 0.5), None)
-    draw_maps(axes, record, time, windows, size=size, alpha=alpha, cmap=cmap, title="pseudotime")
-    _distribution(axes[len(windows)], time.values.to_numpy(), domains)
+    canvas, windows = map_panels(tissue, 2 if wanted else 1, len(domains.colors or ()), options)
+    titles = draw_maps(canvas, tissue, time.only(options.chosen, domains.values), windows)
+    _distribution(canvas.axes[len(windows)], time.values.to_numpy(), domains.only(options.chosen))
+    titles.append("by domain")
     if wanted:
-        _draw_trends(axes[-1], values, {gene: names[gene] for gene in wanted}, time.values.to_numpy())
-    if domains.colors is not None:
-        store_colors(table, domains.key, domains.colors)
-    return _base.finish(figure, axes, ax=None, show=show, save=save)
+        _draw_trends(canvas.axes[-1], values, {gene: names[gene] for gene in wanted}, time.values.to_numpy())
+        titles.append("genes along it")
+    canvas.set_titles(titles)
+    if domains.colors is not None and options.palette is None:
+        store_colors(tissue.tables, domains.key, domains.colors)
+    return canvas.finish("pseudotime")
 
 
-def _columns(table: AnnData, key: str, domain_key: str | None) -> tuple[Layer, Layer]:
+def _columns(tissue: Slides, key: str, domain_key: str | None, options: Look) -> tuple[Layer, Layer]:
     """Pseudotime and domains, checked."""
-    column = _keys.pseudotime_key(key)
+    column, (table,) = _keys.pseudotime_key(key), tissue.tables
     if column not in table.obs:
         found = ", ".join(map(repr, table.obs.columns)) or "nothing"
         raise KeyError(f"no {column!r} in obs; found: {found}. Run tl.pseudotime with key_added={key!r}")
-    time = Layer(column, table.obs[column].astype(float), None)
+    time = Layer(column, table.obs[column].astype(float), None, **numbers_of(options))
     if not np.isfinite(time.values).any():
         raise ValueError(f"obs[{column!r}] has no value for any of the {table.n_obs} spots; run tl.pseudotime again")
     if domain_key is None:
         result = table.uns.get(key, {})
         entry: Any = result.get(_keys.PSEUDOTIME, {}) if isinstance(result, Mapping) else {}
         domain_key = str(entry.get("params", {}).get("domain_key", _keys.domain_key(key)))
-    domains = obs_values(table, domain_key, "domain_key", whole_numbers_are_categories=True)
-    if not isinstance(domains.dtype, pd.CategoricalDtype):
-        raise ValueError(f"obs[{domain_key!r}] holds numbers that are no names of domains; give another domain_key")
-    return time, Layer(domain_key, domains, category_colors(table, domain_key, domains))
+    return time, domain_layer(tissue, domain_key, options)
 
 
 def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
@@ -158,9 +143,9 @@ def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
             shape = gaussian_kde(own[:: -(-len(own) // _MOST_POINTS)])(grid)
             half = 0.42 * shape / shape.max()
             ax.fill_between(grid, place - half, place + half, color=color, linewidth=0)
-        ax.plot([low, high], [place, place], color="black", linewidth=3, solid_capstyle="butt")
-        ax.plot(middle, place, "o", markersize=5, markerfacecolor="white", markeredgecolor="black")
-    ax.set(xlabel="pseudotime", xlim=(-0.02, 1.02), ylim=(len(groups) - 0.4, -0.6), title="by domain")
+        ax.plot([low, high], [place, place], color="black", linewidth=2, solid_capstyle="butt")
+        ax.plot(middle, place, "o", markersize=3.5, markerfacecolor="white", markeredgecolor="black")
+    ax.set(xlabel="pseudotime", xlim=(-0.02, 1.02), ylim=(len(groups) - 0.4, -0.6))
     ax.set_yticks(range(len(groups)), list(groups))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -173,10 +158,17 @@ def _draw_trends(ax: Axes, values: Any, genes: dict[int, str], time: np.ndarray)
     known = np.isfinite(time)
     for (gene, name), color in zip(genes.items(), domain_colors(len(genes)), strict=True):
         trend = _trends.local_trend(time[known], _trends.standardized(values, gene, known))
-        ax.plot(trend.at, trend.mean, color=color, linewidth=2, label=name)
+        ax.plot(trend.at, trend.mean, color=color, linewidth=1.5, label=name)
         low, high = (trend.mean + side * 1.96 * trend.error for side in (-1, 1))
         ax.fill_between(trend.at, low, high, color=color, alpha=0.25, linewidth=0)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
-    ax.set(xlabel="pseudotime", ylabel="expression (z-score)", xlim=(-0.02, 1.02), title="genes along it")
+    ax.set(xlabel="pseudotime", ylabel="expression (z-score)", xlim=(-0.02, 1.02))
     ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=min(3, len(genes)), frameon=False)
+    ax.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.46 / inches_of(ax)[1]),
+        ncols=min(3, len(genes)),
+        frameon=False,
+        columnspacing=0.8,
+        handlelength=1.2,
+    )

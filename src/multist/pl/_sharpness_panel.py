@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist.pl._canvas import inches_of
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
@@ -25,7 +27,7 @@ def shown_borders(table: pd.DataFrame) -> pd.DataFrame:
     return named.sort_values("lead", ascending=False, kind="stable")
 
 
-def draw_sharpness(ax: Axes, shown: pd.DataFrame, title: str) -> None:
+def draw_sharpness(ax: Axes, shown: pd.DataFrame) -> None:
     """A line per border and modality from 0.5 up to its sharpness, ended by a circle.
 
     It is full where the sharpness is significant, empty where it is not, and grey where it could not be tested.
@@ -36,8 +38,6 @@ def draw_sharpness(ax: Axes, shown: pd.DataFrame, title: str) -> None:
         The panel.
     shown
         What :func:`shown_borders` gives.
-    title
-        Heading.
     """
     lowest = 0.5
     for modality, shift in (("expression", -_APART), ("histology", _APART)):
@@ -50,12 +50,12 @@ def draw_sharpness(ax: Axes, shown: pd.DataFrame, title: str) -> None:
             if not pvalue <= _LEVEL:
                 face = "white" if np.isfinite(pvalue) else "0.8"
             y, lowest = place + shift, min(lowest, value)
-            ax.plot([0.5, value], [y, y], color=color, linewidth=1.6, alpha=0.6, zorder=1)
-            ax.plot(value, y, "o", color=color, markersize=6, markerfacecolor=face, zorder=3)
+            ax.plot([0.5, value], [y, y], color=color, linewidth=1.2, alpha=0.6, zorder=1)
+            ax.plot(value, y, "o", color=color, markersize=4.5, markerfacecolor=face, zorder=3)
             if np.isfinite(null):
                 ax.plot([null, null], [y - 0.14, y + 0.14], color="black", linewidth=1.4, zorder=2)
-    ax.set_yticks(range(len(shown)), list(shown["name"]), fontsize="small" if len(shown) <= 12 else "x-small")
-    ax.set(xlabel="sharpness (held-out AUC)", xlim=(lowest - 0.03, 1.03), ylim=(len(shown) - 0.4, -0.6), title=title)
+    ax.set_yticks(range(len(shown)), list(shown["name"]))
+    ax.set(xlabel="sharpness (held-out AUC)", xlim=(lowest - 0.03, 1.03), ylim=(len(shown) - 0.4, -0.6))
     ax.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
@@ -67,15 +67,20 @@ def draw_sharpness(ax: Axes, shown: pd.DataFrame, title: str) -> None:
 def _legend(ax: Axes, *, untested: bool) -> None:
     from matplotlib.lines import Line2D
 
-    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 6}
+    dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4.5}
     handles = [Line2D([], [], color=color, label=modality, **dot) for modality, color in _COLORS.items()]
     handles += [
         Line2D([], [], color="0.4", markerfacecolor="white", label=f"p > {_LEVEL:g}", **dot),
-        Line2D([], [], color="black", linestyle="none", marker="|", markersize=9, label="lines within, 95 %"),
+        Line2D([], [], color="black", linestyle="none", marker="|", markersize=7, label="lines within, 95 %"),
     ]
     if untested:
         handles.append(Line2D([], [], color="0.4", markerfacecolor="0.8", label="not tested", **dot))
     ax.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3 if untested else 2, frameon=False, fontsize="small",
-        handletextpad=0.3, columnspacing=1.2,
-    )  # fmt: skip
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.4, -0.46 / inches_of(ax)[1]),
+        ncols=3 if untested else 2,
+        frameon=False,
+        handletextpad=0.3,
+        columnspacing=1.2,
+    )

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = attach(
         "cluster_domains": "multist.tl._cluster_domains",
         "domain_shapes": "multist.tl._domain_shapes",
         "interactions": "multist.tl._interactions",
+        "ligrec": "multist.tl._ligrec",
         "ligrec_result": "multist.tl._ligrec_result",
         "multist_domains": "multist.tl._multist_domains",
         "pseudotime": "multist.tl._pseudotime",

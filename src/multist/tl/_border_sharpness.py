@@ -129,7 +129,7 @@ def border_sharpness(
     if copy:
         data = copy_data(data)
     record = resolve(data, table_key=table_key, library_key=library_key, image=False)
-    codes, names = domain_codes(record, domain_key, "domain_key")
+    codes, names = domain_codes(record.table, domain_key, "domain_key")
     keys = _feature_keys(record.table, expression_key, histology_key)
     features = {modality: _components(record, key) for modality, key in keys.items()}
     with restored_on_error(record.table):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,10 +25,36 @@ class ClusterEvidence(NamedTuple):
 
 
 def cluster_test(
-    expression: np.ndarray, molecules: Molecules, domain: np.ndarray, contacts: list[Contact], *,
-    threshold: float, n_perms: int, random_state: int,
-) -> ClusterEvidence:  # fmt: skip
-    """Run :func:`squidpy.gr.ligrec` between the domains that touch.
+    expression: np.ndarray, molecules: Molecules, domain: np.ndarray, contacts: list[Contact], **options: Any
+) -> ClusterEvidence:
+    """Run :func:`squidpy.gr.ligrec` between the domains that touch, in both directions.
+
+    Parameters
+    ----------
+    expression, molecules, domain
+        As :func:`squidpys_test` takes them.
+    contacts
+        The domains that touch.
+    options
+        Passed on to it.
+    """
+    directed = [(c[a], c[1 - a]) for c in contacts for a in (0, 1)]
+    mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
+    shape = (len(molecules.ligand), len(contacts), 2)
+    return ClusterEvidence(mean.reshape(shape), pvalue.reshape(shape))
+
+
+def squidpys_test(
+    expression: np.ndarray,
+    molecules: Molecules,
+    domain: np.ndarray,
+    directed: list[tuple[int, int]],
+    *,
+    threshold: float,
+    n_perms: int,
+    random_state: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run :func:`squidpy.gr.ligrec` from domains to domains.
 
     Molecules and domains go in under plain names of their own, so that no gene with an underscore is taken for a complex,
     and no two names become one in capital letters.
@@ -41,19 +67,19 @@ def cluster_test(
         The pairs.
     domain
         (n,) codes, -1 where a spot has none; such spots are left out.
-    contacts
-        The domains that touch.
+    directed
+        Domain of the ligand and domain of the receptor, each once.
     threshold, n_perms, random_state
         As :func:`multist.tl.interactions` takes them.
 
     Returns
     -------
-    Means, and p-values: NaN where squidpy does not test, because too few spots express one of the two.
+    (n_pairs, n_directed) means, and p-values: NaN where squidpy does not test, because too few spots express one of the two.
     """
     import squidpy as sq
 
     labelled = domain >= 0
-    codes = sorted({code for contact in contacts for code in contact[:2]})
+    codes = sorted({code for ends in directed for code in ends})
     names = {code: f"d{rank:06d}" for rank, code in enumerate(codes)}
     working = AnnData(
         sparse.csr_matrix(expression[labelled]),
@@ -64,18 +90,34 @@ def cluster_test(
         var=pd.DataFrame(index=[f"M{i}" for i in range(expression.shape[1])]),
     )
     working = working[working.obs["domain"].notna().to_numpy()].copy()
-    directed = [(c[a], c[1 - a]) for c in contacts for a in (0, 1)]
+    columns = [(names[a], names[b]) for a, b in directed]
+    pairs = {"source": [f"M{i}" for i in molecules.ligand], "target": [f"M{i}" for i in molecules.receptor]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         found = sq.gr.ligrec(
-            working, "domain", use_raw=False, copy=True, n_perms=n_perms, seed=random_state, threshold=threshold,
-            interactions=pd.DataFrame({
-                "source": [f"M{i}" for i in molecules.ligand], "target": [f"M{i}" for i in molecules.receptor],
-            }),
-            clusters=[(names[a], names[b]) for a, b in directed],
-            n_jobs=1, show_progress_bar=settings.progress,
-        )  # fmt: skip
-    columns = [(names[a], names[b]) for a, b in directed]
-    shape = (len(molecules.ligand), len(contacts), 2)
+            working,
+            "domain",
+            use_raw=False,
+            copy=True,
+            n_perms=n_perms,
+            seed=random_state,
+            threshold=threshold,
+            interactions=pd.DataFrame(pairs),
+            clusters=columns,
+            n_jobs=1,
+            show_progress_bar=settings.progress,
+        )
+    shape = (len(molecules.ligand), len(directed))
     mean, pvalue = (found[name][columns].to_numpy(dtype=np.float64).reshape(shape) for name in ("means", "pvalues"))
-    return ClusterEvidence(mean, pvalue)
+    return mean, pvalue
+
+
+def adjusted(pvalues: np.ndarray) -> np.ndarray:
+    """False discovery rates after Benjamini and Hochberg; NaN where there is no p-value."""
+    from scipy.stats import false_discovery_control
+
+    rates = np.full(len(pvalues), np.nan)
+    known = ~np.isnan(pvalues)
+    if known.any():
+        rates[known] = false_discovery_control(pvalues[known])
+    return rates

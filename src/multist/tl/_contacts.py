@@ -8,6 +8,8 @@ import numpy as np
 from scipy import sparse
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from multist.access import SpatialRecord
 
 _FAR = 2.0
@@ -23,7 +25,7 @@ class Contact(NamedTuple):
     n_edges: int
 
 
-def domain_codes(record: SpatialRecord, key: str, argument: str) -> tuple[np.ndarray, list[str]]:
+def domain_codes(table: AnnData, key: str, argument: str) -> tuple[np.ndarray, list[str]]:
     """(n_obs,) codes, -1 for none, and the names of the domains that have spots.
 
     Raises
@@ -31,10 +33,10 @@ def domain_codes(record: SpatialRecord, key: str, argument: str) -> tuple[np.nda
     KeyError
         If there is no such column; ``argument`` is what the caller calls it.
     """
-    if key not in record.table.obs:
-        found = ", ".join(map(repr, record.table.obs)) or "nothing"
+    if key not in table.obs:
+        found = ", ".join(map(repr, table.obs)) or "nothing"
         raise KeyError(f"{argument} {key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
-    column = record.table.obs[key].astype("category").cat.remove_unused_categories()
+    column = table.obs[key].astype("category").cat.remove_unused_categories()
     return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 
 

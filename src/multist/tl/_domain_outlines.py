@@ -9,7 +9,7 @@ import pandas as pd
 
 from multist._palette import domain_colors
 from multist._settings import logger
-from multist.access import find_lattice
+from multist.access import find_lattice, stored_colors
 from multist.tl._contacts import domain_codes
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def section_frames(record: SpatialRecord, key: str) -> dict[int, GeoDataFrame]:
     ValueError
         No spot has a domain, or a section is a single spot of unknown size.
     """
-    codes, names = domain_codes(record, key, "key")
+    codes, names = domain_codes(record.table, key, "key")
     if not names:
         raise ValueError(f"obs[{key!r}] names no domain for any spot")
     colors = _colors(record, key, names)
@@ -54,10 +54,8 @@ def _colors(record: SpatialRecord, key: str, names: list[str]) -> list[str]:
     from matplotlib.colors import to_hex
 
     categories = [str(name) for name in record.table.obs[key].astype("category").cat.categories]
-    stored: Any = record.table.uns.get(f"{key}_colors", ())
-    stored = stored if len(stored) >= len(categories) else domain_colors(len(categories))
-    known = dict(zip(categories, stored, strict=False))
-    return [to_hex(str(known[name])).upper() for name in names]
+    known = stored_colors(record.table, key) or dict(zip(categories, domain_colors(len(categories)), strict=True))
+    return [to_hex(known[name]).upper() for name in names]
 
 
 def _frame(record: SpatialRecord, section: int, codes: np.ndarray, names: list[str], colors: list[str]) -> GeoDataFrame:

@@ -13,7 +13,7 @@ from multist import _keys
 from multist._settings import logger
 from multist.access import copy_data, resolve, restored_on_error, write_table
 from multist.tl._border_test import Evidence, Spots, border_test
-from multist.tl._cluster_test import ClusterEvidence, cluster_test
+from multist.tl._cluster_test import ClusterEvidence, adjusted, cluster_test
 from multist.tl._clusters import ensure_graph, plain
 from multist.tl._contacts import Contact, border_lengths, domain_codes, find_contacts, spacings, within_reach
 from multist.tl._molecules import find_molecules, molecule_expression
@@ -151,7 +151,7 @@ def interactions(
     if copy:
         data = copy_data(data)
     record = resolve(data, table_key=table_key, library_key=library_key, image=False).with_scale(microns_per_pixel)
-    domain, names = domain_codes(record, cluster_key, "cluster_key")
+    domain, names = domain_codes(record.table, cluster_key, "cluster_key")
     molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
     expression = molecule_expression(record.table, layer, molecules.genes)
     options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
@@ -219,26 +219,16 @@ def _pair_table(
         "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
         "mean": clusters.mean.ravel(),
         "cluster_pvalue": cluster_pvalue,
-        "cluster_fdr": _fdr(cluster_pvalue),
+        "cluster_fdr": adjusted(cluster_pvalue),
         "score": borders.score.ravel(),
         "enrichment": tested(borders.enrichment),
         "ligand_pvalue": tested(borders.ligand),
         "receptor_pvalue": tested(borders.receptor),
         "border_pvalue": border_pvalue,
-        "border_fdr": _fdr(border_pvalue),
+        "border_fdr": adjusted(border_pvalue),
     })  # fmt: skip
     table = table.sort_values(["border_pvalue", "enrichment"], ascending=[True, False], kind="stable")
     return table.set_axis(pd.RangeIndex(len(table)).astype(str))
-
-
-def _fdr(pvalues: np.ndarray) -> np.ndarray:
-    from scipy.stats import false_discovery_control
-
-    adjusted = np.full(len(pvalues), np.nan)
-    known = ~np.isnan(pvalues)
-    if known.any():
-        adjusted[known] = false_discovery_control(pvalues[known])
-    return adjusted
 
 
 def _border_table(

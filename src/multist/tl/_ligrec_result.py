@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 
 def ligrec_result(
-    data: AnnData | SpatialData, *, key: str = _keys.MULTIST, table_key: str | None = None
+    data: AnnData | SpatialData,
+    *,
+    of: Literal["interactions", "ligrec"] = "interactions",
+    key: str = _keys.MULTIST,
+    table_key: str | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """What :func:`multist.tl.interactions` found, in the form of :func:`squidpy.gr.ligrec`.
+    """What :func:`multist.tl.interactions` or :func:`multist.tl.ligrec` found, in the form of :func:`squidpy.gr.ligrec`.
 
     squidpy's form has two levels of columns and sparse values, which neither ``.h5ad`` nor ``.zarr`` can store; so it is
     made from the stored table when it is wanted.
@@ -27,31 +31,38 @@ def ligrec_result(
     Parameters
     ----------
     data
-        Table with a result of :func:`multist.tl.interactions`, also one that was read from a file.
+        Table with a result, also one that was read from a file.
+    of
+        The function whose result is taken.
     key
-        Name of the result: the ``key_added`` of :func:`multist.tl.interactions`.
+        Name of the result: the ``key_added`` of that function.
     table_key
         Table of a SpatialData; may be left out where there is one.
 
     Returns
     -------
     ``"means"`` and ``"pvalues"``, with ``source`` and ``target`` as index and the ligand's and the receptor's domain as columns,
-    and ``"metadata"``: squidpy's own values, between domains that touch.
+    and ``"metadata"``: squidpy's own values; those of interactions
+    are between domains that touch.
 
     Raises
     ------
     KeyError
         There is no such result.
+    ValueError
+        ``of`` is neither of the two.
 
     Examples
     --------
     >>> mt.tl.interactions(adata, pairs)
     >>> sq.pl.ligrec(mt.tl.ligrec_result(adata), alpha=0.01)
     """
+    if of not in (_keys.INTERACTIONS, _keys.LIGREC):
+        raise ValueError(f"of is 'interactions' or 'ligrec', got {of!r}")
     result = get_table(data, table_key).uns.get(key, {})
-    result = result.get(_keys.INTERACTIONS) if isinstance(result, Mapping) else None
+    result = result.get(of) if isinstance(result, Mapping) else None
     if not isinstance(result, Mapping):
-        raise KeyError(f"uns[{key!r}] holds no {_keys.INTERACTIONS!r}; run tl.interactions with key_added={key!r}")
+        raise KeyError(f"uns[{key!r}] holds no {of!r}; run tl.{of} with key_added={key!r}")
     table, n_perms = result["pairs"], int(result["params"]["n_perms"])
     rows = pd.MultiIndex.from_frame(table[["source", "target"]].drop_duplicates().astype(str))
     ends = table[["ligand_domain", "receptor_domain"]].drop_duplicates().astype(str)

@@ -113,6 +113,13 @@ def multist_domains(
     References
     ----------
     MultiST, arXiv 2601.13331; the departures from it are explained in the documentation.
+
+    Examples
+    --------
+    >>> mt.tl.multist_domains(sdata, 7)
+    >>> sq.gr.nhood_enrichment(sdata.tables["table"], cluster_key="multist_domain")
+    >>> mt.tl.ligrec(sdata, pairs=pairs)  # sq.gr.ligrec with log-normalised expression and a result that files hold
+    >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
     """
     data = copied(data) if copy else data
     stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}

@@ -1,0 +1,181 @@
+"""Figures as wide as a page at most: their panels, and one way to title, show, save and return them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from multist.pl._look import Look
+
+PAGE = 7.2
+"""Inches between the margins of a page."""
+DPI = 150
+LABEL = 0.15
+"""Inches of height that a label of an axis needs."""
+_WIDEST, _HIGHEST = 3.1, 4.0
+"""Inches of a panel, whatever room there is."""
+_BETWEEN, _TITLE = 0.12, 0.3
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A figure and its panels.
+
+    Attributes
+    ----------
+    figure, axes
+        What is drawn on.
+    look
+        The options of the call.
+    """
+
+    figure: Figure
+    axes: list[Axes]
+    look: Look
+
+    def set_titles(self, titles: Sequence[str], loc: Literal["left", "center"] = "center") -> None:
+        """Title the first panels: as the user wants it, else as given."""
+        wanted = self.look.title
+        if isinstance(wanted, str) and len(titles) == 1:
+            titles = [wanted]
+        elif isinstance(wanted, str):
+            self.figure.suptitle(wanted)
+        elif wanted is not None:
+            if len(wanted) != len(titles):
+                raise ValueError(f"title lists {len(wanted)} titles for {len(titles)} panels")
+            titles = list(wanted)
+        for ax, title in zip(self.axes, titles, strict=False):
+            ax.set_title(title, loc=loc)
+
+    def finish(self, name: str, *, listed: bool = False) -> Figure | Axes | list[Axes] | None:
+        """Save, show and return as all plots here do.
+
+        Parameters
+        ----------
+        name
+            Of the plot, for the file that ``save=True`` writes.
+        listed
+            Return a list also of one axes, where their number depends on the data.
+
+        Returns
+        -------
+        The figure if it is asked for; the axes, one or a list of several, if they are the user's own or ``show=False``; None if
+        the figure was shown, or saved and closed.
+        """
+        import matplotlib.pyplot as plt
+
+        look, show = self.look, self.look.show
+        if look.save is not None and look.save is not False:
+            path = _scanpys_path(name) if look.save is True else Path(look.save).expanduser()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            options: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if path.suffix.lower() == ".png" else {}
+            self.figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.02, facecolor="white", **options)
+        if show is None:
+            show = not look.save and look.ax is None and not look.return_fig
+            if not show and look.ax is None and not look.return_fig:
+                plt.close(self.figure)
+                return None
+        if show:
+            plt.show()
+        if look.return_fig:
+            return self.figure
+        if show:
+            return None
+        return self.axes[0] if len(self.axes) == 1 and not listed else self.axes
+
+
+def user_axes(look: Look, count: int) -> list[Axes] | None:
+    """The axes that the user brought, which have to be as many as there are panels; None for a new figure."""
+    if look.ax is None:
+        return None
+    # a grid of axes, as plt.subplots gives it, is taken row by row
+    axes: list[Any] = list(np.ravel(np.asarray(look.ax, dtype=object)))
+    if len(axes) != count:
+        raise ValueError(
+            f"ax has {len(axes)} axes, but {count} are to be drawn; give a list of {count}, leave ax out, or draw less"
+        )
+    return axes
+
+
+def canvas_of(axes: Sequence[Axes], look: Look) -> Canvas:
+    """The figure to which axes belong."""
+    return Canvas(cast("Figure", axes[0].get_figure(root=True)), list(axes), look)
+
+
+def laid_out(figure: Figure, axes: list[Axes], look: Look) -> Canvas:
+    """A new figure whose panels have about the size that they will have, by which the sizes of print and lines are chosen."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    return Canvas(figure, axes, look)
+
+
+def panels(
+    cells: Sequence[tuple[int, int]],
+    aspect: float,
+    look: Look,
+    *,
+    beside: float = 0.0,
+    below: float = 0.0,
+    first: float = 1.0,
+    least: float = 0.0,
+) -> Canvas:
+    """Panels of one size on a grid, or the user's own.
+
+    Parameters
+    ----------
+    cells
+        Row and column of each panel.
+    aspect
+        Width per height of a panel.
+    look
+        The options of the call.
+    beside, below
+        Inches that the legends of all columns need at the right of panels, and those of all rows below them.
+    first
+        How much wider than the others the first column is.
+    least
+        Inches of height that a panel needs for its labels.
+    """
+    import matplotlib.pyplot as plt
+
+    own = user_axes(look, len(cells))
+    if own is not None:
+        return canvas_of(own, look)
+    rows, columns = (max(cell[side] for cell in cells) + 1 for side in (0, 1))
+    width = min(_WIDEST, first * panel_width(columns - 1 + first, beside))
+    height = min(width / aspect, _HIGHEST)
+    width, height = min(width, height * aspect), max(height, least)
+    size = (
+        (1 + (columns - 1) / first) * width + columns * _BETWEEN + beside,
+        rows * (height + _TITLE) + below + 0.25 * isinstance(look.title, str),
+    )
+    figure = plt.figure(figsize=look.figsize or size, layout="constrained")
+    grid = figure.add_gridspec(rows, columns, width_ratios=[first, *[1.0] * (columns - 1)])
+    return laid_out(figure, [figure.add_subplot(grid[cell]) for cell in cells], look)
+
+
+def panel_width(columns: float, beside: float) -> float:
+    """Inches of each of so many panels, when legends beside them take their part of the page."""
+    return min(_WIDEST, max(0.8, (PAGE - beside) / columns - _BETWEEN))
+
+
+def inches_of(ax: Axes) -> tuple[float, float]:
+    """Width and height that a panel has before its surroundings are laid out."""
+    extent = ax.get_window_extent()
+    return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
+
+
+def _scanpys_path(name: str) -> Path:
+    """Where scanpy saves a figure of this name."""
+    import scanpy as sc
+
+    return Path(sc.settings.figdir) / f"{name}.{sc.settings.file_format_figs}"

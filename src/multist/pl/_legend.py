@@ -1,0 +1,136 @@
+"""The legend or colour bar that explains a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multist.pl._layer import Layer
+    from multist.pl._look import LegendLoc
+
+_ROWS = 12
+"""Entries of a legend one below the other."""
+_CHARACTER = 0.062
+"""Inches of a letter at the legend's size of print."""
+_BAR = 0.75
+"""Inches of a colour bar with its numbers."""
+
+
+def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[str, ...] = ()) -> tuple[float, float]:
+    """Width that a legend or colour bar needs beside a panel, and height that it needs below.
+
+    Parameters
+    ----------
+    layer
+        What is drawn.
+    where
+        The place of the legend.
+    title
+        Its heading.
+    extra
+        Further entries.
+    """
+    if where == "none":
+        return 0.0, 0.0
+    if layer.is_numeric:
+        return (0.0, 0.5) if where == "bottom margin" else (max(_BAR, _CHARACTER * len(title)), 0.0)
+    names = [*layer.entries(), *extra]
+    if where == "right margin":
+        width = -(-len(names) // _ROWS) * (0.3 + _CHARACTER * max(map(len, names), default=0))
+        return max(width, _CHARACTER * len(title)) + 0.1, 0.0
+    if where == "bottom margin":
+        return 0.0, 0.17 * (1 + -(-len(names) // 3))
+    return 0.0, 0.0
+
+
+def explain(
+    ax: Axes, layer: Layer, where: LegendLoc, *, title: str = "", extra: dict[str, dict[str, Any]] | None = None
+) -> None:
+    """Add the legend or the colour bar of a layer beside or below a panel.
+
+    Parameters
+    ----------
+    ax
+        The panel.
+    layer
+        What was drawn.
+    where
+        The place of the legend. The names that ``"on data"`` asks for are those of :func:`write_names`.
+    title
+        Heading; may be empty.
+    extra
+        Further entries: label to the properties of its marker.
+    """
+    if where == "none":
+        return
+    if layer.is_numeric:
+        _color_bar(ax, layer, below=where == "bottom margin", title=title)
+    elif where != "on data":
+        _legend(ax, layer.entries(), below=where == "bottom margin", title=title, extra=extra or {})
+
+
+def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.ticker import MaxNLocator
+
+    # axes inside the panel's own, so that they move with it and the grid stays even
+    place = ax.inset_axes((0.15, -0.07, 0.7, 0.035) if below else (1.03, 0.15, 0.035, 0.7))
+    norm = layer.norm()
+    finite = layer.values[np.isfinite(layer.values)]
+    beyond = (len(finite) > 0 and finite.min() < norm.vmin, len(finite) > 0 and finite.max() > norm.vmax)
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
+    bar = ax.figure.colorbar(
+        ScalarMappable(norm, layer.cmap),
+        cax=place,
+        orientation="horizontal" if below else "vertical",
+        label=title,
+        extend=extend,
+    )
+    bar.locator = MaxNLocator(4)
+    bar.update_ticks()
+    bar.ax.tick_params(length=2, pad=2)
+    bar.outline.set_visible(False)
+
+
+def _legend(ax: Axes, entries: dict[str, str], *, below: bool, title: str, extra: dict[str, dict[str, Any]]) -> None:
+    from matplotlib.lines import Line2D
+
+    usual: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 6.5}
+    handles = [Line2D([], [], color=color, label=label, markeredgewidth=0, **usual) for label, color in entries.items()]
+    handles += [Line2D([], [], label=label, **(usual | marker)) for label, marker in extra.items()]
+    if not handles:
+        return
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": -(-len(handles) // _ROWS)}
+    if below:
+        width = ax.get_window_extent().width / ax.figure.dpi
+        longest = max(len(str(handle.get_label())) for handle in handles)
+        columns = int(width / (0.3 + _CHARACTER * longest))
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": max(1, min(columns, len(handles)))}
+    ax.legend(
+        handles=handles,
+        frameon=False,
+        title=title or None,
+        handletextpad=0.2,
+        labelspacing=0.3,
+        columnspacing=0.8,
+        handlelength=1.4,
+        borderaxespad=0.3,
+        **place,
+    )
+
+
+def write_names(ax: Axes, layer: Layer, xy: np.ndarray, rows: np.ndarray) -> None:
+    """Write the name of each category at one of its spots, near their middle."""
+    from matplotlib import patheffects
+
+    labels = layer.values.iloc[rows].astype(object).to_numpy()
+    halo = [patheffects.withStroke(linewidth=2.0, foreground="white")]
+    for name in layer.colors or {}:
+        own = xy[labels == name]
+        if len(own):
+            x, y = own[np.linalg.norm(own - np.median(own, axis=0), axis=1).argmin()].tolist()
+            ax.text(x, y, name, ha="center", va="center", fontweight="bold", path_effects=halo, zorder=6)

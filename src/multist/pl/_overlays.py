@@ -1,0 +1,128 @@
+"""What is drawn above a map: a person's strokes, and spots that are pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from multist.pl import _base, _colors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from multist.pl._layer import Layer
+    from multist.pl._look import Look
+    from multist.pl._slides import Slides
+
+_CENTRE, _RING = 0.85, 1.4
+"""Diameters of the filled centre and of the ring, in those of the spot."""
+
+
+def stroke_colors(slides: Slides, key: str, beside: Sequence[Layer], look: Look) -> dict[str, str]:
+    """Colour of each class that a person gave: that of the same name in the drawn layers, else its own.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If it holds numbers that are no names.
+    """
+    values = _stroke_values(slides, key)
+    own = _colors.category_colors(slides.tables, key, values, look.palette)
+    drawn = {name: color for layer in reversed(beside) for name, color in (layer.colors or {}).items()}
+    return {name: drawn.get(name, color) for name, color in own.items()}
+
+
+def _stroke_values(slides: Slides, key: str) -> pd.Series:
+    values = _colors.obs_values(slides.obs, key, "labels_key", whole_numbers_are_categories=True)
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        raise ValueError(f"labels_key {key!r} holds numbers that are no names of classes")
+    return values
+
+
+def draw_strokes(ax: Axes, slides: Slides, section: int, key: str, colors: dict[str, str], size: float) -> None:
+    """Fill the centre of every spot that carries a label in its class's colour, with a dark edge."""
+    from matplotlib.colors import to_rgba_array
+
+    rows = slides.rows(section)
+    codes = _stroke_values(slides, key).cat.codes.to_numpy()[rows]
+    marked = codes >= 0
+    if not marked.any():
+        return
+    diameter = _CENTRE * size * slides.diameters(section)[marked]
+    rgba = to_rgba_array(list(colors.values()))[codes[marked]]
+    circles = _base.draw_circles(ax, slides.xy[rows[marked]], diameter, rgba)
+    points = 72 / ax.figure.dpi * ax.get_window_extent().width / abs(np.subtract(*ax.get_xlim()))
+    circles.set(edgecolors="black", linewidths=float(np.clip(0.18 * np.median(diameter) * points, 0.5, 1.0)), zorder=4)
+
+
+def stroke_entries(colors: dict[str, str], beside: Layer) -> dict[str, dict[str, Any]]:
+    """What a legend says of the strokes."""
+    edge = {"markersize": 4.5, "markeredgecolor": "black", "markeredgewidth": 0.8}
+    if set(colors) <= set(beside.colors or {}):
+        return {"labelled by hand": {"color": "white", **edge}}
+    return {f"by hand: {name}": {"color": color, **edge} for name, color in colors.items()}
+
+
+def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
+    """Rows that are pointed at, in the order in which they are numbered.
+
+    Parameters
+    ----------
+    slides
+        The sections.
+    rings
+        A column of ``obs`` with True where a spot is meant, or names of spots.
+
+    Raises
+    ------
+    KeyError
+        If the column or a spot is not there.
+    ValueError
+        If the column does not hold True and False.
+    """
+    if isinstance(rings, str):
+        if rings not in slides.obs:
+            found = ", ".join(map(repr, slides.obs.columns)) or "no column"
+            raise KeyError(f"rings {rings!r} not found in obs; found: {found}. Spots by name are given as a list")
+        column = slides.obs[rings]
+        if not pd.api.types.is_bool_dtype(column):
+            raise ValueError(f"rings names the column {rings!r}, which holds {column.dtype}, not True and False")
+        return np.flatnonzero(column.fillna(value=False).to_numpy(dtype=bool))
+    names = list(map(str, rings))
+    places = pd.Series(np.arange(len(slides.obs)), index=slides.obs.index.astype(str))
+    missing = [name for name in names if name not in places.index]
+    if missing:
+        raise KeyError(
+            f"rings {', '.join(map(repr, missing))} not found in obs_names, which has {', '.join(map(repr, places.index[:3]))}, ..."
+        )
+    return np.concatenate([np.atleast_1d(places[name]) for name in names]) if names else np.array([], dtype=int)
+
+
+def draw_rings(ax: Axes, slides: Slides, section: int, ringed: np.ndarray, size: float) -> None:
+    """Rings around the pointed-at spots of a section, with their numbers."""
+    from matplotlib import patheffects
+
+    here = np.flatnonzero(slides.section[ringed] == section)
+    if not len(here):
+        return
+    rows = ringed[here]
+    diameter = _RING * size * float(np.median(slides.diameters(section)))
+    halo = [patheffects.withStroke(linewidth=2.6, foreground="white")]
+    circles = _base.draw_circles(ax, slides.xy[rows], np.full(len(rows), diameter), np.zeros((len(rows), 4)))
+    circles.set(edgecolors="black", linewidths=1.2, zorder=5, path_effects=halo)
+    for number, (x, y) in zip(here + 1, slides.xy[rows].tolist(), strict=True):
+        text = ax.annotate(
+            str(number),
+            (x + 0.4 * diameter, y - 0.4 * diameter),
+            (1.0, 1.0),
+            textcoords="offset points",
+            zorder=6,
+            fontweight="bold",
+            annotation_clip=True,
+        )
+        text.set(path_effects=halo)

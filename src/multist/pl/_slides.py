@@ -1,0 +1,183 @@
+"""Sections of one or several objects, as the plots go through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from multist.access import SpatialRecord, resolve, spot_polygons
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.access import SectionImage
+
+_SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class Slides:
+    """All spots of all objects, row after row.
+
+    Attributes
+    ----------
+    objects
+        What the user gave.
+    records
+        One for each.
+    xy, diameter, section
+        As in a record; sections count on from object to object.
+    names, images
+        Of each section; of several objects with the object's number in front.
+    obs
+        The rows of all tables; categories that are the same in all keep their order.
+    """
+
+    objects: list[AnnData | SpatialData]
+    records: list[SpatialRecord]
+    xy: np.ndarray
+    diameter: np.ndarray
+    section: np.ndarray
+    names: list[str]
+    images: list[SectionImage | None]
+    obs: pd.DataFrame
+    _first: list[int] = field(repr=False)
+    _diameters: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    @property
+    def tables(self) -> list[AnnData]:
+        """Those of the records."""
+        return [record.table for record in self.records]
+
+    def rows(self, section: int) -> np.ndarray:
+        """Positions of the spots of a section."""
+        return np.flatnonzero(self.section == section)
+
+    def diameters(self, section: int) -> np.ndarray:
+        """Diameters of the spots of a section; where unknown, the spacing: the median distance to the fourth nearest spot.
+
+        On hexagonal and square lattices this is their spacing; among scattered cells it is close to that of a lattice
+        as dense, which the distance to the nearest is not.
+        """
+        if section not in self._diameters:
+            rows = self.rows(section)
+            diameter = self.diameter[rows].astype(float)
+            unknown = ~(diameter > 0)
+            if unknown.any():
+                diameter[unknown] = _spacing(self.xy[rows])
+            self._diameters[section] = diameter
+        return self._diameters[section]
+
+    def microns_per_pixel(self, section: int) -> float | None:
+        """Size of a pixel, where the data says."""
+        record, within, _ = self._place(section)
+        return self.records[record].microns_per_pixel[within]
+
+    def polygons(self, section: int) -> list[np.ndarray] | None:
+        """Corners of the spots of a section; None for circles."""
+        record, _, offset = self._place(section)
+        return spot_polygons(self.objects[record], self.records[record], self.rows(section) - offset)
+
+    def _place(self, section: int) -> tuple[int, int, int]:
+        """Object of a section, its number in that object, and the object's first row."""
+        record = int(np.searchsorted(self._first, section, side="right")) - 1
+        offset = sum(each.table.n_obs for each in self.records[:record])
+        return record, section - self._first[record], offset
+
+
+def resolve_shown(
+    data: AnnData | SpatialData, *, image_key: str | None, table_key: str | None, library_key: str | None
+) -> SpatialRecord:
+    """The record of what a plot shows.
+
+    Spots off the image are drawn where they are, with a warning; where most are off an image that is not named, it is left out.
+
+    Parameters
+    ----------
+    data, table_key, library_key
+        As the plots take them.
+    image_key
+        Name of an image, ``"auto"`` for the only one, as it was scanned, or None for none.
+    """
+    named = image_key not in (None, "auto")
+    return resolve(
+        data,
+        table_key=table_key,
+        image_key=image_key if named else None,
+        library_key=library_key,
+        image=False if image_key is None else "auto",
+        prefer_normalized=False,
+        strays=True,
+    )
+
+
+def slides(data: Any, *, image_key: str | None, table_key: str | None, library_key: str | None) -> Slides:
+    """Sections of an object or of a list of them.
+
+    Parameters
+    ----------
+    data
+        An AnnData or SpatialData, or a list of them.
+    image_key, table_key, library_key
+        As :func:`resolve_shown` takes them.
+
+    Raises
+    ------
+    ValueError
+        A list is empty.
+    """
+    objects = list(data) if isinstance(data, Sequence) else [data]
+    if not objects:
+        raise ValueError("data is an empty list; give at least one AnnData or SpatialData")
+    keys = {"image_key": image_key, "table_key": table_key, "library_key": library_key}
+    return of_records(objects, [resolve_shown(each, **keys) for each in objects])
+
+
+def of_records(objects: list[Any], records: list[SpatialRecord]) -> Slides:
+    """Sections of objects that have been resolved."""
+    counts = [len(record.section_names) for record in records]
+    first = [0, *np.cumsum(counts)[:-1].tolist()]
+    several = len(records) > 1
+    return Slides(
+        objects,
+        records,
+        np.concatenate([record.xy for record in records]),
+        np.concatenate([record.diameter for record in records]),
+        np.concatenate([record.section + start for record, start in zip(records, first, strict=True)]),
+        [f"{i}:{name}" if several else name for i, record in enumerate(records) for name in record.section_names],
+        [image for record in records for image in record.images],
+        _stacked([record.table.obs for record in records]),
+        first,
+    )
+
+
+def _spacing(xy: np.ndarray) -> float:
+    """Median distance of places to the fourth nearest other one, from a sample of many."""
+    from scipy.spatial import cKDTree
+
+    places = pd.DataFrame(xy).drop_duplicates().to_numpy()
+    if len(places) < 2:
+        return 1.0
+    sample = places[:: -(-len(places) // _SAMPLE)]
+    return float(np.median(cKDTree(places).query(sample, k=min(5, len(places)))[0][:, -1]))
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of several tables; columns that are not in all of them are left out."""
+    if len(frames) == 1:
+        return frames[0]
+    shared = [name for name in frames[0].columns if all(name in frame.columns for frame in frames)]
+    columns = {}
+    for name in shared:
+        parts = [frame[name] for frame in frames]
+        if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
+            columns[name] = pd.api.types.union_categoricals([part.array for part in parts])
+        else:
+            columns[name] = pd.concat(parts, ignore_index=True).array
+    names = np.concatenate([frame.index.to_numpy() for frame in frames])
+    return pd.DataFrame(columns, index=names)

@@ -1,0 +1,188 @@
+"""The vocabulary that every plot shares means the same in each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from matplotlib_scalebar.scalebar import ScaleBar
+
+import multist as mt
+from multist.pl._look import DESCRIBED, FigureOptions, Look, MapOptions
+
+PLOTS = [name for name in dir(mt.pl) if callable(getattr(mt.pl, name))]
+ARGUMENTS: dict[str, tuple[Any, ...]] = {"attention": (["s55"],)}
+
+
+@pytest.fixture(autouse=True)
+def _no_windows():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def everything() -> ad.AnnData:
+    """A section on which every plot can be drawn, its results made by hand."""
+    import scipy.sparse as sp
+    from scipy.spatial.distance import cdist
+
+    row, column = np.divmod(np.arange(144), 12)
+    xy = 200.0 * np.column_stack([column + 0.5 * (row % 2), row * np.sqrt(3) / 2]) + 300
+    rng = np.random.default_rng(0)
+    adata = ad.AnnData(rng.poisson(2.0, (144, 12)).astype(np.float32), obsm={"spatial": xy})
+    adata.obs_names = [f"s{i}" for i in range(144)]
+    adata.var_names = [f"gene{i}" for i in range(12)]
+    adata.obs["multist_domain"] = pd.Categorical((column // 4).astype(str))
+    adata.obs["multist_image_weight"] = rng.random(144)
+    adata.obs["multist_pseudotime"] = column / 11
+    graph = sp.csr_matrix((cdist(xy, xy) < 210).astype(np.float32))
+    adata.obsp["spatial_connectivities"] = graph - sp.identity(144, format="csr", dtype=np.float32)
+    for name in ("multist_attention", "multist_image_attention"):
+        adata.obsp[name] = sp.csr_matrix(sp.diags(1 / np.asarray(graph.sum(axis=1)).ravel()) @ graph)
+    names = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
+    pairs = pd.DataFrame([("A", "B", "0", "1", 0.5, 1e-4, 1e-3), ("A", "B", "1", "2", 0.1, 0.4, 0.9)], columns=names)
+    borders = pd.DataFrame({"domain_1": ["0", "1"], "domain_2": ["1", "2"], "length": [900.0, 800.0], "unit": "um"})
+    sharp = {"domain_1": ["0"], "domain_2": ["1"], "expression": [0.9], "expression_pvalue": [0.01], "n_spots": [40]}
+    sharp |= {"histology": [0.7], "histology_pvalue": [0.2], "expression_null": [0.7], "histology_null": [0.8]}
+    counts = np.arange(2, 6)
+    adata.uns["multist"] = {
+        "interactions": {"pairs": pairs, "borders": borders, "params": {"cluster_key": "multist_domain"}},
+        "border_sharpness": pd.DataFrame(sharp),
+        "n_domains": {"candidates": counts, "bic": -counts, "icl": -counts, "stability": counts / 9, "chosen": 3},
+    }
+    image = rng.integers(150, 250, (300, 300, 3), dtype=np.uint8)
+    factors = {"tissue_hires_scalef": 0.1, "spot_diameter_fullres": 110.0}
+    adata.uns["spatial"] = {"s": {"images": {"hires": image}, "scalefactors": factors}}
+    return adata
+
+
+def draw(name: str, adata: ad.AnnData, **options: Any) -> Any:
+    return getattr(mt.pl, name)(adata, *ARGUMENTS.get(name, ()), **options)
+
+
+def takes(name: str, option: str) -> bool:
+    return option in inspect.signature(getattr(mt.pl, name)).parameters
+
+
+def test_options_are_listed_once_and_each_is_described():
+    assert tuple(MapOptions.__annotations__) == tuple(Look.__dataclass_fields__) == tuple(DESCRIBED)
+    assert set(FigureOptions.__annotations__) < set(MapOptions.__annotations__)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_shows_its_options_in_signature_and_docstring(name: str):
+    plot = getattr(mt.pl, name)
+    described = plot.__doc__.partition("Parameters\n")[2].partition("Returns\n")[0]
+    for option in inspect.signature(plot).parameters:
+        assert f"\n{option}\n" in described or f"{option}, " in described or f", {option}\n" in described, option
+    assert set(FigureOptions.__annotations__) <= set(inspect.signature(plot).parameters)
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_figures_fit_a_page_and_can_be_read_there(name: str, everything: ad.AnnData):
+    figure = draw(name, everything, return_fig=True)
+    assert isinstance(figure, plt.Figure)
+    assert figure.get_figwidth() <= 7.2 + 1e-6
+    figure.canvas.draw()
+    sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
+    assert min(sizes) >= 7
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_draws_into_as_many_axes_as_it_has_panels(name: str, everything: ad.AnnData):
+    own = draw(name, everything, show=False)
+    count = len(own) if isinstance(own, list) else 1
+    figure, axes = plt.subplots(1, count, squeeze=False)
+    given = list(axes.ravel())
+    drawn = draw(name, everything, ax=given if count > 1 else given[0])
+    assert (drawn if isinstance(drawn, list) else [drawn]) == given
+    assert all(ax.has_data() or ax.texts for ax in given)
+    _, wrong = plt.subplots(1, count + 1, squeeze=False)
+    with pytest.raises(ValueError, match=f"ax has {count + 1} axes, but {count} are to be drawn"):
+        draw(name, everything, ax=list(wrong.ravel()))
+    assert figure.number in plt.get_fignums()
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_titles_and_sizes_are_the_users(name: str, everything: ad.AnnData):
+    figure = draw(name, everything, title="mine", figsize=(5, 3), return_fig=True)
+    assert tuple(figure.get_size_inches()) == (5, 3)
+    titles = {ax.get_title(loc) for ax in figure.findobj(plt.Axes) for loc in ("left", "center")}
+    assert "mine" in titles or figure.get_suptitle() == "mine"
+
+
+@pytest.fixture
+def figdir(tmp_path):
+    """Where scanpy saves figures, as PNG."""
+    import scanpy as sc
+
+    before = sc.settings.figdir, sc.settings.file_format_figs
+    sc.settings.figdir, sc.settings.file_format_figs = tmp_path / "figures", "png"
+    yield tmp_path / "figures"
+    sc.settings.figdir, sc.settings.file_format_figs = before
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_saving_true_goes_where_scanpy_saves(name: str, everything: ad.AnnData, figdir):
+    assert draw(name, everything, save=True) is None
+    assert plt.imread(figdir / f"{name}.png").shape[1] <= 7.3 * 150
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_maps_have_a_scale_bar_that_the_user_can_set(name: str, everything: ad.AnnData):
+    if not takes(name, "microns_per_pixel"):
+        pytest.skip("it has no map")
+    # 200 px at full resolution are 100 um, an image pixel is ten times as large
+    for given, expected in ((None, 5.0), (2.0, 2.0)):
+        figure = draw(name, everything, microns_per_pixel=given, return_fig=True)
+        bars = figure.findobj(ScaleBar)
+        assert bars and all(bar.dx == pytest.approx(expected) for bar in bars)
+    unknown = everything.copy()
+    unknown.uns["spatial"]["s"]["scalefactors"] = {"tissue_hires_scalef": 0.1, "spot_diameter_fullres": 40.0}
+    assert not draw(name, unknown, return_fig=True).findobj(ScaleBar)
+
+
+def test_an_unknown_option_is_refused_with_those_that_exist(everything: ad.AnnData):
+    with pytest.raises(TypeError, match=r"pl.domains has no option 'colour'; it has: alpha, ax, bw, cmap"):
+        mt.pl.domains(everything, colour="red")
+    with pytest.raises(TypeError, match=r"pl.n_domains has no option 'cmap'"):
+        mt.pl.n_domains(everything, cmap="magma")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"figsize": (3, 3), "ax": 1}, "figsize"),
+        ({"img_alpha": 2}, "img_alpha lies between 0 and 1"),
+        ({"microns_per_pixel": 0}, "microns_per_pixel is positive"),
+        ({"legend_loc": "upper right"}, "'right margin', 'bottom margin', 'on data', 'none'"),
+        ({"title": ["one", "two"]}, "2 titles for 1 panels"),
+        ({"groups": "7"}, "groups '7' not among the categories; found: '0', '1', '2'"),
+        ({"palette": ["red"]}, "1 colours for the 3 categories"),
+    ],
+)
+def test_impossible_options_are_refused_and_leave_no_figure(everything: ad.AnnData, options, message):
+    with pytest.raises(ValueError, match=message):
+        mt.pl.domains(everything, **options)
+    assert not plt.get_fignums()
+
+
+def test_a_grid_of_axes_is_taken_row_by_row(everything: ad.AnnData):
+    _, grid = plt.subplots(2, 2)
+    colors = ["multist_domain", "multist_image_weight", "gene0", "gene1"]
+    assert mt.pl.domains(everything, colors, ax=grid) == list(grid.ravel())
+    assert [ax.get_title() for ax in grid.ravel()] == ["domains", "weight of the image", "gene0", "gene1"]
+
+
+def test_fonts_of_the_session_are_left_alone(everything: ad.AnnData):
+    before = dict(plt.rcParams)
+    mt.pl.domains(everything, show=False)
+    assert dict(plt.rcParams) == before

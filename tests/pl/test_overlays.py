@@ -1,0 +1,225 @@
+"""Genes, outlines, strokes, rings, shapes and lists of sections in pl.domains."""
+
+from __future__ import annotations
+
+import anndata as ad
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import EllipseCollection, LineCollection, PolyCollection
+from matplotlib.colors import to_hex
+
+import multist as mt
+
+
+@pytest.fixture(autouse=True)
+def _no_windows():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def section() -> ad.AnnData:
+    """Two domains side by side on a square lattice with gaps, over an image."""
+    row, column = np.divmod(np.arange(100), 10)
+    xy = 10.0 * np.column_stack([column, row]) + 10
+    counts = np.random.default_rng(0).poisson(3, (100, 3)).astype(np.float32)
+    adata = ad.AnnData(counts, obsm={"spatial": xy}, layers={"twice": 2 * counts + 0.5})
+    adata.obs_names = [f"s{i}" for i in range(100)]
+    adata.var_names, adata.var["symbol"] = ["ENSG0", "ENSG1", "ENSG2"], ["MBP", "PLP1", "PLP1"]
+    adata.obs["multist_domain"] = pd.Categorical(np.where(column < 5, "left", "right"))
+    adata.obs["weight"] = np.linspace(0, 1, 100)
+    image = np.full((110, 110, 3), [90, 60, 130], dtype=np.uint8)
+    scales = {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": 6.0}
+    adata.uns["spatial"] = {"section": {"images": {"hires": image}, "scalefactors": scales}}
+    return adata
+
+
+def circles(ax: plt.Axes) -> list[EllipseCollection]:
+    return [c for c in ax.collections if isinstance(c, EllipseCollection)]
+
+
+def test_genes_are_drawn_log_normalised_by_name_or_symbol_and_from_layers(section: ad.AnnData):
+    from multist.access import log_expression
+
+    expected = log_expression(section, None).toarray()[:, 0]
+    cmap = mpl.colormaps["plasma"]
+    shades = cmap((expected - expected.min()) / np.ptp(expected))[:, :3]
+    for options in ({"color": "ENSG0"}, {"color": "MBP", "gene_symbols": "symbol"}):
+        ax = mt.pl.domains(section, show=False, **options)
+        np.testing.assert_allclose(circles(ax)[0].get_facecolors()[:, :3], shades, atol=0.01)
+        assert ax.get_title() == options["color"]
+    ax = mt.pl.domains(section, "ENSG0", layer="twice", show=False)
+    lowest, highest = ax.child_axes[0].get_ylim()
+    assert (lowest, highest) == (section.layers["twice"][:, 0].min(), section.layers["twice"][:, 0].max())
+    with pytest.raises(
+        KeyError, match=r"color 'MBP' not found in obs, which has .*nor in var_names, which has 'ENSG0'"
+    ):
+        mt.pl.domains(section, "MBP")
+    with pytest.raises(ValueError, match="holds 'PLP1' 2 times"):
+        mt.pl.domains(section, "PLP1", gene_symbols="symbol")
+
+
+def test_limits_and_percentiles_clip_and_say_so(section: ad.AnnData):
+    ax = mt.pl.domains(section, "weight", vmin=0.2, vmax="p90", show=False)
+    (bar,) = ax.child_axes
+    assert bar.get_ylim() == pytest.approx((0.2, 0.9))
+    colors = circles(ax)[0].get_facecolors()
+    np.testing.assert_array_equal(colors[0], colors[15])
+    assert not np.array_equal(colors[25], colors[35])
+    with pytest.raises(ValueError, match="'p0' to 'p100'; got '90%'"):
+        mt.pl.domains(section, "weight", vmax="90%")
+
+
+def test_the_image_is_grey_and_faded_under_numbers_only(section: ad.AnnData):
+    numbers, names = mt.pl.domains(section, ["weight", "multist_domain"], show=False)
+    assert np.ptp(numbers.images[0].get_array()[0, 0]) == 0 and numbers.images[0].get_alpha() < 0.6
+    assert np.ptp(names.images[0].get_array()[0, 0]) == 70 and names.images[0].get_alpha() == 1
+    ax = mt.pl.domains(section, "weight", bw=False, img_alpha=0.8, show=False)
+    assert np.ptp(ax.images[0].get_array()[0, 0]) == 70 and ax.images[0].get_alpha() == 0.8
+
+
+def test_the_usual_colours_of_numbers_stand_out_from_stained_tissue():
+    from skimage.color import rgb2lab
+
+    from multist.pl._layer import NUMBERS
+
+    stains = rgb2lab(np.array([[[90, 60, 130], [70, 50, 120], [205, 130, 180], [220, 170, 200]]]) / 255)[0]
+    shades = rgb2lab(mpl.colormaps[NUMBERS](np.linspace(0, 1, 20))[None, :, :3])[0]
+    assert np.linalg.norm(stains[:, None] - shades[None], axis=2).min() > 15
+
+
+def test_weights_that_are_all_zero_are_no_map(section: ad.AnnData):
+    section.obs["multist_image_weight"] = 0.0
+    ax = mt.pl.domains(section, "multist_image_weight", show=False)
+    assert [text.get_text() for text in ax.texts] == ["image not used"]
+    assert not circles(ax) and not ax.child_axes
+    (tissue,) = mt.pl.modality_weights(section, show=False, return_fig=True).axes
+    assert tissue.texts[0].get_text() == "image not used"
+    section.obs["multist_image_weight"] = 1.0
+    ax = mt.pl.domains(section, "multist_image_weight", show=False)
+    assert "weight everywhere: 1.00" in ax.texts[0].get_text()
+
+
+def test_groups_are_coloured_and_others_grey(section: ad.AnnData):
+    section.uns["multist_domain_colors"] = ["#112233", "#445566"]
+    ax = mt.pl.domains(section, groups="right", show=False)
+    colors = {to_hex(color) for color in circles(ax)[0].get_facecolors()}
+    assert colors == {"#445566", "#bfbfbf"}
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["right", "other"]
+
+
+@pytest.mark.parametrize("palette", [{"right": "#010203"}, ["#445566", "#010203"], "tab10"])
+def test_a_palette_takes_the_place_of_stored_colours_and_is_not_stored(section: ad.AnnData, palette):
+    ax = mt.pl.domains(section, palette=palette, show=False)
+    found = to_hex(circles(ax)[0].get_facecolors()[9])
+    assert found == (to_hex(mpl.colormaps["tab10"](1)) if palette == "tab10" else "#010203")
+    assert "multist_domain_colors" not in section.uns
+
+
+def test_names_are_written_on_the_data(section: ad.AnnData):
+    ax = mt.pl.domains(section, legend_loc="on data", show=False)
+    assert {text.get_text() for text in ax.texts} == {"left", "right"}
+    assert ax.get_legend() is None
+    places = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert places["left"] <= 50 < places["right"]
+    assert mt.pl.domains(section, legend_loc=None, show=False).get_legend() is None
+
+
+def test_outlines_run_between_the_domains_of_any_column(section: ad.AnnData):
+    ax = mt.pl.domains(section, "weight", outline="multist_domain", show=False)
+    (lines,) = [c for c in ax.collections if isinstance(c, LineCollection)]
+    assert set(np.round(np.array(lines.get_segments())[..., 0].ravel(), 6)) == {55.0}
+    with pytest.raises(ValueError, match="outline 'weight' holds numbers"):
+        mt.pl.domains(section, outline="weight")
+    with pytest.raises(KeyError, match="outline 'layers' not found"):
+        mt.pl.domains(section, outline="layers")
+
+
+def test_strokes_are_filled_centres_in_the_colour_of_their_class(section: ad.AnnData):
+    section.obs["annotation"] = pd.Categorical([None] * 98 + ["left", "tumour"])
+    section.uns["multist_domain_colors"] = ["#112233", "#445566"]
+    ax = mt.pl.domains(section, labels_key="annotation", palette={"tumour": "#ff0000"}, show=False)
+    spots, strokes = circles(ax)
+    np.testing.assert_array_equal(strokes.get_offsets(), spots.get_offsets()[98:])
+    assert [to_hex(color) for color in strokes.get_facecolors()] == ["#112233", "#ff0000"]
+    assert to_hex(strokes.get_edgecolors()[0]) == "#000000"
+    assert strokes.get_widths()[0] < spots.get_widths()[0]
+    entries = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert entries == ["left", "right", "by hand: left", "by hand: tumour"]
+    with pytest.raises(ValueError, match="labels_key 'weight' holds numbers"):
+        mt.pl.domains(section, labels_key="weight")
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_rings_are_numbered(section: ad.AnnData, by_name: bool):
+    section.obs["ask"] = section.obs_names.isin(["s7", "s42"])
+    ax = mt.pl.domains(section, rings=["s42", "s7"] if by_name else "ask", show=False)
+    spots, rings = circles(ax)
+    expected = spots.get_offsets()[[42, 7] if by_name else [7, 42]]
+    np.testing.assert_array_equal(rings.get_offsets(), expected)
+    assert rings.get_widths()[0] > spots.get_widths()[0]
+    assert [text.get_text() for text in ax.texts] == ["1", "2"]
+
+
+def test_rings_that_are_not_there_are_named(section: ad.AnnData):
+    with pytest.raises(KeyError, match="rings 'x1' not found in obs_names, which has 's0'"):
+        mt.pl.domains(section, rings=["x1"])
+    with pytest.raises(KeyError, match="rings 'ask' not found in obs"):
+        mt.pl.domains(section, rings="ask")
+    with pytest.raises(ValueError, match="holds float64, not True and False"):
+        mt.pl.domains(section, rings="weight")
+
+
+def test_bins_are_squares_that_tile(section: ad.AnnData):
+    section.uns["spatial"]["section"]["scalefactors"]["spot_diameter_fullres"] = 10.0
+    ax = mt.pl.domains(section, size=0.5, show=False)
+    (shapes,) = [c for c in ax.collections if isinstance(c, PolyCollection)]
+    assert not circles(ax)
+    corners = shapes.get_paths()[0].vertices
+    assert np.ptp(corners, axis=0) == pytest.approx([5, 5])
+    assert len(shapes.get_facecolors()) == 100
+
+
+def test_cells_of_a_spatialdata_are_polygons():
+    sdata = mt.datasets.layered_tissue(n_spots=150, n_genes=100, image_size=300, cells=True)
+    import geopandas as gpd
+    from spatialdata.models import ShapesModel
+    from spatialdata.transformations import get_transformation
+
+    (name,) = sdata.shapes
+    frame = sdata.shapes[name]
+    hexagons = gpd.GeoDataFrame(geometry=frame.geometry.buffer(frame["radius"], quad_segs=2), index=frame.index)
+    everywhere = get_transformation(frame, get_all=True)
+    sdata.shapes[name] = ShapesModel.parse(hexagons, transformations=everywhere)
+    ax = mt.pl.domains(sdata, "domain", show=False)
+    (shapes,) = [c for c in ax.collections if isinstance(c, PolyCollection)]
+    assert len(shapes.get_paths()) == 150
+    assert len(shapes.get_paths()[0].vertices) >= 8
+
+
+def test_a_list_of_sections_is_drawn_as_one_table_would_be(section: ad.AnnData):
+    other = section.copy()
+    other.obs["multist_domain"] = pd.Categorical(np.where(section.obs["weight"] < 0.5, "left", "third"))
+    other.obsm["spatial"] = other.obsm["spatial"] * 0.9
+    one, two = mt.pl.domains([section, other], show=False)
+    assert (one.get_title(), two.get_title()) == ("0:section", "1:section")
+    assert [text.get_text() for text in two.get_legend().get_texts()] == ["left", "right", "third"]
+    left = [to_hex(circles(ax)[0].get_facecolors()[0]) for ax in (one, two)]
+    assert left[0] == left[1] == section.uns["multist_domain_colors"][0].lower()
+    assert len(other.uns["multist_domain_colors"]) == 2
+    np.testing.assert_allclose(circles(two)[0].get_offsets(), other.obsm["spatial"])
+    with pytest.raises(ValueError, match="empty list"):
+        mt.pl.domains([])
+
+
+def test_older_results_have_the_colours_of_the_domains_they_repeat(section: ad.AnnData):
+    section.obs["older"] = section.obs["multist_domain"].map({"left": "b", "right": "a"}).astype("category")
+    section.uns["older_colors"] = ["#000001", "#000002"]
+    now, older, again = mt.pl.domains(section, truth_key=["older", "multist_domain"], show=False)
+    for ax in (older, again):
+        np.testing.assert_array_equal(circles(ax)[0].get_facecolors(), circles(now)[0].get_facecolors())
+    assert section.uns["older_colors"] == ["#000001", "#000002"]

@@ -1,0 +1,118 @@
+"""squidpy's test with inputs it can rely on, and a result that files hold and squidpy draws."""
+
+from __future__ import annotations
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import spatialdata as sd
+
+import multist as mt
+from multist.access import get_table
+
+N_PERMS = 30
+
+
+def all_pairs(table: ad.AnnData) -> pd.DataFrame:
+    return pd.concat([table.uns["interactions"], table.uns["decoy_interactions"]])[["source", "target"]].astype(str)
+
+
+@pytest.fixture
+def solved(tissue: sd.SpatialData) -> sd.SpatialData:
+    table = get_table(tissue)
+    table.raw = table.copy()  # what squidpy would read
+    mt.tl.ligrec(tissue, "domain", pairs=all_pairs(table), n_perms=N_PERMS)
+    return tissue
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_it_is_what_squidpy_finds_on_log_normalised_counts(solved: sd.SpatialData):
+    import scanpy as sc
+    import squidpy as sq
+
+    found = mt.tl.ligrec_result(solved, of="ligrec")
+    adata = get_table(solved).copy()
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    expected = sq.gr.ligrec(
+        adata,
+        "domain",
+        interactions=all_pairs(adata),
+        use_raw=False,
+        copy=True,
+        n_perms=N_PERMS,
+        seed=0,
+        n_jobs=1,
+        show_progress_bar=False,
+    )
+    assert found["means"].shape[1] == adata.obs["domain"].nunique() ** 2
+    for name in ("means", "pvalues"):
+        wanted = expected[name]
+        ours = found[name].loc[wanted.index, list(wanted.columns)].to_numpy(dtype=float)
+        np.testing.assert_allclose(ours, wanted.to_numpy(dtype=float), rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_files_hold_it_and_squidpy_draws_it(solved: sd.SpatialData, tmp_path):
+    import squidpy as sq
+
+    solved.write(tmp_path / "a.zarr")
+    table = get_table(solved).copy()
+    table.write_h5ad(tmp_path / "a.h5ad")
+    before = mt.tl.ligrec_result(solved, of="ligrec")
+    for back in (sd.read_zarr(tmp_path / "a.zarr"), ad.read_h5ad(tmp_path / "a.h5ad")):
+        found = mt.tl.ligrec_result(back, of="ligrec")
+        pd.testing.assert_frame_equal(found["pvalues"], before["pvalues"])
+        sq.pl.ligrec(found, alpha=0.5, save=tmp_path / "pairs.png")
+    plt.close("all")
+    assert (tmp_path / "pairs.png").stat().st_size > 10_000
+
+
+def test_only_its_field_is_written(tissue_table: ad.AnnData):
+    before = tissue_table.copy()
+    changed = mt.tl.ligrec(tissue_table, "domain", pairs=all_pairs(before), n_perms=5, copy=True)
+    assert "multist" not in tissue_table.uns
+    assert set(changed.uns) == {*before.uns, "multist"} and set(changed.uns["multist"]) == {"ligrec"}
+    assert (changed.X != before.X).nnz == 0
+    table = changed.uns["multist"]["ligrec"]["pairs"]
+    assert len(table) == len(all_pairs(before)) * 49
+    assert table["cluster_pvalue"].dropna().between(1 / 6, 1).all()
+    # it stands beside what other functions found
+    mt.tl.interactions(changed, all_pairs(before), cluster_key="domain", n_perms=5, min_edges=2)
+    assert set(changed.uns["multist"]) == {"ligrec", "interactions"}
+    both = [mt.tl.ligrec_result(changed, of=of)["means"] for of in ("ligrec", "interactions")]
+    shared = list(both[1].columns)
+    np.testing.assert_allclose(both[0].loc[both[1].index, shared].to_numpy(float), both[1].to_numpy(float), rtol=1e-5)
+
+
+def test_spots_without_a_domain_are_left_out(tissue_table: ad.AnnData):
+    tissue_table.obs["some"] = tissue_table.obs["domain"].where(tissue_table.obs["domain"].isin(["rim", "band"]))
+    mt.tl.ligrec(tissue_table, "some", pairs=all_pairs(tissue_table), n_perms=5)
+    columns = mt.tl.ligrec_result(tissue_table, of="ligrec")["means"].columns
+    assert set(columns) == {(a, b) for a in ("rim", "band") for b in ("rim", "band")}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"cluster_key": "leiden"}, KeyError, "cluster_key 'leiden' not found in obs"),
+        ({"layer": "counts"}, KeyError, "counts"),
+        ({"n_perms": 0}, ValueError, "n_perms"),
+        ({"threshold": 2}, ValueError, "threshold"),
+        ({"cluster_key": "empty"}, ValueError, "no domain for any"),
+    ],
+)
+def test_what_cannot_be_tested_is_said(tissue_table: ad.AnnData, options, error, message):
+    tissue_table.obs["empty"] = pd.Categorical([None] * tissue_table.n_obs)
+    with pytest.raises(error, match=message):
+        mt.tl.ligrec(tissue_table, **({"cluster_key": "domain", "pairs": all_pairs(tissue_table)} | options))
+    assert "multist" not in tissue_table.uns
+
+
+def test_without_a_result_it_says_what_to_run(tissue_table: ad.AnnData):
+    with pytest.raises(KeyError, match="holds no 'ligrec'; run tl.ligrec with key_added='multist'"):
+        mt.tl.ligrec_result(tissue_table, of="ligrec")
+    with pytest.raises(ValueError, match="of is 'interactions' or 'ligrec'"):
+        mt.tl.ligrec_result(tissue_table, of="liana")

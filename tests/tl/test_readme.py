@@ -1,0 +1,46 @@
+"""What the README says of scanpy and squidpy runs as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import multist as mt
+from multist.access import copy_data
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def code_of(heading: str) -> str:
+    """The Python of a section."""
+    text = README.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return code
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_chain_into_scanpy_and_squidpy(embedded_tissue, tmp_path):
+    plt.switch_backend("agg")
+    sdata = copy_data(embedded_tissue)
+    mt.tl.multist_domains(sdata, 5, config=mt.tl.MultiSTConfig(epochs=2))
+    pairs = sdata.tables["table"].uns["interactions"][["source", "target"]].astype(str)
+    code = code_of("On into scanpy and squidpy")
+    for name in ("rank_genes_groups", "nhood_enrichment", "co_occurrence", "spatial_scatter", "tl.ligrec", "pl.ligrec"):
+        assert name in code
+    names: dict[str, Any] = {"mt": mt, "sdata": sdata, "pairs": pairs}
+    exec(compile(code, str(README), "exec"), names)
+    assert len(plt.get_fignums()) >= 3
+    plt.close("all")
+    adata = names["adata"]
+    assert set(adata.uns["rank_genes_groups"]["names"].dtype.names) == set("01234")
+    assert adata.uns["multist_domain_nhood_enrichment"]["zscore"].shape == (5, 5)
+    assert adata.uns["multist_domain_co_occurrence"]["occ"].shape[:2] == (5, 5)
+    sdata.write(tmp_path / "result.zarr")
+    assert isinstance(sdata.tables["table"].uns["multist"]["ligrec"]["pairs"], pd.DataFrame)
+    np.testing.assert_array_equal(sdata.tables["table"].X.data, embedded_tissue.tables["table"].X.data)
