@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from multist._settings import logger
 from multist.access.record import SectionImage
 from multist.access.tables import listed
 
 if TYPE_CHECKING:
     import pandas as pd
-
-logger = logging.getLogger("multist")
 
 
 def check_finite(xy: np.ndarray, names: pd.Index, where: str) -> None:

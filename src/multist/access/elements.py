@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX
+from multist._settings import logger
 from multist.access.check import check_finite, lies_on_image
 from multist.access.images import element_image, looks_rgb
 from multist.access.record import SectionImage, SpatialRecord
@@ -20,8 +20,6 @@ from multist.access.tables import SPATIAL_ATTRS, find_sections, listed
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
-
-logger = logging.getLogger("multist")
 
 _MICRONS = frozenset({"micron", "microns", "micrometer", "micrometers", "um"})
 _SPACE_RANGER = re.compile(r"(?P<slide>.*)_(?P<size>full|hires|lowres)_image")

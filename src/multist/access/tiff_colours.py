@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from multist._settings import logger
 from multist.access.colours import ycbcr_to_rgb
-
-logger = logging.getLogger("multist")
 
 _DECODERS_OF_COLOUR = {6, 7, 34892, 33007}  # JPEG is handed out as RGB, whatever is stored
 _DECODERS_OF_BYTES = {

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from multist._settings import logger
 from multist.access.scale import COARSEST, FINEST, is_plausible
 
 if TYPE_CHECKING:
     import tifffile
-
-logger = logging.getLogger("multist")
 
 _MICRONS = {
     **dict.fromkeys(("m", "meter"), 1e6),

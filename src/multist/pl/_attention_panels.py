@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from multist.access import find_lattice
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
 from multist.pl._outlines import draw_outlines
@@ -24,8 +25,6 @@ _LEAST, _MOST = 1.5, 4.0
 """The scale reaches at least and at most to this factor: a difference of a few per cent should not look like one."""
 _EDGE, _FAINT, _SMALLEST = 1.8, 0.8, 7.0
 """Points: edges of what is attended to and of what is not, and the smallest print."""
-_EVEN = 0.7
-"""On a lattice the distance to the nearest spot hardly varies: its tenth percentile is more than so much of its ninetieth."""
 _LEGEND_ROWS = 8
 _UNKNOWN = 0.55
 """Drawn diameter of cells of unknown size in distances between neighbours: close by, larger ones cover each other."""
@@ -159,7 +158,8 @@ def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: La
     reach = (window.right - window.left) / 2
     # facets at the rim of what is divided are not true, so the lines are drawn from more than is seen
     around = np.flatnonzero(away < 2 * reach)
-    if _is_lattice(record.xy[around]):
+    # between scattered cells the lines would come apart, and the edges' colours must do
+    if find_lattice(record.xy[around]) is not None:
         draw_outlines(ax, record.xy[around], codes[around])
     seen = np.flatnonzero(away < reach + np.nan_to_num(diameter) / 2)
     drawn = style.options.size * np.where(record.diameter > 0, diameter, _UNKNOWN * diameter)
@@ -185,16 +185,6 @@ def _points_per_unit(ax: Axes, window: _base.Window) -> float:
         * min(ax.get_window_extent().width, ax.get_window_extent().height)
         / (window.right - window.left)
     )
-
-
-def _is_lattice(xy: np.ndarray) -> bool:
-    """Whether spots lie evenly; between scattered cells the lines would come apart, and the edges' colours must do."""
-    from scipy.spatial import cKDTree
-
-    if len(xy) < 5:
-        return False
-    low, high = np.percentile(cKDTree(xy).query(xy, k=2)[0][:, 1], [10, 90])
-    return bool(low > _EVEN * high)
 
 
 def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, points: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 import numpy as np
 
 from multist._keys import MULTIST, NORMALIZED_SUFFIX, STAIN_REFERENCE
-from multist.access import PatchReader, resolve
+from multist.access import PatchReader, resolve, section_code
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, user_axes
 from multist.pl._look import FigureOptions, Look, drawn
@@ -94,7 +94,7 @@ def histology(
         raise ValueError("pl.histology draws patches of an image: name it by image_key, or leave that out")
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image": True, "strays": True}
     before = resolve(data, image_key=None if image_key == "auto" else image_key, prefer_normalized=False, **keys)
-    index = _section_index(before, section)
+    index = 0 if section is None else section_code(before.section_names, section)
     rows = _chosen_rows(before, index, spots)
     after = _normalized(data, before, index, keys)
     reference = _reference_patches(before, index, reference_key)
@@ -121,14 +121,6 @@ def histology(
         parts[name].suptitle(headings[name], fontsize=8, x=0.01, ha="left")
     canvas.set_titles(["as scanned", "normalized"][: len(tissues)])
     return canvas.finish("histology", listed=True)
-
-
-def _section_index(record: SpatialRecord, section: str | None) -> int:
-    if section is None:
-        return 0
-    if section not in record.section_names:
-        raise KeyError(f"section {section!r} not found; found: {', '.join(map(repr, record.section_names))}")
-    return record.section_names.index(section)
 
 
 def _chosen_rows(record: SpatialRecord, section: int, spots: int | Sequence[str]) -> np.ndarray:
