@@ -11,8 +11,10 @@ _QUANTILES = np.linspace(0.025, 0.975, 39)
 _LOOK = 3000  # unnamed spots whose distance to a stroke is looked up
 
 
-def stroke_folds(xy: np.ndarray, strokes: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(m,) int64 fold of each stroke, -1 for the only spot of a class, which is never held out.
+def stroke_folds(
+    xy: np.ndarray, strokes: np.ndarray, classes: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """(m,) int64 fold of each stroke, -1 for the only spot of a class, which is never held out, and how remote the tissue is.
 
     Each class is cut into pieces, and whole pieces are held out. Their number is the one at which the distances from what is
     held out to the nearest other stroke are most like those from spots without a stroke to the nearest one: halves for a few long strokes,
@@ -29,18 +31,24 @@ def stroke_folds(xy: np.ndarray, strokes: np.ndarray, classes: np.ndarray, rng: 
         (m,) int class of each.
     rng
         Deals the pieces out to the folds.
+
+    Returns
+    -------
+    The folds, and the mean distance from unnamed spots to a stroke as a multiple of that from held-out strokes to others, at least one.
     """
     free = np.setdiff1d(np.arange(len(xy)), strokes)
     free = rng.choice(free, min(_LOOK, len(free)), replace=False) if len(free) else strokes
     place = xy[strokes]
-    wanted = np.quantile(cKDTree(place).query(xy[free])[0], _QUANTILES)
-    best, least = np.full(len(strokes), -1), np.inf
+    remote = cKDTree(place).query(xy[free])[0]
+    wanted = np.quantile(remote, _QUANTILES)
+    best, least, farther = np.full(len(strokes), -1), np.inf, 1.0
     for pieces in _PIECES:
         fold = _deal(place, classes, pieces, rng)
         distance = _distance_to_others(place, fold)
         if len(distance) and (gap := np.abs(np.quantile(distance, _QUANTILES) - wanted).mean()) < least:
             best, least = fold, gap
-    return best
+            farther = max(1.0, float(remote.mean() / max(distance.mean(), 1e-12)))
+    return best, farther
 
 
 def _deal(place: np.ndarray, classes: np.ndarray, pieces: int, rng: np.random.Generator) -> np.ndarray:
