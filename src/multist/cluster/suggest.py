@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import cKDTree
+from sklearn.cluster import KMeans
 
-_STEPS = 3  # of averaging: a doubt that a single spot has tells little about others
+_FLOOR = 0.3  # of the mean doubt: what is thought to be certain may be wrong
+_LOOK = 20_000  # spots among which centers are sought
 
 
 def suggest(
     probability: np.ndarray, adjacency: sp.csr_matrix, labels: np.ndarray, n: int, xy: np.ndarray
 ) -> np.ndarray:
-    """Spots that are in doubt, in the middle of much doubt, and far from strokes and from each other.
+    """Spots in the middle of much doubt, far from strokes and from each other.
 
-    Doubt is the entropy of the classes, averaged over three steps, so that large doubtful regions count more than lone spots. Around
-    each stroke and each suggestion it fades like a Gaussian whose width is the radius that each would have if all of them
-    shared the tissue equally; the spot with most doubt left is suggested, again and again (uncertainty sampling,
-    Lewis & Gale 1994, with density and diversity, Settles 2009).
+    Doubt is the entropy of the classes, with a floor, averaged with that of the neighbours; close to strokes it counts less. Weighted
+    k-means on the tissue divides it into ``n`` regions, and the spot nearest to the center of each is suggested (weighted
+    clustering of uncertain points, Zhdanov 2019): the most doubtful spots themselves lie on borders, and tell little about what is inside.
 
     Parameters
     ----------
@@ -53,30 +54,25 @@ def suggest(
     doubt = -(probability * np.log(np.maximum(probability, 1e-12))).sum(axis=1)
     near = sp.csr_matrix(adjacency, dtype=np.float64) + sp.identity(m, format="csr")
     near.data[:] = 1
-    size = np.asarray(near.sum(axis=1)).ravel()
-    for _ in range(_STEPS):
-        doubt = near @ doubt / size
-    strokes = np.flatnonzero(labels >= 0)
-    free = labels < 0
-    tree = cKDTree(xy)
-    width = _radius(tree, strokes, n)
+    doubt = near @ doubt / np.asarray(near.sum(axis=1)).ravel()
+    doubt = doubt + max(_FLOOR * float(doubt.mean()), 1e-9)
+    strokes, free = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    free = free[:: max(1, -(-len(free) // _LOOK))]
+    weight, place = doubt[free], xy[free]
+    if len(free) <= n:
+        return free[np.argsort(-weight, kind="stable")]
     if len(strokes):
-        doubt = doubt * (1 - np.exp(-0.5 * (cKDTree(xy[strokes]).query(xy)[0] / width) ** 2))
-    doubt = np.where(free, doubt, -1.0)
-    chosen = []
-    for _ in range(min(n, int(free.sum()))):
-        best = int(doubt.argmax())
-        chosen.append(best)
-        around = np.array(tree.query_ball_point(xy[best], 4 * width))
-        away = ((xy[around] - xy[best]) ** 2).sum(axis=1) / width**2
-        doubt[around] = np.where(doubt[around] > 0, doubt[around] * (1 - np.exp(-0.5 * away)), doubt[around])
-        doubt[best] = -1.0
-    return np.array(chosen, dtype=np.int64)
+        distance = cKDTree(xy[strokes]).query(place)[0]
+        weight = weight * -np.expm1(-0.5 * (distance / _radius(place, n)) ** 2)
+    regions = KMeans(n, n_init=3, random_state=0).fit(place, sample_weight=weight)
+    chosen = cKDTree(place).query(regions.cluster_centers_)[1]
+    mass = np.bincount(regions.labels_, weights=weight, minlength=n)
+    ordered = chosen[np.argsort(-mass, kind="stable")]
+    return free[list(dict.fromkeys(ordered.tolist()))]
 
 
-def _radius(tree: cKDTree, strokes: np.ndarray, n: int) -> float:
-    """Radius within which a spot has as many others as each of ``n`` suggestions would have to speak for."""
-    points = tree.data
-    part = max(2, min(len(points), len(points) // (2 * n)))
-    look = points[:: max(1, len(points) // 200)]
-    return float(max(np.median(tree.query(look, part)[0][:, -1]), 1e-12))
+def _radius(place: np.ndarray, n: int) -> float:
+    """Within which a stroke speaks for others: a quarter of that of a region, if ``n`` shared the tissue equally."""
+    part = max(2, min(len(place), len(place) // n))
+    look = place[:: max(1, len(place) // 200)]
+    return max(0.25 * float(np.median(cKDTree(place).query(look, part)[0][:, -1])), 1e-12)
