@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 from sklearn.cluster import KMeans
 
-_FLOOR = 0.3  # of the mean doubt: what is thought to be certain may be wrong
+_FLOOR = 1.0  # of the mean doubt: what a few strokes make certain may be wrong
 _LOOK = 20_000  # spots among which centers are sought
 
 
