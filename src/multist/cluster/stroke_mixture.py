@@ -1,0 +1,130 @@
+"""A mixture of Gaussians that starts from strokes and learns from the spots that have none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
+
+_ROUNDS = 13
+_FREE_WEIGHT = 0.01  # of a spot without a stroke in the mean of a class; a stroke weighs one
+_COMMON = 0.5  # share of all spots in the covariance within classes; the strokes give the rest
+_TEMPERATURE = 1.5  # neighbours and scales repeat each other, so that likelihoods claim too much
+_SHRINK = 0.05  # towards equal variances
+_RIDGE = 1e-6
+_SMALL = 1e-12
+
+
+class Discriminant(NamedTuple):
+    """Linear scores of classes.
+
+    Attributes
+    ----------
+    slope
+        (d, k) float64.
+    offset
+        (k,) float64.
+    share
+        (s, k) float64. Share of each class in each section.
+    n_unnamed
+        How many of the classes have no stroke.
+    """
+
+    slope: np.ndarray
+    offset: np.ndarray
+    share: np.ndarray
+    n_unnamed: int = 0
+
+    def scores(self, points: np.ndarray) -> np.ndarray:
+        """(n, k) logarithms of likelihoods, up to a constant of each point."""
+        return (points @ self.slope + self.offset) / _TEMPERATURE
+
+    def probability(self, points: np.ndarray, section: np.ndarray) -> np.ndarray:
+        """(n, k) posterior probabilities of (n, d) points in the (n,) sections that were fitted."""
+        return softmax(self.scores(points) + np.log(self.share)[section])
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """Rows of (n, k) scores as probabilities."""
+    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def class_shares(total: np.ndarray) -> np.ndarray:
+    """(s, k) shares of classes in sections, from how many spots each has; a section with few leans on all together."""
+    everywhere = (total.sum(axis=0) + 1) / (total.sum() + total.shape[1])
+    return (total + 10 * everywhere) / (total.sum(axis=1, keepdims=True) + 10)
+
+
+def fit_strokes(
+    points: np.ndarray, belief: np.ndarray, section: np.ndarray, *, start: np.ndarray | None = None
+) -> Discriminant:
+    """Fit classes with one covariance to strokes and to the spots without any.
+
+    The mean of a class is that of its strokes, with a little of every spot in proportion to its probability; the
+    covariance within classes is half that of the strokes (shrunken after Ledoit & Wolf, 2004) and half that of all
+    spots about the means, which tells how much a class varies where nobody drew; how large a class is in a section is read
+    from the probabilities of the spots without a stroke (Saerens et al., Neural Computation 2002), since people draw on thin layers
+    and on thick ones alike.
+
+    Parameters
+    ----------
+    points
+        (n, d), centred; the m strokes come first.
+    belief
+        (m, k) probability of each class at each stroke as it was drawn: one-hot where strokes are certain.
+    section
+        (n,) int code from zero.
+    start
+        (n, k) probabilities to start from; those of the strokes alone if None.
+    """
+    n, width = points.shape
+    m, k = belief.shape
+    scatter = points.T @ points
+    drawn, log_belief = points[:m], np.log(np.maximum(belief, _SMALL))
+    certain = bool(((belief == 0) | (belief == 1)).all())
+    weight, probability = belief, start
+    members = [m + np.flatnonzero(section[m:] == code) for code in range(section.max() + 1)]
+    for _ in range(_ROUNDS):
+        count, sums = weight.sum(axis=0), weight.T @ drawn
+        stroke_mean = sums / np.maximum(count, _SMALL)[:, None]
+        if probability is None:
+            mean, share = stroke_mean, np.tile((count + 1) / (count + 1).sum(), (len(members), 1))
+            covariance = _among_strokes(drawn, weight, stroke_mean, _rounder(scatter / n, 1.0))
+        else:
+            size, all_sums = probability.sum(axis=0), probability.T @ points
+            total = _FREE_WEIGHT * size + (1 - _FREE_WEIGHT) * count
+            mean = (_FREE_WEIGHT * all_sums + (1 - _FREE_WEIGHT) * sums) / np.maximum(total, _SMALL)[:, None]
+            cross = all_sums.T @ mean
+            spread = _rounder((scatter - cross - cross.T + (mean * size[:, None]).T @ mean) / n, _SHRINK)
+            covariance = _COMMON * spread + (1 - _COMMON) * _among_strokes(drawn, weight, stroke_mean, spread)
+            share = class_shares(np.stack([probability[rows].sum(axis=0) for rows in members]))
+        slope = np.linalg.solve(_rounder(covariance, _RIDGE), mean.T)
+        model = Discriminant(slope, -0.5 * (slope.T * mean).sum(axis=1), share, int((belief.max(axis=0) < 0.5).sum()))
+        probability = model.probability(points, section)
+        if not certain:
+            weight = softmax(np.log(np.maximum(probability[:m], _SMALL)) + log_belief)
+        probability[:m] = weight
+    return model
+
+
+def _rounder(covariance: np.ndarray, part: float) -> np.ndarray:
+    """A little shrunken towards equal variances."""
+    width = len(covariance)
+    return (1 - part) * covariance + part * max(np.trace(covariance) / width, _SMALL) * np.eye(width)
+
+
+def _among_strokes(drawn: np.ndarray, weight: np.ndarray, mean: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    """Shrunken covariance of strokes about the means of their classes, or ``otherwise`` where a class has one spot each."""
+    own = weight.argmax(axis=1)
+    degrees = len(drawn) - len(np.unique(own))
+    if degrees < 2:
+        return otherwise
+    residual = drawn - mean[own]
+    scale = np.maximum(residual.std(axis=0), 1e-3 * np.sqrt(np.diag(otherwise)) + _SMALL)
+    residual = residual / scale
+    shrink = ledoit_wolf_shrinkage(residual, assume_centered=True)
+    covariance = residual.T @ residual / len(drawn)
+    covariance = (1 - shrink) * covariance + shrink * np.trace(covariance) / len(scale) * np.eye(len(scale))
+    return covariance * np.outer(scale, scale)

@@ -1,0 +1,91 @@
+"""One tissue seen at several scales of averaging."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.sparse as sp
+
+from multist.cluster.stroke_mixture import Discriminant
+
+_BLOCK = 2**16
+
+
+def scale_views(near: Sequence[np.ndarray], components: np.ndarray, adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
+    """Views of a tissue from the narrowest to the widest.
+
+    Parameters
+    ----------
+    near
+        What a spot is by itself: (n, d) components of expression, their average along what belongs together, the same of the image.
+    components
+        (n, d) components of expression, to be averaged more and more widely.
+    adjacency
+        (n, n) sparse neighbourhoods.
+
+    Returns
+    -------
+    Three groups: ``near``, averages over 2 and 5 steps, averages over 3, 8 and 12 steps.
+    """
+    walk = sp.csr_matrix(adjacency, dtype=np.float32) + sp.identity(len(components), format="csr", dtype=np.float32)
+    walk.data[:] = 1
+    walk = sp.diags((1 / np.asarray(walk.sum(axis=1)).ravel()).astype(np.float32)) @ walk
+    average, averages = np.asarray(components, dtype=np.float32), {}
+    for step in range(1, 13):
+        average = walk @ average
+        averages[step] = average
+    return [list(near), [averages[2], averages[5]], [averages[3], averages[8], averages[12]]]
+
+
+class ScaledViews:
+    """Views as points: group ``g`` and all narrower ones side by side, centred and scaled."""
+
+    def __init__(self, groups: list[list[np.ndarray]], centers: tuple[np.ndarray, ...], scales: tuple[np.ndarray, ...]):
+        self.groups, self.centers, self.scales = groups, centers, scales
+
+    @classmethod
+    def of(cls, groups: list[list[np.ndarray]]) -> ScaledViews:
+        """With each view divided by the deviation of its most varied column, so that the order of its components counts."""
+        centers = tuple(np.concatenate([v.mean(axis=0, dtype=np.float64) for v in group]) for group in groups)
+        scales = tuple(
+            np.concatenate([np.full(v.shape[1], max(float(v.std(axis=0).max()), 1e-12)) for v in group])
+            for group in groups
+        )
+        return cls(groups, centers, scales)
+
+    def points(self, group: int, rows: np.ndarray) -> np.ndarray:
+        """(m, d) float64 points of (m,) rows: group ``group`` and all narrower ones."""
+        blocks = []
+        for views, center, scale in zip(self.groups[: group + 1], self.centers, self.scales, strict=False):
+            blocks.append((np.hstack([view[rows] for view in views]).astype(np.float64) - center) / scale)
+        return np.hstack(blocks)
+
+    def mixed(
+        self, models: list[Discriminant], weights: np.ndarray, section: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(n, k) probabilities and scores of all spots, averaged over the models."""
+        n, k = len(section), len(models[0].offset)
+        found, scores = np.zeros((n, k)), np.zeros((n, k))
+        for start in range(0, n, _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, n))
+            points = self.points(len(models) - 1, rows)
+            for model, weight in zip(models, weights, strict=True):
+                part = points[:, : len(model.slope)]
+                found[rows] += weight * model.probability(part, section[rows])
+                score = model.scores(part)
+                scores[rows] += weight * (score - score.mean(axis=1, keepdims=True))
+        return found, scores
+
+
+def checked_views(views: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:
+    """The groups as lists of arrays; raises ValueError where they do not describe the same spots, or are not finite."""
+    groups = [[np.asarray(view) for view in group] for group in views]
+    if not groups or not all(groups):
+        raise ValueError("views must be groups of arrays, none of them empty")
+    shapes = [view.shape for group in groups for view in group]
+    if any(len(shape) != 2 for shape in shapes) or len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"views must be (n, d) arrays of the same n spots; got shapes {shapes}")
+    if not all(np.isfinite(view).all() for group in groups for view in group):
+        raise ValueError("views must be finite")
+    return groups

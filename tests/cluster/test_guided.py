@@ -1,0 +1,177 @@
+"""Strokes on a few spots name all others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from multist.cluster.guided import guided_domains
+from multist.cluster.guided_classifier import GuidedClassifier
+from multist.cluster.stroke_folds import stroke_folds
+from multist.cluster.stroke_views import scale_views
+
+ROWS, COLUMNS = 20, 30
+
+
+@pytest.fixture(scope="module")
+def bands(lattice):
+    """Three bands of ten columns each: truth, views, adjacency and coordinates."""
+    return tissue(lattice, np.repeat(np.arange(3), 10))
+
+
+def tissue(lattice, of_column, *, seed=0, apart=3.0):
+    rng = np.random.default_rng(seed)
+    truth = np.tile(of_column, ROWS)
+    features = rng.normal(size=(len(truth), 6))
+    features[np.arange(len(truth)), truth] += apart
+    adjacency = lattice(ROWS, COLUMNS)
+    y, x = np.divmod(np.arange(len(truth)), COLUMNS)
+    return truth, scale_views([features], features, adjacency), adjacency, np.column_stack([x, y]).astype(float)
+
+
+def some(truth, each, seed=1, of=(0, 1, 2)):
+    rng = np.random.default_rng(seed)
+    labels = np.full(len(truth), -1)
+    for place, name in enumerate(of):
+        labels[rng.permutation(np.flatnonzero(truth == name))[:each]] = place
+    return labels
+
+
+def test_a_few_strokes_name_the_tissue_and_are_kept(bands):
+    truth, views, adjacency, xy = bands
+    labels = some(truth, 4)
+    found = guided_domains(views, adjacency, xy, labels, 3)
+    assert (found.labels == truth).mean() > 0.95
+    assert np.array_equal(found.labels[labels >= 0], labels[labels >= 0])
+    assert np.allclose(found.probability.sum(axis=1), 1)
+    assert np.array_equal(found.probability.argmax(axis=1), found.labels)
+
+
+def test_the_same_input_gives_the_same_bits_and_is_left_alone(bands):
+    truth, views, adjacency, xy = bands
+    labels = some(truth, 4)
+    before = [view.copy() for group in views for view in group], labels.copy()
+    first, second = (guided_domains(views, adjacency, xy, labels, 3, random_state=7) for _ in range(2))
+    assert np.array_equal(first.probability, second.probability)
+    assert all(np.array_equal(a, b) for a, b in zip(before[0], [v for g in views for v in g], strict=True))
+    assert np.array_equal(labels, before[1])
+
+
+def test_one_spot_in_each_class_is_enough_to_have_an_answer(bands):
+    truth, views, adjacency, xy = bands
+    found = guided_domains(views, adjacency, xy, some(truth, 1), 3)
+    assert (found.labels == truth).mean() > 0.8
+    assert np.isnan(found.held_out_accuracy)
+
+
+def test_one_class_may_have_a_single_spot(bands):
+    truth, views, adjacency, xy = bands
+    labels = some(truth, 6)
+    labels[np.flatnonzero(labels == 2)[1:]] = -1
+    found = guided_domains(views, adjacency, xy, labels, 3)
+    assert (found.labels[truth == 2] == 2).mean() > 0.8
+
+
+def test_a_column_one_spot_wide_is_kept(lattice):
+    of_column = np.zeros(COLUMNS, dtype=int)
+    of_column[[9, 20]] = 1
+    truth, views, adjacency, xy = tissue(lattice, of_column, apart=6)
+    found = guided_domains(views[:1], adjacency, xy, some(truth, 6, of=(0, 1)), 2)
+    assert (found.labels[truth == 1] == 1).mean() > 0.9
+
+
+def test_wrong_strokes_are_overruled_only_without_full_trust(bands):
+    truth, views, adjacency, xy = bands
+    labels = some(truth, 20)
+    drawn = np.flatnonzero(labels >= 0)
+    wrong = drawn[:: len(drawn) // 6][:6]
+    labels[wrong] = (labels[wrong] + 1) % 3
+    kept = guided_domains(views, adjacency, xy, labels, 3)
+    overruled = guided_domains(views, adjacency, xy, labels, 3, trust=0.9)
+    assert np.array_equal(kept.labels[wrong], labels[wrong])
+    assert (overruled.labels[wrong] == truth[wrong]).mean() > 0.8
+    assert (overruled.labels == truth).mean() > 0.95
+
+
+def test_tissue_that_nobody_named_becomes_a_domain_of_its_own(bands):
+    truth, views, adjacency, xy = bands
+    labels = some(truth, 6, of=(0, 1))
+    found = guided_domains(views, adjacency, xy, labels, 2, n_more=1)
+    assert (found.labels[truth == 2] == 2).mean() > 0.9
+    assert (found.labels[truth != 2] == truth[truth != 2]).mean() > 0.9
+    assert found.probability.shape == (len(truth), 3)
+
+
+def test_strokes_in_one_section_name_the_other(lattice):
+    parts = [tissue(lattice, np.repeat(np.arange(3), 10), seed=seed) for seed in (0, 1)]
+    truth = np.concatenate([part[0] for part in parts])
+    views = [[np.vstack(v) for v in zip(*g, strict=True)] for g in zip(*(part[1] for part in parts), strict=True)]
+    adjacency = sp.block_diag([part[2] for part in parts], format="csr")
+    section = np.repeat([0, 1], len(parts[0][0]))
+    labels = np.concatenate([some(parts[0][0], 6), np.full(len(parts[1][0]), -1)])
+    xy = np.vstack([part[3] for part in parts])
+    found = guided_domains(views, adjacency, xy, labels, 3, section=section)
+    assert (found.labels == truth)[section == 1].mean() > 0.9
+
+
+def test_a_class_that_one_section_lacks_stays_rare_there(lattice):
+    with_it, without = (tissue(lattice, np.repeat(of, 10), seed=3, apart=2) for of in ([0, 1, 2], [0, 1, 1]))
+    views = [[np.vstack(v) for v in zip(*g, strict=True)] for g in zip(with_it[1], without[1], strict=True)]
+    adjacency = sp.block_diag([with_it[2], without[2]], format="csr")
+    section = np.repeat([0, 1], len(with_it[0]))
+    labels = np.concatenate([some(with_it[0], 6), np.full(len(without[0]), -1)])
+    found = guided_domains(views, adjacency, np.vstack([with_it[3], without[3]]), labels, 3, section=section)
+    assert (found.labels[section == 1] == 2).mean() < 0.03
+
+
+def test_the_next_section_is_recognised_from_stored_arrays(lattice, bands):
+    truth, views, adjacency, xy = bands
+    learnt = guided_domains(views, adjacency, xy, some(truth, 6), 3).classifier
+    again = GuidedClassifier.from_arrays({key: value.copy() for key, value in learnt.to_arrays().items()})
+    other, other_views, _, _ = tissue(lattice, np.repeat([2, 0, 1], 10), seed=5)
+    probability = again.predict(other_views, adjacency)
+    assert np.array_equal(probability, learnt.predict(other_views, adjacency))
+    assert (probability.argmax(axis=1) == other).mean() > 0.9
+    with pytest.raises(ValueError, match="columns"):
+        again.predict([[view[:, :2] for view in group] for group in other_views], adjacency)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.full(600, -1)}, "without any stroke"),
+        ({"n_classes": 4}, r"without any stroke: \[3\]"),
+        ({"n_classes": 2}, "integers from -1"),
+        ({"labels": np.zeros(600)}, "integers"),
+        ({"labels": np.zeros(7, dtype=int)}, "600 spots"),
+        ({"labels": np.zeros(600, dtype=int), "n_classes": 1}, "two domains"),
+        ({"trust": 0.0}, "trust"),
+        ({"trust": 1.5}, "trust"),
+        ({"n_more": -1}, "n_more"),
+        ({"xy": np.full((600, 2), np.nan)}, "finite"),
+        ({"views": [[np.full((600, 2), np.inf)]]}, "finite"),
+        ({"views": [[]]}, "none of them empty"),
+        ({"views": [[np.zeros((600, 2)), np.zeros((5, 2))]]}, "same n spots"),
+        ({"adjacency": sp.identity(3)}, "600 spots"),
+    ],
+)
+def test_what_cannot_be_answered_says_why(bands, change, message):
+    truth, views, adjacency, xy = bands
+    given = {"views": views, "adjacency": adjacency, "xy": xy, "labels": some(truth, 4), "n_classes": 3} | change
+    with pytest.raises(ValueError, match=message):
+        guided_domains(**given)
+
+
+def test_long_strokes_are_held_out_in_halves_and_scattered_spots_singly():
+    y, x = np.divmod(np.arange(1600), 40)
+    xy = np.column_stack([x, y]).astype(float)
+    line = np.flatnonzero((y == 5) & (x > 10) & (x < 30))
+    fold, remoteness = stroke_folds(xy, line, np.zeros(len(line), dtype=int), np.random.default_rng(0))
+    changes = (np.diff(fold[np.argsort(xy[line, 0])]) != 0).sum()
+    assert changes == 1
+    assert remoteness > 1
+    spots = np.random.default_rng(0).permutation(1600)[:40]
+    fold, remoteness = stroke_folds(xy, spots, np.zeros(40, dtype=int), np.random.default_rng(0))
+    assert len(np.unique(fold)) == 5
+    assert remoteness < 1.5
