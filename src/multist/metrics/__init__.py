@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = attach(
     {
         "agreement": "multist.metrics._agreement",
         "coherence": "multist.metrics._coherence",
+        "probe": "multist.metrics._probe",
         "section_mixing": "multist.metrics._mixing",
     },
 )
