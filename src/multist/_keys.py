@@ -55,16 +55,16 @@ def image_weight_key(key_added: str = MULTIST) -> str:
     return f"{key_added}{IMAGE_WEIGHT_SUFFIX}"
 
 
+def probability_key(key_added: str = MULTIST) -> str:
+    """``obsm`` key of the probability of each class that strokes named; their names are in ``uns[key_added]["guided"]["classes"]``."""
+    return f"{key_added}_probability"
+
+
 def pseudotime_key(key_added: str = MULTIST) -> str:
     """``obs`` key of the pseudotime."""
     return f"{key_added}_pseudotime"
 
 
 def attention_key(key_added: str = MULTIST) -> str:
-    """``obsp`` key of the weights with which spots attend to themselves and their neighbours in expression; rows sum to 1."""
+    """``obsp`` key of the weights with which each spot's image asked the spots within two steps; rows sum to 1. Absent without an image."""
     return f"{key_added}_attention"
-
-
-def image_attention_key(key_added: str = MULTIST) -> str:
-    """``obsp`` key of the same weights for the image; absent where no image took part."""
-    return f"{key_added}_image_attention"

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multist.cluster import consensus as voting
 from multist.cluster import count, refine
-from multist.cluster.consensus import consensus
 from multist.cluster.refine import leading_axes, majority_vote
 
 
@@ -30,22 +28,6 @@ def test_the_vote_by_hand(lattice):
     ones = within @ labels
     expected = np.where(2 * ones > within.sum(axis=1), 1, np.where(2 * ones < within.sum(axis=1), 0, labels))
     np.testing.assert_array_equal(majority_vote(labels, lattice(7, 7)), expected)
-
-
-def test_consensus_whose_names_are_matched_on_some_points(monkeypatch):
-    rng = np.random.default_rng(0)
-    truth = rng.integers(5, size=6000)
-    partitions = np.stack(
-        [rng.permutation(5)[np.where(rng.random(6000) < 0.2, rng.integers(5, size=6000), truth)] for _ in range(8)]
-    )
-    labels, votes = consensus(partitions, 5)
-    monkeypatch.setattr(voting, "_ENOUGH", 1000)
-    for given in (partitions, partitions.astype(np.uint8)):
-        some_labels, some_votes = consensus(given, 5)
-        names = voting._matching(some_labels, labels, 5)
-        assert (names[some_labels] == labels).mean() > 0.98  # but for ties
-        np.testing.assert_allclose(votes.max(axis=1), some_votes.max(axis=1), atol=1e-6)
-        assert some_labels.dtype == np.int64
 
 
 def test_the_size_of_a_patch_from_some_spots(lattice, monkeypatch):

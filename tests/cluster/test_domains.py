@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from multist.cluster.domains import find_domains
+from multist.cluster.mixture import fit_mixture
 
 SIDE = 20
 
@@ -27,14 +28,39 @@ def embedding(truth) -> np.ndarray:
     return 4 * rng.normal(size=(4, 8))[truth] + rng.normal(size=(SIDE * SIDE, 8)) * np.linspace(2, 0.5, 8)
 
 
-@pytest.mark.parametrize("use_consensus", [True, False])
-def test_domains_are_found(lattice, truth, embedding, use_consensus):
-    found = find_domains(embedding, lattice(SIDE, SIDE), 4, use_consensus=use_consensus)
+def test_domains_are_found(lattice, truth, embedding):
+    found = find_domains(embedding, lattice(SIDE, SIDE), 4)
     assert adjusted_rand_score(truth, found.labels) > 0.95
     sizes = np.bincount(found.labels)
     assert len(sizes) == 4 and (np.diff(sizes) <= 0).all()
-    assert ((found.confidence > 0) & (found.confidence <= 1)).all()
-    assert use_consensus or (found.confidence == 1).all()
+    assert ((found.confidence >= 1 / 4) & (found.confidence <= 1)).all()
+    assert found.confidence.dtype == np.float64
+
+
+def test_confidence_is_the_posterior_of_the_mixture(lattice, truth, embedding):
+    noisy = embedding + 2 * np.random.default_rng(1).normal(size=embedding.shape)
+    found = find_domains(noisy, lattice(SIDE, SIDE), 4)
+    fit = fit_mixture(noisy, 4, n_rounds=3)
+    assert adjusted_rand_score(fit.labels, found.labels) > 0.98
+    assert np.abs(fit.responsibilities.max(axis=1) - found.confidence).mean() < 0.01
+    # of what it is surer of, more is right
+    names = np.array([np.bincount(truth[found.labels == k], minlength=4).argmax() for k in range(4)])
+    right, sure = names[found.labels] == truth, found.confidence > np.median(found.confidence)
+    assert right[sure].mean() > right[~sure].mean()
+
+
+def test_lone_spots_stay_unless_asked_for(lattice, embedding):
+    plain, asked = (find_domains(embedding, lattice(SIDE, SIDE), 4, **o) for o in ({}, {"refine": False}))
+    np.testing.assert_array_equal(plain.labels, asked.labels)
+    refined = find_domains(embedding, lattice(SIDE, SIDE), 4, refine=True)
+    np.testing.assert_array_equal(refined.confidence, plain.confidence)
+
+
+@pytest.mark.parametrize("k", [4, 7])
+def test_other_seeds_end_at_the_same_domains(lattice, embedding, k):
+    found = [find_domains(embedding, lattice(SIDE, SIDE), k, random_state=seed).labels for seed in range(4)]
+    agreement = [adjusted_rand_score(one, found[0]) for one in found[1:]]
+    assert min(agreement) > (0.98 if k == 4 else 0.6)
 
 
 def test_refinement_takes_lone_spots_away(lattice, truth, embedding):
@@ -48,7 +74,7 @@ def test_refinement_takes_lone_spots_away(lattice, truth, embedding):
 
 @pytest.mark.parametrize("n_domains", [1, 2, 9, 40, 200, 400])
 def test_exactly_the_number_asked_for(lattice, embedding, n_domains):
-    found = find_domains(embedding, lattice(SIDE, SIDE), n_domains, n_starts=2, use_consensus=n_domains < 40)
+    found = find_domains(embedding, lattice(SIDE, SIDE), n_domains, n_starts=2)
     assert len(np.unique(found.labels)) == n_domains
     assert found.labels.shape == found.confidence.shape == (400,)
 

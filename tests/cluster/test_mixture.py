@@ -95,6 +95,36 @@ def test_more_starts_are_never_less_likely():
     assert len(fit_mixture(points, 8, n_starts=5).start_log_likelihoods) == 5
 
 
+def test_rounds_of_splitting_and_merging_bring_seeds_to_the_same_optimum():
+    points = blobs(n=1500, k=9, d=6, seed=4)[0]
+    best = fit_mixture(points, 9, n_starts=64, n_polished=8, n_rounds=5).log_likelihood
+    few = {"n_starts": 1, "n_polished": 1}
+    plain, moved = (
+        np.array([fit_mixture(points, 9, n_rounds=rounds, random_state=s, **few).log_likelihood for s in range(8)])
+        for rounds in (0, 8)
+    )
+    assert (moved >= plain - 0.1).all()
+    assert (best - plain).max() > 5  # a single start does end elsewhere
+    assert (best - moved).max() < 0.02 * len(points) and np.median(best - moved) < 1
+    assert np.median(best - moved) <= np.median(best - plain)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_too_few_components_to_split_and_merge_are_left_as_they_are(k):
+    points = blobs(k=3)[0]
+    plain, moved = (fit_mixture(points, k, n_rounds=rounds) for rounds in (0, 4))
+    assert moved.log_likelihood >= plain.log_likelihood - 1e-3
+    assert moved.weights.shape == (k,) and moved.weights.sum() == pytest.approx(1)
+    if k < 3:
+        np.testing.assert_array_equal(plain.labels, moved.labels)
+
+
+def test_rounds_of_few_and_equal_points():
+    points = np.repeat(np.eye(4), [40, 3, 2, 1], axis=0)
+    fit = fit_mixture(points, 4, n_rounds=3)
+    assert np.isfinite(fit.log_likelihood) and np.isfinite(fit.responsibilities).all()
+
+
 @pytest.mark.parametrize("kind", ["column twice", "constant column", "more columns than points", "one column"])
 def test_directions_without_variance_are_no_obstacle(kind):
     points, truth = blobs(d=3)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from multist.cluster import consensus, domains, mixture, sampled
+from multist.cluster import domains, mixture, sampled
 from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture, to_posteriors
-from multist.cluster.sampled import sampled_partitions
+from multist.cluster.sampled import sampled_mixture
 
 N, K = 24_000, 6
 QUICK = {"n_starts": 6, "n_polished": 3}
@@ -42,27 +42,33 @@ def chain(n: int):
 def test_the_same_partition_as_with_all_points(groups):
     points, truth = groups
     whole = fit_mixture(points, K, **QUICK).labels
-    found = sampled_partitions(points, K, **QUICK)
-    assert found.shape == (3, N) and found.max() == K - 1
-    assert adjusted_rand_score(whole, found[0]) > 0.99
-    assert abs(adjusted_rand_score(truth, whole) - adjusted_rand_score(truth, found[0])) < 0.01
+    found, sure = sampled_mixture(points, K, **QUICK)
+    assert found.shape == sure.shape == (N,) and found.max() == K - 1
+    assert adjusted_rand_score(whole, found) > 0.99
+    assert abs(adjusted_rand_score(truth, whole) - adjusted_rand_score(truth, found)) < 0.01
+
+
+def test_the_probability_is_that_of_all_points(groups):
+    expected = fit_mixture(groups[0], K, **QUICK).responsibilities.max(axis=1)
+    sure = sampled_mixture(groups[0], K, **QUICK)[1]
+    assert ((sure >= 1 / K) & (sure <= 1)).all()
+    assert np.abs(sure - expected).mean() < 0.01
 
 
 def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
     points = groups[0]
     whole = fit_mixture(points, K, **QUICK).labels
     monkeypatch.setattr(sampled, "ENOUGH", 400)
-    polished = adjusted_rand_score(whole, sampled_partitions(points, K, **QUICK)[0])
+    polished = adjusted_rand_score(whole, sampled_mixture(points, K, **QUICK)[0])
     monkeypatch.setattr(sampled, "_ROUNDS", 0)
-    assert polished > adjusted_rand_score(whole, sampled_partitions(points, K, **QUICK)[0]) + 0.005
+    assert polished > adjusted_rand_score(whole, sampled_mixture(points, K, **QUICK)[0]) + 0.005
 
 
 def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
     points, truth = strip
     options = {"n_starts": 6, "n_polished": 3}
     found = find_domains(points, chain(N), K, **options)
-    for module in (domains, consensus):
-        monkeypatch.setattr(module, "ENOUGH" if module is domains else "_ENOUGH", N)
+    monkeypatch.setattr(domains, "ENOUGH", N)
     exact = find_domains(points, chain(N), K, **options)
     assert adjusted_rand_score(exact.labels, found.labels) > 0.99
     assert abs(adjusted_rand_score(truth, exact.labels) - adjusted_rand_score(truth, found.labels)) < 0.01
@@ -71,9 +77,10 @@ def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
 
 def test_blocks_do_not_matter(groups, monkeypatch):
     points = groups[0]
-    one = sampled_partitions(points, K, **QUICK)
+    one, sure = sampled_mixture(points, K, **QUICK)
     monkeypatch.setattr(sampled, "_BLOCK", 3 * K * 1000 + 7)
-    assert (sampled_partitions(points, K, **QUICK) == one).mean() > 0.9999
+    found, found_sure = sampled_mixture(points, K, **QUICK)
+    assert (found == one).mean() > 0.9999 and np.abs(found_sure - sure).mean() < 1e-4
 
 
 def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
@@ -82,7 +89,7 @@ def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     monkeypatch.setattr(sampled, "to_posteriors", lambda x: held.append(x.numel()) or to_posteriors(x))
     monkeypatch.setattr(sampled, "_BLOCK", 200_000)
     tracemalloc.start()
-    sampled_partitions(points, K, **QUICK)
+    sampled_mixture(points, K, **QUICK)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert max(held) <= 200_000 and len(held) > 20
@@ -107,13 +114,13 @@ def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkey
 def test_a_few_points_among_many_equal_ones():
     points = np.zeros((30_000, 3))
     points[:40] = np.random.default_rng(0).normal(size=(40, 3))
-    found = sampled_partitions(points, 5, **QUICK)
-    assert found.shape[1] == len(points)
+    assert sampled_mixture(points, 5, **QUICK)[0].shape == (len(points),)
     labels = find_domains(points, chain(len(points)), 5, n_starts=4, n_polished=2).labels
     assert len(np.unique(labels)) == 5
 
 
 def test_same_seed_same_bits(groups):
-    first, again, other = (sampled_partitions(groups[0], K, random_state=s, **QUICK) for s in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
+    first, again, other = (sampled_mixture(groups[0], K, random_state=s, **QUICK) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert (first[1] != other[1]).any()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-import torch
 
 from multist._settings import settings
 
@@ -61,38 +59,6 @@ def small_arrays() -> Tissue:
 @pytest.fixture(scope="session")
 def large_arrays() -> Tissue:
     return make_tissue(45)
-
-
-class Watched:
-    """Every parameter that training makes, by the name it has in its module, and the networks it starts from."""
-
-    def __init__(self) -> None:
-        self.parameters: list[tuple[str, torch.nn.Parameter]] = []
-        self.networks: list[torch.nn.Module] = []
-        self.starts: list[dict[str, torch.Tensor]] = []
-
-
-@pytest.fixture
-def watched(monkeypatch) -> Iterator[Watched]:
-    """What a call of ``fit_embedding`` within the test creates."""
-    from multist.model import training
-
-    seen, make = Watched(), training.initial_network
-
-    def remember(module: torch.nn.Module, name: str, parameter: torch.nn.Parameter | None) -> None:
-        if parameter is not None:
-            seen.parameters.append((f"{type(module).__name__}.{name} {tuple(parameter.shape)}", parameter))
-
-    def initial_network(*args, **kwargs):
-        network = make(*args, **kwargs)
-        seen.networks.append(network)
-        seen.starts.append({name: p.detach().clone() for name, p in network.named_parameters()})
-        return network
-
-    monkeypatch.setattr(training, "initial_network", initial_network)
-    hook = torch.nn.modules.module.register_module_parameter_registration_hook(remember)
-    yield seen
-    hook.remove()
 
 
 @pytest.fixture(autouse=True)

@@ -6,20 +6,22 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from multist.model.config import MultiSTConfig
+from multist.model.config import MultiSTConfig, PublishedLosses
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_factors": 0}, "n_factors must be at least 1; got 0"),
         ({"n_expression": -1}, "n_expression must be at least 1"),
         ({"n_image": 0}, "n_image must be at least 1"),
         ({"n_heads": 0}, "n_heads must be at least 1"),
-        ({"n_hops": 0}, "n_hops must be"),
-        ({"mask_rate": 0}, "mask_rate must lie between 0 and 1; got 0"),
-        ({"mask_rate": 1.0}, "mask_rate must lie between 0 and 1"),
-        ({"attention": "global"}, "attention must be 'neighbourhood' or 'self'; got 'global'"),
+        ({"head_width": 0}, "head_width must be at least 1; got 0"),
+        ({"learning_rate": -0.1}, "learning_rate must be a number from 0 upwards; got -0.1"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number from 0 upwards; got nan"),
+        ({"weight_decay": float("inf")}, "weight_decay must be a number from 0 upwards; got inf"),
+        ({"losses": PublishedLosses(n_factors=0)}, "n_factors must be at least 1; got 0"),
+        ({"losses": PublishedLosses(mask_rate=0)}, "mask_rate must lie between 0 and 1; got 0"),
+        ({"losses": PublishedLosses(mask_rate=1.0)}, "mask_rate must lie between 0 and 1"),
         ({"epochs": -1}, "epochs must not be negative; got -1"),
     ],
 )
@@ -41,8 +43,8 @@ def test_a_config_is_changed_by_copy_only():
 
 
 def test_the_published_constants():
-    published = MultiSTConfig.published()
-    assert (published.n_factors, published.n_expression, published.n_heads) == (32, 200, 8)
-    assert (published.attention, published.gate) == ("self", False)
-    assert published.clustering_loss > 0 and published.prior_loss > 0 and published.alignment_loss > 0
-    assert published.expression_loss / published.edge_loss == 100
+    published, losses = MultiSTConfig.published(), MultiSTConfig.published().losses
+    assert MultiSTConfig().losses is None and losses is not None
+    assert (losses.n_factors, published.n_expression, published.center_sections) == (32, 200, False)
+    assert min(losses.clustering, losses.prior, losses.alignment, losses.sections) > 0
+    assert losses.expression / losses.edges == 100

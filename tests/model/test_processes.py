@@ -13,25 +13,21 @@ import pytest
 import torch
 
 from multist.model import processes
+from multist.model.attention import fit_attention
 from multist.model.config import MultiSTConfig
 from multist.model.processes import Processes
-from multist.model.tokens import make_tokens
-from multist.model.training import fit_embedding
 
 WORKER = """
 import sys
 sys.path.insert(0, {folder!r})
 import numpy as np
 from conftest import make_tissue, settings
-from multist.model import batches
 from multist.model.config import MultiSTConfig
+from multist.model.fitted import FusionModel
 from multist.model.processes import Processes
-from multist.model.tokens import make_tokens
-from multist.model.training import fit_embedding
-settings.progress, batches.FULL = False, 500
-t, config = make_tissue(45), MultiSTConfig(epochs=30)
-tokens = make_tokens(t.expression, t.image, t.adjacency, t.xy, config)
-found = fit_embedding(tokens, t.adjacency, config, n_domains=4, xy=t.xy, device="cpu")
+settings.progress = False
+t = make_tissue(45)
+found = FusionModel.fit(t.expression, t.image, t.adjacency, t.xy, MultiSTConfig(epochs=30), device="cpu")[1]
 rank = Processes("cpu").rank
 np.savez({out!r} + f"/{{rank}}.npz", code=found.code, weight=found.image_weight)
 """
@@ -81,12 +77,12 @@ def test_two_processes_find_the_domains_of_one(tmp_path):
 
 @pytest.mark.parametrize("missing", [("lightning_fabric",), ("lightning_fabric", "lightning.fabric")], ids=len)
 def test_one_device_needs_no_fabric(small_arrays, monkeypatch, missing):
-    t, config = small_arrays, MultiSTConfig(epochs=3)
-    tokens = make_tokens(t.expression, t.image, t.adjacency, t.xy, config)
-    expected = fit_embedding(tokens, t.adjacency, config, n_domains=3, device="cpu").code
+    t = small_arrays
+    given = (t.expression, t.image, t.adjacency, t.xy, np.zeros(100, np.int64), MultiSTConfig(epochs=3))
+    expected = fit_attention(*given, device="cpu").losses
     for name in missing:
         monkeypatch.setitem(sys.modules, name, None)
-    np.testing.assert_array_equal(fit_embedding(tokens, t.adjacency, config, n_domains=3, device="cpu").code, expected)
+    np.testing.assert_array_equal(fit_attention(*given, device="cpu").losses, expected)
 
 
 def test_several_processes_without_fabric_are_refused(monkeypatch):

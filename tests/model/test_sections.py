@@ -10,9 +10,8 @@ import torch
 from multist.model import sections
 from multist.model.config import MultiSTConfig
 from multist.model.fitted import FusionModel
-from multist.model.losses import SectionCritic
+from multist.model.published import SectionCritic
 from multist.model.sections import mixing, offsets_to, section_offsets
-from multist.model.tokens import make_tokens
 
 SIDE = 16
 SHIFT = np.array([3.0, -2.0, 0.0, 1.0])
@@ -73,29 +72,32 @@ def test_mixing_counts_neighbours_of_other_sections():
     assert mixing(points + 50 * member[:, None], member) == 0
 
 
-def test_sections_are_centred_before_the_factors_are_found():
+def places(n_sections):
+    """Coordinates of each spot, all sections on top of each other."""
+    across, down = np.tile(np.arange(SIDE), SIDE), np.repeat(np.arange(SIDE), SIDE)
+    return np.tile(np.column_stack([across, down]), (n_sections, 1)).astype(float)
+
+
+def test_sections_are_centred_before_they_are_embedded():
     features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
-    xy = np.tile(np.column_stack([np.tile(np.arange(SIDE), SIDE), np.repeat(np.arange(SIDE), SIDE)]), (2, 1))
-    options = {"section": section}
     apart = {}
     for center in (True, False):
-        config = MultiSTConfig(center_sections=center, n_hops=2)
-        tokens = make_tokens(features, None, adjacency, xy.astype(float), config, **options).expression
-        apart[center] = np.abs(tokens[section == 0].mean(0) - tokens[section == 1].mean(0)).max() / tokens.std()
+        config = MultiSTConfig(center_sections=center)
+        code = FusionModel.fit(features, None, adjacency, places(2), config, section=section, device="cpu")[1].code
+        apart[center] = np.abs(code[section == 0].mean(0) - code[section == 1].mean(0)).max() / code.std()
     assert apart[True] < 0.05 < 0.5 < apart[False]
 
 
 def test_what_is_fitted_is_embedded_as_it_was_fitted():
     features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
-    xy = np.tile(np.column_stack([np.tile(np.arange(SIDE), SIDE), np.repeat(np.arange(SIDE), SIDE)]), (2, 1))
     model, fitted = FusionModel.fit(
-        features, None, adjacency, xy.astype(float), MultiSTConfig(epochs=3), section=section, device="cpu"
+        features, None, adjacency, places(2), MultiSTConfig(), section=section, device="cpu"
     )
-    again = model.embed(features, None, adjacency, xy.astype(float), section, device="cpu")
+    again = model.embed(features, None, adjacency, section, device="cpu")
     np.testing.assert_allclose(again.code, fitted.code, atol=1e-5)
     # and a section that comes alone comes to where it lay
     own = section == 1
-    alone = model.embed(features[own], None, lattice(1), xy[own].astype(float), section[own] * 0, device="cpu")
+    alone = model.embed(features[own], None, lattice(1), section[own] * 0, device="cpu")
     np.testing.assert_allclose(alone.code, fitted.code[own], atol=1e-5)
 
 
@@ -125,10 +127,9 @@ def test_a_small_section_weighs_as_much_as_a_large_one():
 
 def test_the_critic_trains_where_there_are_several_sections_only():
     features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], seed=1))
-    xy = np.zeros((len(features), 2)) + np.arange(len(features))[:, None]
-    config = MultiSTConfig(epochs=2, section_loss=1.0, n_hops=2)
+    config = MultiSTConfig.published().replace(epochs=2)
     losses = [
-        FusionModel.fit(features, None, adjacency, xy, config, section=own, device="cpu")[1].losses
+        FusionModel.fit(features, None, adjacency, places(2), config, section=own, n_domains=3, device="cpu")[1].losses
         for own in (section, None)
     ]
     assert len(losses[0]["sections"]) == 2 and "sections" not in losses[1]

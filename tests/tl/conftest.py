@@ -26,7 +26,7 @@ def no_progress_bars(monkeypatch):
 @pytest.fixture(scope="session")
 def quick() -> MultiSTConfig:
     """Enough training to see that it runs."""
-    return MultiSTConfig(epochs=3)
+    return MultiSTConfig(epochs=20)
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +56,33 @@ def embedded_table(embedded_tissue, tissue_table) -> ad.AnnData:
     for key in ("spatial_connectivities", "spatial_distances"):
         tissue_table.obsp[key] = table.obsp[key].copy()
     return tissue_table
+
+
+def show_domains(table: ad.AnnData) -> None:
+    """Give a table histology features that tell its domains, so that the image takes part after little training."""
+    rng = np.random.default_rng(0)
+    codes = table.obs["domain"].astype("category").cat.codes.to_numpy()
+    table.obsm["X_histology"] = 2 * rng.normal(size=(codes.max() + 1, 12))[codes] + rng.normal(size=(table.n_obs, 12))
+
+
+@pytest.fixture
+def showing():
+    """The function above."""
+    return show_domains
+
+
+@pytest.fixture
+def telling(embedded):
+    """The SpatialData with an image that tells the domains."""
+    show_domains(embedded.tables["table"])
+    return embedded
+
+
+@pytest.fixture
+def telling_table(embedded_table) -> ad.AnnData:
+    """The AnnData with such an image."""
+    show_domains(embedded_table)
+    return embedded_table
 
 
 @pytest.fixture(scope="session")

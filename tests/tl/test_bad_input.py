@@ -121,12 +121,12 @@ def test_stages_that_ran_before_the_error_leave_nothing(tissue, tissue_table, qu
 
 
 def test_an_interrupted_run_leaves_nothing(tissue, quick, unchanged, monkeypatch):
-    from multist.model import fitted
+    from multist.model.fitted import Averaging
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitted, "fit_embedding", interrupted)
+    monkeypatch.setattr(Averaging, "fit", interrupted)
     with unchanged(tissue), pytest.raises(KeyboardInterrupt):
         mt.tl.multist_domains(tissue, 7, config=quick)
 

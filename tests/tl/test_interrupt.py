@@ -5,18 +5,17 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 import multist as mt
-from multist.access import copy_data, get_table
+from multist.access import get_table
 
 MOMENTS = {
-    "reducing": "multist.model.tokens.spatial_factors",
-    "second step of training": "multist.model.objective.Objective.forward",
-    "embedding": "multist.model.training.read",
-    "clustering": "multist.cluster.domains.consensus",
+    "reducing": "multist.model.fitted.section_offsets",
+    "second step of training": "multist.model.attention._squared_errors",
+    "averaging": "multist.model.averaging._averages",
+    "clustering": "multist.cluster.domains.fit_mixture",
 }
 
 
@@ -25,8 +24,7 @@ def test_an_interrupted_run_leaves_nothing_and_says_so(moment, embedded, quick, 
     import importlib
 
     module, _, name = MOMENTS[moment].rpartition(".")
-    owner = importlib.import_module(module.removesuffix(".Objective"))
-    owner = owner.Objective if module.endswith("Objective") else owner
+    owner = importlib.import_module(module)
     original, calls = getattr(owner, name), []
 
     def interrupted(*args, **kwargs):
@@ -50,7 +48,7 @@ def test_dividing_again_can_be_interrupted_too(embedded, unchanged, monkeypatch,
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("multist.cluster.domains.consensus", interrupted)
+    monkeypatch.setattr("multist.cluster.domains.fit_mixture", interrupted)
     with caplog.at_level(logging.WARNING, "multist"), unchanged(embedded), pytest.raises(KeyboardInterrupt):
         mt.tl.cluster_domains(embedded, 3, use_rep="mine")
     assert "interrupted" in caplog.text
@@ -61,34 +59,3 @@ def test_other_errors_are_no_interruption(embedded, quick, monkeypatch, caplog):
     with pytest.raises(ValueError, match="not finite"):
         mt.tl.multist_domains(embedded, 7, config=quick)
     assert "interrupted" not in caplog.text
-
-
-def test_after_an_interruption_the_same_call_goes_on(embedded, quick, unchanged, monkeypatch, tmp_path):
-    from multist.model import resume
-    from multist.model.objective import Objective
-
-    def run(data, **options):
-        mt.tl.multist_domains(data, 7, config=quick, resume=tmp_path / "training", **options)
-        return get_table(data)
-
-    expected = copy_data(embedded)
-    mt.tl.multist_domains(expected, 7, config=quick)
-    original, calls = Objective.forward, []
-
-    def forward(self, *args, **kwargs):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return original(self, *args, **kwargs)
-
-    monkeypatch.setattr(resume, "EVERY", 0)
-    monkeypatch.setattr(Objective, "forward", forward)
-    with unchanged(embedded), pytest.raises(KeyboardInterrupt):
-        run(embedded)
-    found, expected = run(embedded), get_table(expected)
-    assert len(calls) == 4  # of three steps the last one again, and it alone
-    np.testing.assert_array_equal(found.obsm["X_multist"], expected.obsm["X_multist"])
-    pd.testing.assert_series_equal(found.obs["multist_domain"], expected.obs["multist_domain"])
-    np.testing.assert_array_equal(found.uns["multist"]["losses"]["image"], expected.uns["multist"]["losses"]["image"])
-    with unchanged(embedded), pytest.raises(ValueError, match="other data, constants or seed"):
-        run(embedded, random_state=1)

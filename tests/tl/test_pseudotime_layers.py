@@ -32,7 +32,8 @@ def test_the_cortex_lies_in_order(real_data, name: str):
     places = {layer: place for place, layer in enumerate(CORTEX)}
     found = order(adata, adata.obs["layer_guess"], places)
     assert found >= 0.90
-    assert found > order(adata, adata.obs["layer_guess"], places, use_rep="X_pca") + 0.1
+    plain = order(adata, adata.obs["layer_guess"], places, use_rep="X_pca")
+    assert 1 - found < (1 - plain) / 2  # at most half of what plain components leave out of order
 
 
 @pytest.mark.slow

@@ -10,12 +10,14 @@ import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
 from multist.cluster.mixture import MixtureFit, fit_mixture
+from multist.cluster.refine import leading_axes
 
 _ENOUGH = 20_000  # spots around which the correlation of neighbours is measured
 _SAMPLE = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
 _HALVES = 4
 _DISTINCT = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
 _MAX_STEPS = 15
+_WIDTH = 8  # leading axes that are looked at: each further one costs a parameter a domain and holds less than a fiftieth of the variance
 
 
 class CountCurve(NamedTuple):
@@ -87,7 +89,7 @@ def choose_count(
     counts = np.unique(np.asarray(list(candidates), dtype=np.int64))
     if not len(counts):
         raise ValueError("candidates is empty; give at least one number of domains")
-    points = np.asarray(embedding, dtype=np.float64)
+    points = _leading(np.asarray(embedding, dtype=np.float64))
     rng = np.random.default_rng(random_state)
     rows = np.sort(rng.permutation(len(points))[:_SAMPLE])
     halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_HALVES)]
@@ -101,6 +103,12 @@ def choose_count(
     likely = np.flatnonzero(bic >= bic.max() - _DISTINCT)
     chosen = likely[np.asarray(stability)[likely].argmax()]
     return CountCurve(counts, bic, bic - 2 * entropy, np.asarray(stability), patch, int(counts[chosen]))
+
+
+def _leading(points: np.ndarray) -> np.ndarray:
+    """(n, at most eight) coordinates on the leading principal axes."""
+    centred = points - points.mean(axis=0)
+    return centred @ leading_axes(centred)[:_WIDTH].T
 
 
 def _bic(fit: MixtureFit, n_independent: float) -> float:

@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from multist.cluster.distinct import count_distinct
+from multist.cluster.expectation import SHORT_RUN, expectation_maximization, split_and_merge
 
-_SHORT_RUN = 25  # iterations after which only the most likely starts go on
-_BLOCK = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
-_FLOOR = -60.0  # of the log of a responsibility
-RIDGE = 1e-6  # of the whitened variance: keeps a covariance of collapsed components invertible
+_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,7 @@ def fit_mixture(
     *,
     n_starts: int = 32,
     n_polished: int = 4,
+    n_rounds: int = 0,
     max_iter: int = 200,
     tol: float = 1e-5,
     random_state: int = 0,
@@ -88,6 +87,9 @@ def fit_mixture(
         k-means++ seedings, each of which runs a few iterations.
     n_polished
         How many of the likeliest then run to convergence.
+    n_rounds
+        How often at most the likeliest is changed by splitting one component and merging two others, as long as it gains. Different
+        starts then end at the same mixture far more often.
     max_iter
         Iterations of a polished start at most.
     tol
@@ -108,11 +110,12 @@ def fit_mixture(
 
     References
     ----------
-    Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``).
+    Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``); Ueda et al., Neural Computation
+    2000 (split and merge).
     """
     points = np.asarray(points, dtype=np.float64)
     search = likeliest_weights(
-        points, n_components, n_starts=n_starts, n_polished=n_polished, max_iter=max_iter, tol=tol,
+        points, n_components, n_starts=n_starts, n_polished=n_polished, n_rounds=n_rounds, max_iter=max_iter, tol=tol,
         random_state=random_state, device=device,
     )  # fmt: skip
     return _summary(points, search)
@@ -140,8 +143,8 @@ class Search(NamedTuple):
 
 
 def likeliest_weights(
-    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, max_iter: int = 200, tol: float = 1e-5,
-    random_state: int = 0, device: str = "cpu",
+    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, n_rounds: int = 0, max_iter: int = 200,
+    tol: float = 1e-5, random_state: int = 0, device: str = "cpu",
 ) -> Search:  # fmt: skip
     """Responsibilities of the likeliest of many starts; takes and raises what :func:`fit_mixture` does."""
     points = np.asarray(points, dtype=np.float64)
@@ -151,10 +154,15 @@ def likeliest_weights(
     generator = torch.Generator().manual_seed(random_state)
     raw = torch.as_tensor((points - center) / points.std(axis=0).max().clip(1e-12), dtype=torch.float32, device=device)
     weights = _seed(raw, n_components, n_starts, generator)
-    weights, likelihood = _expectation_maximization(x, weights, _SHORT_RUN, tol)
+    weights, likelihood = expectation_maximization(x, weights, SHORT_RUN, tol)
     starts = likelihood.cpu().numpy()
     best = torch.argsort(likelihood, descending=True, stable=True)[:n_polished]
-    weights, likelihood = _expectation_maximization(x, weights[:, best], max_iter, tol)
+    weights, likelihood = expectation_maximization(x, weights[:, best], max_iter, tol)
+    for _ in range(n_rounds):
+        moved = split_and_merge(x, weights[:, int(likelihood.argmax())], max_iter, tol)
+        if moved is None or float(moved[1].max() - likelihood.max()) < _GAIN * len(x):
+            break
+        weights, likelihood = moved
     polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)]
     return Search(polished, float(likelihood.max()), starts, whiten)
 
@@ -200,48 +208,6 @@ def _seed(x: Tensor, k: int, n_starts: int, generator: torch.Generator) -> Tenso
         moved = (hard.flatten(1).T @ x).view(n_starts, k, -1) / count.clamp_min(1)[..., None]
         center = torch.where(count[..., None] > 0, moved, center)
     return hard
-
-
-def _expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor]:
-    """Alternate M and E step for all starts; weights are (n, starts, k), the likelihood (starts,) is of the last E step.
-
-    The weights that are given are overwritten: to get memory for others takes longer than to fill it.
-    """
-    n, d = x.shape
-    _, n_starts, k = weights.shape
-    blocks = weights.split(max(1, _BLOCK // (n_starts * k)) if x.device.type == "cpu" else n)
-    count = weights.sum(0, dtype=torch.float64)
-    scatter = (x.T @ x).double()
-    identity = torch.eye(d, dtype=torch.float64, device=x.device)
-    previous = torch.full((n_starts,), -torch.inf, dtype=torch.float64, device=x.device)
-    for _ in range(max_iter):
-        total = (weights.flatten(1).T @ x).view(n_starts, k, d).double()
-        mean = total / count.clamp_min(1e-6)[..., None]
-        covariance = (scatter - total.transpose(1, 2) @ mean) / n + RIDGE * identity
-        precision = torch.linalg.inv(covariance)
-        slope = mean @ precision
-        offset = (count / n).clamp_min(1e-12).log() - 0.5 * (slope * mean).sum(-1)
-        torch.mm(x, slope.float().flatten(0, 1).T, out=weights.view(n, -1))
-        count, evidence = torch.zeros_like(count), torch.zeros_like(previous)
-        for block in blocks:
-            evidence += to_posteriors(block.add_(offset.float())).sum(0, dtype=torch.float64)
-            count += block.sum(0, dtype=torch.float64)
-        likelihood = evidence - 0.5 * (
-            (precision * scatter).sum((1, 2)) + n * torch.logdet(covariance) + n * d * float(np.log(2 * np.pi))
-        )
-        if (likelihood - previous).abs().max() < tol * n:
-            break
-        previous = likelihood
-    return weights, likelihood
-
-
-def to_posteriors(logit: Tensor) -> Tensor:
-    """Softmax along the last of (n, m, k) in place; returns the (n, m) logarithms of the sums."""
-    top = logit.amax(-1, keepdim=True)
-    # floored where it no longer counts: powers so small, and arithmetic on them, are several times slower
-    total = logit.sub_(top).clamp_min_(_FLOOR).exp_().sum(-1, keepdim=True)
-    logit.div_(total)
-    return total.log_().add_(top).squeeze(-1)
 
 
 def _summary(points: np.ndarray, search: Search) -> MixtureFit:

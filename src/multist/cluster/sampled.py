@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from multist.cluster.distinct import count_distinct
-from multist.cluster.mixture import RIDGE, likeliest_weights, to_posteriors, whitening
+from multist.cluster.expectation import RIDGE, to_posteriors
+from multist.cluster.mixture import likeliest_weights, whitening
 
 ENOUGH = 10_000
 """Points that the starts see: all, up to so many. More would make few points take longer than many."""
@@ -17,10 +18,17 @@ _MOVED = 1e-3  # share of the points that a round still moves when it is the las
 _BLOCK = 2**22  # entries of a block of responsibilities: 16 MB
 
 
-def sampled_partitions(
-    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, random_state: int = 0, device: str = "cpu"
-) -> np.ndarray:
-    """Partitions of many points by tied-covariance mixtures, the likeliest ones of a sample polished on all points.
+def sampled_mixture(
+    points: np.ndarray,
+    n_components: int,
+    *,
+    n_starts: int,
+    n_polished: int,
+    n_rounds: int = 0,
+    random_state: int = 0,
+    device: str = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Partition of many points by a tied-covariance mixture, the likeliest one of a sample polished on all points.
 
     Time and memory grow linearly with the points: no more than a block of responsibilities is held, and a mixture that fits
     the sample is so close to one that fits all that a few rounds suffice.
@@ -31,8 +39,8 @@ def sampled_partitions(
         (n, d) float, finite, with at least ``n_components`` different rows.
     n_components
         Number of components.
-    n_starts, n_polished
-        Starts on the sample, and how many of the likeliest go on.
+    n_starts, n_polished, n_rounds
+        Of the search on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes them.
     random_state
         Seed of the sample and of the starts.
     device
@@ -40,55 +48,28 @@ def sampled_partitions(
 
     Returns
     -------
-    (m, n) integers, m being at most ``n_polished``; the likeliest on the sample first.
+    (n,) int64 labels, and (n,) float32 the posterior probability of each.
     """
     generator = np.random.default_rng(random_state)
     rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
         rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
     search = likeliest_weights(
-        points[rows], n_components, n_starts=n_starts, n_polished=n_polished, random_state=random_state, device=device
-    )
+        points[rows], n_components, n_starts=n_starts, n_polished=n_polished, n_rounds=n_rounds, random_state=random_state,
+        device=device,
+    )  # fmt: skip
     center, whiten = whitening(points)
     x = torch.as_tensor((points - center).astype(np.float32) @ whiten.astype(np.float32), device=device)
     some = x[torch.as_tensor(rows, device=device)]
-    count = search.weights.sum(0, dtype=torch.float64)
-    total = torch.einsum("nmk,nd->mkd", search.weights, some).double()
+    likeliest = search.weights[:, :1]
+    count = likeliest.sum(0, dtype=torch.float64)
+    total = torch.einsum("nmk,nd->mkd", likeliest, some).double()
     line = _line(count, total, (some.T @ some).double())
     return _polish(x, line, count / len(rows))
 
 
-def mixture_from(points: np.ndarray, labels: np.ndarray, n_components: int, *, device: str = "cpu") -> np.ndarray:
-    """Partition by the tied-covariance mixture that EM finds from a given one.
-
-    Parameters
-    ----------
-    points
-        (n, d) float, finite.
-    labels
-        (n,) int from 0 to ``n_components - 1``.
-    n_components
-        Number of components.
-    device
-        Torch device.
-
-    Returns
-    -------
-    (n,) int64 labels; a component keeps its number.
-    """
-    center, whiten = whitening(points)
-    x = torch.as_tensor((points - center).astype(np.float32) @ whiten.astype(np.float32), device=device)
-    member = torch.as_tensor(labels, dtype=torch.int64, device=device)
-    count = torch.bincount(member, minlength=n_components).double()
-    total = torch.zeros(n_components, x.shape[1], dtype=torch.float64, device=device)
-    for block, own in zip(x.split(_BLOCK), member.split(_BLOCK), strict=True):
-        total.index_add_(0, own, block.double())
-    line = _line(count[None], total[None], (x.T @ x).double())
-    return _polish(x, line, count[None] / len(points))[0].astype(np.int64)
-
-
-def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> np.ndarray:
-    """Rounds of EM on all points until hardly any mass moves between components, then the most probable ones."""
+def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Rounds of EM on all points until hardly any mass moves between components, then the most probable ones and their probability."""
     n, d = x.shape
     m, k = share.shape
     blocks = x.split(max(1, _BLOCK // (m * k)))
@@ -106,8 +87,14 @@ def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> np.ndarray
         share = count / n
         if moved < _MOVED:
             break
-    kind = np.min_scalar_type(k - 1)
-    return np.concatenate([_logit(block, line).argmax(-1).T.cpu().numpy().astype(kind) for block in blocks], axis=1)
+    labels, sure = [], []
+    for block in blocks:
+        posterior = _logit(block, line)
+        to_posteriors(posterior)
+        top, label = posterior[:, 0].max(-1)
+        labels.append(label.cpu().numpy())
+        sure.append(top.cpu().numpy())
+    return np.concatenate(labels), np.concatenate(sure)
 
 
 def _logit(block: Tensor, line: tuple[Tensor, Tensor]) -> Tensor:

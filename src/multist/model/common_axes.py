@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist._settings import logger
-from multist.model.factors import smooth
+from multist.model.neighbourhood import smooth
 from multist.model.sections import within_sections
 
 _COMPONENTS = 50  # as many as pp.embed_expression makes; a rotation of more is fitted to noise

@@ -3,7 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
+
+
+@dataclass(frozen=True)
+class PublishedLosses:
+    """Weights of the published method's losses, and what else it needs.
+
+    Attributes
+    ----------
+    expression, image, edges, alignment, prior, clustering, sections
+        Masked reconstruction of the two modalities, edges against non-edges, agreement of the unimodal projections (InfoNCE),
+        closeness to a Gaussian prior that a critic judges, DEC, and a critic that cannot tell the sections apart.
+    n_factors
+        Width of the code.
+    mask_rate
+        Share of the spots whose own features are hidden in an epoch.
+    temperature
+        Of the alignment.
+    """
+
+    expression: float = 10.0
+    image: float = 1.0
+    edges: float = 0.1
+    alignment: float = 1.0
+    prior: float = 1.0
+    clustering: float = 1.0
+    sections: float = 1.0
+    n_factors: int = 32
+    mask_rate: float = 0.3
+    temperature: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -12,83 +41,61 @@ class MultiSTConfig:
 
     Attributes
     ----------
-    n_factors
-        Width of the embedding.
     n_expression, n_image
         Components of the expression and of the histology features that go in at most.
-    n_hops
-        Range of a neighbourhood in steps on the graph; None follows from how much single spots say.
-    n_heads
-        Attention heads; each has ``n_factors // n_heads`` dimensions or at least one.
-    attention
-        ``"neighbourhood"``: keys are the spot and its neighbours. ``"self"``: the spot alone, as in the released code,
-        where every weight is one.
-    gate
-        Learn per spot how much image goes in.
-    weigh_image
-        Weigh each image factor by how well expression predicts it on held-out tissue.
+    n_heads, head_width
+        Of the attention.
+    epochs
+        Steps of training at most; held-out tissue says how many are taken. Zero runs no network: the image enters by a linear
+        rule, and every neighbour counts alike.
+    learning_rate, weight_decay
+        Of AdamW.
     center_sections
         Take away what sets whole sections apart, where they are more alike without it.
-    epochs, learning_rate, weight_decay
-        Of AdamW on all spots at once.
-    mask_rate
-        Share of the spots whose own tokens are hidden in an epoch and predicted from their neighbourhoods.
-    expression_loss, image_loss, edge_loss, alignment_loss, prior_loss, clustering_loss, section_loss
-        Weights of the losses: masked reconstruction of the two modalities, edges against non-edges, agreement of the
-        unimodal projections (InfoNCE), closeness to a Gaussian prior that a critic judges, DEC, and a critic that cannot
-        tell the sections apart. The last five are those of the published method; the ablation shows no gain from
-        them, so by default they are not there.
-    temperature
-        Of the alignment.
+    losses
+        Losses of the published method, which then runs in place of this one; None by default.
     """
 
-    n_factors: int = 16
-    n_expression: int = 100
-    n_image: int = 20
-    n_hops: int | None = None
+    n_expression: int = 30
+    n_image: int = 10
     n_heads: int = 4
-    attention: Literal["neighbourhood", "self"] = "neighbourhood"
-    gate: bool = True
-    weigh_image: bool = True
-    center_sections: bool = True
+    head_width: int = 8
     epochs: int = 60
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-3
-    mask_rate: float = 0.3
-    expression_loss: float = 1.0
-    image_loss: float = 1.0
-    edge_loss: float = 0.0
-    alignment_loss: float = 0.0
-    prior_loss: float = 0.0
-    clustering_loss: float = 0.0
-    section_loss: float = 0.0
-    temperature: float = 0.1
+    learning_rate: float = 0.01
+    weight_decay: float = 0.1
+    center_sections: bool = True
+    losses: PublishedLosses | None = None
 
     def __post_init__(self) -> None:
-        for name in ("n_factors", "n_expression", "n_image", "n_heads"):
+        for name in ("n_expression", "n_image", "n_heads", "head_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if self.n_hops is not None and self.n_hops < 2:
-            raise ValueError(f"n_hops must be None or at least 2; got {self.n_hops}")
-        if not 0 < self.mask_rate < 1:
-            raise ValueError(f"mask_rate must lie between 0 and 1; got {self.mask_rate}")
-        if self.attention not in ("neighbourhood", "self"):
-            raise ValueError(f"attention must be 'neighbourhood' or 'self'; got {self.attention!r}")
         if self.epochs < 0:
             raise ValueError(f"epochs must not be negative; got {self.epochs}")
+        for name in ("learning_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a number from 0 upwards; got {getattr(self, name)}")
+        if self.losses is not None and self.losses.n_factors < 1:
+            raise ValueError(f"n_factors must be at least 1; got {self.losses.n_factors}")
+        if self.losses is not None and not 0 < self.losses.mask_rate < 1:
+            raise ValueError(f"mask_rate must lie between 0 and 1; got {self.losses.mask_rate}")
 
     @classmethod
     def published(cls) -> MultiSTConfig:
         """Return the published method's constants and modes where they have a counterpart here, for comparison.
 
-        A 32-dimensional code of 200 components, eight heads whose queries see one key, no gate and no weighing,
-        reconstruction 10 : 0.1 edges, adversarial prior, alignment 1 at temperature 0.1, DEC (arXiv 2601.13331).
+        A 32-dimensional code of 200 components, attention whose queries see one key, no gate, and all of the published losses
+        (arXiv 2601.13331).
         """
         return cls(
-            n_factors=32, n_expression=200, n_hops=2, n_heads=8, attention="self", gate=False, weigh_image=False, center_sections=False, epochs=400,
-            learning_rate=0.01, weight_decay=0.01, expression_loss=10.0, image_loss=1.0, edge_loss=0.1,
-            alignment_loss=1.0, prior_loss=1.0, clustering_loss=1.0, section_loss=1.0,
-        )  # fmt: skip
+            n_expression=200,
+            n_image=20,
+            center_sections=False,
+            epochs=400,
+            learning_rate=0.01,
+            weight_decay=0.01,
+            losses=PublishedLosses(),
+        )
 
     def replace(self, **changes: Any) -> MultiSTConfig:
         """Copy with some constants changed."""

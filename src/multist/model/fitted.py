@@ -2,75 +2,195 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from multist._settings import logger
-from multist.model.common_axes import own_axes
+from multist.model.averaging import Averaging
+from multist.model.common_axes import common_axes, own_axes
 from multist.model.config import MultiSTConfig
-from multist.model.factors import ENOUGH
-from multist.model.network import FusionNetwork
-from multist.model.sections import Surroundings
-from multist.model.tokenizer import Centred, ImageAxes, Tokenizer, as_floats
-from multist.model.tokens import make_tokens, tokens_of
-from multist.model.training import Embedding, Frame, embed_tokens, fit_embedding
+from multist.model.image_axes import ImageAxes
+from multist.model.image_gain import linear_gain
+from multist.model.neighbourhood import as_floats
+from multist.model.sections import Surroundings, offsets_to, section_offsets
+
+if TYPE_CHECKING:
+    from multist.model.attention import ImageAttention
+    from multist.model.published import PublishedNetwork
+
+_FURTHEST = 2.5
+"""Standard deviations at which a dimension of the embedding ends; with 1.5 to 5 the domains of most sections are the same."""
+
+
+class Embedding(NamedTuple):
+    """What a model makes of sections.
+
+    Attributes
+    ----------
+    code
+        (n, d) float32: first the dimensions of the expression, then those of the image.
+    image_weight
+        (n,) float32. Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up; zero
+        without an image.
+    attention
+        (n, n) float32 CSR of weights with which each spot's image asked the spots around it; None without an image or training.
+    losses
+        Name of each course of training to its values.
+    """
+
+    code: np.ndarray
+    image_weight: np.ndarray
+    attention: sp.csr_matrix | None
+    losses: dict[str, np.ndarray]
+
+
+class Modality(NamedTuple):
+    """How one modality's factors become dimensions of the embedding.
+
+    Attributes
+    ----------
+    averaging
+        Weights of a spot and of what surrounds it.
+    scale
+        By which all of its dimensions are multiplied.
+    known
+        Surroundings that other sections are brought to; None if sections are left where they are.
+    """
+
+    averaging: Averaging
+    scale: float
+    known: Surroundings | None
 
 
 @dataclass(frozen=True, eq=False)
 class FusionModel:
-    """Tokenizer and network, fitted.
+    """Averaging of both modalities, attention between them, and where the embedding lies.
 
     Attributes
     ----------
     config
         Constants.
-    tokenizer
-        From features to tokens.
-    network
-        From tokens to the code.
-    frame
-        Where the code of the fitted sections lies.
+    expression, image
+        Of either modality; ``image`` is None if no image adds anything.
+    axes
+        From the image's features to its factors; None with ``image``.
+    networks
+        Attention, an ensemble; empty if nothing was trained.
+    gain
+        Share of the error of hidden spots on held-out tissue that the image takes away.
+    center, spread
+        (d,) mean and standard deviation of the dimensions, beyond so many of which they end.
+    own
+        (m, c) what :func:`multist.model.common_axes.own_axes` found in the expression: whether its axes are of these sections.
     n_expression, n_image
-        Number of features of either modality; ``n_image`` is zero without an image.
+        Number of features of either modality that are read; ``n_image`` is zero without an image.
+    published
+        Network of the published method in place of all this; None by default.
     """
 
     config: MultiSTConfig
-    tokenizer: Tokenizer
-    network: FusionNetwork
-    frame: Frame
+    expression: Modality
+    image: Modality | None
+    axes: ImageAxes | None
+    networks: tuple[ImageAttention, ...]
+    gain: float
+    center: np.ndarray
+    spread: np.ndarray
+    own: np.ndarray
     n_expression: int
     n_image: int
+    published: PublishedNetwork | None = None
 
     @classmethod
     def fit(
         cls, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, xy: np.ndarray, config: MultiSTConfig, *,
-        section: np.ndarray | None = None, n_domains: int = 1, device: str = "auto", random_state: int = 0, resume: str | Path | None = None,
+        section: np.ndarray | None = None, n_domains: int = 1, device: str = "auto", random_state: int = 0,
     ) -> tuple[FusionModel, Embedding]:  # fmt: skip
-        """Fit to (n, p) expression and (n, q) image features; see :func:`multist.model.training.fit_embedding`."""
-        if len(xy) > ENOUGH:  # seconds without a bar
-            logger.info("reducing the features of %d spots to spatial factors", len(xy))
-        tokens = make_tokens(expression, image, adjacency, xy, config, section=section, random_state=random_state)
-        embedding = fit_embedding(
-            tokens,
-            adjacency,
-            config,
-            n_domains=n_domains,
-            xy=xy,
-            device=device,
-            random_state=random_state,
-            resume=resume,
-        )
-        n_image = 0 if image is None else image.shape[1]
-        model = cls(config, tokens.tokenizer, embedding.network, embedding.frame, expression.shape[1], n_image)
-        return model, embedding
+        """Fit to (n, p) expression and (n, q) image features of n spots.
+
+        Sections (``section``, (n,) int from 0; None for a single one) are brought to common axes first if each has its own, and
+        centred where that makes them alike.
+
+        Parameters
+        ----------
+        adjacency
+            (n, n) spatial neighbourhoods without the diagonal.
+        xy
+            (n, 2) coordinates.
+        config
+            Constants.
+        n_domains
+            Number of centres of the published clustering loss; unused otherwise.
+        device
+            ``"auto"`` or a name torch knows.
+        random_state
+            Seed.
+        """
+        section = np.zeros(len(xy), np.int64) if section is None else section
+        n_given = expression.shape[1]
+        genes = as_floats(expression)[:, : config.n_expression]
+        own = own_axes(genes, section)
+        genes = common_axes(genes, adjacency, section)
+        genes, known = _alike(genes, adjacency, section, config, one_scale=True, random_state=random_state)
+        axes, picture, known_image = None, None, None
+        if image is not None:
+            features, known_image = _alike(
+                as_floats(image), adjacency, section, config, one_scale=False, random_state=random_state
+            )
+            axes = ImageAxes.of(features, config.n_image)
+            picture = axes(features)
+        networks: tuple[ImageAttention, ...] = ()
+        losses: dict[str, np.ndarray] = {}
+        gain, attention, published = 0.0, None, None
+        seed: dict[str, Any] = {"random_state": random_state}
+        if config.losses is not None:
+            from multist.model.published import fit_published
+
+            published, losses = fit_published(
+                genes, picture, adjacency, section, config, n_domains=n_domains, device=device, **seed
+            )
+        elif picture is not None and config.epochs == 0:
+            gain = linear_gain(_unit(genes), _unit(picture), adjacency, xy, section, **seed)
+        elif picture is not None:
+            from multist.model.attention import attention_matrix, fit_attention
+
+            learnt = fit_attention(genes, picture, adjacency, xy, section, config, device=device, **seed)
+            gain, losses = learnt.gain, {"hidden_expression": learnt.losses}
+            if gain:
+                networks = tuple(learnt.networks)
+                attention = attention_matrix(learnt.networks, genes, picture, adjacency, device=device)
+                logger.info(
+                    "the image takes away %.0f %% of the error of hidden spots on held-out tissue, and takes part",
+                    100 * gain,
+                )
+        if picture is not None and not gain and published is None:
+            logger.warning(
+                "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come from "
+                "expression and space alone"
+            )
+            axes, picture, known_image = None, None, None
+        averaging = Averaging.fit(genes, adjacency, attention, **seed)
+        modality = Modality(averaging, 1 / _total_spread(genes), known)
+        shown = None
+        if axes is not None and picture is not None:
+            shown = Modality(
+                Averaging.fit(picture, adjacency, attention, **seed), (gain or 1) / _total_spread(picture), known_image
+            )
+        model = cls(
+            config, modality, shown, axes, networks, gain, np.zeros(0), np.ones(0), own, n_given,
+            0 if image is None or shown is None else image.shape[1], published,
+        )  # fmt: skip
+        code = model._code(genes, picture, adjacency, attention, device)
+        center = code.mean(axis=0, dtype=np.float64)
+        spread = code.std(axis=0, dtype=np.float64)
+        model = cls(**{**model.__dict__, "center": center, "spread": np.maximum(spread, 1e-12)})
+        return model, model._embedding(code, attention, losses)
 
     def embed(
-        self, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, xy: np.ndarray, section: np.ndarray, *,
+        self, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, section: np.ndarray, *,
         device: str = "auto",
     ) -> Embedding:  # fmt: skip
         """Embed other sections, with features of the same meaning as those that were fitted.
@@ -80,14 +200,22 @@ class FusionModel:
         ValueError
             If the number of features differs, or an image is missing.
         """
-        given = 0 if image is None else image.shape[1]
+        given = 0 if image is None or not self.n_image else image.shape[1]
         for what, found, expected in (
             ("expression", expression.shape[1], self.n_expression), ("histology", given, self.n_image)
         ):  # fmt: skip
             if found != expected:
                 raise ValueError(f"the model was fitted on {expected} {what} features; there are {found}")
-        tokens = tokens_of(self.tokenizer, expression, image, adjacency, section)
-        return embed_tokens(self.network, self.frame, tokens, adjacency, xy=xy, device=device)
+        genes = as_floats(expression)[:, : len(self.expression.averaging.center)]
+        genes = _brought_to(self.expression.known, genes, adjacency, section)
+        picture, attention = None, None
+        if self.axes is not None and self.image is not None and image is not None:
+            picture = self.axes(_brought_to(self.image.known, as_floats(image), adjacency, section))
+        if self.networks and picture is not None:
+            from multist.model.attention import attention_matrix
+
+            attention = attention_matrix(list(self.networks), genes, picture, adjacency, device=device)
+        return self._embedding(self._code(genes, picture, adjacency, attention, device), attention, {})
 
     def shares_axes(self, features: np.ndarray, section: np.ndarray) -> bool | None:
         """Whether other sections' (n, p) expression can lie on the axes of that which was fitted.
@@ -97,75 +225,60 @@ class FusionModel:
         False if both were made in their own spots, and these differ; None if the new was, and where the fitted comes from is not
         known; else True, for nothing speaks against it.
         """
-        own, fitted = own_axes(as_floats(features)[:, : self.config.n_expression], section), self.tokenizer.own
+        own, fitted = own_axes(as_floats(features)[:, : self.config.n_expression], section), self.own
         if not len(own) or (
             own.shape == fitted.shape and len(own) == 1 and np.allclose(own, fitted, rtol=1e-4, atol=0)
         ):
             return True
         return False if len(fitted) else None
 
-    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """A record for JSON, and arrays."""
-        tokenizer = self.tokenizer
-        arrays = {
-            "expression.mean": tokenizer.centred.mean, "expression.loadings": tokenizer.loadings,
-            "expression.own": tokenizer.own,
-        }  # fmt: skip
-        record: dict[str, Any] = {
-            "config": asdict(self.config), "n_hops": tokenizer.n_hops, "spread": tokenizer.centred.spread,
-            "n_expression": self.n_expression, "n_image": self.n_image,
-        }  # fmt: skip
-        if tokenizer.image is not None:
-            image = tokenizer.image._asdict()
-            centred, known = image.pop("centred"), image.pop("known")
-            record["image_spread"] = centred.spread
-            image |= _surroundings(known)
-            arrays |= {f"image.{name}": value for name, value in image.items()} | {"image.mean": centred.mean}
-        arrays |= {f"expression.{name}": value for name, value in _surroundings(tokenizer.known).items()}
-        arrays |= {f"frame.{name}": value for name, value in self.frame._asdict().items()}
-        arrays |= {f"network.{name}": value.cpu().numpy() for name, value in self.network.state_dict().items()}
-        return record, arrays
+    def _code(
+        self, genes: np.ndarray, picture: np.ndarray | None, adjacency: sp.csr_matrix, attention: sp.csr_matrix | None,
+        device: str,
+    ) -> np.ndarray:  # fmt: skip
+        """(n, d) dimensions before their ends are drawn in."""
+        if self.published is not None:
+            from multist.model.published import read_published
 
-    @classmethod
-    def from_parts(cls, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> FusionModel:
-        """What :meth:`to_parts` took apart.
+            return read_published(self.published, genes, picture, adjacency, device=device)
+        code = self.expression.averaging(genes, adjacency, attention) * self.expression.scale
+        if self.image is None or picture is None:
+            return code
+        return np.hstack([code, self.image.averaging(picture, adjacency, attention) * self.image.scale])
 
-        Raises
-        ------
-        KeyError, TypeError, RuntimeError
-            If a part is missing, or does not fit the others.
-        """
-        config = MultiSTConfig(**record["config"])
-        parts: dict[str, dict[str, np.ndarray]] = {name: {} for name in ("expression", "image", "frame", "network")}
-        for name, value in arrays.items():
-            room, _, rest = name.partition(".")
-            if room in parts:
-                parts[room][rest] = value
-        image = None
-        if parts["image"]:
-            centred = Centred(parts["image"].pop("mean"), record["image_spread"])
-            known = _surroundings_in(parts["image"])
-            image = ImageAxes(**parts["image"], centred=centred, known=known)
-        expression = parts["expression"]
-        centred = Centred(expression["mean"], record["spread"])
-        known = _surroundings_in(expression)
-        tokenizer = Tokenizer(record["n_hops"], centred, expression["loadings"], known, image, expression["own"])
-        state = {name: torch.from_numpy(value) for name, value in parts["network"].items()}
-        starts = [state.get(f"{name}.weight") for name in ("gene_token", "image_token")]
-        loadings, image_loadings = (None if start is None else start.T for start in starts)
-        if loadings is None:
-            raise KeyError("network.gene_token.weight")
-        network = FusionNetwork(loadings, image_loadings, config, n_hops=record["n_hops"])
-        network.load_state_dict(state)
-        return cls(config, tokenizer, network, Frame(**parts["frame"]), record["n_expression"], record["n_image"])
+    def _embedding(self, code: np.ndarray, attention: sp.csr_matrix | None, losses: dict[str, np.ndarray]) -> Embedding:
+        standard = np.clip((code - self.center) / self.spread, -_FURTHEST, _FURTHEST)
+        n_shown = 0 if self.image is None or self.published is not None else self.image.averaging.weights.shape[0]
+        weight = np.zeros(len(code))
+        if n_shown:
+            squares = standard**2
+            weight = squares[:, -n_shown:].sum(axis=1) / np.maximum(squares.sum(axis=1), 1e-12)
+        return Embedding((standard * self.spread).astype(np.float32), weight.astype(np.float32), attention, losses)
 
 
-def _surroundings(known: Surroundings | None) -> dict[str, np.ndarray]:
-    return {} if known is None else {f"known_{name}": value for name, value in known._asdict().items()}
+def _alike(
+    features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray, config: MultiSTConfig, *, one_scale: bool, random_state: int,
+) -> tuple[np.ndarray, Surroundings | None]:  # fmt: skip
+    """Features without what sets whole sections apart, and by what other sections are brought to them."""
+    if not config.center_sections:
+        return features, None
+    offsets, known = section_offsets(features, adjacency, section, one_scale=one_scale, random_state=random_state)
+    return (features - offsets.astype(features.dtype)[section] if offsets.any() else features), known
 
 
-def _surroundings_in(arrays: dict[str, np.ndarray]) -> Surroundings | None:
-    """Taken out of the arrays."""
-    if "known_values" not in arrays:
-        return None
-    return Surroundings(**{name: arrays.pop(f"known_{name}") for name in Surroundings._fields})
+def _brought_to(
+    known: Surroundings | None, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray
+) -> np.ndarray:
+    if known is None:
+        return features
+    return features - offsets_to(known, features, adjacency, section).astype(features.dtype)[section]
+
+
+def _total_spread(features: np.ndarray) -> float:
+    return max(float(np.sqrt(features.var(axis=0, dtype=np.float64).sum())), 1e-12)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """(n, p) float64, centred, of unit variance on average."""
+    centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
+    return centred / max(float(np.sqrt((centred**2).mean())), 1e-12)

@@ -14,26 +14,30 @@ from torch import Tensor
 
 
 def with_self(adjacency: sp.sparray | sp.spmatrix) -> sp.csr_matrix:
-    """(n, n) pattern of the keys that each spot attends to: its neighbours and itself, columns sorted."""
-    keys = (sp.csr_matrix(adjacency) + sp.identity(adjacency.shape[0], format="csr")).tocsr()
-    keys.eliminate_zeros()
-    keys.sort_indices()
-    return keys
+    """(n, n) adjacency in which each spot is its own neighbour too."""
+    return (sp.csr_matrix(adjacency) + sp.identity(adjacency.shape[0], format="csr")).tocsr()
 
 
 class SpatialGraph(ABC):
-    """Neighbourhoods of n spots; each spot belongs to its own.
+    """Neighbourhoods of n spots.
 
     Parameters
     ----------
     adjacency
-        (n, n) sparse; an entry i, j other than zero says that j is a neighbour of i. The diagonal is added.
+        (n, n) sparse; an entry i, j other than zero says that j is a neighbour of i.
     device
         Torch device of the tensors that go in and come out.
+
+    Attributes
+    ----------
+    receiver, sender
+        (n_edges,) int64 i and j of each edge, in the order of the matrix's rows and columns.
     """
 
     def __init__(self, adjacency: sp.sparray | sp.spmatrix, device: torch.device | str = "cpu") -> None:
-        keys = with_self(adjacency)
+        keys = sp.csr_matrix(adjacency, copy=True)
+        keys.eliminate_zeros()
+        keys.sort_indices()
         self.n_spots = keys.shape[0]
         self.device = torch.device(device)
         self._indptr = keys.indptr.astype(np.int64)
@@ -44,45 +48,42 @@ class SpatialGraph(ABC):
 
     @abstractmethod
     def sum_neighbours(self, x: Tensor) -> Tensor:
-        """Sum of (n, d) features over each neighbourhood, the spot itself included."""
+        """Sum of (n, d) features over each neighbourhood."""
 
     @abstractmethod
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled dot-product attention of each spot over its neighbourhood (Vaswani et al., 2017).
+    def weigh(self, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+        """Weights of scaled dot-product attention of each spot over its neighbourhood (Vaswani et al., 2017).
 
         Parameters
         ----------
         query, key
             (n, heads, width).
-        value
-            (n, heads, width_out).
+        bias
+            (n_edges, heads) added to the scores.
 
         Returns
         -------
-        (n, heads, width_out) attended values, and the (n_edges, heads) weights in the order of ``receiver``.
+        (n_edges, heads) weights, which sum to one over the edges of a receiver.
         """
+
+    @abstractmethod
+    def gather(self, weight: Tensor, value: Tensor) -> Tensor:
+        """Sum of (n, heads, width) values of the senders by (n_edges, heads) weights."""
 
     def mean_neighbours(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
         """Mean of (n, d) features over each neighbourhood; where ``visible`` (n, 1) is zero, a spot does not count."""
         if visible is None:
-            return self.sum_neighbours(x) / self.degree[:, None]
+            return self.sum_neighbours(x) / self.degree[:, None].clamp_min(1)
         return self.sum_neighbours(x * visible) / self.sum_neighbours(visible).clamp_min(1e-6)
 
-    def edges(self, among: int | None = None) -> tuple[Tensor, Tensor]:
-        """Receivers and senders of all edges between different spots, or only between those of the first ``among``."""
+    def edges(self) -> tuple[Tensor, Tensor]:
+        """Receivers and senders of all edges between different spots."""
         other = self.receiver != self.sender
-        if among is not None and among < self.n_spots:
-            other &= (self.receiver < among) & (self.sender < among)
         return self.receiver[other], self.sender[other]
 
-    def sample_non_edges(
-        self, n_pairs: int, generator: torch.Generator, among: int | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Pairs of different spots, of the first ``among`` if given, that are no neighbours, drawn uniformly.
-
-        The few that collide are left out.
-        """
-        pair = torch.randint(among or self.n_spots, (2, n_pairs), generator=generator).to(self.device)
+    def sample_non_edges(self, n_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pairs of different spots that are no neighbours, drawn uniformly; the few that collide are left out."""
+        pair = torch.randint(self.n_spots, (2, n_pairs), generator=generator).to(self.device)
         code = pair[0] * self.n_spots + pair[1]
         known = self.receiver * self.n_spots + self.sender  # sorted, because the rows are
         place = torch.searchsorted(known, code).clamp_max(len(known) - 1)
@@ -99,26 +100,30 @@ class TorchGraph(SpatialGraph):
         ones = torch.ones(len(self.sender), device=self.device)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # torch says so once per process
-            self._forward = torch.sparse_csr_tensor(indptr, self.sender, ones, check_invariants=False)
+            self._forward = torch.sparse_csr_tensor(
+                indptr, self.sender, ones, size=(self.n_spots, self.n_spots), check_invariants=False
+            )
 
     def sum_neighbours(self, x: Tensor) -> Tensor:
         """See :meth:`SpatialGraph.sum_neighbours`."""
         return torch.sparse.mm(self._forward, x)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`SpatialGraph.attend`."""
+    def weigh(self, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+        """See :meth:`SpatialGraph.weigh`."""
         # index_select, because the gradient of query[index] adds in the order in which threads finish
         asked, answered = query.index_select(0, self.receiver), key.index_select(0, self.sender)
-        score = (asked * answered).sum(-1) / query.shape[-1] ** 0.5
+        score = (asked * answered).sum(-1) / query.shape[-1] ** 0.5 + bias
         index = self.receiver[:, None].expand_as(score)
-        top = torch.full_like(score[: self.n_spots], -torch.inf).scatter_reduce(0, index, score.detach(), "amax")
+        nothing = score.new_full((self.n_spots, score.shape[1]), -torch.inf)
+        top = nothing.scatter_reduce(0, index, score.detach(), "amax")
         weight = (score - top.index_select(0, self.receiver)).exp()
         total = torch.zeros_like(top).index_add(0, self.receiver, weight)
-        weight = weight / total.index_select(0, self.receiver)
-        out = torch.zeros_like(value).index_add(
-            0, self.receiver, weight[..., None] * value.index_select(0, self.sender)
-        )
-        return out, weight
+        return weight / total.index_select(0, self.receiver)
+
+    def gather(self, weight: Tensor, value: Tensor) -> Tensor:
+        """See :meth:`SpatialGraph.gather`."""
+        sent = weight[..., None] * value.index_select(0, self.sender)
+        return torch.zeros_like(value).index_add(0, self.receiver, sent)
 
 
 class DGLGraph(SpatialGraph):
@@ -134,11 +139,14 @@ class DGLGraph(SpatialGraph):
         """See :meth:`SpatialGraph.sum_neighbours`."""
         return self._ops.copy_u_sum(self._graph, x)
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`SpatialGraph.attend`."""
+    def weigh(self, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+        """See :meth:`SpatialGraph.weigh`."""
         score = self._ops.u_dot_v(self._graph, key, query) / query.shape[-1] ** 0.5
-        weight = self._ops.edge_softmax(self._graph, score)
-        return self._ops.u_mul_e_sum(self._graph, value, weight), weight[..., 0]
+        return self._ops.edge_softmax(self._graph, score + bias[..., None])[..., 0]
+
+    def gather(self, weight: Tensor, value: Tensor) -> Tensor:
+        """See :meth:`SpatialGraph.gather`."""
+        return self._ops.u_mul_e_sum(self._graph, value, weight[..., None])
 
 
 def build_graph(

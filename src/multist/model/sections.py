@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from multist.model.factors import neighbourhood_mean
+from multist.model.neighbourhood import neighbourhood_mean
 
 _LOOKED_AT = 1000  # spots of each section that are compared
 _NEAREST = 30

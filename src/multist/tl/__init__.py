@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "ligrec": "multist.tl._ligrec",
         "ligrec_result": "multist.tl._ligrec_result",
         "multist_domains": "multist.tl._multist_domains",
+        "suggest_labels": "multist.tl._suggest_labels",
         "pseudotime": "multist.tl._pseudotime",
         "write_domains": "multist.tl._write_domains",
     },

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 CURVE = "n_domains"
 """Entry of the result's ``uns`` that holds the curve from which the number of domains was chosen."""
 
+GUIDED = "guided"
+"""Entry of the result's ``uns``: the classes that strokes named, and how well strokes were recognised while they were held out."""
+
 _MOST, _SPOTS_EACH = 20, 10
 _INTERRUPTED = "interrupted: the data is as it was before, and nothing of this run was written"
 
@@ -94,7 +97,7 @@ def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: An
 
 def divide(
     code: np.ndarray, adjacency: sp.csr_matrix, counts: list[int], *,
-    consensus: bool, refine: bool, random_state: int, device: str = "auto",
+    refine: bool, random_state: int, device: str = "auto",
 ) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
     """Columns for ``obs``, and the curve for ``uns`` if there was a number to choose (else nothing).
 
@@ -106,7 +109,7 @@ def divide(
         (n, n) spatial neighbourhoods.
     counts
         Numbers of domains to choose from.
-    consensus, refine, random_state
+    refine, random_state
         As :func:`multist.tl.multist_domains` takes them.
     device
         Torch device of mixtures of many spots, or ``"auto"``.
@@ -126,7 +129,6 @@ def divide(
             code,
             adjacency,
             n_domains,
-            use_consensus=consensus,
             refine=refine,
             random_state=random_state,
             device=_cuda_or_cpu(device),
@@ -151,18 +153,22 @@ def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
 
 
 def write_domains(
-    record: SpatialRecord, obs: dict[str, Any], uns: dict[str, Any], key_added: str, **obsm: np.ndarray
-) -> None:
+    record: SpatialRecord, obs: dict[str, Any], uns: dict[str, Any], key_added: str, *, colors: list[str] | None = None,
+    probability: np.ndarray | None = None,
+) -> None:  # fmt: skip
     """Write the fields, with the domains' colours, in place of those of an earlier run."""
     before = record.table.uns.get(key_added, {})
-    if CURVE not in uns and CURVE in before:
-        # the curve of an earlier run would pass for this one's
-        record.table.uns[key_added] = {name: value for name, value in before.items() if name != CURVE}
-    colors = domain_colors(len(obs["domain"].categories))
+    stale = {name for name in (CURVE, GUIDED) if name in before and name not in uns}
+    if stale:  # what an earlier run left would pass for this one's
+        record.table.uns[key_added] = {name: value for name, value in before.items() if name not in stale}
+    probability_key = _keys.probability_key(key_added)
+    if probability is None and probability_key in record.table.obsm:
+        del record.table.obsm[probability_key]
+    colors = colors or domain_colors(len(obs["domain"].categories))
     write_table(
         record,
         obs={f"{key_added}_{name}": value for name, value in obs.items()},
-        obsm=obsm,
+        obsm={} if probability is None else {probability_key: probability},
         uns={key_added: uns, f"{_keys.domain_key(key_added)}_colors": colors},
     )
 
@@ -171,3 +177,7 @@ def plain(params: dict[str, Any]) -> dict[str, Any]:
     """Parameters as ``.h5ad`` and ``.zarr`` can store them."""
     storable = {name: list(value) if isinstance(value, range | tuple) else value for name, value in params.items()}
     return {name: "None" if value is None else value for name, value in storable.items()}
+
+
+GUIDED = "guided"
+"""Entry of ``uns["multist"]``: the classes that strokes named, and how well strokes were recognised while they were held out."""

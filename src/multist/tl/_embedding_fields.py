@@ -9,76 +9,60 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from multist import _keys
 from multist.access import write_table
 from multist.tl._clusters import plain, write_domains
-from multist.tl._inputs import Part, Tissue, gather_tissue, split
+from multist.tl._inputs import Part, gather_tissue, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from multist.cluster.assign import DomainClassifier
-    from multist.model.fitted import FusionModel
-    from multist.model.training import Embedding
+    from multist.model.fitted import Embedding, FusionModel
 
-_RELIABILITY = "image_reliability"
 _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scikit-learn")
 
 
 def write_embedding(
     parts: Sequence[Part],
-    tissue: Tissue,
     fusion: FusionModel,
     embedding: Embedding,
     params: dict[str, Any],
     key_added: str,
 ) -> None:
     """Code, image weight, attention and parameters into every table."""
-    from multist.model.graph import with_self
-
-    keys = with_self(tissue.adjacency)
-    matrices = {_keys.attention_key(key_added): embedding.attention}
-    if embedding.image_attention is not None:
-        matrices[_keys.image_attention_key(key_added)] = embedding.image_attention
-    attention = {
-        name: split(parts, sparse.csr_matrix((weight, keys.indices, keys.indptr), shape=keys.shape))
-        for name, weight in matrices.items()
-    }
     params = params | {"model": identity(fusion)}
     uns: dict[str, Any] = {
         "versions": {name: version(name) for name in _VERSIONS},
-        "losses": {name: np.asarray(values) for name, values in embedding.losses.items()},
+        "losses": embedding.losses,
+        "image_gain": fusion.gain,
+        "n_image_dimensions": 0 if fusion.image is None else len(fusion.image.averaging.center),
+        "structured": fusion.expression.averaging.structured,
     }
-    if fusion.tokenizer.image is not None:
-        uns[_RELIABILITY] = fusion.tokenizer.image.reliability
-    rows = zip(parts, split(parts, embedding.code), split(parts, embedding.image_weight), strict=True)
-    for number, (part, code, weight) in enumerate(rows):
-        table = part.record.table
-        _forget_image(table, set(attention) | set(uns), key_added)
-        own = plain(params | {"shape": list(table.shape)})
+    attention = [None] * len(parts) if embedding.attention is None else split(parts, embedding.attention)
+    rows = zip(parts, split(parts, embedding.code), split(parts, embedding.image_weight), attention, strict=True)
+    for part, code, weight, listened in rows:
+        table, key = part.record.table, _keys.attention_key(key_added)
+        if listened is None and key in table.obsp:
+            del table.obsp[key]  # of an earlier embedding
         write_table(
             part.record,
             obs={_keys.image_weight_key(key_added): weight},
             obsm={_keys.embedding_key(key_added): code},
-            obsp={name: matrices[number] for name, matrices in attention.items()},
-            uns={key_added: uns | {"params": own}},
+            obsp={} if listened is None else {key: listened},
+            uns={key_added: uns | {"params": plain(params | {"shape": list(table.shape)})}},
         )
 
 
-def _forget_image(table: AnnData, written: set[str], key_added: str) -> None:
-    """Remove what an earlier embedding with an image has left, as far as it is not replaced."""
-    stale = _keys.image_attention_key(key_added)
-    if stale in table.obsp and stale not in written:
-        del table.obsp[stale]
-    before = table.uns.get(key_added, {})
-    if _RELIABILITY in before and _RELIABILITY not in written:
-        table.uns[key_added] = {name: value for name, value in before.items() if name != _RELIABILITY}
-
-
 def write_recognised(
-    parts: Sequence[Part], classifier: DomainClassifier, *, refine: bool, key_added: str, **stage: Any
+    parts: Sequence[Part],
+    classifier: DomainClassifier,
+    names: Sequence[str],
+    *,
+    refine: bool,
+    key_added: str,
+    **stage: Any,
 ) -> None:
     """Domains of an embedding by what a model knows."""
     from multist.cluster.refine import majority_vote
@@ -88,10 +72,9 @@ def write_recognised(
     labels, probability = classifier(code)
     if refine:
         labels = majority_vote(labels, tissue.adjacency)
-    names = [str(k) for k in range(len(classifier.offset))]
     own = plain({"n_domains": len(names), "n_domains_asked": None, "refine": refine, **stage})
     for part, codes, confidence in zip(parts, split(parts, labels), split(parts, probability), strict=True):
-        obs = {"domain": pd.Categorical.from_codes(codes, names), "confidence": confidence}
+        obs = {"domain": pd.Categorical.from_codes(codes, list(names)), "confidence": confidence}
         before = part.record.table.uns.get(key_added, {}).get("params", {})
         write_domains(part.record, obs, {"params": {**before, **own}}, key_added)
 
@@ -104,8 +87,20 @@ def made_by(table: AnnData, fusion: FusionModel, key_added: str) -> bool:
 
 def identity(fusion: FusionModel) -> str:
     """A number that no other fit shares."""
+    from multist.model.fitted_parts import parts_of
+
     digest = hashlib.sha256()
-    for name, array in sorted(fusion.to_parts()[1].items()):
+    for name, array in sorted(parts_of(fusion)[1].items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def learnt_classifier(tables: Sequence[AnnData], key_added: str) -> DomainClassifier:
+    """What recognises the domains that were just found."""
+    from multist.cluster.assign import DomainClassifier
+
+    codes = [table.obs[_keys.domain_key(key_added)].cat.codes.to_numpy(dtype=np.int64) for table in tables]
+    n_domains = len(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
+    points = [table.obsm[_keys.embedding_key(key_added)] for table in tables]
+    return DomainClassifier.fit(np.concatenate(points), np.concatenate(codes), n_domains)

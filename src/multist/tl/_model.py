@@ -7,13 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-
 from multist import _keys
 from multist._threads import steady_threads
 from multist.access import get_table
 from multist.tl._cluster_domains import cluster_domains
-from multist.tl._embedding_fields import made_by, write_embedding, write_recognised
+from multist.tl._embedding_fields import learnt_classifier, made_by, write_embedding, write_recognised
 from multist.tl._inputs import all_or_nothing, as_list, as_parts, copied, gather_histology, gather_tissue, takes_image
 from multist.tl._recipe import Recipe, fitted_expression
 
@@ -64,6 +62,7 @@ class MultiST:
         self._fusion: FusionModel | None = None
         self._recipe: Recipe | None = None
         self._classifier: DomainClassifier | None = None
+        self._domain_names: tuple[str, ...] = ()
         self._fitted_on: tuple[str, ...] = ()
         self._n_fitted = 0
 
@@ -78,13 +77,12 @@ class MultiST:
         table_key: str | None = None,
         image_key: str | None = None,
         library_key: str | None = None,
-        resume: str | Path | None = None,
         key_added: str = _keys.MULTIST,
     ) -> MultiST:
         """Train on one or several objects, and embed them.
 
         Parameters are those of :func:`multist.tl.multist_domains`, and so are the fields that are written, but for the domains
-        and their confidence. ``n_domains`` is needed by ``config.clustering_loss`` only.
+        and their confidence. ``n_domains`` is needed by ``MultiSTConfig.published()`` only.
 
         Returns
         -------
@@ -92,10 +90,8 @@ class MultiST:
         """
         if use_image not in (True, False, "auto"):
             raise ValueError(f"use_image must be True, False or 'auto'; got {use_image!r}")
-        if self.config.clustering_loss and n_domains is None:
-            raise ValueError(
-                "config.clustering_loss needs a number of domains before training; give n_domains as one integer"
-            )
+        if self.config.losses is not None and n_domains is None:
+            raise ValueError("the published method needs a number of domains before training; give n_domains")
         from multist.model.fitted import FusionModel
 
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
@@ -108,14 +104,14 @@ class MultiST:
             histology = gather_histology(parts, image_key=image_key, **stage) if with_image else None
             fusion, embedding = FusionModel.fit(
                 expression, histology, tissue.adjacency, tissue.xy, self.config, section=tissue.section, n_domains=n_domains or 1, device=self.device,
-                random_state=self.random_state, resume=resume,
+                random_state=self.random_state,
             )  # fmt: skip
             params = {
-                "expression_key": key, "with_image": with_image, "device": self.device, "random_state": self.random_state,
+                "expression_key": key, "with_image": fusion.n_image > 0, "device": self.device, "random_state": self.random_state,
                 "use_image": use_image, "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
             }  # fmt: skip
-            write_embedding(parts, tissue, fusion, embedding, params, key_added)
-            recipe = Recipe.of(parts, key, axes, with_image=with_image)
+            write_embedding(parts, fusion, embedding, params, key_added)
+            recipe = Recipe.of(parts, key, axes, with_image=fusion.n_image > 0)
         self._fusion, self._recipe, self._classifier = fusion, recipe, None
         self._fitted_on, self._n_fitted = tissue.section_names, len(tissue.xy)
         return self
@@ -163,14 +159,12 @@ class MultiST:
             tissue = gather_tissue(parts, **stage)
             expression = recipe.expression_of(parts, layer, fusion, tissue)
             histology = recipe.histology_of(parts, image_key=image_key, **stage)
-            embedding = fusion.embed(
-                expression, histology, tissue.adjacency, tissue.xy, tissue.section, device=self.device
-            )
+            embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.section, device=self.device)
             params = {
                 "expression_key": recipe.expression_key, "with_image": histology is not None, "device": self.device,
                 "fitted_on": list(self._fitted_on), "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
             }  # fmt: skip
-            write_embedding(parts, tissue, fusion, embedding, params, key_added)
+            write_embedding(parts, fusion, embedding, params, key_added)
         return data if copy else None
 
     def domains(
@@ -178,8 +172,10 @@ class MultiST:
         data: Data,
         n_domains: int | Sequence[int] | Literal["auto"] | None = None,
         *,
-        consensus: bool = True,
-        refine: bool = True,
+        labels_key: str | None = None,
+        unlabeled_category: str | None = None,
+        trust: float = 1.0,
+        refine: bool = False,
         layer: str | None = None,
         table_key: str | None = None,
         image_key: str | None = None,
@@ -195,8 +191,9 @@ class MultiST:
             With ``n_domains``: what has been fitted or embedded. Without: anything; what has no embedding yet is embedded.
         n_domains
             As for :func:`multist.tl.multist_domains`: the domains that are found are remembered. None takes the remembered
-            ones, by a linear discriminant of the embedding; a section need not have all of them.
-        consensus, refine, layer, table_key, image_key, library_key, key_added, copy
+            ones, by a linear discriminant of the embedding; a section need not have all of them. With ``labels_key``, as for
+            :func:`multist.tl.multist_domains`.
+        labels_key, unlabeled_category, trust, refine, layer, table_key, image_key, library_key, key_added, copy
             As for :func:`multist.tl.multist_domains`.
 
         Returns
@@ -214,16 +211,18 @@ class MultiST:
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
         tables = [get_table(each, table_key) for each in as_list(data)]
         embedded = all(made_by(table, fusion, key_added) for table in tables)
-        if n_domains is not None:
+        if n_domains is not None or labels_key is not None:
             if not embedded:
                 raise ValueError(
                     f"obsm[{_keys.embedding_key(key_added)!r}] is not of this model: run its fit or embed first"
                 )
             cluster_domains(
-                data, n_domains, use_rep=_keys.embedding_key(key_added), consensus=consensus, refine=refine, device=self.device,
+                data, n_domains, labels_key=labels_key, unlabeled_category=unlabeled_category, trust=trust,
+                use_rep=_keys.embedding_key(key_added), refine=refine, device=self.device,
                 random_state=self.random_state, key_added=key_added, **stage,
             )  # fmt: skip
-            self._classifier = _learnt(tables, key_added)
+            self._classifier = learnt_classifier(tables, key_added)
+            self._domain_names = tuple(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
             return data if copy else None
         if self._classifier is None:
             raise RuntimeError(
@@ -233,7 +232,9 @@ class MultiST:
         with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
             if not embedded:
                 self.embed(data, layer=layer, image_key=image_key, key_added=key_added, **stage)
-            write_recognised(parts, self._classifier, refine=refine, key_added=key_added, **stage)
+            write_recognised(
+                parts, self._classifier, self._domain_names, refine=refine, key_added=key_added, **stage,
+            )  # fmt: skip
         return data if copy else None
 
     def save(self, folder: str | Path) -> None:
@@ -277,7 +278,7 @@ class MultiST:
         return (
             f"MultiST fitted on {self._n_fitted:,} spots of {len(self._fitted_on)} section(s) ({named})\n"
             f"    reads    {read}\n"
-            f"    embeds   {len(self._fusion.frame.center)} dimensions over {self._fusion.tokenizer.n_hops} hops\n"
+            f"    embeds   {len(self._fusion.center)} dimensions\n"
             f"    knows    {known}"
         )
 
@@ -285,13 +286,3 @@ class MultiST:
         if self._fusion is None or self._recipe is None:
             raise RuntimeError("this model is not fitted: call .fit(data) first, or MultiST.load(folder)")
         return self._fusion, self._recipe
-
-
-def _learnt(tables: Sequence[AnnData], key_added: str) -> DomainClassifier:
-    """What recognises the domains that were just found."""
-    from multist.cluster.assign import DomainClassifier
-
-    codes = [table.obs[_keys.domain_key(key_added)].cat.codes.to_numpy(dtype=np.int64) for table in tables]
-    n_domains = len(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
-    points = [table.obsm[_keys.embedding_key(key_added)] for table in tables]
-    return DomainClassifier.fit(np.concatenate(points), np.concatenate(codes), n_domains)

@@ -10,7 +10,7 @@ import numpy as np
 
 from multist.cluster.assign import DomainClassifier
 from multist.model.checkpoint import load_folder, save_folder
-from multist.model.fitted import FusionModel
+from multist.model.fitted_parts import model_of_parts, parts_of
 from multist.tl._recipe import AXES, Recipe
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _ROOMS = ("fusion", "axes", "stain", "classifier")
 def write_model(model: MultiST, folder: str | Path) -> None:
     """See :meth:`multist.MultiST.save`."""
     fusion, recipe = model._needs_fit()
-    fusion_record, fusion_arrays = fusion.to_parts()
+    fusion_record, fusion_arrays = parts_of(fusion)
     stain, stain_arrays = _parted(recipe.stain)
     arrays = {f"fusion.{name}": value for name, value in fusion_arrays.items()}
     arrays |= {f"stain.{name}": value for name, value in stain_arrays.items()}
@@ -34,7 +34,7 @@ def write_model(model: MultiST, folder: str | Path) -> None:
         arrays |= {f"classifier.{name}": value for name, value in model._classifier._asdict().items()}
     histology = None if recipe.histology is None else {k: _plain(v) for k, v in recipe.histology.items()}
     record = {
-        "random_state": model.random_state, "fitted_on": list(model._fitted_on), "n_fitted": model._n_fitted,
+        "random_state": model.random_state, "domain_names": list(model._domain_names), "fitted_on": list(model._fitted_on), "n_fitted": model._n_fitted,
         "expression_key": recipe.expression_key, "genes": genes, "histology": histology, "stain": stain,
         "fusion": fusion_record,
     }  # fmt: skip
@@ -49,7 +49,7 @@ def read_model(kind: type[MultiST], folder: str | Path, device: str) -> MultiST:
         room, _, rest = name.partition(".")
         rooms.setdefault(room, {})[rest] = value
     try:
-        fusion = FusionModel.from_parts(record["fusion"], rooms["fusion"])
+        fusion = model_of_parts(record["fusion"], rooms["fusion"])
         model = kind(fusion.config, device=device, random_state=record["random_state"])
         axes = None
         if record["genes"] is not None:
@@ -59,6 +59,7 @@ def read_model(kind: type[MultiST], folder: str | Path, device: str) -> MultiST:
         model._recipe = Recipe(record["expression_key"], axes, record["histology"], stain)
         model._fusion = fusion
         model._classifier = DomainClassifier(**rooms["classifier"]) if rooms["classifier"] else None
+        model._domain_names = tuple(record["domain_names"])
         model._fitted_on, model._n_fitted = tuple(record["fitted_on"]), int(record["n_fitted"])
     except (KeyError, TypeError, RuntimeError, ValueError) as error:
         raise ValueError(f"{str(folder)!r} lacks a part of the model, or has one that does not fit: {error}") from error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from multist import _keys
 from multist.tl._clusters import candidate_counts
+from multist.tl._guided import read_strokes
 from multist.tl._inputs import all_or_nothing, as_parts, copied
 from multist.tl._model import MultiST
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 def multist_domains(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
-    n_domains: int | Sequence[int] | Literal["auto"],
+    n_domains: int | Sequence[int] | Literal["auto"] | None = None,
     *,
+    labels_key: str | None = None,
+    unlabeled_category: str | None = None,
+    trust: float = 1.0,
     use_image: bool | Literal["auto"] = "auto",
     use_rep: str | None = None,
     layer: str | None = None,
@@ -29,9 +32,7 @@ def multist_domains(
     image_key: str | None = None,
     library_key: str | None = None,
     config: MultiSTConfig | None = None,
-    consensus: bool = True,
-    refine: bool = True,
-    resume: str | Path | None = None,
+    refine: bool = False,
     device: str = "auto",
     random_state: int = 0,
     key_added: str = _keys.MULTIST,
@@ -43,9 +44,10 @@ def multist_domains(
     :func:`multist.pp.embed_expression`, :func:`multist.pp.spatial_graph` and :func:`multist.pp.embed_histology`. What is
     there is reused, so a table that holds only coordinates and an embedding is enough.
 
-    A network fuses both modalities by attention between neighbouring spots. How far the image is trusted follows from
-    how well it agrees with expression on held-out tissue: an image that says nothing about the tissue does not count.
-    The embedding is then divided by Gaussian mixtures that share one covariance, and lone spots join what surrounds them.
+    Each factor of the expression and of the image is averaged over the surroundings as far as the data says that space structures it.
+    Where there is an image, attention decides whom a spot listens to: it is learnt from spots whose expression is hidden, whose image
+    asks which of the spots around it are of its tissue. The image takes part if that tells hidden spots better on tissue that
+    was held out, and not otherwise. The embedding is then divided by a Gaussian mixture with one covariance for all domains.
 
     Parameters
     ----------
@@ -53,9 +55,16 @@ def multist_domains(
         Table with spots or cells, or a list of such objects, which then share one embedding and one set of domains; not
         changed but for the fields below.
     n_domains
-        Exact number of domains, from 1 to the number of spots; several to choose from, such as ``range(4, 12)``; or
+        Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that were named; several to choose from, such as ``range(4, 12)``; or
         ``"auto"``, which chooses from 2 to 20, but no more than one per ten spots. See
         :func:`multist.cluster.count.choose_count` for the rule, and :func:`multist.pl.n_domains` to see the curve.
+    labels_key
+        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were named, with their
+        names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
+    unlabeled_category
+        Value of that column that means "not named"; None if these are missing.
+    trust
+        Probability that a stroke is right, up to 1. Strokes stay as they are if it is 1, and may be overruled below.
     use_image
         ``"auto"`` uses the image where there is one in which a spot is at least ten pixels wide, True demands it, False
         ignores it.
@@ -69,13 +78,8 @@ def multist_domains(
         ``obs`` column that names the section of each spot; spots of different sections are no neighbours.
     config
         Constants of the model; None takes the defaults of :class:`multist.model.config.MultiSTConfig`.
-    consensus
-        Vote over several numbers of dimensions instead of clustering once.
     refine
-        Let spots that stand alone join what surrounds them.
-    resume
-        Folder in which training keeps how far it is, twice a minute. After an interruption the same call goes on from there
-        and gives the bits that it would have given without; None keeps nothing.
+        Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
     device
         ``"auto"`` or a name torch knows.
     random_state
@@ -92,16 +96,19 @@ def multist_domains(
     ``obs["multist_domain"]``
         Categorical of strings, "0" being the largest domain; colours in ``uns["multist_domain_colors"]``.
     ``obs["multist_image_weight"]``
-        Share of each spot's embedding that the image brought in, 0 to 1.
+        Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up, 0 to 1.
     ``obs["multist_confidence"]``
-        Share of the partitions that agree on the domain.
+        Probability of the domain in the mixture.
+    ``obsm["multist_probability"]``, with ``labels_key``
+        (n_obs, n_domains) float64 probability of each domain, in the order of ``uns["multist"]["guided"]["classes"]``.
     ``obsm["X_multist"]``
-        (n_obs, n_factors) float32 embedding.
-    ``obsp["multist_attention"]``, and with an image ``obsp["multist_image_attention"]``
-        (n_obs, n_obs) float32 CSR: how much each spot looked at itself and its neighbours; see :func:`multist.pl.attention`.
+        (n_obs, d) float32 embedding: up to 30 dimensions of the expression, then, if the image takes part, up to 10 of the image.
+    ``obsp["multist_attention"]``, if the image takes part
+        (n_obs, n_obs) float32 CSR: how much each spot listened to those within two steps; see :func:`multist.pl.attention`.
     ``uns["multist"]``
-        Parameters, versions, losses, the reliability of each image factor, and where there was a number of domains to
-        choose, ``"n_domains"``: the candidates, their criteria and stability, and the one chosen.
+        Parameters, versions, the course of training, ``"image_gain"``: the share of the error of hidden spots that the image takes
+        away, zero if it takes no part; ``"structured"``: the share of each factor of expression that space structures; and where
+        there was a number of domains to choose, ``"n_domains"``: the candidates, their criteria and stability, and the one chosen.
 
     Raises
     ------
@@ -124,16 +131,22 @@ def multist_domains(
     data = copied(data) if copy else data
     stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
     parts = as_parts(data, image=False, **stage)
-    counts = candidate_counts(n_domains, sum(part.record.table.n_obs for part in parts))
+    if labels_key is not None:
+        # refused before training
+        counts = [len(read_strokes(parts, labels_key, unlabeled_category).names)]
+    else:
+        counts = candidate_counts(n_domains, sum(part.record.table.n_obs for part in parts))
     model = MultiST(config, device=device, random_state=random_state)
-    if model.config.clustering_loss and len(counts) > 1:
+    if model.config.losses is not None and len(counts) > 1:
         raise ValueError(
-            "config.clustering_loss needs a number of domains before training; give n_domains as one integer"
+            "the published method needs a number of domains before training; give n_domains as one integer"
         )
     with all_or_nothing(parts):
         model.fit(
-            data, n_domains=counts[0], use_image=use_image, use_rep=use_rep, layer=layer, image_key=image_key, resume=resume,
+            data, n_domains=counts[0], use_image=use_image, use_rep=use_rep, layer=layer, image_key=image_key,
             key_added=key_added, **stage,
         )  # fmt: skip
-        model.domains(data, n_domains, consensus=consensus, refine=refine, key_added=key_added, **stage)
+        model.domains(
+            data, n_domains, labels_key=labels_key, unlabeled_category=unlabeled_category, trust=trust, refine=refine, key_added=key_added, **stage,
+        )  # fmt: skip
     return data if copy else None

@@ -35,7 +35,7 @@ def halved(
     -------
     (m,) bool per draw.
     """
-    from multist.model.factors import smooth
+    from multist.model.neighbourhood import smooth
 
     averaged = smooth(features, adjacency, _HOPS)
     averaged = averaged - averaged.mean(axis=0)

@@ -1,0 +1,107 @@
+"""A fitted model as plain values and arrays, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multist.model.averaging import Averaging
+from multist.model.config import MultiSTConfig, PublishedLosses
+from multist.model.fitted import FusionModel, Modality
+from multist.model.image_axes import ImageAxes
+from multist.model.sections import Surroundings
+
+if TYPE_CHECKING:
+    from multist.model.attention import ImageAttention
+
+
+def parts_of(model: FusionModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A record for JSON, and arrays."""
+    record: dict[str, Any] = {
+        "config": asdict(model.config), "gain": model.gain, "n_expression": model.n_expression, "n_image": model.n_image,
+        "n_networks": len(model.networks), "expression_scale": model.expression.scale,
+    }  # fmt: skip
+    arrays = {"frame.center": model.center, "frame.spread": model.spread, "frame.own": model.own}
+    arrays |= _modality_arrays("expression", model.expression)
+    if model.image is not None and model.axes is not None:
+        record["image_scale"] = model.image.scale
+        arrays |= _modality_arrays("image", model.image)
+        arrays |= {f"axes.{name}": value for name, value in model.axes._asdict().items()}
+    for number, network in enumerate(model.networks):
+        arrays |= {f"network{number}.{name}": _array(value) for name, value in network.state_dict().items()}
+    if model.published is not None:
+        arrays |= {f"published.{name}": _array(value) for name, value in model.published.state_dict().items()}
+    return record, arrays
+
+
+def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> FusionModel:
+    """What :func:`parts_of` took apart.
+
+    Raises
+    ------
+    KeyError, TypeError, RuntimeError
+        If a part is missing, or does not fit the others.
+    """
+    given = dict(record["config"])
+    losses = given.pop("losses")
+    config = MultiSTConfig(**given, losses=None if losses is None else PublishedLosses(**losses))
+    rooms: dict[str, dict[str, np.ndarray]] = {}
+    for name, value in arrays.items():
+        room, _, rest = name.partition(".")
+        rooms.setdefault(room, {})[rest] = value
+    expression = _modality(rooms["expression"], record["expression_scale"])
+    axes = ImageAxes(**rooms["axes"]) if "axes" in rooms else None
+    image = _modality(rooms["image"], record["image_scale"]) if "image" in rooms else None
+    networks = _networks(config, rooms, int(record["n_networks"]), len(expression.averaging.center), axes)
+    published = None
+    if config.losses is not None:
+        from multist.model.published import PublishedNetwork
+
+        published = PublishedNetwork.of_state(rooms["published"], config)
+    frame = rooms["frame"]
+    return FusionModel(
+        config, expression, image, axes, networks, record["gain"], frame["center"], frame["spread"], frame["own"],
+        record["n_expression"], record["n_image"], published,
+    )  # fmt: skip
+
+
+def _networks(
+    config: MultiSTConfig,
+    rooms: dict[str, dict[str, np.ndarray]],
+    count: int,
+    n_expression: int,
+    axes: ImageAxes | None,
+) -> tuple[ImageAttention, ...]:
+    if not count:
+        return ()
+    if axes is None:
+        raise KeyError("axes")
+    import torch
+
+    from multist.model.attention import ImageAttention
+
+    networks = []
+    for number in range(count):
+        network = ImageAttention(np.zeros((n_expression, 2)), axes.axes.shape[1], config)
+        state = rooms[f"network{number}"]
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+        networks.append(network)
+    return tuple(networks)
+
+
+def _modality_arrays(room: str, modality: Modality) -> dict[str, np.ndarray]:
+    known = {} if modality.known is None else {f"known_{k}": v for k, v in modality.known._asdict().items()}
+    return {f"{room}.{name}": value for name, value in (modality.averaging._asdict() | known).items()}
+
+
+def _modality(arrays: dict[str, np.ndarray], scale: float) -> Modality:
+    averaging = Averaging(**{name: arrays[name] for name in Averaging._fields})
+    if "known_values" not in arrays:
+        return Modality(averaging, scale, None)
+    return Modality(averaging, scale, Surroundings(**{name: arrays[f"known_{name}"] for name in Surroundings._fields}))
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(value.detach().cpu().numpy())

@@ -1,0 +1,171 @@
+"""A fitted model embeds what it was fitted on as it did then, comes back from its parts, and leaves noise aside."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from multist.model.config import MultiSTConfig, PublishedLosses
+from multist.model.fitted import Embedding, FusionModel
+from multist.model.fitted_parts import model_of_parts, parts_of
+
+QUICK = MultiSTConfig(epochs=20)
+CONFIGS = {
+    "trained": QUICK, "not trained": QUICK.replace(epochs=0), "published": MultiSTConfig.published().replace(epochs=2),
+    "published, narrow": MultiSTConfig.published().replace(epochs=2, losses=PublishedLosses(n_factors=3)),
+}  # fmt: skip
+
+
+def fit(tissue, config: MultiSTConfig = QUICK, *, image: np.ndarray | bool = True, **kwargs):
+    picture = {True: tissue.image, False: None}.get(image) if isinstance(image, bool) else image
+    options = {"n_domains": 3, "device": "cpu"} | kwargs
+    return FusionModel.fit(tissue.expression, picture, tissue.adjacency, tissue.xy, config, **options)
+
+
+def embed(model: FusionModel, tissue, image: bool = True) -> Embedding:
+    section = np.zeros(len(tissue.xy), np.int64)
+    picture = tissue.image if image else None
+    return model.embed(tissue.expression, picture, tissue.adjacency, section, device="cpu")
+
+
+def assert_same(one: Embedding, other: Embedding) -> None:
+    np.testing.assert_array_equal(one.code, other.code)
+    np.testing.assert_array_equal(one.image_weight, other.image_weight)
+    assert (one.attention is None) == (other.attention is None)
+    if one.attention is not None:
+        assert (one.attention != other.attention).nnz == 0
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_shapes_and_what_is_recorded(large_arrays, name):
+    model, found = fit(large_arrays, CONFIGS[name])
+    n = len(large_arrays.xy)
+    assert found.code.dtype == np.float32 and len(found.code) == n and np.isfinite(found.code).all()
+    assert found.image_weight.shape == (n,) and ((found.image_weight >= 0) & (found.image_weight <= 1)).all()
+    assert all(len(values) and np.isfinite(values).all() for values in found.losses.values())
+    assert (found.attention is not None) == (name == "trained")
+    if "published" not in name:
+        assert found.code.shape[1] == 12 + 8 and model.gain > 0.01
+        assert found.image_weight.mean() > 0.1
+        assert set(found.losses) == ({"hidden_expression"} if name == "trained" else set())
+
+
+@pytest.mark.parametrize("image", [True, False])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_parts(large_arrays, name, image):
+    model, found = fit(large_arrays, CONFIGS[name], image=image)
+    assert_same(embed(model, large_arrays, image), found)
+    record, arrays = parts_of(model)
+    back = model_of_parts(json.loads(json.dumps(record)), {k: v.copy() for k, v in arrays.items()})
+    assert back.config == model.config and (back.n_expression, back.n_image) == (model.n_expression, model.n_image)
+    assert_same(embed(back, large_arrays, image), found)
+    again = parts_of(back)
+    assert again[0] == record and set(again[1]) == set(arrays)
+    for key, value in arrays.items():
+        np.testing.assert_array_equal(again[1][key], value)
+
+
+@pytest.mark.parametrize("epochs", [20, 0])
+@pytest.mark.parametrize("kind", ["noise", "shuffled", "constant"])
+def test_an_image_that_tells_nothing_leaves_everything_as_without_it(large_arrays, kind, epochs, caplog):
+    rng, config = np.random.default_rng(1), QUICK.replace(epochs=epochs)
+    image = {
+        "noise": rng.normal(size=large_arrays.image.shape),
+        "shuffled": rng.permutation(large_arrays.image),
+        "constant": np.ones_like(large_arrays.image),
+    }[kind]
+    with caplog.at_level(logging.WARNING, "multist"):
+        model, found = fit(large_arrays, config, image=image)
+    assert "the image adds nothing" in caplog.text
+    assert (model.gain, model.n_image, model.networks, model.axes) == (0, 0, (), None)
+    np.testing.assert_array_equal(found.code, fit(large_arrays, config, image=False)[1].code)
+    assert (found.image_weight == 0).all() and found.attention is None
+
+
+def test_without_training_no_torch_is_imported():
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import scipy.sparse as sp
+from multist.model.config import MultiSTConfig
+from multist.model.fitted import FusionModel
+from multist.model.fitted_parts import model_of_parts, parts_of
+side, rng = 20, np.random.default_rng(0)
+line, one = sp.diags([1.0, 1.0], [-1, 1], shape=(side, side)), sp.identity(side)
+near = sp.csr_matrix(sp.kron(line, one) + sp.kron(one, line))
+xy = np.stack(np.divmod(np.arange(400), side), axis=1).astype(float)
+signal = np.where(xy[:, :1] > 10, 2.0, -2.0) * rng.normal(size=4)
+image = signal + rng.normal(size=(400, 4))
+model, found = FusionModel.fit(signal + rng.normal(size=(400, 4)), image, near, xy, MultiSTConfig(epochs=0))
+model_of_parts(*parts_of(model)).embed(signal, image if model.n_image else None, near, np.zeros(400, np.int64))
+print([name for name in ("torch", "dgl") if name in sys.modules])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)], capture_output=True, text=True, timeout=120
+    )
+    assert run.stdout.strip() == "[]", run.stdout + run.stderr
+
+
+def test_same_seed_same_bits(large_arrays):
+    first, again, other = (fit(large_arrays, random_state=seed)[1] for seed in (2, 2, 3))
+    assert_same(first, again)
+    assert (first.code != other.code).any()
+
+
+def test_the_image_brings_in_what_expression_does_not_show(large_arrays):
+    rng, hidden = np.random.default_rng(0), large_arrays.pattern[:, 2] > 0
+    quiet = large_arrays.expression - np.outer(hidden, large_arrays.expression[hidden].mean(0))
+    quiet += rng.normal(size=quiet.shape)
+
+    def told(image):
+        code = FusionModel.fit(quiet, image, large_arrays.adjacency, large_arrays.xy, QUICK, device="cpu")[1].code
+        code = np.column_stack([code, np.ones(len(code))])
+        fitted = code @ np.linalg.lstsq(code, hidden.astype(float), rcond=None)[0]
+        return np.corrcoef(fitted, hidden)[0, 1]
+
+    assert told(large_arrays.image) > told(None) + 0.05
+
+
+@pytest.mark.parametrize("what", ["expression", "histology", "no image"])
+def test_features_of_another_number_are_refused(large_arrays, what):
+    model = fit(large_arrays, CONFIGS["not trained"])[0]
+    t, section = large_arrays, np.zeros(len(large_arrays.xy), np.int64)
+    genes = t.expression[:, 1:] if what == "expression" else t.expression
+    image = {"expression": t.image, "histology": t.image[:, 1:], "no image": None}[what]
+    said = {"expression": "12 expression features; there are 11", "histology": "8 histology features; there are 7",
+            "no image": "8 histology features; there are 0"}[what]  # fmt: skip
+    with pytest.raises(ValueError, match=said):
+        model.embed(genes, image, t.adjacency, section, device="cpu")
+
+
+def test_outliers_are_drawn_in(large_arrays):
+    genes = large_arrays.expression.copy()
+    genes[7] += 1000
+    given = (None, large_arrays.adjacency, large_arrays.xy, QUICK)
+    code = FusionModel.fit(genes, *given, device="cpu")[1].code
+    assert np.isfinite(code).all()
+    model, code = FusionModel.fit(large_arrays.expression, *given, device="cpu")
+    assert (np.abs(code.code / model.spread) < 2.5001).all() and (np.abs(code.code / model.spread) > 2.49).any()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 17])
+@pytest.mark.parametrize("epochs", [20, 0])
+def test_few_spots(n, epochs):
+    rng = np.random.default_rng(0)
+    near = sp.csr_matrix(np.ones((n, n)) - np.eye(n))
+    given = (rng.normal(size=(n, 5)), rng.normal(size=(n, 3)), near, rng.random((n, 2)), QUICK.replace(epochs=epochs))
+    assert np.isfinite(FusionModel.fit(*given, device="cpu")[1].code).all()
+
+
+def test_spots_without_neighbours_are_no_obstacle(small_arrays):
+    t, nowhere = small_arrays, sp.csr_matrix((100, 100))
+    found = FusionModel.fit(t.expression, t.image, nowhere, t.xy, QUICK, device="cpu")[1]
+    assert np.isfinite(found.code).all()

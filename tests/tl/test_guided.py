@@ -1,0 +1,131 @@
+"""Domains that strokes name, through the public functions."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import multist as mt
+from multist.metrics import agreement
+
+N_EACH = 4
+
+
+@pytest.fixture(scope="module")
+def embedded() -> ad.AnnData:
+    """A made tissue with its truth, a few named spots of each domain, and an embedding."""
+    adata = mt.datasets.layered_tissue(n_spots=400, n_genes=200, image_size=400, format="anndata")
+    mt.tl.multist_domains(adata, 7, use_image=False)
+    truth = adata.obs["domain"].astype(str)
+    rng = np.random.default_rng(0)
+    chosen = np.concatenate(
+        [rng.choice(np.flatnonzero(truth == name), N_EACH, replace=False) for name in truth.unique()]
+    )
+    strokes = pd.Series(np.nan, index=adata.obs_names, dtype=object)
+    strokes.iloc[chosen] = truth.iloc[chosen]
+    adata.obs["annotation"] = strokes.astype("category")
+    return adata
+
+
+def without_strokes(adata: ad.AnnData) -> np.ndarray:
+    return adata.obs["annotation"].isna().to_numpy()
+
+
+def test_a_few_strokes_give_the_named_domains(embedded):
+    adata = embedded.copy()
+    adata.uns["annotation_colors"] = ["#010101", "#020202", "#030303", "#040404", "#050505", "#060606", "#070707"]
+    unguided = agreement(adata.obs["domain"], adata.obs["multist_domain"])["ari"]
+    mt.tl.cluster_domains(adata, labels_key="annotation")
+    found = adata.obs["multist_domain"]
+    assert list(found.cat.categories) == list(adata.obs["annotation"].cat.categories)
+    assert list(adata.uns["multist_domain_colors"]) == list(adata.uns["annotation_colors"])
+    named = ~without_strokes(adata)
+    assert (found[named].astype(str) == adata.obs["annotation"][named].astype(str)).all()
+    assert agreement(adata.obs["domain"][~named], found[~named])["ari"] > unguided
+    probability = adata.obsm["multist_probability"]
+    assert probability.shape == (400, 7)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    codes = found.cat.codes.to_numpy()
+    np.testing.assert_array_equal(adata.obs["multist_confidence"], probability[np.arange(400), codes])
+
+
+def test_guided_in_one_call_is_fit_and_then_strokes(embedded):
+    once, twice = embedded.copy(), embedded.copy()
+    mt.tl.multist_domains(once, labels_key="annotation", use_image=False)
+    mt.tl.cluster_domains(twice, labels_key="annotation")
+    pd.testing.assert_series_equal(once.obs["multist_domain"], twice.obs["multist_domain"])
+
+
+def test_a_category_can_stand_for_no_name(embedded):
+    adata, same = embedded.copy(), embedded.copy()
+    adata.obs["annotation"] = adata.obs["annotation"].cat.add_categories("?").fillna("?")
+    mt.tl.cluster_domains(adata, labels_key="annotation", unlabeled_category="?")
+    mt.tl.cluster_domains(same, labels_key="annotation")
+    assert list(adata.obs["multist_domain"]) == list(same.obs["multist_domain"])
+    with pytest.raises(KeyError, match="unlabeled_category 'nothing' is no value"):
+        mt.tl.cluster_domains(adata, labels_key="annotation", unlabeled_category="nothing")
+
+
+def test_further_domains_get_names_of_their_own(embedded):
+    adata = embedded.copy()
+    mt.tl.cluster_domains(adata, 9, labels_key="annotation")
+    assert {"other 1", "other 2"} <= set(adata.obs["multist_domain"].cat.categories)
+    assert len(set(adata.uns["multist_domain_colors"])) == 9
+
+
+def test_domains_without_strokes_leave_nothing_of_the_strokes(embedded):
+    adata = embedded.copy()
+    mt.tl.cluster_domains(adata, labels_key="annotation")
+    mt.tl.cluster_domains(adata, 7)
+    assert "multist_probability" not in adata.obsm
+    assert "guided" not in adata.uns["multist"]
+    with pytest.raises(KeyError, match="labels_key"):
+        mt.tl.suggest_labels(adata)
+
+
+def test_a_model_recognises_named_domains_in_the_next_section(embedded, tmp_path):
+    first = embedded.copy()
+    model = mt.MultiST().fit(first, use_image=False)
+    model.domains(first, labels_key="annotation")
+    model.save(tmp_path / "model")
+    mt.MultiST.load(tmp_path / "model").domains(first)
+    assert list(first.obs["multist_domain"].cat.categories) == list(first.obs["annotation"].cat.categories)
+
+
+@pytest.mark.parametrize(
+    ("change", "call", "error", "says"),
+    [
+        ({}, {"labels_key": "nothing"}, KeyError, "labels_key 'nothing' not found in obs; found: .*annotation"),
+        ({"annotation": np.nan}, {"labels_key": "annotation"}, ValueError, "names no spot"),
+        ({}, {"labels_key": "annotation", "n_domains": 3}, ValueError, "names 7 classes"),
+        ({}, {"labels_key": "annotation", "n_domains": "auto"}, TypeError, "None or an integer"),
+        ({}, {"labels_key": "annotation", "trust": 0.0}, ValueError, "trust"),
+        ({}, {}, TypeError, "n_domains must be an integer"),
+    ],
+)
+def test_strokes_that_cannot_be_used_are_refused(embedded, change, call, error, says):
+    adata = embedded.copy()
+    for name, value in change.items():
+        adata.obs[name] = value
+    before = adata.obs["multist_domain"].copy()
+    with pytest.raises(error, match=says):
+        mt.tl.cluster_domains(adata, **call)
+    pd.testing.assert_series_equal(adata.obs["multist_domain"], before)
+
+
+def test_one_named_class_needs_others(embedded):
+    adata = embedded.copy()
+    first = adata.obs["annotation"].cat.categories[0]
+    adata.obs["annotation"] = adata.obs["annotation"].where(adata.obs["annotation"] == first)
+    with pytest.raises(ValueError, match="only .* is named"):
+        mt.tl.cluster_domains(adata, labels_key="annotation")
+
+
+def test_guided_domains_survive_a_file(embedded, tmp_path):
+    adata = embedded.copy()
+    mt.tl.cluster_domains(adata, labels_key="annotation")
+    adata.write_h5ad(tmp_path / "guided.h5ad")
+    again = ad.read_h5ad(tmp_path / "guided.h5ad")
+    assert list(again.uns["multist"]["guided"]["classes"]) == list(adata.obs["multist_domain"].cat.categories)
