@@ -44,7 +44,7 @@ def everything() -> ad.AnnData:
     adata.obs["multist_pseudotime"] = column / 11
     graph = sp.csr_matrix((cdist(xy, xy) < 210).astype(np.float32))
     adata.obsp["spatial_connectivities"] = graph - sp.identity(144, format="csr", dtype=np.float32)
-    for name in ("multist_attention", "multist_image_attention"):
+    for name in ("multist_attention",):
         adata.obsp[name] = sp.csr_matrix(sp.diags(1 / np.asarray(graph.sum(axis=1)).ravel()) @ graph)
     names = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
     pairs = pd.DataFrame([("A", "B", "0", "1", 0.5, 1e-4, 1e-3), ("A", "B", "1", "2", 0.1, 0.4, 0.9)], columns=names)

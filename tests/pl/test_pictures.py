@@ -49,7 +49,7 @@ def section() -> ad.AnnData:
     adata.obs["multist_confidence"] = 1.0
     keys = sp.csr_matrix((cdist(xy, xy) < 210).astype(np.float32))
     adata.obsp["spatial_connectivities"] = keys - sp.identity(240, format="csr", dtype=np.float32)
-    for name, slope in (("multist_attention", 0.02), ("multist_image_attention", -0.01)):
+    for name, slope in (("multist_attention", 0.02),):
         weight = sp.csr_matrix(keys.multiply(1 + slope * np.arange(240)[None, :] / 16))
         adata.obsp[name] = sp.csr_matrix(sp.diags(1 / np.asarray(weight.sum(axis=1)).ravel()) @ weight)
     names = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]

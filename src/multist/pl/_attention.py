@@ -1,4 +1,4 @@
-"""What chosen spots attended to: the weights of their neighbours on the tissue."""
+"""Whom chosen spots listened to: the weights of the spots around them on the tissue."""
 
 from __future__ import annotations
 
@@ -42,17 +42,16 @@ def attention(
     ncols: int | None = None,
     **look: Unpack[MapOptions],
 ) -> Figure | Axes | list[Axes] | None:
-    """Draw what chosen spots attended to: how much each neighbour counted, in expression and in the image.
+    """Draw how much a spot's image listened to each of the spots within two steps, relative to equal weights.
 
-    Every spot has a close-up of the tissue for each modality. Circles are filled with the neighbour's weight relative to
-    equal weights, and the number says it: 1 is what a plain mean would give, so all near 1 means that nothing was
-    learned here. Their edges have the colour of their domain; spots that are no neighbours are drawn as edges alone, and a
-    black ring marks the chosen spot, which attends to itself, too. Below are the means over the neighbours in its own domain
-    and in others: where a modality holds back from what lies across a border, the others have less than 1.
+    Every chosen spot has a close-up of the tissue. Circles are filled with the weight of a spot around it relative to equal weights,
+    and the number says it: 1 is what a plain mean would give, so all near 1 means that nothing was learned here. Their edges have
+    the colour of their domain; spots that are not listened to are drawn as edges alone, and so is the chosen spot, in a black
+    ring: its own expression was hidden when attention was learnt. Below are the means over the spots in its own domain and in others:
+    where the image holds back from what lies across a border, the others have less than 1.
 
-    The attention is the last hop of several, of which those before are plain means: a neighbour stands for its own
-    surroundings, too. Which modality can tell the two sides of a border apart is measured by
-    :func:`multist.tl.border_sharpness`.
+    Attention is one of several averages that make up the embedding. Which modality can tell the two sides of a border apart is
+    measured by :func:`multist.tl.border_sharpness`.
 
     ``vmax`` is the factor to which the scale reaches, and ``vmin`` to what fraction; the larger of the two holds for both sides of
     1. ``cmap`` is a diverging map (``"BrBG"``), whose middle stands for 1.
@@ -75,19 +74,20 @@ def attention(
         Column of ``obs`` that names the section of each spot; only the chosen spot's own is drawn.
     radius
         How far a close-up reaches from its spot, in spot diameters. Where these are unknown, the distance between
-        neighbours is 1. None shows the neighbours and what is next to them.
+        neighbours is 1. None shows the spots that are listened to and what is next to them.
     ncols
-        Chosen spots in a row. By default two, or up to four where there is no image.
+        Chosen spots in a row, by default up to two.
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes with ``show=False`` or ``ax``, for each spot expression and then the
-    image; else None. Nothing is written to ``data``.
+    The figure with ``return_fig=True``; the list of axes with ``show=False`` or ``ax``, one for each spot; else None. Nothing is
+    written to ``data``.
 
     Raises
     ------
     KeyError
-        If a spot, the attention or the domains do not exist; the message lists what there is.
+        If a spot, the attention or the domains do not exist; the message lists what there is. There is no attention where no image
+        took part.
     ValueError
         If ``spots`` are none or more than 12, a spot has no weights, or a number is out of range.
 
@@ -110,17 +110,15 @@ def attention(
     for section in np.unique(record.section[rows]):
         diameter[tissue.rows(section)] = tissue.diameters(section)
     closes = [
-        Close.at(record, row, of, weight, diameter, radius)
-        for i, row in enumerate(rows)
-        for of, weight in ((of, each[i]) for of, each in weights.items())
+        Close.at(record, row, keys, weight, diameter, radius) for row, (keys, weight) in zip(rows, weights, strict=True)
     ]
     style = Style.over(closes, domains.only(options.chosen), options)
-    canvas, side = attention_panels(len(rows), len(weights), ncols, domains, options)
+    canvas, side = attention_panels(len(rows), ncols, domains, options)
     shown: set[int] = set()
     titles = []
     for ax, close in zip(canvas.axes, closes, strict=True):
         shown |= draw_close(ax, tissue, close, style, domains, diameter)
-        titles.append(_heading(record, close, key, domains, alone=len(weights) == 1))
+        titles.append(_heading(record, close, key, domains))
     explain_closes(side, style, shown)
     canvas.set_titles(titles, loc="left")
     return canvas.finish("attention", listed=True)
@@ -139,43 +137,39 @@ def _rows(table: AnnData, names: list[str]) -> list[int]:
     return [int(row) for row in table.obs_names.get_indexer(names)]
 
 
-def _weights(table: AnnData, key: str, rows: list[int]) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
-    """For each modality and row: whom it attends to, and with what weight relative to equal ones."""
+def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each row: whom it listens to, and with what weight relative to equal ones."""
     import scipy.sparse as sp
 
-    keys = {"expression": _keys.attention_key(key), "image": _keys.image_attention_key(key)}
-    if keys["expression"] not in table.obsp:
+    name = _keys.attention_key(key)
+    if name not in table.obsp:
         found = ", ".join(map(repr, table.obsp)) or "nothing"
-        raise KeyError(
-            f"no {keys['expression']!r} in obsp; found: {found}. Run tl.multist_domains with key_added={key!r}"
-        )
-    weights: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-    for modality, name in keys.items():
-        if name not in table.obsp:
-            continue
-        chosen, weights[modality] = sp.csr_matrix(table.obsp[name][rows]), []
-        for i, row in enumerate(rows):
-            part = slice(chosen.indptr[i], chosen.indptr[i + 1])
-            own = chosen.data[part].astype(float)
-            if not own.sum() > 0:
-                raise ValueError(
-                    f"obsp[{name!r}] has no weights for {table.obs_names[row]!r}; run tl.multist_domains again"
-                )
-            # rows sum to one, unless neighbours were cut off the table since
-            weights[modality].append((chosen.indices[part], own / own.mean()))
+        if _keys.image_weight_key(key) in table.obs:
+            raise KeyError(
+                f"no {name!r} in obsp; found: {found}. No image took part in {key!r}, or nothing was trained, so no spot "
+                "listened to any in particular"
+            )
+        raise KeyError(f"no {name!r} in obsp; found: {found}. Run tl.multist_domains with key_added={key!r}")
+    chosen, weights = sp.csr_matrix(table.obsp[name][rows]), []
+    for i, row in enumerate(rows):
+        part = slice(chosen.indptr[i], chosen.indptr[i + 1])
+        given = chosen.data[part].astype(float)
+        if not given.sum() > 0:
+            raise ValueError(
+                f"obsp[{name!r}] has no weights for {table.obs_names[row]!r}: it has no neighbours, or they were cut off"
+            )
+        # rows sum to one, unless spots were cut off the table since
+        weights.append((chosen.indices[part], given / given.mean()))
     return weights
 
 
-def _heading(record: SpatialRecord, close: Close, key: str, domains: Layer, *, alone: bool) -> str:
-    """Name and domain of the spot above its expression, what else the result says of it above its image or below the name."""
+def _heading(record: SpatialRecord, close: Close, key: str, domains: Layer) -> str:
+    """Name and domain of the spot, and what else the result says of it."""
     obs = record.table.obs.iloc[close.row]
     name = str(record.table.obs_names[close.row])
     if len(record.section_names) > 1:
         name += f", {record.section_names[record.section[close.row]]}"
     domain = domains.values.iloc[close.row]
-    columns = {"confidence": f"{key}_confidence"} | ({} if alone else {"image weight": _keys.image_weight_key(key)})
+    columns = {"confidence": f"{key}_confidence", "image weight": _keys.image_weight_key(key)}
     said = [f"{label} {obs[column]:.2f}" for label, column in columns.items() if column in obs.index]
-    if close.modality == "image":
-        return "\n".join(said)
-    lines = [name, "no domain" if pd.isna(domain) else f"domain {domain}"]
-    return "\n".join([*lines, *said] if alone else lines)
+    return "\n".join([name, "no domain" if pd.isna(domain) else f"domain {domain}", *said])

@@ -1,4 +1,4 @@
-"""Close-ups of chosen spots and whom they attended to."""
+"""Close-ups of chosen spots and whom they listened to."""
 
 from __future__ import annotations
 
@@ -19,32 +19,31 @@ if TYPE_CHECKING:
     from multist.pl._look import Look
     from multist.pl._slides import Slides
 
-_PANEL, _SIDE = 2.7, 1.15
+_PANEL, _SIDE = 3.3, 1.15
 """Inches of a close-up at most, and of the legends beside them."""
 _LEAST, _MOST = 1.5, 4.0
 """The scale reaches at least and at most to this factor: a difference of a few per cent should not look like one."""
 _EDGE, _FAINT, _SMALLEST = 1.8, 0.8, 7.0
-"""Points: edges of what is attended to and of what is not, and the smallest print."""
+"""Points: edges of what is listened to and of what is not, and the smallest print."""
 _LEGEND_ROWS = 8
 _UNKNOWN = 0.55
 """Drawn diameter of cells of unknown size in distances between neighbours: close by, larger ones cover each other."""
 
 
 class Close(NamedTuple):
-    """One chosen spot in one modality.
+    """One chosen spot.
 
     Attributes
     ----------
-    row, modality
+    row
         Which.
     keys, weight
-        Rows that it attends to, itself among them, and their weights relative to equal ones.
+        Rows that it listens to, itself not among them, and their weights relative to equal ones.
     window
         The close-up.
     """
 
     row: int
-    modality: str
     keys: np.ndarray
     weight: np.ndarray
     window: _base.Window
@@ -54,21 +53,19 @@ class Close(NamedTuple):
         cls,
         record: SpatialRecord,
         row: int,
-        modality: str,
-        weights: tuple[np.ndarray, np.ndarray],
+        keys: np.ndarray,
+        weight: np.ndarray,
         diameter: np.ndarray,
         radius: float | None,
     ) -> Close:
         """Choose a window as large as the neighbours need, or as asked for in diameters."""
-        keys, weight = weights
         if radius is None:
-            away = np.linalg.norm(record.xy[keys[keys != row]] - record.xy[row], axis=1)
-            away = away if len(away) else np.array([diameter[row]])
-            reach = away.max() + 1.1 * np.median(away) + 0.6 * diameter[row]
+            away = np.linalg.norm(record.xy[keys] - record.xy[row], axis=1)
+            reach = away.max() + 0.3 * np.median(away) + 0.6 * diameter[row]
         else:
             reach = radius * diameter[row]
         x, y = record.xy[row].tolist()
-        return cls(row, modality, keys, weight, _base.Window(x - reach, y - reach, x + reach, y + reach))
+        return cls(row, keys, weight, _base.Window(x - reach, y - reach, x + reach, y + reach))
 
 
 class Style(NamedTuple):
@@ -104,14 +101,12 @@ class Style(NamedTuple):
         return rgba
 
 
-def attention_panels(
-    n_spots: int, n_modalities: int, ncols: int | None, domains: Layer, look: Look
-) -> tuple[Canvas, Axes | None]:
-    """A square panel for each spot and modality, those of a spot side by side, and a place for the legends.
+def attention_panels(n_spots: int, ncols: int | None, domains: Layer, look: Look) -> tuple[Canvas, Axes | None]:
+    """A square panel for each spot, and a place for the legends.
 
     Parameters
     ----------
-    n_spots, n_modalities
+    n_spots
         How many.
     ncols
         Spots in a row.
@@ -122,13 +117,13 @@ def attention_panels(
     """
     import matplotlib.pyplot as plt
 
-    own = user_axes(look, n_spots * n_modalities)
+    own = user_axes(look, n_spots)
     if own is not None:
         return canvas_of(own, look), None
-    columns = min(ncols or (3 if n_modalities == 1 else 1 if n_spots < 3 else 2), n_spots)
+    columns = min(ncols or 2, n_spots)
     rows = -(-n_spots // columns)
-    # a narrow empty column keeps the pairs apart
-    widths = ([1.0] * n_modalities + [0.08]) * columns
+    # narrow empty columns keep the headings apart
+    widths = [1.0, 0.08] * columns
     side_inches = (
         0.0 if look.legend_loc == "none" else max(_SIDE, 0.4 + 0.062 * max(map(len, domains.colors or {}), default=0))
     )
@@ -136,11 +131,7 @@ def attention_panels(
     size = (panel * sum(widths) + side_inches, rows * (panel + 0.75) + 0.25 * isinstance(look.title, str))
     figure = plt.figure(figsize=look.figsize or size, layout="constrained")
     grid = figure.add_gridspec(rows, len(widths) + 1, width_ratios=[*widths, max(side_inches, 0.01) / panel])
-    axes = [
-        figure.add_subplot(grid[spot // columns, (spot % columns) * (n_modalities + 1) + modality])
-        for spot in range(n_spots)
-        for modality in range(n_modalities)
-    ]
+    axes = [figure.add_subplot(grid[spot // columns, 2 * (spot % columns)]) for spot in range(n_spots)]
     if look.legend_loc == "none":
         return laid_out(figure, axes, look), None
     side = figure.add_subplot(grid[:, -1])
@@ -164,8 +155,7 @@ def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: La
     seen = np.flatnonzero(away < reach + np.nan_to_num(diameter) / 2)
     drawn = style.options.size * np.where(record.diameter > 0, diameter, _UNKNOWN * diameter)
     points = _points_per_unit(ax, window) * drawn
-    # where cells overlap, small ones lie above large ones, and the chosen one above all
-    order = np.lexsort((-drawn[close.keys], close.keys == close.row))
+    order = np.argsort(-drawn[close.keys], kind="stable")  # where cells overlap, small ones lie above large ones
     layers = {_FAINT: (np.setdiff1d(seen, close.keys), None), _EDGE: (close.keys[order], close.weight[order])}
     for line, (rows, weight) in layers.items():
         rgba = np.zeros((len(rows), 4)) if weight is None else style.rgba(weight)
@@ -188,11 +178,11 @@ def _points_per_unit(ax: Axes, window: _base.Window) -> float:
 
 
 def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, points: np.ndarray) -> None:
-    """The relative weights where there is room, first that of the chosen spot, then those farthest from 1."""
+    """The relative weights where there is room, first those farthest from 1."""
     window = close.window
     per_point = 1 / _points_per_unit(ax, window)
     with np.errstate(divide="ignore"):
-        order = np.lexsort((-np.abs(np.log(close.weight)), close.keys != close.row))
+        order = np.argsort(-np.abs(np.log(close.weight)), kind="stable")
     dark = style.rgba(close.weight)[:, :3] @ (0.299, 0.587, 0.114) < 0.5
     taken: list[np.ndarray] = []
     for i in order:
@@ -208,14 +198,14 @@ def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, 
 
 
 def _summary(close: Close, codes: np.ndarray) -> str:
-    """Mean weight of the neighbours on either side of a border."""
-    others, own = close.keys != close.row, codes[close.row]
+    """Mean weight of the spots on either side of a border."""
+    around, own = codes[close.keys], codes[close.row]
     sides = {
-        "own domain": others & (codes[close.keys] == own) & (own >= 0),
-        "others": others & (codes[close.keys] != own) & (codes[close.keys] >= 0) & (own >= 0),
+        "own domain": (around == own) & (own >= 0),
+        "others": (around != own) & (around >= 0) & (own >= 0),
     }
     said = [f"{name} ×{close.weight[of].mean():.2f}" for name, of in sides.items() if of.any()]
-    return f"{close.modality}\n{', '.join(said) if said else 'no neighbour with a domain'}"
+    return ", ".join(said) if said else "no spot around it with a domain"
 
 
 def explain_closes(ax: Axes | None, style: Style, shown: set[int]) -> None:
