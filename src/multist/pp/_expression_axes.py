@@ -140,7 +140,7 @@ class ExpressionAxes:
     def project(self, expression: Expression, genes: np.ndarray | None = None) -> np.ndarray:
         """(n, d) float32 components.
 
-        Genes that are not there count as average, as long as half of them are.
+        Where genes are missing, the components are those that fit the others best (least squares), as long as half of them are there.
 
         Parameters
         ----------
@@ -158,6 +158,8 @@ class ExpressionAxes:
         there = place >= 0
         scale, power = _scale(total, float(self.depth)), float(self.power)
         loadings = self.loadings[there]
+        if not there.all():  # least squares on the genes that are there
+            loadings = np.linalg.pinv(loadings).T.astype(loadings.dtype)
         center = self.mean[there] @ loadings
         result = np.empty((len(total), loadings.shape[1]), np.float32)
         for rows, block in _Transformed(expression, place[there], scale, power).blocks():
@@ -183,7 +185,11 @@ class ExpressionAxes:
                 f"reference has {self.genes[0]!r}, ...: are these names of the same kind?"
             )
         if not there.all():
-            logger.info("%d of %d genes of the reference are missing, and count as average", (~there).sum(), len(there))
+            logger.info(
+                "%d of %d genes of the reference are missing; components are fitted to the others",
+                (~there).sum(),
+                len(there),
+            )
         return place, self._library_size(expression, names) if self.takes_counts else expression.total
 
     def _library_size(self, expression: Expression, names: pd.Index) -> np.ndarray:
