@@ -5,8 +5,8 @@
 FOLDER holds ``dlpfc/151673.h5ad``, ``starmap_by3.h5ad`` and so on; ``sections.TRUTH`` says which column of each kind is
 the truth, and no method sees it. Seeds are 0, 1, ... and nothing is chosen by a score. Components, graph and histology
 features depend on no seed and are computed once per section; their seconds are part of every run's, those of importing
-libraries of none. Prints Markdown tables and writes every single run as JSON, after each section, so that an interrupted run
-keeps what it has.
+libraries of none. The probe is the accuracy of :func:`multist.metrics.probe`, of the embedding and of the inputs. Prints Markdown
+tables and writes every single run as JSON, after each section, so that an interrupted run keeps what it has.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 from floor import floor_domains, floor_features
-from report import below_floor, recall_table, scores_table
+from inputs import probe_of_inputs
+from report import COSTS, SCORES, below_floor, inputs_table, recall_table, runs_table
 from sections import Section, load_section, recall, section_names
 from variants import (
     DEFAULT,
     FLOOR,
     PUBLISHED,
     QUICK,
+    REFINED,
     VARIANTS,
     arguments,
     configuration,
@@ -67,14 +69,26 @@ def main(argv: list[str] | None = None) -> int:
     if not report["runs"]:
         print("no section with a truth was found", file=sys.stderr)
         return 2
-    print(scores_table(report["runs"]))
-    if any("recall_before" in run for run in report["runs"]):
-        print(f"\n{recall_table(report['runs'])}")
+    print(tables(report))
     print(f"\n{options.output}", file=sys.stderr)
     worse = below_floor(report["runs"], FLOOR, DEFAULT) if options.at_least_floor else []
     for line in worse:
         print(f"below the floor: {line}", file=sys.stderr)
     return 1 if worse else 0
+
+
+def tables(report: dict[str, Any]) -> str:
+    """All tables, each under a line that says what it holds."""
+    runs, seeds = report["runs"], report["command"]["seeds"]
+    found = {
+        f"Scores, seeds {seeds[0]} to {seeds[-1]}": runs_table(runs, SCORES),
+        "Smoothness and costs": runs_table(runs, COSTS),
+    }
+    if any("inputs" in shared for shared in report["sections"].values()):
+        found["Probe of the inputs and of the default embedding"] = inputs_table(report["sections"], runs, DEFAULT)
+    if {DEFAULT, REFINED} <= {run["variant"] for run in runs}:
+        found["Known domains, without and with refinement"] = recall_table(runs, DEFAULT, REFINED)
+    return "\n\n".join(f"**{title}**\n\n{table}" for title, table in found.items())
 
 
 def warm_up() -> None:
@@ -131,6 +145,7 @@ def run_section(section: Section, options: argparse.Namespace, runs: list[dict[s
         features, shared["floor_preparation"] = measured(lambda: floor_features(section.adata))
     if set(wanted) - {FLOOR}:
         _, shared["preparation"] = measured(lambda: prepare(prepared, has_image=section.has_image))
+        shared["inputs"] = probe_of_inputs(section, prepared)
     for name in wanted:
         before = shared["floor_preparation" if name == FLOOR else "preparation"]
         for seed in range(options.seeds):
@@ -144,13 +159,14 @@ def run_section(section: Section, options: argparse.Namespace, runs: list[dict[s
                 "peak_mb": max(run["peak_mb"], before["peak_mb"]), "domain_sizes": sizes,
             }  # fmt: skip
             runs.append(run)
-            print(f"{section.name} {name} {seed}: ARI {run['ari']:.3f}, {run['seconds']:.1f} s", file=sys.stderr)
+            scores = f"ARI {run['ari']:.3f}, probe {run['probe']:.3f}, {run['seconds']:.1f} s"
+            print(f"{section.name} {name} {seed}: {scores}", file=sys.stderr)
     return shared
 
 
 def run_floor(section: Section, features: np.ndarray, seed: int) -> dict[str, Any]:
     labels, cost = measured(lambda: floor_domains(features, section.xy, section.n_domains, seed=seed))
-    return scored(section, labels) | cost
+    return scored(section, labels, features) | cost
 
 
 def run_multist(section: Section, prepared: AnnData, name: str, seed: int, *, quick: bool) -> dict[str, Any]:
@@ -159,17 +175,18 @@ def run_multist(section: Section, prepared: AnnData, name: str, seed: int, *, qu
         replace_histology(adata, variant.histology, seed)
     call = arguments(name, has_image=section.has_image) | {"config": configuration(name, quick=quick)}
     _, cost = measured(lambda: mt.tl.multist_domains(adata, section.n_domains, random_state=seed, **call))
-    run = scored(section, adata.obs["multist_domain"].to_numpy()) | cost
+    run = scored(section, adata.obs["multist_domain"].to_numpy(), adata.obsm["X_multist"]) | cost
     run["image_weight"] = float(adata.obs["multist_image_weight"].mean())
+    if name != PUBLISHED:  # which does not ask
+        run["image_gain"] = float(adata.uns["multist"]["image_gain"])
     run["image_used"] = bool(adata.uns["multist"]["params"]["with_image"])
-    if name == DEFAULT:
-        mt.tl.cluster_domains(adata, section.n_domains, refine=False, random_state=seed, key_added="raw")
-        run["recall_before"] = recall(section.truth, adata.obs["raw_domain"].to_numpy())
     return run
 
 
-def scored(section: Section, labels: np.ndarray) -> dict[str, Any]:
+def scored(section: Section, labels: np.ndarray, embedding: np.ndarray) -> dict[str, Any]:
     scores = mt.metrics.agreement(section.truth, labels) | mt.metrics.coherence(labels, section.xy)
+    probed = mt.metrics.probe(embedding, section.truth, section.xy)
+    scores |= {"probe": probed["accuracy"], "balanced": probed["balanced"]}
     return scores | {"n_found": len(np.unique(labels)), "recall": recall(section.truth, labels)}
 
 

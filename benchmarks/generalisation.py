@@ -1,131 +1,138 @@
-"""Score domains on halves of the sections and on counts that were thinned, by which no constant was chosen.
+"""Score domains on variants of the sections by which no constant was chosen.
 
-    python benchmarks/generalisation.py FOLDER [--seeds 2] [--only dlpfc/151673] [--output FILE]
+    python benchmarks/generalisation.py FOLDER [--seeds 1] [--only dlpfc] [--kinds half jittered] [--workers 2]
 
-FOLDER as for ``domains.py``. Each labelled section is cut at the median of each coordinate into four halves, and, where it
-has counts, each count is drawn again from a binomial that keeps 50, 30 or 15 % of the molecules, twice. A label of fewer than ten
-spots in a half is no domain of it. The floor and the default run on each, without the image, and, where there are counts, the
-default on 100 components of their square roots. Prints one line for each section and kind, and writes every run as JSON.
+FOLDER as for ``domains.py``. Each labelled section is cut into halves and thirds along each axis; a fifth of its spots is
+taken away, or spots are moved by a fifth of their spacing; and where it has counts, these are drawn again from a binomial that
+keeps 50, 30 or 15 % of the molecules, or half of the genes are left out. Whatever is drawn is drawn twice. A label of fewer than
+ten spots in a part is no domain of it. Floor and default run on each, with the same seeds. The image, where there is one, is
+described once per section, by its patches at the true places. Prints means over the variants of each section, and of each
+kind, with how many are below the floor; writes every run as JSON, after each section.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import scipy.sparse as sp
-from domains import machine
+from domains import belongs, machine
 from floor import floor_domains, floor_features
+from made_sections import KINDS, made_sections
+from report import markdown, number
 from sections import Section, load_section, section_names
 from variants import prepare
 
 import multist as mt
 
-DEPTHS, DRAWS = (0.5, 0.3, 0.15), 2
-FLOOR, DEFAULT, ROOTS = METHODS = ("floor", "default", "square roots")
-FEWEST = 10  # spots of a label that a half has to hold
+FLOOR, DEFAULT = "floor", "default"
 
 
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
+    quiet()
+    names = [
+        name
+        for name in section_names(options.folder)
+        if not options.only or any(belongs(name, only) for only in options.only)
+    ]
+    runs: list[dict[str, Any]] = []
+    for found in each_section(names, options):
+        runs += found
+        report = {"seeds": list(range(options.seeds)), "machine": machine(), "runs": runs}
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    if not runs:
+        print("no section with a truth was found", file=sys.stderr)
+        return 2
+    made = pd.DataFrame(runs).groupby(["section", "kind", "made"], sort=False)[[FLOOR, DEFAULT]].mean()
+    print(table(made, "section"), table(made, "kind"), sep="\n\n")
+    print(f"\n{options.output}", file=sys.stderr)
+    return 0
+
+
+def each_section(names: list[str], options: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
+    """Runs of each section, in this process or in several."""
+    work = partial(run_section, folder=options.folder, n_seeds=options.seeds, kinds=options.kinds)
+    if options.workers == 1:
+        yield from map(work, names)
+        return
+    os.environ["OMP_NUM_THREADS"] = (
+        "1"  # of the processes that start now; several threads in each would wait for one another
+    )
+    with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), initializer=quiet) as pool:
+        yield from pool.map(work, names)
+
+
+def quiet() -> None:
     mt.settings.progress = False
     mt.settings.verbosity = "ERROR"
     for category in (FutureWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)
-    runs: list[dict[str, Any]] = []
-    for name in section_names(options.folder):
-        if options.only and name not in options.only:
-            continue
-        section = load_section(options.folder, name)
-        if section is None:
-            continue
-        for kind, made in [*halves(section), *thinned(section)]:
-            runs += [{"section": name, "kind": kind, "made": made.name, **run} for run in scores(made, options.seeds)]
-    if not runs:
-        print("no section with a truth was found", file=sys.stderr)
-        return 2
-    print(table(pd.DataFrame(runs)))
-    if options.output:
-        options.output.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=1), encoding="utf-8")
-    return 0
 
 
-def halves(section: Section) -> Iterator[tuple[str, Section]]:
-    """Left, right, low and high half of a section; those that hold two domains."""
-    for axis, sides in enumerate((("left", "right"), ("low", "high"))):
-        above = section.xy[:, axis] >= np.median(section.xy[:, axis])
-        for side, rows in zip(sides, (~above, above), strict=True):
-            truth = section.truth[rows].copy()
-            truth[~truth.isin(truth.value_counts().loc[lambda count: count >= FEWEST].index)] = np.nan
-            if truth.nunique() > 1:
-                yield "half", Section(side, section.adata[rows].copy(), truth, truth.nunique())
+def run_section(name: str, folder: Path, n_seeds: int, kinds: list[str]) -> list[dict[str, Any]]:
+    section = load_section(folder, name)
+    if section is None:
+        return []
+    if section.shows_tissue:
+        mt.pp.embed_histology(section.adata)
+    runs = []
+    for kind, made in made_sections(section, kinds):
+        for scores in ari_of_seeds(made, n_seeds):
+            runs.append({"section": name, "kind": kind, "made": made.name, "n_obs": made.adata.n_obs, **scores})
+            line = f"{name}, {kind}, {made.name}: {FLOOR} {scores[FLOOR]:.3f}, {DEFAULT} {scores[DEFAULT]:.3f}"
+            print(line, file=sys.stderr, flush=True)
+    return runs
 
 
-def thinned(section: Section) -> Iterator[tuple[str, Section]]:
-    """The section as if fewer molecules had been caught."""
-    if section.adata.n_vars == 0:
-        return
-    for depth in DEPTHS:
-        for draw in range(DRAWS):
-            counts = sp.csr_matrix(section.adata.X, copy=True)
-            counts.data = np.random.default_rng(draw).binomial(counts.data.astype(np.int64), depth).astype(np.float32)
-            counts.eliminate_zeros()
-            adata = section.adata.copy()
-            adata.X = counts
-            yield f"{depth:.0%} of the molecules", section._replace(name=f"draw {draw}", adata=adata)
-
-
-def scores(section: Section, n_seeds: int) -> Iterator[dict[str, Any]]:
-    """Adjusted Rand indices of the floor, the default, and square roots for each seed."""
-    features, tables = floor_features(section.adata), {DEFAULT: section.adata.copy()}
-    if section.adata.n_vars:
-        tables[ROOTS] = section.adata.copy()
-        mt.pp.embed_expression(tables[ROOTS], transform="sqrt", n_comps=100)
-    for adata in tables.values():
-        prepare(adata, has_image=False)
+def ari_of_seeds(section: Section, n_seeds: int) -> Iterable[dict[str, Any]]:
+    """Adjusted Rand indices of the floor and of the default, and what the image adds."""
+    features, prepared = floor_features(section.adata), section.adata.copy()
+    prepare(prepared, has_image=False)
     for seed in range(n_seeds):
-        found = {FLOOR: floor_domains(features, section.xy, section.n_domains, seed=seed)}
-        for method, adata in tables.items():
-            mt.tl.multist_domains(adata, section.n_domains, use_image=False, random_state=seed)
-            found[method] = adata.obs["multist_domain"].to_numpy()
-        yield {"seed": seed} | {
-            method: mt.metrics.agreement(section.truth, labels)["ari"] for method, labels in found.items()
+        adata = prepared.copy()
+        mt.tl.multist_domains(adata, section.n_domains, random_state=seed)
+        found = {
+            FLOOR: floor_domains(features, section.xy, section.n_domains, seed=seed),
+            DEFAULT: adata.obs["multist_domain"].to_numpy(),
         }
+        aris = {method: mt.metrics.agreement(section.truth, labels)["ari"] for method, labels in found.items()}
+        yield {"seed": seed, "image_gain": float(adata.uns["multist"]["image_gain"])} | aris
 
 
-def table(runs: pd.DataFrame) -> str:
-    """Markdown: a line for each section and kind, means over seeds and what was made; how many are below the floor."""
-    lines = [f"| section | kind | made | {FLOOR} | {DEFAULT} (below) | {ROOTS} (below) |", "|---" * 6 + "|"]
-    made = runs.groupby(["section", "kind", "made"], sort=False)[[*runs.columns.intersection(METHODS)]].mean()
-    for (section, kind), group in made.groupby(level=["section", "kind"], sort=False):
-        lines.append(f"| {section} | {kind} | {_cells(group)} |")
-    counted = made[made[ROOTS].notna()] if ROOTS in made else made[:0]
-    lines += [f"| **all with counts** | | {_cells(counted)} |"] if len(counted) else []
-    return "\n".join([*lines, f"| **all** | | {_cells(made)} |"])
+def table(made: pd.DataFrame, level: str) -> str:
+    """Markdown: variants of each section or kind, mean ARI of both over them, and how many are below the floor."""
+    groups = [(str(name), group) for name, group in made.groupby(level=level, sort=False)]
+    rows = [[name, *_cells(group)] for name, group in [*groups, ("**all**", made)]]
+    return markdown([level, "variants", FLOOR, DEFAULT, "more", "below the floor"], rows)
 
 
-def _cells(made: pd.DataFrame) -> str:
-    cells = [str(len(made)), f"{made[FLOOR].mean():.3f}"]
-    for method in (DEFAULT, ROOTS):
-        known = made[method].notna().all() if method in made else False
-        below = (made[method] < made[FLOOR]).sum() if known else 0
-        cells.append(f"{made[method].mean():.3f} ({below})" if known else "")
-    return " | ".join(cells)
+def _cells(group: pd.DataFrame) -> list[str]:
+    floor, default = group[FLOOR], group[DEFAULT]
+    means = [number(floor.mean(), 3), number(default.mean(), 3), number((default - floor).mean(), 3, sign=True)]
+    return [str(len(group)), *means, str(int((default < floor).sum()))]
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--seeds", type=int, default=2, help="number of seeds, from 0 (default: 2)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="sections")
-    parser.add_argument("--output", type=Path)
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0 (default: 1)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="sections, or folders of sections")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="KIND", help=", ".join(KINDS)
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes, each with sections of its own (default: 1)")
+    parser.add_argument("--output", type=Path, default=Path("build/benchmarks/generalisation.json"))
     return parser.parse_args(argv)
 
 

@@ -19,6 +19,10 @@ TRUTH = {
     "starmap_mpfc": "layer",
     "merfish_hypothalamus": "label_id",
     "osmfish": "Region",
+    "cortex12": "layer",
+    "olfactory_bulb": "label",
+    "breast_hires": "label_id",
+    "ductal": "region",
     "layered_tissue": "domain",
 }
 # what a method may see: nothing that anybody annotated
@@ -44,6 +48,11 @@ class Section(NamedTuple):
     @property
     def has_image(self) -> bool:
         return any(entry.get("images") for entry in self.adata.uns.get("spatial", {}).values())
+
+    @property
+    def shows_tissue(self) -> bool:
+        """Whether there is more than Space Ranger's small image, in which a spot is a few pixels wide."""
+        return any("hires" in entry.get("images", {}) for entry in self.adata.uns.get("spatial", {}).values())
 
 
 def section_names(folder: Path) -> list[str]:

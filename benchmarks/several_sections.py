@@ -51,8 +51,7 @@ MISSING = "lesion"
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "not aligned": {"center_sections": False},
-    "with the critic": {"section_loss": 0.1},
-    "the critic alone": {"center_sections": False, "section_loss": 0.1},
+    "untrained": {"epochs": 0},
 }
 ALONE, BY_ORDER, APPLIED = "alone", "by order", "applied"
 FILES = {

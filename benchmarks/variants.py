@@ -1,4 +1,4 @@
-"""What is compared: the floor, the package with and without each modality, and without each of its parts."""
+"""What is compared: the floor, the package with and without each modality, with an image that says nothing, and untrained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import multist as mt
 from multist.model.config import MultiSTConfig
 
 HISTOLOGY = "X_histology"
-FLOOR, DEFAULT, PUBLISHED = "floor", "both", "published"
+FLOOR, EXPRESSION, DEFAULT, REFINED, PUBLISHED = "floor", "expression", "both", "refined", "published"
 QUICK_EPOCHS = 5
 NOISE_WIDTH = 64  # of a made-up histology embedding where there is no image whose own could be replaced
 
@@ -44,28 +44,18 @@ class Variant:
     histology: Literal["noise", "shuffled"] | None = None
 
 
-# The parts that only an image brings into play are taken away from the run that demands the image: the default
-# ignores an image that is too coarse, and would not change.
+# An image that says nothing is demanded, because the default ignores an image that is too coarse, and would not change.
 VARIANTS = {
-    FLOOR: Variant("floor, no network"),
-    "expression": Variant("expression alone", {"use_image": False}),
-    "image": Variant("image alone", {"use_rep": HISTOLOGY, "use_image": False}, needs_image=True),
-    DEFAULT: Variant("**both: the default**"),
-    "both_forced": Variant("both, image demanded", {"use_image": True}, needs_image=True),
-    "adversarial_prior": Variant("default with adversarial prior", config={"prior_loss": 0.01}),
-    "edges": Variant("default with edge loss", config={"edge_loss": 0.01}),
-    "self_attention": Variant("default, single-key attention", config={"attention": "self"}),
-    "no_network": Variant("default, untrained", config={"epochs": 0}),
-    "no_consensus": Variant("default, no consensus", {"consensus": False}),
-    "no_refine": Variant("default, no refinement", {"refine": False}),
-    "alignment": Variant("demanded with alignment", {"use_image": True}, {"alignment_loss": 0.01}, needs_image=True),
-    "no_gate": Variant("demanded, no gate", {"use_image": True}, {"gate": False}, needs_image=True),
-    "unweighed": Variant("demanded, not weighed", {"use_image": True}, {"weigh_image": False}, needs_image=True),
-    "noise": Variant("demanded, image of noise", {"use_image": True}, histology="noise"),
-    "shuffled": Variant("demanded, patches shuffled", {"use_image": True}, needs_image=True, histology="shuffled"),
-    PUBLISHED: Variant("published constants", {"use_image": "there"}),
+    FLOOR: Variant("floor"),
+    EXPRESSION: Variant("expression", {"use_image": False}),
+    DEFAULT: Variant("**default**"),
+    "untrained": Variant("no training", config={"epochs": 0}),
+    "noise": Variant("noise as image", {"use_image": True}, histology="noise"),
+    "shuffled": Variant("shuffled image", {"use_image": True}, needs_image=True, histology="shuffled"),
+    REFINED: Variant("refined", {"refine": True}),
+    PUBLISHED: Variant("published", {"use_image": "there"}),
 }
-QUICK = (FLOOR, "expression", DEFAULT)
+QUICK = (FLOOR, EXPRESSION, DEFAULT, REFINED)
 
 
 def configuration(name: str, *, quick: bool) -> MultiSTConfig:

@@ -45,13 +45,30 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 
+def read_tables(text: str) -> dict[str, pd.DataFrame]:
+    """Markdown tables by the bold line above each."""
+    found = {}
+    for title, table in zip(*[iter(text.strip().split("\n\n"))] * 2, strict=True):
+        header, _, *rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()]
+        found[title.strip("*")] = pd.DataFrame(rows, columns=header)
+    return found
+
+
 @pytest.mark.slow
 def test_the_quick_run_gives_tables_and_json(folder: Path):
     done = run(folder, "--quick", "--output", "out/domains.json")
     assert done.returncode == 0, done.stderr
-    header, _, *rows = done.stdout.splitlines()
-    assert {"ARI", "NMI", "PAS", "CHAOS", "seconds", "peak MB"} <= {cell.strip() for cell in header.split("|")}
-    assert sum("layered_tissue/small" in row and "±" in row for row in rows) == 3 + 7  # variants, and domains' recall
+    tables = read_tables(done.stdout)
+    scores, costs, inputs, recalls = tables.values()
+    assert list(tables)[0] == "Scores, seeds 0 to 1"
+    assert {"ARI", "NMI", "probe", "balanced", "image gain"} <= set(scores.columns)
+    assert {"PAS", "CHAOS", "seconds", "peak MB"} <= set(costs.columns)
+    for table in (scores, costs):
+        assert list(table["variant"]) == ["floor", "expression", "**default**", "refined"]
+    assert scores["ARI"].str.contains("±").all() and scores["probe"].str.contains("±").all()
+    assert inputs.columns[-1] == "more" and len(inputs) == 1
+    assert len(recalls) == 7
+    assert max(len(line) for line in done.stdout.splitlines()) < 140
     assert "dlpfc/unlabelled: no truth" in done.stderr
 
     report = json.loads((folder / "out" / "domains.json").read_text())
@@ -60,17 +77,22 @@ def test_the_quick_run_gives_tables_and_json(folder: Path):
     assert report["machine"]["cpu_count"] == os.cpu_count()
     assert list(report["sections"]) == ["layered_tissue/small"]
     assert [(r["variant"], r["seed"]) for r in report["runs"]] == [
-        (variant, seed) for variant in ("floor", "expression", "both") for seed in (0, 1)
+        (variant, seed) for variant in ("floor", "expression", "both", "refined") for seed in (0, 1)
     ]
     for one in report["runs"]:
         assert one["n_found"] <= 7
         assert 0 < one["seconds"] <= one["seconds_in_all"]
         assert one["peak_mb"] > 100
-    before, after = report["runs"][-1]["recall_before"], report["runs"][-1]["recall"]
-    assert (
-        set(before) == set(after) == {"rim", "cortex_a", "cortex_b", "band", "stroma_loose", "stroma_dense", "lesion"}
-    )
-    assert report["runs"][-1]["image_used"] and not report["runs"][2]["image_used"]
+        assert 0 < one["balanced"] <= 1 and one["probe"] > 0.5
+    domains = {"rim", "cortex_a", "cortex_b", "band", "stroma_loose", "stroma_dense", "lesion"}
+    assert all(set(one["recall"]) == domains for one in report["runs"])
+    used = {one["variant"]: one.get("image_used") for one in report["runs"]}
+    assert used == {"floor": None, "expression": False, "both": True, "refined": True}
+    assert all((one["image_gain"] > 0) == one["image_used"] for one in report["runs"] if "image_used" in one)
+    inputs = report["sections"]["layered_tissue/small"]["inputs"]
+    assert inputs["best"] == max(inputs.values()) and len(inputs) == 7
+    # two of the domains are told apart by the image alone
+    assert inputs["both, 2 hops"] > max(inputs["components, 2 hops"], inputs["image, 2 hops"])
 
 
 def test_an_unknown_section_is_named(folder: Path):
@@ -84,6 +106,27 @@ def test_no_method_sees_the_truth(folder: Path):
     assert section.n_domains == 7 and section.has_image
     assert set(section.adata.obs) == {"in_tissue", "array_row", "array_col"}
     assert set(section.adata.uns) == {"spatial"} and set(section.adata.obsm) == {"spatial"}
+
+
+@pytest.mark.parametrize("kind", ["cortex12", "olfactory_bulb", "breast_hires", "ductal"])
+def test_the_truth_columns_are_those_of_the_shared_scores(kind: str):
+    if not SCORE.is_file():
+        pytest.skip(f"no {SCORE.name} at {SCORE.parent}; set MULTIST_SCORE to compare with another")
+    assert load(BENCHMARKS / "sections.py").TRUTH[kind] == load(SCORE).TRUTH[kind]
+
+
+def test_numbers_of_tables_are_short():
+    report = load(BENCHMARKS / "report.py")
+    assert [report.number(value, 3) for value in (0.5, -0.25, 1, 20.5, 0.0)] == [
+        ".500",
+        "-.250",
+        "1.000",
+        "20.500",
+        ".000",
+    ]
+    assert [report.number(value, 2, sign=True) for value in (0.5, -0.25)] == ["+.50", "-.25"]
+    assert report.number(None, 3) == report.number(np.nan, 3) == "-"
+    assert report.mean_sd(pd.Series([0.1, 0.3, np.nan]), 2) == ".20 ± .10"
 
 
 def test_recall_pairs_each_domain_with_one_label():

@@ -1,4 +1,4 @@
-"""The benchmark of halves and thinned counts, as its command runs it."""
+"""The benchmark of variants of sections, as its command runs it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,82 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 
 import multist as mt
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "generalisation.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+KINDS = {
+    "half": 4, "third": 6, "50% of the molecules": 2, "30% of the molecules": 2, "15% of the molecules": 2,
+    "half of the genes": 2, "20% of the spots missing": 2, "jittered": 2,
+}  # fmt: skip
 
 
-def test_halves_and_thinned_counts_are_scored(tmp_path: Path):
-    tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, image_size=400, with_image=False, format="anndata")
+@pytest.fixture
+def made(monkeypatch):
+    """Variants of a small tissue, and the tissue."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for name in ("made_sections", "sections"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import made_sections
+    import sections
+
+    tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, with_image=False, format="anndata")
+    truth = tissue.obs.pop("domain").astype(object)
+    section = sections.Section("small", tissue, truth, truth.nunique())
+    return section, list(made_sections.made_sections(section, made_sections.KINDS))
+
+
+def test_each_kind_is_made(made):
+    section, found = made
+    assert pd.Series([kind for kind, _ in found]).value_counts().to_dict() == KINDS
+    for kind, one in found:
+        assert one.n_domains == one.truth.nunique() > 1
+        assert kind not in ("half", "third") or one.truth.value_counts().min() >= 10
+        assert list(one.truth.index) == list(one.adata.obs_names)
+    by_kind = dict(found)
+    assert by_kind["half"].adata.n_obs == 150 and by_kind["third"].adata.n_obs == 100
+    assert by_kind["half of the genes"].adata.n_vars == 50
+    assert 0.7 < by_kind["20% of the spots missing"].adata.n_obs / 300 < 0.9
+    kept = by_kind["30% of the molecules"].adata.X.sum() / section.adata.X.sum()
+    assert kept == pytest.approx(0.3, abs=0.01)
+
+
+def test_parts_cover_the_section_and_draws_differ(made):
+    section, found = made
+    for kind in ("half", "third"):
+        names = [list(one.adata.obs_names) for own, one in found if own == kind]
+        for axis in (names[: len(names) // 2], names[len(names) // 2 :]):
+            assert sorted(sum(axis, [])) == sorted(section.adata.obs_names)
+    moved = [one.xy - section.xy for kind, one in found if kind == "jittered"]
+    assert not np.allclose(*moved)
+    spacing = np.median(np.sort(np.linalg.norm(section.xy[:, None] - section.xy, axis=2), axis=1)[:, 1])
+    assert np.std(moved[0]) == pytest.approx(0.2 * spacing, rel=0.1)
+    assert all("array_row" not in one.adata.obs for kind, one in found if kind == "jittered")
+
+
+@pytest.mark.slow
+def test_variants_are_scored_and_counted(tmp_path: Path):
+    tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, image_size=400, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
-    command = [sys.executable, str(BENCHMARK), str(tmp_path), "--seeds", "1", "--output", str(tmp_path / "out.json")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    runs = json.loads((tmp_path / "out.json").read_text())["runs"]
-    assert [run["made"] for run in runs] == ["left", "right", "low", "high", *["draw 0", "draw 1"] * 3]
-    methods = ("floor", "default", "square roots")
-    half, shallow = (
-        np.mean([run[method] for run in runs if run["kind"] == kind for method in methods])
-        for kind in ("half", "15% of the molecules")
+    del tissue.uns["spatial"]
+    tissue.write_h5ad(tmp_path / "layered_tissue" / "without.h5ad")
+    command = [sys.executable, str(BENCHMARKS / "generalisation.py"), str(tmp_path), "--kinds", "halves", "genes"]
+    done = subprocess.run(
+        [*command, "--workers", "2", "--output", "out.json"], capture_output=True, text=True, cwd=tmp_path
     )
-    assert half > 0.3 and half > shallow
-    assert "| layered_tissue/small | 50% of the molecules | 2 |" in done.stdout
-    assert "| **all** | | 10 |" in done.stdout
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out.json").read_text())
+    runs = pd.DataFrame(report["runs"])
+    assert report["seeds"] == [0] and {"multist", "torch"} <= set(report["machine"]["versions"])
+    sections = ["layered_tissue/small", "layered_tissue/without"]
+    assert runs["section"].value_counts().to_dict() == dict.fromkeys(sections, 6)
+    gain = runs.groupby("section")["image_gain"].max()
+    assert gain[sections[0]] > 0 == gain[sections[1]]
+    assert runs[["floor", "default"]].mean().min() > 0.3
+    below = int((runs["default"] < runs["floor"]).sum())
+    lines = [line for line in done.stdout.splitlines() if line.startswith("| **all** | 12 |")]
+    assert len(lines) == 2 and all(line.endswith(f"| {below} |") for line in lines)
+    assert "| layered_tissue/small | 6 |" in done.stdout and "| half of the genes | 4 |" in done.stdout

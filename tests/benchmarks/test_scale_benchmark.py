@@ -122,7 +122,7 @@ def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path):
     report = json.loads((tmp_path / "build" / "benchmarks" / "scale.json").read_text())
     assert [each["cells"] for each in report["runs"]] == [1_200, 2_400]
     for each in report["runs"]:
-        assert set(each["stages"]) == {"graph", "reduce", "train and embed", "cluster"}
+        assert set(each["stages"]) == {"graph", "attend", "average", "cluster"}
         assert sum(each["stages"].values()) <= each["seconds"]
         assert each["peak_gb"] > 0.1 and each["ari"] > 0.6 and each["n_found"] == 10
     assert "x half" in done.stdout and (tmp_path / "plot.png").stat().st_size > 1000
