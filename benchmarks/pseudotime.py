@@ -108,7 +108,10 @@ def run_section(section: Section, n_seeds: int) -> list[dict[str, Any]]:
         for rep in REPRESENTATIONS:
             for weight in WEIGHTS:
                 start = time.perf_counter()
-                mt.tl.pseudotime(adata, first, use_rep=rep, spatial_weight=weight, random_state=seed)
+                # a lesion may lie apart in the features; it then has a scale of its own, and the order of the layers is unharmed
+                mt.tl.pseudotime(
+                    adata, first, use_rep=rep, spatial_weight=weight, on_disconnected="separate", random_state=seed
+                )
                 seconds = time.perf_counter() - start
                 order = adata.obs["multist_pseudotime"].to_numpy()
                 run = {"section": section.name, "representation": rep, "spatial_weight": weight, "seed": seed}

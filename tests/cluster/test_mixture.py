@@ -9,8 +9,9 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from multist.cluster import mixture
-from multist.cluster.mixture import fit_mixture, to_posteriors
+from multist.cluster import expectation
+from multist.cluster.expectation import to_posteriors
+from multist.cluster.mixture import fit_mixture
 
 # R mclust 6.0.0, model EEE, three components
 IRIS_LOG_LIKELIHOOD, IRIS_BIC, IRIS_PARAMETERS = -256.354742632293, -632.964732322896, 24
@@ -170,7 +171,7 @@ def test_posteriors_in_place_are_softmax_and_never_so_small_that_they_are_slow()
 def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
     points = blobs()[0]
     one = fit_mixture(points, 4)
-    monkeypatch.setattr(mixture, "_BLOCK", 32 * 4 * 7)
+    monkeypatch.setattr(expectation, "_BLOCK", 32 * 4 * 7)
     other = fit_mixture(points, 4)
     assert adjusted_rand_score(one.labels, other.labels) == 1
     np.testing.assert_allclose(one.start_log_likelihoods, other.start_log_likelihoods, rtol=1e-5)
@@ -178,8 +179,8 @@ def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
 
 def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
     rounds: list[int] = []
-    monkeypatch.setattr(mixture, "to_posteriors", lambda x: rounds.append(x.shape[1]) or to_posteriors(x))
-    monkeypatch.setattr(mixture, "_BLOCK", 2**30)
+    monkeypatch.setattr(expectation, "to_posteriors", lambda x: rounds.append(x.shape[1]) or to_posteriors(x))
+    monkeypatch.setattr(expectation, "_BLOCK", 2**30)
     fit_mixture(blobs(n=8000, k=10, d=16)[0], 10, n_starts=24, n_polished=12)
     assert 1 < rounds.count(12) < 50
 

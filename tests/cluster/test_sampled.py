@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from multist.cluster import domains, mixture, sampled
+from multist.cluster import domains, expectation, sampled
 from multist.cluster.domains import find_domains
-from multist.cluster.mixture import fit_mixture, to_posteriors
+from multist.cluster.expectation import to_posteriors
+from multist.cluster.mixture import fit_mixture
 from multist.cluster.sampled import sampled_mixture
 
 N, K = 24_000, 6
@@ -98,7 +99,7 @@ def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
 
 def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkeypatch):
     done: list[int] = []
-    for module in (mixture, sampled):
+    for module in (expectation, sampled):
         monkeypatch.setattr(module, "to_posteriors", lambda x: done.append(x.numel()) or to_posteriors(x))
     sizes = np.array([2_500, 5_000, 9_900, 10_100, 15_000, 19_900, 20_100, 24_000])
     work = []

@@ -23,6 +23,8 @@ def scoring(real_data: Path):
         return importlib.import_module("score"), importlib.import_module("floor")
     finally:
         sys.path.remove(str(folder))
+        for name in ("score", "floor"):  # the benchmarks have modules of these names, too
+            sys.modules.pop(name, None)
 
 
 @pytest.mark.slow
