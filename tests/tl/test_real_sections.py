@@ -18,13 +18,17 @@ def scoring(real_data: Path):
     folder = real_data.parent
     if not ((folder / "score.py").is_file() and (folder / "floor.py").is_file()):
         pytest.skip(f"no score.py and floor.py in {folder}")
+    names = ("score", "floor")
+    # the benchmarks have modules of these names, too, and keep theirs
+    others = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(folder))
     try:
-        return importlib.import_module("score"), importlib.import_module("floor")
+        return tuple(importlib.import_module(name) for name in names)
     finally:
         sys.path.remove(str(folder))
-        for name in ("score", "floor"):  # the benchmarks have modules of these names, too
+        for name in names:
             sys.modules.pop(name, None)
+        sys.modules.update(others)
 
 
 @pytest.mark.slow
