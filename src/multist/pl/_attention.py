@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
+import scipy.sparse as sp
 
 from multist import _keys
+from multist._settings import logger
 from multist.access import get_table
 from multist.pl._attention_panels import Close, Style, attention_panels, draw_close, explain_closes
 from multist.pl._layer import Layer, domain_layer
@@ -86,7 +88,7 @@ def attention(
     Raises
     ------
     KeyError
-        If a spot, the attention or the domains do not exist; the message lists what there is. There is no attention where no image
+        If a spot, the result or the domains do not exist; the message lists what there is. Without an image all spots count alike, and the log says so. There is no attention where no image
         took part.
     ValueError
         If ``spots`` are none or more than 12, a spot has no weights, or a number is out of range.
@@ -139,18 +141,16 @@ def _rows(table: AnnData, names: list[str]) -> list[int]:
 
 def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each row: whom it listens to, and with what weight relative to equal ones."""
-    import scipy.sparse as sp
-
     name = _keys.attention_key(key)
-    if name not in table.obsp:
+    if name in table.obsp:
+        chosen = sp.csr_matrix(table.obsp[name][rows])
+    elif _keys.image_weight_key(key) in table.obs and _keys.CONNECTIVITIES in table.obsp:
+        logger.warning("no image took part in %r, or nothing was trained: all spots within two steps count alike", key)
+        chosen = _within_two_steps(sp.csr_matrix(table.obsp[_keys.CONNECTIVITIES]), rows)
+    else:
         found = ", ".join(map(repr, table.obsp)) or "nothing"
-        if _keys.image_weight_key(key) in table.obs:
-            raise KeyError(
-                f"no {name!r} in obsp; found: {found}. No image took part in {key!r}, or nothing was trained, so no spot "
-                "listened to any in particular"
-            )
         raise KeyError(f"no {name!r} in obsp; found: {found}. Run tl.multist_domains with key_added={key!r}")
-    chosen, weights = sp.csr_matrix(table.obsp[name][rows]), []
+    weights = []
     for i, row in enumerate(rows):
         part = slice(chosen.indptr[i], chosen.indptr[i + 1])
         given = chosen.data[part].astype(float)
@@ -161,6 +161,13 @@ def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray
         # rows sum to one, unless spots were cut off the table since
         weights.append((chosen.indices[part], given / given.mean()))
     return weights
+
+
+def _within_two_steps(adjacency: sp.csr_matrix, rows: list[int]) -> sp.csr_matrix:
+    """(m, n) ones for the spots within two steps; the spot itself only where there are no others."""
+    near = (adjacency[rows] + adjacency[rows] @ adjacency).tolil()
+    near[np.arange(len(rows)), rows] = (np.diff(adjacency.indptr)[rows] == 0).astype(near.dtype)
+    return (near.tocsr() != 0).astype(np.float32)
 
 
 def _heading(record: SpatialRecord, close: Close, key: str, domains: Layer) -> str:
