@@ -88,8 +88,8 @@ def attention(
     Raises
     ------
     KeyError
-        If a spot, the result or the domains do not exist; the message lists what there is. Without an image all spots count alike, and the log says so. There is no attention where no image
-        took part.
+        If a spot, the result or the domains do not exist; the message lists what there is. Where no image took part, all spots
+        count alike, and the log says so.
     ValueError
         If ``spots`` are none or more than 12, a spot has no weights, or a number is out of range.
 
