@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from multist.model.published import PublishedNetwork
 
 _FURTHEST = 2.5
-"""Standard deviations at which a dimension of the embedding ends; with 1.5 to 5 the domains of most sections are the same."""
+"""Standard deviations at which a dimension of the embedding ends; with 2 to 4 the mean agreement changes by .04 at most."""
 
 
 class Embedding(NamedTuple):
