@@ -52,7 +52,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types and the rules of the house, without the heavy dependencies."""
-    install(session, "ruff", "mypy", "pytest")
+    install(session, "ruff", "mypy", "pytest", "lazy-loader")
     session.install("--no-deps", "-e", ".")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")

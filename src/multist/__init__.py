@@ -1,28 +1,12 @@
 """MultiST: spatial domains from expression, histology and space.
 
-The namespaces are loaded when they are first used, so that ``import multist`` is instant.
+The public names are those of the stub file beside this one. Each is loaded when it is first used, so that
+``import multist`` is instant.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
 from importlib.metadata import version
-from typing import Any
 
-from multist._settings import settings
+from lazy_loader import attach_stub
 
 __version__ = version("multist")
-_NAMESPACES = ("datasets", "metrics", "pl", "pp", "tl")
-__all__ = ["MultiST", *_NAMESPACES, "settings"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMESPACES:
-        return import_module(f"multist.{name}")
-    if name == "MultiST":
-        return import_module("multist.tl._model").MultiST
-    raise AttributeError(f"module 'multist' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,10 +1,5 @@
 """Data to try things on."""
 
-from multist._lazy import attach
+from lazy_loader import attach_stub
 
-__getattr__, __dir__, __all__ = attach(
-    __name__,
-    {
-        "layered_tissue": "multist.datasets._layered_tissue",
-    },
-)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,13 +1,5 @@
 """Scores of spatial domains."""
 
-from multist._lazy import attach
+from lazy_loader import attach_stub
 
-__getattr__, __dir__, __all__ = attach(
-    __name__,
-    {
-        "agreement": "multist.metrics._agreement",
-        "coherence": "multist.metrics._coherence",
-        "probe": "multist.metrics._probe",
-        "section_mixing": "multist.metrics._mixing",
-    },
-)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -220,7 +220,7 @@ def _one_stain(parts: Sequence[Part], image_key: str | None, **stage: Any) -> st
     logger.info("several slides, and %d objects not normalised: running pp.normalize_histology", done.count(False))
     for part, is_done in zip(parts, done, strict=True):
         if not is_done:
-            method = "patches" if reference is None else str(reference["method"])
+            method: Any = "patches" if reference is None else str(reference["method"])
             normalize_histology(part.data, method, reference=reference, image_key=image_key, **stage)
             reference = part.record.table.uns[_keys.MULTIST][_keys.STAIN_REFERENCE]
     return None if image_key is None else image_key + _keys.NORMALIZED_SUFFIX

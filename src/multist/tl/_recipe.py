@@ -116,7 +116,8 @@ class Recipe:
                     f"the histology of the fitted sections was made by {self.histology.get('encoder', 'another function')!r}, "
                     f"which is not kept: run pp.embed_histology with it first"
                 )
-            size, unit = float(self.histology["patch_size"]), str(self.histology["patch_unit"])
+            size = float(self.histology["patch_size"])
+            unit: Any = str(self.histology["patch_unit"])
             key = self._stained(part, image_key, **stage)
             embed_histology(part.data, patch_size=size, patch_unit=unit, image_key=key, **stage)
         return gather_histology(parts, image_key=image_key, **stage)
@@ -144,7 +145,8 @@ class Recipe:
         from multist.pp import normalize_histology
 
         logger.info("bringing the image to the stain of the fitted sections")
-        normalize_histology(part.data, str(self.stain["method"]), reference=self.stain, image_key=image_key, **stage)
+        method: Any = str(self.stain["method"])
+        normalize_histology(part.data, method, reference=self.stain, image_key=image_key, **stage)
         return None if image_key is None else image_key + _keys.NORMALIZED_SUFFIX
 
 

@@ -1,0 +1,1 @@
+from ._layered_tissue import layered_tissue as layered_tissue

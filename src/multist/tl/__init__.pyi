@@ -1,0 +1,11 @@
+from ._border_sharpness import border_sharpness as border_sharpness
+from ._cluster_domains import cluster_domains as cluster_domains
+from ._config import MultiSTConfig as MultiSTConfig
+from ._domain_shapes import domain_shapes as domain_shapes
+from ._interactions import interactions as interactions
+from ._ligrec import ligrec as ligrec
+from ._ligrec_result import ligrec_result as ligrec_result
+from ._multist_domains import multist_domains as multist_domains
+from ._pseudotime import pseudotime as pseudotime
+from ._suggest_labels import suggest_labels as suggest_labels
+from ._write_domains import write_domains as write_domains
