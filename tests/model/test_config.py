@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
+import json
+from dataclasses import FrozenInstanceError, asdict, fields
 
+import numpy as np
 import pytest
 
 from multist.model.config import MultiSTConfig, PublishedLosses
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "error", "message"),
     [
-        ({"n_expression": -1}, "n_expression must be at least 1"),
-        ({"n_image": 0}, "n_image must be at least 1"),
-        ({"n_heads": 0}, "n_heads must be at least 1"),
-        ({"head_width": 0}, "head_width must be at least 1; got 0"),
-        ({"learning_rate": -0.1}, "learning_rate must be a number from 0 upwards; got -0.1"),
-        ({"learning_rate": float("nan")}, "learning_rate must be a number from 0 upwards; got nan"),
-        ({"weight_decay": float("inf")}, "weight_decay must be a number from 0 upwards; got inf"),
-        ({"losses": PublishedLosses(n_factors=0)}, "n_factors must be at least 1; got 0"),
-        ({"losses": PublishedLosses(mask_rate=0)}, "mask_rate must lie between 0 and 1; got 0"),
-        ({"losses": PublishedLosses(mask_rate=1.0)}, "mask_rate must lie between 0 and 1"),
-        ({"epochs": -1}, "epochs must not be negative; got -1"),
+        (
+            {"n_expression": -1},
+            ValueError,
+            "n_expression of MultiSTConfig must be a whole number from 1 upwards; got -1",
+        ),
+        ({"n_expression": 3.5}, ValueError, "n_expression of MultiSTConfig must be a whole number .*; got 3.5"),
+        ({"n_image": 0}, ValueError, "n_image of MultiSTConfig must be a whole number from 1 upwards; got 0"),
+        ({"n_heads": "4"}, TypeError, "n_heads of MultiSTConfig must be a whole number from 1 upwards; got '4'"),
+        ({"head_width": True}, ValueError, "head_width of MultiSTConfig must be a whole number .*; got True"),
+        ({"epochs": -1}, ValueError, "epochs of MultiSTConfig must be a whole number from 0 upwards; got -1"),
+        ({"epochs": None}, TypeError, "epochs of MultiSTConfig must be a whole number from 0 upwards; got None"),
+        (
+            {"learning_rate": -0.1},
+            ValueError,
+            "learning_rate of MultiSTConfig must be a number from 0 upwards; got -0.1",
+        ),
+        ({"learning_rate": float("nan")}, ValueError, "learning_rate of MultiSTConfig must be a number .*; got nan"),
+        ({"weight_decay": float("inf")}, ValueError, "weight_decay of MultiSTConfig must be a number .*; got inf"),
+        ({"center_sections": "no"}, TypeError, "center_sections of MultiSTConfig must be a bool; got 'no'"),
+        ({"center_sections": 1}, ValueError, "center_sections of MultiSTConfig must be a bool; got 1"),
+        (
+            {"losses": {"image": 1}},
+            TypeError,
+            "losses of MultiSTConfig must be a PublishedLosses or None; got {'image': 1}",
+        ),
     ],
 )
-def test_constants_that_cannot_work(changes, message):
-    with pytest.raises(ValueError, match=message):
+def test_constants_that_cannot_work(changes, error, message):
+    with pytest.raises(error, match=message):
         MultiSTConfig(**changes)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         MultiSTConfig().replace(**changes)
+
+
+@pytest.mark.parametrize("mask_rate", [0, 1.0, -0.5, float("nan")])
+def test_a_share_lies_between_none_and_all(mask_rate):
+    with pytest.raises(ValueError, match=f"mask_rate of PublishedLosses .* above 0 and below 1; got {mask_rate}"):
+        PublishedLosses(mask_rate=mask_rate)
+
+
+@pytest.mark.parametrize(
+    "name", ["expression", "image", "edges", "alignment", "prior", "clustering", "sections", "n_factors", "temperature"]
+)
+def test_no_constant_of_the_published_losses_is_negative(name):
+    with pytest.raises(ValueError, match=f"{name} of PublishedLosses must be a .*number .*; got -2"):
+        PublishedLosses(**{name: -2})
+
+
+@pytest.mark.parametrize("kind", [MultiSTConfig, PublishedLosses])
+def test_every_field_is_validated(kind):
+    assert list(kind._constraints) == [field.name for field in fields(kind)]
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones():
+    config = MultiSTConfig(
+        epochs=np.int64(3), learning_rate=np.float32(0.5), losses=PublishedLosses(image=np.float64(2))
+    )
+    assert json.loads(json.dumps(asdict(config)))["epochs"] == 3
+    assert config == MultiSTConfig(epochs=3, learning_rate=0.5, losses=PublishedLosses(image=2))
 
 
 def test_a_config_is_changed_by_copy_only():

@@ -2,8 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from math import inf
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple
+
+
+class _Number(NamedTuple):
+    """Numbers from ``low``, or above it where ``beyond``, and below ``high``."""
+
+    kind: type[int] | type[float]
+    low: int
+    high: float = inf
+    beyond: bool = False
+
+    def allows(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
+            return False
+        number = float(value)
+        return (self.low < number if self.beyond else self.low <= number) and number < self.high
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.kind is int else "a number"
+        low = f"above {self.low}" if self.beyond else f"from {self.low} upwards"
+        return f"{kind} {low}" if self.high == inf else f"{kind} {low} and below {self.high}"
+
+
+class _Instance(NamedTuple):
+    """Objects of a class, and None if ``optional``."""
+
+    kind: type
+    optional: bool = False
+
+    def allows(self, value: Any) -> bool:
+        return isinstance(value, self.kind) or (self.optional and value is None)
+
+    def __str__(self) -> str:
+        return f"a {self.kind.__name__}" + " or None" * self.optional
+
+
+_COUNT = _Number(int, 1)
+_WEIGHT = _Number(float, 0)
+
+
+def _validate(record: Any, constraints: Mapping[str, _Number | _Instance]) -> None:
+    """Raise if a field of a frozen record is not what is allowed, and make numpy's numbers plain ones, which JSON takes."""
+    for name, allowed in constraints.items():
+        value = getattr(record, name)
+        if not allowed.allows(value):
+            error = ValueError if isinstance(value, Real) else TypeError
+            raise error(f"{name} of {type(record).__name__} must be {allowed}; got {value!r}")
+        if isinstance(allowed, _Number):
+            object.__setattr__(record, name, allowed.kind(value))
 
 
 @dataclass(frozen=True)
@@ -34,6 +85,22 @@ class PublishedLosses:
     mask_rate: float = 0.3
     temperature: float = 0.1
 
+    _constraints: ClassVar[dict[str, _Number | _Instance]] = {
+        "expression": _WEIGHT,
+        "image": _WEIGHT,
+        "edges": _WEIGHT,
+        "alignment": _WEIGHT,
+        "prior": _WEIGHT,
+        "clustering": _WEIGHT,
+        "sections": _WEIGHT,
+        "n_factors": _COUNT,
+        "mask_rate": _Number(float, 0, high=1, beyond=True),
+        "temperature": _Number(float, 0, beyond=True),
+    }
+
+    def __post_init__(self) -> None:
+        _validate(self, self._constraints)
+
 
 @dataclass(frozen=True)
 class MultiSTConfig:
@@ -54,6 +121,13 @@ class MultiSTConfig:
         Take away what sets whole sections apart, where they are more alike without it.
     losses
         Losses of the published method, which then runs in place of this one; None by default.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    TypeError
+        If a value is of another kind than its field.
     """
 
     n_expression: int = 30
@@ -66,19 +140,20 @@ class MultiSTConfig:
     center_sections: bool = True
     losses: PublishedLosses | None = None
 
+    _constraints: ClassVar[dict[str, _Number | _Instance]] = {
+        "n_expression": _COUNT,
+        "n_image": _COUNT,
+        "n_heads": _COUNT,
+        "head_width": _COUNT,
+        "epochs": _Number(int, 0),
+        "learning_rate": _WEIGHT,
+        "weight_decay": _WEIGHT,
+        "center_sections": _Instance(bool),
+        "losses": _Instance(PublishedLosses, optional=True),
+    }
+
     def __post_init__(self) -> None:
-        for name in ("n_expression", "n_image", "n_heads", "head_width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        if self.epochs < 0:
-            raise ValueError(f"epochs must not be negative; got {self.epochs}")
-        for name in ("learning_rate", "weight_decay"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ValueError(f"{name} must be a number from 0 upwards; got {getattr(self, name)}")
-        if self.losses is not None and self.losses.n_factors < 1:
-            raise ValueError(f"n_factors must be at least 1; got {self.losses.n_factors}")
-        if self.losses is not None and not 0 < self.losses.mask_rate < 1:
-            raise ValueError(f"mask_rate must lie between 0 and 1; got {self.losses.mask_rate}")
+        _validate(self, self._constraints)
 
     @classmethod
     def published(cls) -> MultiSTConfig:
