@@ -43,6 +43,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the tests in one process and say which lines none of them reaches; what follows ``--`` goes to pytest."""
+    install(session, "-e", ".[test]")
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "--cov", "--cov-report=term", "--cov-report=xml", *session.posargs, env=env)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation, warnings being errors."""
     install(session, "-e", ".[docs]")
@@ -69,7 +77,9 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", str(dist), ".")
     (wheel,), (sdist,) = dist.glob("*.whl"), dist.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
-        _require(session, wheel.name, archive.namelist(), "multist/py.typed", "licenses/LICENSE")
+        _require(
+            session, wheel.name, archive.namelist(), "multist/py.typed", "multist/tl/__init__.pyi", "licenses/LICENSE"
+        )
     with tarfile.open(sdist) as archive:
         _require(session, sdist.name, archive.getnames(), "multist/py.typed", "/LICENSE", "/README.md", "/CHANGELOG.md")
 

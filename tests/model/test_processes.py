@@ -88,7 +88,7 @@ def test_one_device_needs_no_fabric(small_arrays, monkeypatch, missing):
 def test_several_processes_without_fabric_are_refused(monkeypatch):
     monkeypatch.setattr(processes, "_fabric", lambda: None)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ImportError, match="2 processes need lightning-fabric"):
+    with pytest.raises(ImportError, match=r"2 processes need Lightning Fabric: pip install 'multist\[processes\]'"):
         Processes("cpu")
 
 

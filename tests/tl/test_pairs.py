@@ -53,7 +53,7 @@ def test_liana_is_used_if_installed(monkeypatch):
 def test_liana_is_asked_for_if_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "liana", None)
     monkeypatch.setitem(sys.modules, "liana.resource", None)
-    with pytest.raises(ImportError, match="pip install liana"):
+    with pytest.raises(ImportError, match=r"pip install 'multist\[liana\]'"):
         read_pairs("liana")
 
 

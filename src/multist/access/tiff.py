@@ -145,7 +145,7 @@ def _check_segments(path: Path, level: Any, size: int) -> None:
                 _cut_short(path, f"{missing or expected} of {expected} {kind} lie beyond its end at {size:,} bytes")
             )
         if key.compression not in (1, None) and key.compression not in TIFF.DECOMPRESSORS:
-            raise ImportError(f"{path} is compressed by {key.compression.name}: pip install imagecodecs")
+            raise ImportError(f"{path} is compressed by {key.compression.name}: pip install 'multist[slides]'")
         if key.compression != 1 and np.prod(key.chunks) * key.dtype.itemsize > _MAX_SEGMENT:
             raise ValueError(
                 f"{path} is compressed in pieces of {key.chunks} pixels, each of which must be decoded whole; "

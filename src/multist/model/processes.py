@@ -36,7 +36,7 @@ class Processes:
         self._fabric: Any = None
         if make is None:
             if wanted > 1:
-                raise ImportError(f"{wanted} processes need lightning-fabric: `pip install lightning-fabric`")
+                raise ImportError(f"{wanted} processes need Lightning Fabric: pip install 'multist[processes]'")
             self.device = torch.device(_best() if name == "auto" else name)
             self.rank, self.count = 0, 1
             return

@@ -69,7 +69,7 @@ def _liana(resource: str) -> pd.DataFrame:
         from liana.resource import select_resource
     except ImportError as error:
         raise ImportError(
-            "pairs='liana' takes the pairs from the package liana, which is not installed: pip install liana, "
+            "pairs='liana' takes the pairs from the package liana, which is not installed: pip install 'multist[liana]', "
             "or pass a DataFrame or a CellPhoneDB folder"
         ) from error
     return select_resource(resource)

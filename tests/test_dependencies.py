@@ -1,0 +1,78 @@
+"""What is imported is declared, and what is declared as optional can be missing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# packages that are installed under another name than they are imported by
+DISTRIBUTION = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn", "skmisc": "scikit-misc"}
+OPTIONAL = ("imagecodecs", "lightning_fabric", "lightning", "igraph", "liana", "transformers", "spatialdata_io")
+
+
+def named(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
+def imported_packages() -> dict[str, set[str]]:
+    """Distribution of every package that the source imports, and the files that do, also inside functions."""
+    found = defaultdict(set)
+    for file in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            for name in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"multist"}:
+                found[DISTRIBUTION.get(name, name.replace("_", "-"))].add(file.relative_to(ROOT).as_posix())
+    return dict(found)
+
+
+def test_every_import_is_declared():
+    declared = {named(each) for each in PROJECT["dependencies"]}
+    declared |= {named(each) for extra in PROJECT["optional-dependencies"].values() for each in extra}
+    imported = imported_packages()
+    assert {"torch", "scikit-image", "liana"} <= set(imported), "the imports were not found"
+    assert not {name: sorted(files) for name, files in imported.items() if name not in declared}
+
+
+@pytest.mark.slow
+def test_domains_are_found_without_any_extra(tmp_path):
+    code = f"""
+import sys
+for name in {OPTIONAL}:
+    sys.modules[name] = None
+import multist as mt
+mt.settings.progress = False
+sdata = mt.datasets.layered_tissue(n_spots=100, n_genes=96, image_size=300)
+mt.pp.normalize_histology(sdata)
+mt.pp.embed_histology(sdata)
+mt.tl.multist_domains(sdata, 4, config=mt.tl.MultiSTConfig(epochs=2))
+mt.pl.domains(sdata, save={str(tmp_path / "domains.png")!r})
+print(*sorted(sdata.tables["table"].obs["multist_domain"].unique()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "1", "2", "3"], done.stderr
+    assert (tmp_path / "domains.png").stat().st_size > 10_000
+
+
+def test_a_slide_that_needs_an_extra_names_it(tmp_path):
+    code = f"""
+import sys
+sys.modules["imagecodecs"] = None
+from multist.pp import read_slide
+read_slide({str(tmp_path / "slide.tif")!r})
+"""
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    tifffile.imwrite(tmp_path / "slide.tif", np.zeros((64, 64, 3), np.uint8), compression="jpeg", tile=(64, 64))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ImportError" in done.stderr and "pip install 'multist[slides]'" in done.stderr, done.stderr
