@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+import anndata
+import numpy.typing
+import pandas
+import spatialdata
+from sphinx.config import Config
 from sphinx.ext.napoleon import NumpyDocstring
 
 import multist
@@ -21,6 +27,7 @@ version = release = multist.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx_autodoc_typehints",
@@ -30,6 +37,25 @@ extensions = [
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
 
+# every reference has to lead somewhere
+nitpicky = True
+# made by pp.normalize_histology, not by people
+nitpick_ignore_regex = [("py:class", r"multist\..*\.StainReference")]
+# what this documentation refers to in others; kept here, so that it builds without a network
+intersphinx_mapping = {
+    name: (url, str(HERE / "inventories" / f"{name}.txt"))
+    for name, url in {
+        "anndata": "https://anndata.readthedocs.io/en/stable/",
+        "matplotlib": "https://matplotlib.org/stable/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "pandas": "https://pandas.pydata.org/docs/",
+        "python": "https://docs.python.org/3/",
+        "spatialdata": "https://spatialdata.scverse.org/en/stable/",
+        "squidpy": "https://squidpy.readthedocs.io/en/stable/",
+        "torch": "https://docs.pytorch.org/docs/stable/",
+    }.items()
+}
+
 autosummary_generate = True
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
@@ -37,8 +63,31 @@ napoleon_use_rtype = False
 typehints_defaults = "braces"
 typehints_document_rtype = False
 always_use_bars_union = True
-# imports that exist for type checkers only, some of them of packages that one may do without
-suppress_warnings = ["sphinx_autodoc_typehints.forward_reference", "sphinx_autodoc_typehints.guarded_import"]
+# types whose own module, or whose parts, are not what their documentation calls them
+_SHORT = {
+    anndata.AnnData: ":class:`~anndata.AnnData`",
+    spatialdata.SpatialData: ":class:`~spatialdata.SpatialData`",
+    pandas.DataFrame: ":class:`~pandas.DataFrame`",
+    numpy.typing.ArrayLike: ":data:`~numpy.typing.ArrayLike`",
+    numpy.typing.ArrayLike | None: ":data:`~numpy.typing.ArrayLike` | None",
+}
+
+
+def typehints_formatter(annotation: Any, config: Config) -> str | None:
+    """Call a type as its documentation does; None leaves it to the extension."""
+    try:
+        return _SHORT.get(annotation)
+    except TypeError:  # a list of arguments, as in Callable[[int], int], is no key
+        return None
+
+
+suppress_warnings = [
+    # imports that exist for type checkers only, some of them of packages that one may do without
+    "sphinx_autodoc_typehints.forward_reference",
+    "sphinx_autodoc_typehints.guarded_import",
+    # the function above
+    "config.cache",
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
 myst_heading_anchors = 3

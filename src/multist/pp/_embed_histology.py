@@ -42,7 +42,7 @@ def embed_histology(
     """Describe the patch of the histology image around every spot.
 
     The default encoder needs no weights and no download: stain, structure and nuclei, see
-    :func:`multist.encoders.texture.texture_features`. A network is frozen and run once over all patches, in evaluation
+    ``multist.encoders.texture.texture_features``. A network is frozen and run once over all patches, in evaluation
     mode and without gradients. Each section is embedded on its own image.
 
     Parameters

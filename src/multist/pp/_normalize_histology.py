@@ -64,7 +64,7 @@ def normalize_histology(
         How to normalise.
     reference
         Stain to go to: what another slide stored in ``uns["multist"][reference_key_added]``, or that slide's object
-        itself, or a :class:`StainReference`. None takes it from the first slide of ``data``, by ``"patches"`` from its best, and
+        itself, or a ``StainReference``. None takes it from the first slide of ``data``, by ``"patches"`` from its best, and
         stores it. So sections of one table become what they become as objects of their own that are given the first as reference.
     image_key
         Image to normalise; None takes the only one.
