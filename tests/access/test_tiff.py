@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from pathlib import Path
 
 import numpy as np
@@ -204,9 +203,7 @@ def test_opening_reads_no_pixel_and_a_corner_little(tmp_path, monkeypatch):
         return count
 
     monkeypatch.setattr(tifffile.TiffPage, "decode", property(counting))
-    start = time.perf_counter()
     level = open_tiff(path).levels[0]
-    assert time.perf_counter() - start < 2
     assert level.shape == (side, side, 3) and decoded == []
     assert (level[:10, :10].compute() == 77).all()
     assert len(decoded) <= 4
