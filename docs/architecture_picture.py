@@ -102,6 +102,7 @@ def draw(path: Path) -> None:
     ax.set(xlim=(-wide / 2 - 1.6, wide / 2 + 0.1), ylim=(-0.6 * HEIGHT, 3 * STOREY + HEIGHT), aspect="equal")
     ax.axis("off")
     figure.savefig(path, dpi=150)
+    plt.close(figure)
 
 
 if __name__ == "__main__":
