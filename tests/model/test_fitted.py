@@ -59,13 +59,13 @@ def test_shapes_and_what_is_recorded(large_arrays, name):
 
 @pytest.mark.parametrize("image", [True, False])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_parts(large_arrays, name, image):
-    model, found = fit(large_arrays, CONFIGS[name], image=image)
-    assert_same(embed(model, large_arrays, image), found)
+def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_parts(tissue_arrays, name, image):
+    model, found = fit(tissue_arrays, CONFIGS[name], image=image)
+    assert_same(embed(model, tissue_arrays, image), found)
     record, arrays = parts_of(model)
     back = model_of_parts(json.loads(json.dumps(record)), {k: v.copy() for k, v in arrays.items()})
     assert back.config == model.config and (back.n_expression, back.n_image) == (model.n_expression, model.n_image)
-    assert_same(embed(back, large_arrays, image), found)
+    assert_same(embed(back, tissue_arrays, image), found)
     again = parts_of(back)
     assert again[0] == record and set(again[1]) == set(arrays)
     for key, value in arrays.items():
@@ -114,8 +114,8 @@ print([name for name in ("torch", "dgl") if name in sys.modules])
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
-def test_same_seed_same_bits(large_arrays):
-    first, again, other = (fit(large_arrays, random_state=seed)[1] for seed in (2, 2, 3))
+def test_same_seed_same_bits(tissue_arrays):
+    first, again, other = (fit(tissue_arrays, random_state=seed)[1] for seed in (2, 2, 3))
     assert_same(first, again)
     assert (first.code != other.code).any()
 
@@ -135,9 +135,9 @@ def test_the_image_brings_in_what_expression_does_not_show(large_arrays):
 
 
 @pytest.mark.parametrize("what", ["expression", "histology", "no image"])
-def test_features_of_another_number_are_refused(large_arrays, what):
-    model = fit(large_arrays, CONFIGS["not trained"])[0]
-    t, section = large_arrays, np.zeros(len(large_arrays.xy), np.int64)
+def test_features_of_another_number_are_refused(tissue_arrays, what):
+    model = fit(tissue_arrays, CONFIGS["not trained"])[0]
+    t, section = tissue_arrays, np.zeros(len(tissue_arrays.xy), np.int64)
     genes = t.expression[:, 1:] if what == "expression" else t.expression
     image = {"expression": t.image, "histology": t.image[:, 1:], "no image": None}[what]
     said = {"expression": "12 expression features; there are 11", "histology": "8 histology features; there are 7",
