@@ -228,7 +228,7 @@ REFUSED = [
     (outside, ValueError, "lacks the name of its arrays"),
     (newer, ValueError, r"written by multist 99.0 in format 2; multist .* reads up to format 1: upgrade"),
     (unknown_constant, ValueError, "does not fit: .*n_dreams"),
-    (impossible_constant, ValueError, "n_heads must be at least 1"),
+    (impossible_constant, ValueError, "n_heads of MultiSTConfig must be a whole number from 1 upwards"),
     (other_kind, ValueError, "holds a training, not a model"),
 ]
 
