@@ -26,6 +26,7 @@ def stripes(side: int, count: int, *, hops: int, seed: int = 0) -> tuple[np.ndar
     return 5 * rng.normal(size=(count, 6))[band] + noise / noise.std(), adjacency
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [3, 5])
 @pytest.mark.parametrize("hops", [0, 2])
 def test_the_planted_number_is_found(count: int, hops: int):
@@ -42,6 +43,7 @@ def test_correlated_neighbours_count_as_fewer_observations():
     assert 1 <= sizes[0] <= 5  # a white spot and at most its four neighbours
 
 
+@pytest.mark.slow
 def test_the_smooth_noise_alone_is_not_taken_for_domains():
     """A criterion for independent spots splits a smooth field into as many parts as it may."""
     points, adjacency = stripes(30, 1, hops=4)
@@ -66,6 +68,7 @@ def test_the_same_seed_gives_the_same_curve():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_candidate_does_not_depend_on_the_others():
     points, adjacency = stripes(20, 3, hops=1)
     few, many = (choose_count(points, adjacency, counts, n_starts=4) for counts in ([3, 5], [2, 3, 4, 5]))

@@ -96,6 +96,7 @@ def test_more_starts_are_never_less_likely():
     assert len(fit_mixture(points, 8, n_starts=5).start_log_likelihoods) == 5
 
 
+@pytest.mark.slow
 def test_rounds_of_splitting_and_merging_bring_seeds_to_the_same_optimum():
     points = blobs(n=1500, k=9, d=6, seed=4)[0]
     best = fit_mixture(points, 9, n_starts=64, n_polished=8, n_rounds=5).log_likelihood

@@ -65,6 +65,7 @@ def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
     assert polished > adjusted_rand_score(whole, sampled_mixture(points, K, **QUICK)[0]) + 0.005
 
 
+@pytest.mark.slow
 def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
     points, truth = strip
     options = {"n_starts": 6, "n_polished": 3}
@@ -97,6 +98,7 @@ def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     assert peak < 4 * points.nbytes
 
 
+@pytest.mark.slow
 def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkeypatch):
     done: list[int] = []
     for module in (expectation, sampled):

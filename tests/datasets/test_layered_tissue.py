@@ -16,6 +16,7 @@ SMALL = {"n_spots": 400, "n_genes": 200, "image_size": 400}
 
 @pytest.fixture(scope="module")
 def tissue() -> ad.AnnData:
+    """The section of the default size, which the statistics below need; tests of it are slow for that."""
     return layered_tissue(format="anndata")
 
 
@@ -42,6 +43,7 @@ def effect(values: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndar
     return (a.mean(0) - b.mean(0)) / np.sqrt((a.var(0) + b.var(0)) / 2 + 1e-12)
 
 
+@pytest.mark.slow
 def test_what_is_promised_is_there(tissue: ad.AnnData) -> None:
     assert tissue.shape == (2500, 2000)
     assert isinstance(tissue.X, sp.csr_matrix) and tissue.X.dtype == np.float32
@@ -54,6 +56,7 @@ def test_what_is_promised_is_there(tissue: ad.AnnData) -> None:
     assert (tissue.var_names == tissue.var_names.str.upper()).all()
 
 
+@pytest.mark.slow
 def test_spots_lie_on_the_visium_lattice(tissue: ad.AnnData) -> None:
     factors = tissue.uns["spatial"]["section1"]["scalefactors"]
     um = tissue.obsm["spatial"] * factors["microns_per_pixel"]
@@ -64,6 +67,7 @@ def test_spots_lie_on_the_visium_lattice(tissue: ad.AnnData) -> None:
     assert not ((tissue.obs["array_row"] + tissue.obs["array_col"]) % 2).any()
 
 
+@pytest.mark.slow
 def test_only_the_image_tells_the_stromas_apart(tissue: ad.AnnData) -> None:
     loose, dense = ((tissue.obs["domain"] == f"stroma_{kind}").to_numpy() for kind in ("loose", "dense"))
     x, depth = log_normalized(tissue), tissue.obs["depth"].to_numpy()
@@ -75,12 +79,14 @@ def test_only_the_image_tells_the_stromas_apart(tissue: ad.AnnData) -> None:
     assert np.abs(effect(optical_density(tissue), loose, dense)).max() > 2
 
 
+@pytest.mark.slow
 def test_only_expression_tells_the_cortices_apart(tissue: ad.AnnData) -> None:
     upper, lower = ((tissue.obs["domain"] == f"cortex_{kind}").to_numpy() for kind in "ab")
     assert np.abs(effect(optical_density(tissue), upper, lower)).max() < 0.6
     assert (np.abs(effect(log_normalized(tissue), upper, lower)) > 0.5).sum() > 20
 
 
+@pytest.mark.slow
 def test_programme_runs_along_the_depth_within_domains(tissue: ad.AnnData) -> None:
     x, depth = log_normalized(tissue), tissue.obs["depth"].to_numpy()
     for name in ("cortex_a", "stroma_dense"):
@@ -92,6 +98,7 @@ def test_programme_runs_along_the_depth_within_domains(tissue: ad.AnnData) -> No
         assert spearmanr(score, depth).statistic > 0.6  # found in one domain, it holds over all of them
 
 
+@pytest.mark.slow
 def test_pairs_are_up_at_their_border_only(tissue: ad.AnnData) -> None:
     pairs = tissue.uns["interactions"]
     assert list(pairs.columns) == ["source", "target", "ligand_domain", "receptor_domain"] and len(pairs) == 6
@@ -111,6 +118,7 @@ def test_pairs_are_up_at_their_border_only(tissue: ad.AnnData) -> None:
             assert level[near].mean() > 2.5 * level[elsewhere].mean()
 
 
+@pytest.mark.slow
 def test_decoys_are_expressed_yet_not_planted(tissue: ad.AnnData) -> None:
     pairs, decoys = tissue.uns["interactions"], tissue.uns["decoy_interactions"]
     assert set(decoys["kind"]) == {"diffuse", "apart", "one_sided"}
@@ -119,6 +127,7 @@ def test_decoys_are_expressed_yet_not_planted(tissue: ad.AnnData) -> None:
     assert (np.asarray((tissue[:, genes].X > 0).mean(0)).ravel() > 0.3).all()
 
 
+@pytest.mark.slow
 def test_neither_modality_suffices_and_both_do(tissue: ad.AnnData) -> None:
     from sklearn.decomposition import PCA
     from sklearn.metrics import adjusted_rand_score
@@ -144,6 +153,7 @@ def test_neither_modality_suffices_and_both_do(tissue: ad.AnnData) -> None:
     assert ari(np.hstack([pcs, image]), 3) >= 0.95
 
 
+@pytest.mark.slow
 def test_image_is_tissue_on_glass_with_a_fold(tissue: ad.AnnData) -> None:
     image = tissue.uns["spatial"]["section1"]["images"]["hires"]
     assert image.shape == (2000, 2000, 3) and image.dtype == np.uint8
