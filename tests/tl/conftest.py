@@ -26,7 +26,7 @@ def no_progress_bars(monkeypatch):
 @pytest.fixture(scope="session")
 def quick() -> MultiSTConfig:
     """Enough training to see that it runs."""
-    return MultiSTConfig(epochs=20)
+    return MultiSTConfig(epochs=8)
 
 
 @pytest.fixture(scope="session")

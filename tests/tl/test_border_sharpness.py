@@ -56,6 +56,7 @@ def halved(tissue: ad.AnnData, domain: str, key: str) -> ad.AnnData:
     return own
 
 
+@pytest.mark.slow
 def test_a_border_that_only_expression_sees_is_drawn_by_expression(found: pd.DataFrame):
     row = found.loc[("cortex_a", "cortex_b")]
     assert row["drawn_by"] == "expression"
@@ -174,6 +175,7 @@ def test_the_table_survives_both_formats(solved: ad.AnnData, found: pd.DataFrame
         assert back.uns["multist"]["border_sharpness_params"]["domain_key"] == "domain"
 
 
+@pytest.mark.slow
 def test_a_spatialdata_gets_the_same_table(embedded_table, embedded, tmp_path):
     # the forms differ in how the tissue lies on the slide, and which lines are drawn by chance depends on the places
     embedded_table.obsm["spatial"] = resolve(embedded, image=False).xy

@@ -59,6 +59,7 @@ def test_a_curve_of_an_earlier_run_does_not_stay(fused: ad.AnnData):
     assert "n_domains" not in adata.uns["multist"]
 
 
+@pytest.mark.slow
 def test_training_and_counting_in_one_call(fused: ad.AnnData):
     adata = fused.copy()
     mt.tl.multist_domains(adata, "auto", config=mt.tl.MultiSTConfig(epochs=1))

@@ -20,6 +20,7 @@ def islands(far: float, n: int = 40) -> ad.AnnData:
     return adata
 
 
+@pytest.mark.slow
 def test_domains_that_nothing_joins_have_an_empty_paga_and_their_pseudotime():
     pytest.importorskip("igraph")
     adata = islands(100.0)

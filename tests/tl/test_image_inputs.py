@@ -61,6 +61,7 @@ def test_one_section_without_an_image_is_named(two, quick, caplog):
     assert "no image for section 'B': domains from expression and space alone" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_key", [None, "hires"])
 def test_several_slides_go_to_one_stain_whatever_is_named(two, quick, image_key):
     expected = two.copy()
@@ -71,6 +72,7 @@ def test_several_slides_go_to_one_stain_whatever_is_named(two, quick, image_key)
     assert set(two.uns["multist"]["histology"]["image_key"]) == {"hires_normalized"}
 
 
+@pytest.mark.slow
 def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_table, quick):
     one, other = half(tissue_table, "A", 1.0), half(tissue_table, "B", 0.8)
     mt.pp.normalize_histology(one)

@@ -54,6 +54,7 @@ def test_it_is_what_squidpy_finds_on_log_normalised_counts(solved: sd.SpatialDat
         np.testing.assert_allclose(ours, wanted.to_numpy(dtype=float), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_files_hold_it_and_squidpy_draws_it(solved: sd.SpatialData, tmp_path):
     import squidpy as sq

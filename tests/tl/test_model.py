@@ -43,6 +43,7 @@ def test_fit_and_domains_are_what_the_function_does(telling_table, quick):
     assert embedded_table.uns["multist"]["params"] == by_function.uns["multist"]["params"]
 
 
+@pytest.mark.slow
 def test_the_fitted_section_is_embedded_where_it_was(fitted, sections):
     model, table = fitted
     again = sections[0]
@@ -78,6 +79,7 @@ def test_a_section_without_some_of_the_domains(fitted, sections):
     assert ari(new) > 0.6
 
 
+@pytest.mark.slow
 def test_the_stain_and_the_encoder_are_those_of_the_fitted_section(sections, quick):
     first, new = sections
     mt.pp.normalize_histology(first)
@@ -170,6 +172,7 @@ def test_results_lie_beside_each_other(fitted, sections):
     assert 0 < (labels(sections[1], "known_domain") != labels(sections[1], "raw_domain")).mean() < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_what_is_written_survives_a_file(form, fitted, sections, tmp_path):
     model, _ = fitted
@@ -184,6 +187,7 @@ def test_what_is_written_survives_a_file(form, fitted, sections, tmp_path):
     assert back.uns["multist"]["params"]["model"] == new.uns["multist"]["params"]["model"]
 
 
+@pytest.mark.slow
 def test_a_spatialdata_is_written(fitted, tmp_path):
     import spatialdata as sd
 

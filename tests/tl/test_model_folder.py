@@ -55,6 +55,7 @@ def arrays_of(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_model_comes_back_as_it_was(fitted, sections, kept):
     model, _ = fitted
     one, other = sections[1], sections[1].copy()
@@ -85,6 +86,7 @@ print(json.dumps({name: hashlib.sha256(array.tobytes()).hexdigest() for name, ar
 """
 
 
+@pytest.mark.slow
 def test_another_process_gives_the_same_bits(fitted, sections, kept, tmp_path):
     new = sections[1]
     new.write_h5ad(tmp_path / "new.h5ad")

@@ -67,10 +67,10 @@ def test_all_stages_from_raw_counts_and_pixels(form, tissue, tissue_table, quick
         assert table.obs[key].between(0, 1).all()
     assert table.obsm["X_multist"].dtype == np.float32 and np.isfinite(table.obsm["X_multist"]).all()
     written = table.uns["multist"]
-    assert written["params"]["n_domains"] == 7 and written["params"]["epochs"] == 20
+    assert written["params"]["n_domains"] == 7 and written["params"]["epochs"] == quick.epochs
     assert written["params"]["shape"] == [400, 300]
     assert "torch" in written["versions"] and "multist" in written["versions"]
-    assert len(written["losses"]["hidden_expression"]) == 2
+    assert len(written["losses"]["hidden_expression"]) == 1  # held-out tissue is looked at every ten steps
     assert 0 <= written["image_gain"] < 1 and len(written["structured"]) == 30
 
 
@@ -149,6 +149,7 @@ def test_auto_leaves_an_image_aside_in_which_spots_are_dots(tissue_table, quick,
     assert (table.obs["multist_image_weight"] == 0).all()
 
 
+@pytest.mark.slow
 def test_an_image_of_noise_does_not_count_at_all(telling, quick):
     embedded = telling
     table = domains(embedded, config=quick)
@@ -162,6 +163,7 @@ def test_an_image_of_noise_does_not_count_at_all(telling, quick):
         np.testing.assert_array_equal(table.obsm["X_noise"], table.obsm["X_without"])
 
 
+@pytest.mark.slow
 def test_noise_in_the_pixels_hardly_counts_and_does_no_harm(tissue_table, quick):
     entry = tissue_table.uns["spatial"]["section1"]["images"]
     entry["hires"] = np.random.default_rng(0).integers(0, 256, entry["hires"].shape, dtype=np.uint8)
@@ -180,6 +182,7 @@ def test_a_copy_leaves_the_original_as_it_was(embedded, embedded_table, quick, u
         assert "multist_domain" in get_table(changed).obs
 
 
+@pytest.mark.slow
 def test_results_of_two_calls_lie_beside_each_other(embedded, quick):
     domains(embedded, 7, config=quick)
     first = get_table(embedded).obs["multist_domain"].copy()
@@ -198,6 +201,7 @@ def test_the_stain_reference_stays_beside_the_parameters(embedded, quick):
     assert "params" in table.uns["multist"]
 
 
+@pytest.mark.slow
 def test_same_call_same_bits_and_the_global_random_states_are_left_alone(telling, quick):
     embedded = telling
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002

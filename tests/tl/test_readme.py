@@ -24,6 +24,7 @@ def code_of(heading: str) -> str:
     return code
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_chain_into_scanpy_and_squidpy(embedded_tissue, tmp_path):
     plt.switch_backend("agg")
