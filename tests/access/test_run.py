@@ -54,6 +54,17 @@ def test_results_can_be_read_at_once_and_are_written_at_the_end(table):
     assert table.uns["multist"]["params"] == {"a": 1} and table.uns["multist"]["more"] == 2
 
 
+@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
+def test_a_view_becomes_a_table_of_its_own_when_results_are_written(table):
+    view = table[:]
+    with run(view, "test", image=False) as work:
+        write_all(work.part)
+        assert view.is_view
+    assert not view.is_view and set(view.obs) == {"new", "size"} and set(view.obsm) == {"spatial", "X_new"}
+    assert view.uns["multist"]["more"] == 2
+    assert set(table.obs) == {"size", "old"} and "X_pca" in table.obsm and "more" not in table.uns["multist"]
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_a_failed_call_leaves_a_view_a_view_and_copies_nothing(table, error, monkeypatch):
     copy_frame = pd.DataFrame.copy
@@ -83,8 +94,8 @@ def test_the_copy_gets_everything_and_the_original_nothing(table):
 
 def test_what_is_said_is_kept_whether_or_not_it_is_shown(table, monkeypatch, capsys):
     monkeypatch.setattr(mt.settings, "verbosity", "error")
-    with run(table, "test", image=False) as work:
-        work.decide("%d of %s", 3, "them")
+    with run(table, "test", image=False):
+        logger.info("%d of %s", 3, "them")
         logger.warning("something surprising")
         logger.debug("a detail")
         logger.info("please wait", extra={"decision": False})
@@ -99,9 +110,9 @@ def test_what_is_said_is_kept_whether_or_not_it_is_shown(table, monkeypatch, cap
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_decisions_go_through_files(table, form, tmp_path):
     for name, lines in (("several", ["one", "two words, and more"]), ("none", [])):
-        with run(table, name, image=False) as work:
+        with run(table, name, image=False):
             for line in lines:
-                work.decide(line)
+                logger.info(line)
     path = tmp_path / f"a.{form}"
     getattr(table, f"write_{form}")(path)
     read = {"h5ad": ad.read_h5ad, "zarr": ad.read_zarr}[form](path).uns["multist"]["decisions"]

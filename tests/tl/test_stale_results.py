@@ -46,6 +46,7 @@ def test_new_domains_remove_what_hangs_on_the_old_and_nothing_else(full):
     for name in ("pseudotime", "interactions", "ligrec", "border_sharpness"):
         assert f"uns['multist'][{name!r}] is removed: it was made from obs['multist_domain'], which is new" in said
     assert "X_multist" in full.obsm and "'other'" not in said
+    assert "pseudotime" not in full.uns["multist"]["decisions"] and "pseudotime" in full.uns["other"]["decisions"]
 
 
 def test_the_same_domains_once_more_are_not_new(full):

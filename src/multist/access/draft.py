@@ -63,6 +63,8 @@ class Draft:
         self.obsm, self.obsp, self.uns = (_Layer(partial(getattr, table, name)) for name in ("obsm", "obsp", "uns"))
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # a draft that is being made or copied has no table yet
+            raise AttributeError(name)
         return getattr(self._table, name)
 
     @property

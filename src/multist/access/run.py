@@ -147,10 +147,6 @@ class Run:
         (part,) = self.parts
         return part
 
-    def decide(self, message: str, *values: Any) -> None:
-        """Say a decision, which is then kept with the result, as all is that the logger ``multist`` says during the run."""
-        logger.info(message, *values)
-
 
 @contextmanager
 def run(
@@ -158,8 +154,9 @@ def run(
 ) -> Iterator[Run]:
     """Resolve the user's object once; at the end write all that the body found, or nothing if it fails.
 
-    The body reads and writes ``run.part`` or ``run.parts``, whose tables look like the user's. With the results
-    ``uns[key_added]["decisions"][name]`` gets what was said meanwhile, and ``uns[key_added]["schema"]`` the number of this form.
+    The body reads and writes ``run.part`` or ``run.parts``, whose tables look like the user's. What the logger ``multist`` says
+    meanwhile, at the level of information or above, are the decisions: they go to ``uns[key_added]["decisions"][name]``, and to
+    ``uns[key_added]["schema"]`` the number of this form.
 
     Parameters
     ----------

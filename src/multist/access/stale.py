@@ -119,6 +119,10 @@ def _results(table: Draft) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
 
 def _forget_result(table: Draft, key: str, name: str, source: str) -> dict[tuple[str, ...], str]:
     _without(table, key, (name, f"{name}_params"))
+    decisions = table.uns[key].get("decisions", {})
+    if name in decisions:
+        kept = {other: lines for other, lines in decisions.items() if other != name}
+        table.put("uns", key, {**table.uns[key], "decisions": kept})
     if name == _keys.PSEUDOTIME:
         table.drop("obs", _keys.pseudotime_key(key))
     why = f"uns[{key!r}][{name!r}] is removed: it was made from {source}, which is new; run tl.{name} again"
