@@ -70,18 +70,21 @@ def test_files_hold_it_and_squidpy_draws_it(solved: sd.SpatialData, tmp_path):
     assert (tmp_path / "pairs.png").stat().st_size > 10_000
 
 
+KEPT = ("decisions", "schema")
+
+
 def test_only_its_field_is_written(tissue_table: ad.AnnData):
     before = tissue_table.copy()
     changed = mt.tl.ligrec(tissue_table, "domain", pairs=all_pairs(before), n_perms=5, copy=True)
     assert "multist" not in tissue_table.uns
-    assert set(changed.uns) == {*before.uns, "multist"} and set(changed.uns["multist"]) == {"ligrec"}
+    assert set(changed.uns) == {*before.uns, "multist"} and set(changed.uns["multist"]) == {"ligrec", *KEPT}
     assert (changed.X != before.X).nnz == 0
     table = changed.uns["multist"]["ligrec"]["pairs"]
     assert len(table) == len(all_pairs(before)) * 49
     assert table["cluster_pvalue"].dropna().between(1 / 6, 1).all()
     # it stands beside what other functions found
     mt.tl.interactions(changed, all_pairs(before), domain_key="domain", n_perms=5, min_edges=2)
-    assert set(changed.uns["multist"]) == {"ligrec", "interactions"}
+    assert set(changed.uns["multist"]) == {"ligrec", "interactions", *KEPT}
     both = [mt.tl.ligrec_result(changed, of=of)["means"] for of in ("ligrec", "interactions")]
     shared = list(both[1].columns)
     np.testing.assert_allclose(both[0].loc[both[1].index, shared].to_numpy(float), both[1].to_numpy(float), rtol=1e-5)

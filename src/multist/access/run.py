@@ -65,7 +65,7 @@ class Part:
     data: AnnData | SpatialData
     table: AnnData
     _record: SpatialRecord | None = None
-    _keys: Mapping[str, Any] = field(default_factory=dict)
+    _options: Mapping[str, Any] = field(default_factory=dict)
     _elements: dict[str, Any] = field(default_factory=dict)
     _stale: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -81,7 +81,7 @@ class Part:
         images = [image for image in self.record.images if image is not None]
         if not any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in images):
             return self.record
-        keys = {**self._keys, "image": True, "prefer_normalized": False}
+        keys = {**self._options, "image": True, "prefer_normalized": False}
         return replace(resolve(self.data, **keys), table=self.table)
 
     def write(

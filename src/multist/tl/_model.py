@@ -93,13 +93,13 @@ class MultiST:
         keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
         image = wanted_image(data, use_image, table_key)
         with run(data, "fit", key_added=key_added, image=image, **keys) as work:
-            self.fit_parts(
+            self._fit_parts(
                 work.parts, n_domains=n_domains or 1, use_image=use_image, use_rep=use_rep, layer=layer, key_added=key_added,
                 params=keys,
             )  # fmt: skip
         return self
 
-    def fit_parts(
+    def _fit_parts(
         self,
         parts: Sequence[Part],
         *,
@@ -168,10 +168,10 @@ class MultiST:
         keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
         image = recipe.histology is not None and not is_embedded(data, table_key)
         with run(data, "embed", key_added=key_added, copy=copy, image=image, **keys) as work:
-            self.embed_parts(work.parts, layer=layer, key_added=key_added, params=keys)
+            self._embed_parts(work.parts, layer=layer, key_added=key_added, params=keys)
         return work.result
 
-    def embed_parts(
+    def _embed_parts(
         self, parts: Sequence[Part], *, layer: str | None, key_added: str, params: Mapping[str, Any]
     ) -> None:
         """The stage of :meth:`embed`; ``params`` are those that named table, sections and image."""
@@ -244,14 +244,14 @@ class MultiST:
         with run(data, "domains", key_added=key_added, copy=copy, image=image, **keys) as work:
             if finds:
                 asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category)
-                self.divide_parts(work.parts, asked, trust=trust, refine=refine, key_added=key_added, params=stage)
+                self._divide_parts(work.parts, asked, trust=trust, refine=refine, key_added=key_added, params=stage)
             else:
                 if not embedded:
-                    self.embed_parts(work.parts, layer=layer, key_added=key_added, params=keys)
-                self.recognise_parts(work.parts, refine=refine, key_added=key_added, params=stage)
+                    self._embed_parts(work.parts, layer=layer, key_added=key_added, params=keys)
+                self._recognise_parts(work.parts, refine=refine, key_added=key_added, params=stage)
         return work.result
 
-    def divide_parts(
+    def _divide_parts(
         self,
         parts: Sequence[Part],
         asked: Asked,
@@ -270,7 +270,7 @@ class MultiST:
         self._classifier = learnt_classifier(tables, key_added)
         self._domain_names = tuple(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
 
-    def recognise_parts(
+    def _recognise_parts(
         self, parts: Sequence[Part], *, refine: bool, key_added: str, params: Mapping[str, Any]
     ) -> None:
         """The stage of :meth:`domains` that recognises those that are remembered."""

@@ -139,8 +139,8 @@ def multist_domains(
                 "the published method needs a number of domains before training; give n_domains as one integer"
             )
         options: dict[str, Any] = {"key_added": key_added, "params": keys}
-        model.fit_parts(
+        model._fit_parts(
             work.parts, n_domains=asked.counts[0], use_image=use_image, use_rep=use_rep, layer=layer, **options
         )
-        model.divide_parts(work.parts, asked, trust=trust, refine=refine, **options)
+        model._divide_parts(work.parts, asked, trust=trust, refine=refine, **options)
     return work.result
