@@ -36,7 +36,7 @@ LEVEL, HOPS = 0.05, 2
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     for category in (FutureWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)
     true: list[dict[str, Any]] = []

@@ -52,7 +52,7 @@ QUICK_SEEDS, QUICK_SECTIONS = 2, 2
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     for category in (FutureWarning, SyntaxWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)
     names = chosen_sections(options)

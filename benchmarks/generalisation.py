@@ -75,7 +75,7 @@ def each_section(names: list[str], options: argparse.Namespace) -> Iterator[list
 
 def quiet() -> None:
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     for category in (FutureWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)
 

@@ -49,7 +49,7 @@ VERSIONS = ("multist", "scanpy", "anndata", "numpy", "scipy", "scikit-learn", "t
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     for category in (FutureWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category)
     names = [name for name in [*section_names(options.folder), TISSUE] if name.split("/")[0] in ORDER]

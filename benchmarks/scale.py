@@ -53,7 +53,7 @@ def child(method: str, n_cells: int, limit: float) -> None:
     import multist as mt
 
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     warnings.simplefilter("ignore")
     work(method, as_table(large_tissue(600)), {})
     tissue = large_tissue(n_cells)

@@ -78,7 +78,7 @@ VERSIONS = ("multist", "scanpy", "anndata", "numpy", "scipy", "scikit-learn", "t
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     report: dict[str, Any] = {
         "seeds": list(range(options.seeds)),
         "versions": {name: version(name) for name in VERSIONS},

@@ -230,7 +230,7 @@ def child(name: str, options: argparse.Namespace) -> None:
     import multist as mt
 
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     warnings.simplefilter("ignore")
     warm_up()
     used = time.process_time()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 REAL_DATA = Path(os.environ.get("MULTIST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def messages_are_heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The package's messages do not pass through the root logger, where ``caplog`` listens."""
+    logger = logging.getLogger("multist")
+    logger.addHandler(caplog.handler)
+    yield
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.fixture(scope="session")

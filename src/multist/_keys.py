@@ -33,6 +33,12 @@ BORDER_SHARPNESS = "border_sharpness"
 IMAGE_WEIGHT_SUFFIX = "_image_weight"
 """End of the ``obs`` key of the image's weights, whatever the result is called."""
 
+CURVE = "n_domains"
+"""Entry of the result's ``uns`` that holds the curve from which the number of domains was chosen."""
+
+GUIDED = "guided"
+"""Entry of the result's ``uns``: the classes that strokes named, and how well strokes were recognised while they were held out."""
+
 TRUE_DOMAIN = "domain"
 TRUE_DEPTH = "depth"
 INTERACTIONS = "interactions"
@@ -48,6 +54,11 @@ def embedding_key(key_added: str = MULTIST) -> str:
 def domain_key(key_added: str = MULTIST) -> str:
     """``obs`` key of the domains; their colours are in ``uns[f"{key}_colors"]``."""
     return f"{key_added}_domain"
+
+
+def confidence_key(key_added: str = MULTIST) -> str:
+    """``obs`` key of the probability of each spot's domain."""
+    return f"{key_added}_confidence"
 
 
 def image_weight_key(key_added: str = MULTIST) -> str:

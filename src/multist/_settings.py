@@ -1,13 +1,70 @@
-"""Settings that hold for the whole session."""
+"""Settings that hold for the whole session, and what is said about decisions."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
 logger = logging.getLogger("multist")
+
+
+class Verbosity(IntEnum):
+    """How much is said; names and numbers are scanpy's."""
+
+    error = 0
+    warning = 1
+    info = 2
+    hint = 3
+    debug = 4
+
+    @property
+    def level(self) -> int:
+        """The least level of a message that is shown, as :mod:`logging` counts."""
+        return (logging.ERROR, logging.WARNING, logging.INFO, 15, logging.DEBUG)[self]
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to whatever ``sys.stderr`` is at that moment, above a progress bar that stands there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+            bars = sys.modules.get("tqdm")
+            if bars is None:
+                sys.stderr.write(f"{line}\n")
+            else:
+                bars.tqdm.write(line, file=sys.stderr)
+        except (OSError, ValueError, TypeError, KeyError):  # what a closed stream and a wrong format raise
+            self.handleError(record)
+
+
+class _Format(logging.Formatter):
+    """``multist: message``, with the level of what is more than information."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        name = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
+        return f"multist: {name}{super().format(record)}"
+
+
+def _own_handler() -> logging.Handler:
+    """The handler of this package's messages, added once, so that the root logger need not show them too."""
+    held = next((each for each in logger.handlers if each.name == "multist"), None)
+    if held is None:
+        held = _StderrHandler(Verbosity.info.level)
+        held.name = "multist"
+        held.setFormatter(_Format())
+        logger.addHandler(held)
+        logger.propagate = False
+        # what is shown is the handler's choice: decisions are written into results whether or not they are shown
+        logger.setLevel(logging.DEBUG)
+    return held
+
+
+_handler = _own_handler()
 
 
 @dataclass
@@ -32,13 +89,23 @@ class Settings:
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "multist")
 
     @property
-    def verbosity(self) -> int:
-        """Level of the ``multist`` logger, a constant of :mod:`logging`."""
-        return logger.level
+    def verbosity(self) -> Verbosity:
+        """How much is said on stderr: ``"error"`` (0), ``"warning"`` (1), ``"info"`` (2), ``"hint"`` (3) or ``"debug"`` (4).
+
+        The default is ``"info"``: every decision that changes a result is shown, such as what was reused and what was left
+        out. ``"error"`` is silence. Whatever is shown, decisions are in ``uns["multist"]["decisions"]`` of the result.
+        """
+        return next(each for each in reversed(Verbosity) if each.level >= _handler.level)
 
     @verbosity.setter
-    def verbosity(self, level: int | str) -> None:
-        logger.setLevel(level)
+    def verbosity(self, verbosity: Verbosity | int | str) -> None:
+        known = ", ".join(f"{each.name!r} ({each.value})" for each in Verbosity)
+        wanted = [
+            each for each in Verbosity if verbosity in (each.value, each.name) and not isinstance(verbosity, bool)
+        ]
+        if not wanted:
+            raise ValueError(f"verbosity must be one of {known}; got {verbosity!r}")
+        _handler.setLevel(wanted[0].level)
 
 
 settings = Settings()

@@ -105,7 +105,7 @@ def test_counts_and_genes_stay_as_they_were():
     assert (adata.layers["counts"] != before.layers["counts"]).nnz == 0
     pd.testing.assert_frame_equal(adata.var, before.var)
     pd.testing.assert_frame_equal(adata.obs, before.obs)
-    assert set(adata.uns) == {"pca"}
+    assert set(adata.uns) == {"pca", "multist"} and set(adata.uns["multist"]) == {"decisions", "schema"}
     assert not adata.varm
 
 

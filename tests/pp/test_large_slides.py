@@ -151,6 +151,7 @@ def test_long_work_shows_the_time_left_unless_told_not_to(monkeypatch, capsys):
     assert "100%" in shown or "60/60" in shown
     assert "<" in shown, "time gone < time left"
     monkeypatch.setattr(mt.settings, "progress", False)
+    monkeypatch.setattr(mt.settings, "verbosity", "error")
     normalize_histology(sdata)
     embed_histology(sdata)
     assert capsys.readouterr().err == ""

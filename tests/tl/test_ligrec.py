@@ -71,18 +71,21 @@ def test_files_hold_it_and_squidpy_draws_it(solved: sd.SpatialData, tmp_path):
     assert (tmp_path / "pairs.png").stat().st_size > 10_000
 
 
+KEPT = ("decisions", "schema")
+
+
 def test_only_its_field_is_written(tissue_table: ad.AnnData):
     before = tissue_table.copy()
     changed = mt.tl.ligrec(tissue_table, "domain", pairs=all_pairs(before), n_perms=5, copy=True)
     assert "multist" not in tissue_table.uns
-    assert set(changed.uns) == {*before.uns, "multist"} and set(changed.uns["multist"]) == {"ligrec"}
+    assert set(changed.uns) == {*before.uns, "multist"} and set(changed.uns["multist"]) == {"ligrec", *KEPT}
     assert (changed.X != before.X).nnz == 0
     table = changed.uns["multist"]["ligrec"]["pairs"]
     assert len(table) == len(all_pairs(before)) * 49
     assert table["cluster_pvalue"].dropna().between(1 / 6, 1).all()
     # it stands beside what other functions found
-    mt.tl.interactions(changed, all_pairs(before), cluster_key="domain", n_perms=5, min_edges=2)
-    assert set(changed.uns["multist"]) == {"ligrec", "interactions"}
+    mt.tl.interactions(changed, all_pairs(before), domain_key="domain", n_perms=5, min_edges=2)
+    assert set(changed.uns["multist"]) == {"ligrec", "interactions", *KEPT}
     both = [mt.tl.ligrec_result(changed, of=of)["means"] for of in ("ligrec", "interactions")]
     shared = list(both[1].columns)
     np.testing.assert_allclose(both[0].loc[both[1].index, shared].to_numpy(float), both[1].to_numpy(float), rtol=1e-5)
@@ -98,17 +101,17 @@ def test_spots_without_a_domain_are_left_out(tissue_table: ad.AnnData):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"cluster_key": "leiden"}, KeyError, "cluster_key 'leiden' not found in obs"),
+        ({"domain_key": "leiden"}, KeyError, "domain_key 'leiden' not found in obs"),
         ({"layer": "counts"}, KeyError, "counts"),
         ({"n_perms": 0}, ValueError, "n_perms"),
         ({"threshold": 2}, ValueError, "threshold"),
-        ({"cluster_key": "empty"}, ValueError, "no domain for any"),
+        ({"domain_key": "empty"}, ValueError, "no domain for any"),
     ],
 )
 def test_what_cannot_be_tested_is_said(tissue_table: ad.AnnData, options, error, message):
     tissue_table.obs["empty"] = pd.Categorical([None] * tissue_table.n_obs)
     with pytest.raises(error, match=message):
-        mt.tl.ligrec(tissue_table, **({"cluster_key": "domain", "pairs": all_pairs(tissue_table)} | options))
+        mt.tl.ligrec(tissue_table, **({"domain_key": "domain", "pairs": all_pairs(tissue_table)} | options))
     assert "multist" not in tissue_table.uns
 
 

@@ -8,9 +8,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
-from multist.access import get_table
+from multist.access import get_table, run
 from multist.datasets import layered_tissue
-from multist.tl._inputs import all_or_nothing, as_parts
 
 
 @pytest.fixture(scope="module")
@@ -238,12 +237,21 @@ def test_a_failure_at_the_end_leaves_none_changed(sections, quick, unchanged, mo
         mt.tl.multist_domains(sections, 5, config=quick)
 
 
-def test_a_table_that_cannot_be_written_leaves_those_before_it_unchanged(sections, unchanged):
-    parts = as_parts(sections, image=False)
-    with unchanged(sections[0]), pytest.raises(ValueError, match="second"), all_or_nothing(parts):
-        sections[0].obs["new"] = 1
-        sections[0].obsm["X_new"] = np.zeros((400, 2))
-        raise ValueError("the second is at fault")
+def test_a_table_that_cannot_be_written_leaves_those_before_it_unchanged(sections, unchanged, monkeypatch):
+    from multist.access.draft import Draft
+
+    write = Draft.write_to
+
+    def fail_at_the_second(draft, table):
+        write(draft, table)
+        if table is sections[1]:
+            raise ValueError("the second is at fault")
+
+    monkeypatch.setattr(Draft, "write_to", fail_at_the_second)
+    with unchanged(sections[0]), unchanged(sections[1]), pytest.raises(ValueError, match="second"):
+        with run(list(sections), "test", image=False) as work:
+            for part in work.parts:
+                part.write(obs={"new": np.ones(400)}, obsm={"X_new": np.zeros((400, 2))}, uns={"new": {"a": 1}})
 
 
 def test_lists_that_name_nothing_or_one_twice(sections, quick, unchanged):

@@ -8,7 +8,9 @@ from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
+from multist.access.run import Part, Run, as_list, open_part, plain, run, versions
 from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons, write_shapes
+from multist.access.stale import domain_params, refuse_stale
 from multist.access.tables import (
     SPATIAL_ATTRS,
     copy_data,
@@ -19,19 +21,24 @@ from multist.access.tables import (
     section_code,
 )
 from multist.access.transaction import restored_on_error
-from multist.access.write import write_image, write_table
+from multist.access.write import Fields, write_image, write_table
 
 __all__ = [
     "SPATIAL_ATTRS",
     "Drawn",
     "Expression",
+    "Fields",
     "Kind",
     "Lattice",
+    "Part",
     "PatchReader",
+    "Run",
     "SectionImage",
     "SpatialRecord",
     "black_sections",
+    "as_list",
     "copy_data",
+    "domain_params",
     "find_expression",
     "find_lattice",
     "find_sections",
@@ -40,16 +47,21 @@ __all__ = [
     "lattice_pairs",
     "listed",
     "log_expression",
+    "open_part",
+    "plain",
     "read_coordinates",
     "read_drawn",
     "read_features",
     "read_graph",
+    "refuse_stale",
     "resolve",
     "resolve_drawn",
     "restored_on_error",
+    "run",
     "section_code",
     "spot_polygons",
     "stored_colors",
+    "versions",
     "write_image",
     "write_shapes",
     "write_table",

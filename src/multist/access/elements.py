@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,15 +44,57 @@ def resolve_spatialdata(
     white: float | None,
 ) -> SpatialRecord:
     """The record of a SpatialData; see :func:`multist.access.resolve`."""
+    own = read_spots(sdata, table)
+    options: dict[str, Any] = {
+        "library_key": library_key,
+        "coordinate_system": coordinate_system,
+        "prefer_normalized": prefer_normalized,
+        "strays": strays,
+    }
+    record = _placed(sdata, table, own, image_key=image_key, image=image, white=white, **options)
+    if image is False:
+        return record
+    again = partial(_placed, sdata, table, own, image_key=None, image=False, white=None, **options)
+    return replace(record, coordinates=again)
+
+
+class OwnSpots(NamedTuple):
+    """Region of each row, and its (n, 2) centre and (n,) diameter in the region's intrinsic coordinates."""
+
+    region: np.ndarray
+    xy: np.ndarray
+    diameter: np.ndarray
+
+
+def read_spots(sdata: SpatialData, table: AnnData) -> OwnSpots:
+    """Read all regions of a table, once."""
     region, instance = linked_rows(sdata, table)
-    if coordinate_system is not None and coordinate_system not in sdata.coordinate_systems:
-        raise KeyError(f"coordinate_system {coordinate_system!r} not found; found: {listed(sdata.coordinate_systems)}")
-    section, names = find_sections(table, library_key)
     xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
     for name in np.unique(region):
         rows = region == name
         xy[rows], diameter[rows] = element_spots(sdata[name], name, instance[rows])
     check_finite(xy, table.obs_names, "the regions of the table")
+    return OwnSpots(region, xy, diameter)
+
+
+def _placed(
+    sdata: SpatialData,
+    table: AnnData,
+    own: OwnSpots,
+    *,
+    image_key: str | None,
+    library_key: str | None,
+    coordinate_system: str | None,
+    image: bool | Literal["auto"],
+    prefer_normalized: bool,
+    strays: bool,
+    white: float | None,
+) -> SpatialRecord:
+    """Spots taken to the pixels of their section's image, or without one to a coordinate system."""
+    region, xy, diameter = own.region, own.xy.copy(), own.diameter.copy()
+    if coordinate_system is not None and coordinate_system not in sdata.coordinate_systems:
+        raise KeyError(f"coordinate_system {coordinate_system!r} not found; found: {listed(sdata.coordinate_systems)}")
+    section, names = find_sections(table, library_key)
     images: list[SectionImage | None] = []
     microns: list[float | None] = []
     lazy: dict[str, SectionImage] = {}

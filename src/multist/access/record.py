@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,8 @@ class SpatialRecord:
         pitch of 100 um.
     affines
         By section and region of a SpatialData: (3, 3) matrix from the intrinsic coordinates of the region to ``xy``.
+    coordinates
+        What gives :meth:`without_image`; None where there is no image.
     """
 
     table: AnnData
@@ -71,6 +73,11 @@ class SpatialRecord:
     images: tuple[SectionImage | None, ...]
     microns_per_pixel: tuple[float | None, ...]
     affines: Mapping[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    coordinates: Callable[[], SpatialRecord] | None = None
+
+    def without_image(self) -> SpatialRecord:
+        """The same spots in the units of their own coordinates, as nobody had asked for an image; nothing is read again."""
+        return self if self.coordinates is None else replace(self.coordinates(), table=self.table)
 
     @property
     def has_image(self) -> bool:

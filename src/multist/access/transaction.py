@@ -20,7 +20,7 @@ def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None)
     If ``data`` is the SpatialData of the table, the images that the body added to it or replaced are undone too.
     Only references are kept, so this costs nothing; values that the body changes in place are not restored.
     """
-    obs = table.obs.copy()
+    obs = table.obs.copy(deep=False)  # columns are replaced, not changed
     mappings = {name: dict(getattr(table, name)) for name in ("obsm", "obsp", "uns")}
     images: Any = data.images if data is not None and is_spatialdata(data) else {}
     images_before = dict(images)

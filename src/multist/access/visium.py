@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -73,7 +74,19 @@ def resolve_anndata(
         ):
             found = None
         images.append(found)
-    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns))
+    again = None
+    if image is not False:
+        again = partial(
+            resolve_anndata,
+            table,
+            image_key=None,
+            library_key=library_key,
+            image=False,
+            prefer_normalized=prefer_normalized,
+            strays=strays,
+            white=None,
+        )
+    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns), coordinates=again)
 
 
 def _coordinates(table: AnnData) -> tuple[np.ndarray, bool]:

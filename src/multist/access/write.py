@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,23 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._keys import NORMALIZED_SUFFIX, SPATIAL
+from multist.access.draft import Draft
 from multist.access.pyramid import rgb_element
 from multist.access.record import SpatialRecord
 from multist.access.tables import is_spatialdata, listed
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
+
+
+class Fields(TypedDict, total=False):
+    """What a stage found, as :func:`write_table` takes it."""
+
+    obs: Mapping[str, Any]
+    obsm: Mapping[str, Any]
+    obsp: Mapping[str, Any]
+    uns: Mapping[str, Any]
+
 
 _NAME = re.compile(r"(?!__)[A-Za-z0-9_.-]+")
 
@@ -55,7 +66,7 @@ def write_table(
         SpatialData could not store a name (it takes ``A-Z a-z 0-9 _ . -``, and names that differ in more than case),
         or a shape does not fit the table. Nothing has been written then.
     """
-    table = record.table if isinstance(record, SpatialRecord) else record
+    table: Any = record.table if isinstance(record, SpatialRecord) else record
     groups = {"obs": obs or {}, "obsm": obsm or {}, "obsp": obsp or {}, "uns": uns or {}}
     for group, entries in groups.items():
         check_names(entries, getattr(table, group), group)
@@ -67,7 +78,10 @@ def write_table(
     }
     for group, entries in ready.items():
         for name, value in entries.items():
-            getattr(table, group)[name] = value
+            if isinstance(table, Draft):
+                table.put(group, name, value)
+            else:
+                getattr(table, group)[name] = value
 
 
 def write_image(
@@ -76,6 +90,7 @@ def write_image(
     arrays: Sequence[Any],
     *,
     key_added: str | Mapping[str, str] | None = None,
+    elements: MutableMapping[str, Any] | None = None,
 ) -> tuple[str, ...]:
     """Write an image made from each section's image, in the same pixels, beside it.
 
@@ -84,7 +99,7 @@ def write_image(
     data
         The object from which ``record`` was resolved.
     record
-        The record; every section that gets an image has one.
+        The record; every section that gets an image has one. Of an AnnData the image is written to its table.
     arrays
         One entry per section: an array (height, width, 3) uint8 as large as the section's image, or one such array per level of
         its pyramid, finest first, or None for a section that gets none. A multiscale image of which only the finest level
@@ -93,6 +108,8 @@ def write_image(
     key_added
         Name of the new image, or a dict from the source's name to it. Left out, ``"<source>_normalized"``. A present image of
         this name is replaced.
+    elements
+        Where those of a SpatialData are put; None puts them into ``data.images``.
 
     Returns
     -------
@@ -108,7 +125,8 @@ def write_image(
     keys = tuple(_new_key(record, i, key_added) if levels is not None else "" for i, levels in enumerate(arrays))
     pyramids = [None if levels is None else _checked_levels(record, i, levels) for i, levels in enumerate(arrays)]
     if is_spatialdata(data):
-        _write_elements(data, record, pyramids, keys)
+        sdata: Any = data
+        _write_elements(sdata, record, pyramids, keys, sdata.images if elements is None else elements)
     else:
         _write_visium(record, pyramids, keys)
     return keys
@@ -196,7 +214,11 @@ def _write_visium(record: SpatialRecord, pyramids: list[tuple[Any, ...] | None],
 
 
 def _write_elements(
-    sdata: Any, record: SpatialRecord, pyramids: list[tuple[Any, ...] | None], keys: tuple[str, ...]
+    sdata: Any,
+    record: SpatialRecord,
+    pyramids: list[tuple[Any, ...] | None],
+    keys: tuple[str, ...],
+    target: MutableMapping[str, Any],
 ) -> None:
     ready: dict[str, tuple[str, tuple[Any, ...]]] = {}
     for image, levels, key in zip(record.images, pyramids, keys, strict=True):
@@ -212,6 +234,6 @@ def _write_elements(
     taken = [key for key in ready if key in others]
     if taken:
         raise ValueError(f"{listed(taken)} is the name of another element of the SpatialData; give another key_added")
-    elements = {key: rgb_element(sdata.images[source], levels) for key, (source, levels) in ready.items()}
-    for key, element in elements.items():
-        sdata.images[key] = element
+    made = {key: rgb_element(sdata.images[source], levels) for key, (source, levels) in ready.items()}
+    for key, element in made.items():
+        target[key] = element

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import gene_names, get_table
+from multist.access import gene_names, get_table, refuse_stale
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
 from multist.pl._contact_graph import draw_graph
@@ -82,7 +82,7 @@ def borders(
     KeyError
         If there is no result under ``key``, or its domains are gone.
     ValueError
-        If an option is out of range, or ``ax`` are not as many as the panels.
+        If an option is out of range, ``ax`` are not as many as the panels, or the domains are no longer those that were tested.
 
     Examples
     --------
@@ -94,8 +94,10 @@ def borders(
         raise ValueError(f"out of range: fdr={fdr} (above 0, up to 1), n_pairs={n_pairs} (above 0)")
     result = _result(get_table(data, table_key), key)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    layer = domain_layer(tissue, str(result["params"]["cluster_key"]), options).only(options.chosen)
     pairs, joins = result["pairs"], result["borders"]
+    layer = domain_layer(tissue, str(result["params"]["domain_key"]), options).only(options.chosen)
+    named = pd.unique(joins[["domain_1", "domain_2"]].to_numpy().ravel())
+    refuse_stale(tissue.tables[0], result["params"], f"uns[{key!r}]['interactions']", "tl.interactions", named)
     if options.chosen is not None:
         pairs = pairs[pairs["ligand_domain"].isin(options.chosen) & pairs["receptor_domain"].isin(options.chosen)]
         joins = joins[joins["domain_1"].isin(options.chosen) & joins["domain_2"].isin(options.chosen)]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist.access import refuse_stale
 from multist.pl._colors import store_colors
 from multist.pl._layer import Layer, domain_layer, numbers_of
 from multist.pl._look import Look, MapOptions, drawn
@@ -127,7 +128,10 @@ def _borders(
         return None, ""
     if groups is not None:
         measured = measured[measured["domain_1"].isin(groups) & measured["domain_2"].isin(groups)]
-    of = str(result.get(f"{_keys.BORDER_SHARPNESS}_params", {}).get("domain_key", domain_key))
+    params = result.get(f"{_keys.BORDER_SHARPNESS}_params", {})
+    named = pd.unique(result[_keys.BORDER_SHARPNESS][["domain_1", "domain_2"]].to_numpy().ravel())
+    refuse_stale(tables[0], params, f"uns[{key!r}][{_keys.BORDER_SHARPNESS!r}]", "tl.border_sharpness", named)
+    of = str(params.get("domain_key", domain_key))
     shown = shown_borders(measured)
     return (shown if len(shown) else None), "borders" if of == domain_key else f"borders of {of}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist import _keys
-from multist.access import gene_names, log_expression
+from multist.access import gene_names, log_expression, refuse_stale
 from multist.pl import _trends
 from multist.pl._canvas import inches_of
 from multist.pl._colors import store_colors
@@ -125,7 +125,9 @@ def _columns(tissue: Slides, key: str, domain_key: str | None, options: Look) ->
     if domain_key is None:
         result = table.uns.get(key, {})
         entry: Any = result.get(_keys.PSEUDOTIME, {}) if isinstance(result, Mapping) else {}
-        domain_key = str(entry.get("params", {}).get("domain_key", _keys.domain_key(key)))
+        params = entry.get("params", {})
+        refuse_stale(table, params, f"obs[{column!r}]", "tl.pseudotime")
+        domain_key = str(params.get("domain_key", _keys.domain_key(key)))
     return time, domain_layer(tissue, domain_key, options)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from multist._palette import domain_colors
 from multist._settings import logger
-from multist.access import write_table
+from multist.access import Fields
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -80,10 +80,10 @@ def name_spots(
     return names
 
 
-def write_annotation(
+def annotate(
     table: AnnData, rows: np.ndarray, names: np.ndarray, key_added: str, stated: Mapping[str, str] | None = None
-) -> None:
-    """Write names as a categorical with colours; rows that are not concerned keep what they have.
+) -> Fields:
+    """Names as a categorical with colours; rows that are not concerned keep what they have.
 
     Parameters
     ----------
@@ -112,11 +112,7 @@ def write_annotation(
     colors = colors | dict(stated or {})
     taken = {colors[name].lower() for name in column.categories if name in colors}
     free = (color for color in domain_colors(len(column.categories) + len(taken)) if color.lower() not in taken)
-    write_table(
-        table,
-        obs={key_added: column},
-        uns={f"{key_added}_colors": [colors[name] if name in colors else next(free) for name in column.categories]},
-    )
+    shown = [colors[name] if name in colors else next(free) for name in column.categories]
     logger.info(
         "obs[%r]: %d of %d spots named, %d names",
         key_added,
@@ -124,6 +120,7 @@ def write_annotation(
         len(values),
         len(column.categories),
     )
+    return {"obs": {key_added: column}, "uns": {f"{key_added}_colors": shown}}
 
 
 def _distances(xy: np.ndarray) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from multist import _keys
 from multist._settings import logger
 from multist._threads import steady_threads
-from multist.access import Expression, Kind, copy_data, find_expression, find_sections, get_table, write_table
+from multist.access import Expression, Fields, Kind, find_expression, find_sections, get_table, run
 from multist.pp._expression_axes import POWERS, ExpressionAxes
 from multist.pp._variable_genes import moments, most_variable
 
@@ -106,11 +106,42 @@ def embed_expression(
         raise ValueError(f"n_comps and n_top_genes must be at least 1, not {n_comps} and {n_top_genes}")
     if transform not in POWERS:
         raise ValueError(f"transform must be one of {', '.join(map(repr, POWERS))}; got {transform!r}")
-    data = copy_data(data) if copy else data
-    table = get_table(data, table_key)
-    key = "pca" if key_added == _keys.EXPRESSION else key_added
+    with run(data, "embed_expression", copy=copy, spatial=False, table_key=table_key) as work:
+        axes = None
+        if reference is not None:
+            entry = _entry_key(key_added)
+            axes = reference if isinstance(reference, Mapping) else get_table(reference, table_key).uns.get(entry, {})
+        fields = reduce_expression(
+            work.part.table,
+            n_comps=n_comps,
+            n_top_genes=n_top_genes,
+            transform=transform,
+            axes=axes,
+            layer=layer,
+            library_key=library_key,
+            key_added=key_added,
+            random_state=random_state,
+        )
+        work.part.write(**fields)
+    return work.result
+
+
+def reduce_expression(
+    table: AnnData,
+    *,
+    n_comps: int = 50,
+    n_top_genes: int = 3000,
+    transform: Literal["sqrt", "log", "none"] = "sqrt",
+    axes: Mapping[str, Any] | None = None,
+    layer: str | None = None,
+    library_key: str | None = None,
+    key_added: str = _keys.EXPRESSION,
+    random_state: int = 0,
+) -> Fields:
+    """The stage of :func:`embed_expression`: the fields that it writes; ``axes`` are those of another section."""
+    key = _entry_key(key_added)
     with steady_threads("scipy.linalg"):
-        if reference is None:
+        if axes is None:
             expression = _read(
                 table, layer, (_ANY,) if transform == "none" else (("counts",), *((k,) for k in _AS_THEY_ARE))
             )
@@ -119,14 +150,18 @@ def embed_expression(
             )
             entry["params"] |= {} if library_key is None else {"library_key": library_key}
         else:
-            axes = ExpressionAxes.given(reference, key, table_key)
-            expression = _read(table, layer, (("counts",),) if axes.takes_counts else (_AS_THEY_ARE, _ANY))
-            components = axes.project(expression)
-            entry = axes.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
+            given = ExpressionAxes.given(axes, key)
+            expression = _read(table, layer, (("counts",),) if given.takes_counts else (_AS_THEY_ARE, _ANY))
+            components = given.project(expression)
+            entry = given.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
     entry["params"] |= {"source": expression.where, "kind": expression.kind}
     entry["params"] |= {} if layer is None else {"layer": layer}
-    write_table(table, obsm={key_added: components}, uns={key: entry})
-    return data if copy else None
+    return {"obsm": {key_added: components}, "uns": {key: entry}}
+
+
+def _entry_key(key_added: str) -> str:
+    """Entry of ``uns`` beside the components; that of the default is scanpy's."""
+    return "pca" if key_added == _keys.EXPRESSION else key_added
 
 
 def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...]) -> Expression:

@@ -10,7 +10,7 @@ import numpy as np
 from multist import _keys
 from multist._progress import progress_bar
 from multist._settings import logger, settings
-from multist.access import PatchReader, copy_data, resolve, write_table
+from multist.access import Fields, PatchReader, run
 from multist.access.patches import check_patches, refuse_black
 from multist.access.scale import check_microns
 from multist.encoders.registry import BUILT_IN, PatchEncoder, get_encoder
@@ -106,9 +106,32 @@ def embed_histology(
     if microns_per_pixel is not None:
         check_microns(microns_per_pixel)
     network = None if encoder in BUILT_IN else get_encoder(encoder, device=device or settings.device)
-    if copy:
-        data = copy_data(data)
-    record = resolve(data, table_key=table_key, image_key=image_key, library_key=library_key, image=True, white=white)
+    keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
+    with run(data, "embed_histology", copy=copy, image=True, white=white, **keys) as work:
+        fields = describe_histology(
+            work.part.record,
+            network,
+            patch_size=patch_size,
+            patch_unit=patch_unit,
+            microns_per_pixel=microns_per_pixel,
+            key_added=key_added,
+            batch_size=batch_size,
+        )
+        work.part.write(**fields)
+    return work.result
+
+
+def describe_histology(
+    record: SpatialRecord,
+    network: PatchEncoder | None = None,
+    *,
+    patch_size: float = 2.0,
+    patch_unit: str = "spot",
+    microns_per_pixel: float | None = None,
+    key_added: str = _keys.HISTOLOGY,
+    batch_size: int = 128,
+) -> Fields:
+    """The stage of :func:`embed_histology`: the fields that it writes; without a network those of ``"texture"``."""
     sizes = [microns_per_pixel or size for size in record.microns_per_pixel]
     widths = _patch_widths(record, patch_size, patch_unit, sizes)
     check_patches(record, widths)
@@ -130,9 +153,8 @@ def embed_histology(
     params["patch_um"] = widths[first] * params["microns_per_pixel"]
     if names:
         params["feature_names"] = np.array(names)
-    write_table(record, obsm={key_added: vectors}, uns={_keys.MULTIST: {"histology": params}})
     logger.info("obsm[%r]: %d histology features from %s", key_added, vectors.shape[1], params["encoder"])
-    return data if copy else None
+    return {"obsm": {key_added: vectors}, "uns": {_keys.MULTIST: {"histology": params}}}
 
 
 def _patch_widths(

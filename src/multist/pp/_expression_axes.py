@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access import Expression, get_table
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from spatialdata import SpatialData
+from multist.access import Expression
 
 POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
 """Of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero."""
@@ -67,17 +63,14 @@ class ExpressionAxes:
         return not np.isnan(self.depth)
 
     @classmethod
-    def given(
-        cls, reference: AnnData | SpatialData | Mapping[str, Any], key: str, table_key: str | None
-    ) -> ExpressionAxes:
-        """The axes in ``uns[key]`` of a table, or that entry itself.
+    def given(cls, held: Mapping[str, Any], key: str) -> ExpressionAxes:
+        """The axes that ``uns[key]`` of a table holds.
 
         Raises
         ------
         KeyError
             If there are none.
         """
-        held = reference if isinstance(reference, Mapping) else get_table(reference, table_key).uns.get(key, {})
         missing = [field.name for field in fields(cls) if field.name not in held]
         if missing:
             raise KeyError(

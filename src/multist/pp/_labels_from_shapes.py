@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from multist._settings import logger
-from multist.access import copy_data, get_table, read_drawn
-from multist.pp._drawings import name_spots, write_annotation
+from multist.access import get_table, read_drawn, run
+from multist.pp._drawings import annotate, name_spots
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -84,20 +84,19 @@ def labels_from_shapes(
     >>> mt.pp.labels_from_shapes(sdata, "drawn in napari", label_key="class")
     >>> sdata.tables["table"].obs["annotation"].value_counts(dropna=False)
     """
-    table = get_table(sdata, table_key)
-    if table is sdata:
+    if get_table(sdata, table_key) is sdata:
         raise TypeError("an AnnData holds no shapes; pp.read_labels reads drawings from a file")
-    sdata = copy_data(sdata) if copy else sdata
-    table = get_table(sdata, table_key)
-    rows, names = np.zeros(table.n_obs, dtype=bool), np.full(table.n_obs, None, dtype=object)
-    colors: dict[str, str] = {}
-    for drawn in read_drawn(sdata, table, shapes_key, coordinate_system):
-        drawings = _named(drawn.drawings, shapes_key, label_key)
-        colors = _colors(drawings)
-        names[drawn.rows] = name_spots(drawn.xy, drawn.diameter, drawings)
-        rows |= drawn.rows
-    write_annotation(table, rows, names[rows], key_added, colors)
-    return sdata if copy else None
+    with run(sdata, "labels_from_shapes", copy=copy, spatial=False, table_key=table_key) as work:
+        table = work.part.table
+        rows, names = np.zeros(table.n_obs, dtype=bool), np.full(table.n_obs, None, dtype=object)
+        colors: dict[str, str] = {}
+        for drawn in read_drawn(sdata, table, shapes_key, coordinate_system):
+            drawings = _named(drawn.drawings, shapes_key, label_key)
+            colors = _colors(drawings)
+            names[drawn.rows] = name_spots(drawn.xy, drawn.diameter, drawings)
+            rows |= drawn.rows
+        work.part.write(**annotate(table, rows, names[rows], key_added, colors))
+    return work.result
 
 
 def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDataFrame:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from multist import _keys
 from multist._progress import progress_bar
 from multist._settings import logger
-from multist.access import PatchReader, copy_data, get_table, resolve, restored_on_error, write_image, write_table
-from multist.access.images import element_image
+from multist.access import Fields, PatchReader, get_table, run
 from multist.access.patches import refuse_black
-from multist.access.tables import is_spatialdata
 from multist.encoders.spots import check_width, typical_diameter
 from multist.encoders.tissue import Overview, read_overview, remember_overview
 from multist.pp._reference_patches import choose_patches, patch_densities, score_patches
@@ -108,42 +106,61 @@ def normalize_histology(
         raise ValueError(f"method {method!r} is unknown; known: {', '.join(map(repr, METHODS))}")
     if not re.fullmatch(r"(?!__)[A-Za-z0-9_.-]+", reference_key_added):
         raise ValueError(f"reference_key_added {reference_key_added!r} cannot be stored; use letters, digits, _ . -")
-    target = _given_reference(reference, reference_key_added, method)
-    if copy:
-        data = copy_data(data)
-    record = resolve(
-        data,
-        table_key=table_key,
-        image_key=image_key,
-        library_key=library_key,
-        image=True,
-        prefer_normalized=False,
-        white=white,
-    )
+    target = given_reference(reference, reference_key_added, method)
+    keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
+    with run(data, "normalize_histology", copy=copy, image=True, prefer_normalized=False, white=white, **keys) as work:
+        found, fields = change_stain(
+            work.part.record, method, target, reference_key_added=reference_key_added, random_state=random_state
+        )
+        work.part.write(**fields)
+        found.remember(work.part.write_images(work.part.record, found.arrays, image_key_added))
+    return work.result
+
+
+class Stained(NamedTuple):
+    """Images in another stain.
+
+    Attributes
+    ----------
+    arrays
+        By section: the levels of its new pyramid.
+    overviews
+        By section: what :func:`multist.encoders.tissue.read_overview` would read of it.
+    """
+
+    arrays: list[Sequence[Any]]
+    overviews: list[Any]
+
+    def remember(self, images: Sequence[SectionImage | None]) -> None:
+        """Spare what comes next to read the new images for their overviews, where they are lazy."""
+        for image, overview in zip(images, self.overviews, strict=True):
+            if image is not None:
+                remember_overview(image.levels, np.asarray(overview))
+
+
+def change_stain(
+    record: SpatialRecord,
+    method: str = "patches",
+    target: StainReference | None = None,
+    *,
+    reference_key_added: str = _keys.STAIN_REFERENCE,
+    random_state: int = 0,
+) -> tuple[Stained, Fields]:
+    """The stage of :func:`normalize_histology`: the new images of a record that has one for each section, and the fields beside."""
     refuse_black(record)
     slides = _slides(record)
     if method == "patches":
         levels, target = _by_patches(record, slides, target, random_state)
     else:
         levels, target = _by_squidpy(slides, target, method)
-    arrays = [
-        levels[slide.index][:-1]
-        for section in range(len(record.images))
-        for slide in slides
-        if section in slide.sections
-    ]
-    with restored_on_error(record.table, data):
-        keys = write_image(data, record, arrays, key_added=image_key_added)
-        write_table(record, uns={_keys.MULTIST: {reference_key_added: target.to_dict()}})
-    if is_spatialdata(data):
-        for slide in slides:
-            written = element_image(keys[slide.sections[0]], data.images[keys[slide.sections[0]]])
-            remember_overview(written.levels, np.asarray(levels[slide.index][-1]))
-    logger.info("%s: stain normalised by %r", ", ".join(sorted(set(keys))), method)
-    return data if copy else None
+    own = [next(slide for slide in slides if section in slide.sections) for section in range(len(record.images))]
+    logger.info("%s: stain normalised by %r", ", ".join(sorted({slide.image.key for slide in slides})), method)
+    found = Stained([levels[slide.index][:-1] for slide in own], [levels[slide.index][-1] for slide in own])
+    return found, {"uns": {_keys.MULTIST: {reference_key_added: target.to_dict()}}}
 
 
-def _given_reference(reference: Any, key: str, method: str) -> StainReference | None:
+def given_reference(reference: Any, key: str, method: str) -> StainReference | None:
+    """The reference that was given in any form, refused if it is of another method."""
     if reference is None:
         return None
     if isinstance(reference, StainReference):

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from multist._settings import logger
-from multist.access import SPATIAL_ATTRS, copy_data, find_sections, get_table, listed, resolve_drawn, section_code
-from multist.pp._drawings import name_spots, write_annotation
+from multist.access import SPATIAL_ATTRS, find_sections, listed, resolve_drawn, run, section_code
+from multist.pp._drawings import annotate, name_spots
 from multist.pp._drawn_csv import Groups, Selections, parse_csv
 from multist.pp._drawn_json import parse_geojson
 
@@ -108,8 +108,6 @@ def read_labels(
     >>> mt.pp.read_labels(adata, "drawn_in_qupath.geojson")
     >>> mt.pp.read_labels(adata, ["tumor.csv", "stroma.csv"])  # two selections of Xenium Explorer
     """
-    data = copy_data(data) if copy else data
-    table = get_table(data, table_key)
     for name, number in (("scale", scale), ("stroke_width", stroke_width)):
         if number is not None and not (np.isfinite(number) and number > 0):
             raise ValueError(f"{name} must be a positive number; got {number!r}")
@@ -121,22 +119,23 @@ def read_labels(
         )
     colors = {name: color for content in reversed(contents) for name, color in content[-1].items()}
     groups = [content for content in contents if isinstance(content, Groups)]
-    if groups:
-        given = {"scale": scale, "stroke_width": stroke_width, "image_key": image_key}
-        for argument in (name for name, value in given.items() if value is not None):
-            raise ValueError(f"{argument} is for drawings, but {listed(map(str, paths))} holds names of observations")
-        rows = _rows_of(section, *find_sections(table, library_key))
-        names = _grouped(table, rows, groups)
-    else:
-        record = resolve_drawn(data, table_key=table_key, image_key=image_key, library_key=library_key)
-        rows = _drawn_on(record, section)
-        code = int(record.section[rows][0])
-        drawings = [_scaled(content, scale, record.microns_per_pixel[code]) for content in contents]
-        names = name_spots(
-            record.xy[rows], record.diameter[rows], pd.concat(drawings, ignore_index=True), stroke_width=stroke_width
-        )
-    write_annotation(table, rows, names, key_added, colors)
-    return data if copy else None
+    given = {"scale": scale, "stroke_width": stroke_width, "image_key": image_key}
+    for argument in (name for name, value in given.items() if value is not None and groups):
+        raise ValueError(f"{argument} is for drawings, but {listed(map(str, paths))} holds names of observations")
+    with run(data, "read_labels", copy=copy, spatial=False, table_key=table_key) as work:
+        table = work.part.table
+        if groups:
+            rows = _rows_of(section, *find_sections(table, library_key))
+            names = _grouped(table, rows, groups)
+        else:
+            record = resolve_drawn(work.part.data, table_key=table_key, image_key=image_key, library_key=library_key)
+            rows = _drawn_on(record, section)
+            code = int(record.section[rows][0])
+            drawings = [_scaled(content, scale, record.microns_per_pixel[code]) for content in contents]
+            together = pd.concat(drawings, ignore_index=True)
+            names = name_spots(record.xy[rows], record.diameter[rows], together, stroke_width=stroke_width)
+        work.part.write(**annotate(table, rows, names, key_added, colors))
+    return work.result
 
 
 def _parse(path: Path) -> Any:

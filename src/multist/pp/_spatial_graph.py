@@ -11,14 +11,13 @@ from scipy.spatial import cKDTree
 from multist import _keys
 from multist._settings import logger
 from multist.access import (
+    Fields,
     Lattice,
     SpatialRecord,
-    copy_data,
     find_lattice,
     lattice_pairs,
     read_coordinates,
-    resolve,
-    write_table,
+    run,
 )
 from multist.pp._aligned_edges import across_sections
 
@@ -112,8 +111,23 @@ def spatial_graph(
         raise ValueError(
             "delaunay=True has no number of neighbours and no lattice: leave out n_neighbors and coord_type"
         )
-    data = copy_data(data) if copy else data
-    record = resolve(data, table_key=table_key, library_key=library_key, image=False).with_scale(microns_per_pixel)
+    with run(data, "spatial_graph", copy=copy, table_key=table_key, library_key=library_key, image=False) as work:
+        options: dict[str, Any] = {"n_neighbors": n_neighbors, "coord_type": coord_type, "delaunay": delaunay}
+        record = work.part.record.with_scale(microns_per_pixel)
+        work.part.write(**join_neighbors(record, aligned_key=aligned_key, key_added=key_added, **options))
+    return work.result
+
+
+def join_neighbors(
+    record: SpatialRecord,
+    *,
+    n_neighbors: int | None = None,
+    coord_type: Literal["auto", "grid", "generic"] = "auto",
+    delaunay: bool = False,
+    aligned_key: str | None = None,
+    key_added: str = _keys.SPATIAL,
+) -> Fields:
+    """The stage of :func:`spatial_graph`: the fields that it writes, for spots in the units of their own coordinates."""
     places, unit = record.in_microns()
     visium = _keys.SPATIAL in record.table.uns
     adjacency, distances, params = [], [], []
@@ -135,15 +149,13 @@ def spatial_graph(
         across = across_sections(_aligned(record, aligned_key), places, record.section)
         connectivities, apart = connectivities + (across > 0).astype(np.float32), apart + across
         summary = summary | {"aligned_key": aligned_key}
-    write_table(
-        record,
-        obsm=obsm,
-        obsp={keys["connectivities_key"]: connectivities, keys["distances_key"]: apart},
-        uns={f"{key_added}_neighbors": {**keys, "params": summary}},
-    )
     alone = int((connectivities.getnnz(axis=1) == 0).sum())
     logger.info("spatial graph: %s, %d edges, %d spots without a neighbour", params, connectivities.nnz // 2, alone)
-    return data if copy else None
+    return {
+        "obsm": obsm,
+        "obsp": {keys["connectivities_key"]: connectivities, keys["distances_key"]: apart},
+        "uns": {f"{key_added}_neighbors": {**keys, "params": summary}},
+    }
 
 
 def _aligned(record: SpatialRecord, key: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,19 +9,19 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, read_features, read_graph, resolve, restored_on_error, write_table
-from multist.tl._clusters import ensure_graph, plain
+from multist.access import domain_params, plain, read_features, run, versions
+from multist.tl._clusters import ensure_graph
 from multist.tl._contacts import Contact, domain_codes, find_contacts, within_reach
 from multist.tl._pseudo_borders import halved
 from multist.tl._sharpness import Border, Tissue, held_out_auc, near_border, stretch, thinned
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scipy import sparse
     from spatialdata import SpatialData
 
     from multist.access import SpatialRecord
 
-_VERSIONS = ("multist", "numpy", "scipy", "anndata")
 _COMPONENTS = 50
 _CLIP = 5.0  # standard deviations; folds and debris are further out
 _LEAST = 10  # spots on either side
@@ -126,30 +125,25 @@ def border_sharpness(
     for name, value, least in (("n_steps", n_steps, 1), ("n_null", n_null, 2 * _ENOUGH_DRAWS)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
-    if copy:
-        data = copy_data(data)
-    record = resolve(data, table_key=table_key, library_key=library_key, image=False)
-    codes, names = domain_codes(record.table, domain_key, "domain_key")
-    keys = _feature_keys(record.table, expression_key, histology_key)
-    features = {modality: _components(record, key) for modality, key in keys.items()}
-    with restored_on_error(record.table):
-        ensure_graph(data, record, table_key=table_key, library_key=library_key)
-        tissue = _tissue(record)
+    names: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    with run(data, "border_sharpness", key_added=key_added, copy=copy, image=False, **names) as work:
+        part, record = work.part, work.part.record
+        codes, domains = domain_codes(record.table, domain_key)
+        keys = _feature_keys(record.table, expression_key, histology_key)
+        features = {modality: _components(record, key) for modality, key in keys.items()}
+        tissue = _tissue(record, ensure_graph(part))
         contacts = find_contacts(tissue.adjacency, codes)
         if not contacts:
             raise ValueError(f"no two domains of obs[{domain_key!r}] touch, so there is no border to look at")
         result = _measure(features, tissue, codes, contacts, n_steps, n_null, random_state)
         params = plain({
-            "domain_key": domain_key, "n_steps": n_steps, "n_null": n_null, "table_key": table_key,
-            "library_key": library_key, "random_state": random_state, "expression_key": keys["expression"],
-            "histology_key": keys.get("histology"), "versions": {name: version(name) for name in _VERSIONS},
+            **domain_params(record.table, domain_key), "n_steps": n_steps, "n_null": n_null, **names,
+            "random_state": random_state, "expression_key": keys["expression"], "histology_key": keys.get("histology"),
+            "versions": versions(),
         })  # fmt: skip
-        table = _table(result, contacts, names)
-        write_table(
-            record,
-            uns={key_added: {_keys.BORDER_SHARPNESS: table, f"{_keys.BORDER_SHARPNESS}_params": params}},
-        )
-    return data if copy else None
+        table = _table(result, contacts, domains)
+        part.write(uns={key_added: {_keys.BORDER_SHARPNESS: table, f"{_keys.BORDER_SHARPNESS}_params": params}})
+    return work.result
 
 
 def _feature_keys(table: AnnData, expression_key: str | None, histology_key: str | None) -> dict[str, str]:
@@ -189,8 +183,8 @@ def _components(record: SpatialRecord, key: str) -> np.ndarray:
     return features @ axes[:, np.argsort(variance)[::-1][:_COMPONENTS]]
 
 
-def _tissue(record: SpatialRecord) -> Tissue:
-    adjacency = read_graph(record.table) != 0
+def _tissue(record: SpatialRecord, graph: sparse.csr_matrix) -> Tissue:
+    adjacency = graph != 0
     apart = 10.0 * max(float(np.ptp(record.xy, axis=0).max()), 1.0)
     place = np.column_stack([record.xy, record.section * apart])
     return Tissue(place, record.section, adjacency.maximum(adjacency.T).astype(np.float64))

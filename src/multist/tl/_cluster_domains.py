@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from multist import _keys
-from multist.tl._clusters import candidate_counts, divide, plain, write_domains
-from multist.tl._guided import guide, guided_columns, read_strokes
-from multist.tl._inputs import all_or_nothing, as_parts, copied, features_of, gather_tissue, split
+from multist.access import Part, plain, run, versions
+from multist.tl._clusters import candidate_counts, divide, write_domains
+from multist.tl._guided import Strokes, guide, guided_columns, read_strokes
+from multist.tl._inputs import features_of, gather_tissue, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
-
-_VERSIONS = ("multist", "torch", "numpy", "scikit-learn")
 
 
 def cluster_domains(
@@ -91,51 +89,95 @@ def cluster_domains(
     >>> mt.tl.cluster_domains(adata, 12, key_added="fine")  # obs["fine_domain"]
     >>> mt.tl.cluster_domains(adata, labels_key="annotation")  # what a person named on some spots
     """
-    data = copied(data) if copy else data
-    stage = {"table_key": table_key, "library_key": library_key}
-    parts = as_parts(data, image=False, **stage)
-    counts, strokes = None, None
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    with run(data, "cluster_domains", key_added=key_added, copy=copy, image=False, **keys) as work:
+        divide_parts(
+            work.parts,
+            asked_domains(work.parts, n_domains, labels_key, unlabeled_category),
+            trust=trust,
+            use_rep=use_rep,
+            refine=refine,
+            device=device,
+            key_added=key_added,
+            random_state=random_state,
+            params=keys,
+        )
+    return work.result
+
+
+class Asked(NamedTuple):
+    """How many domains are wanted, or whose.
+
+    Attributes
+    ----------
+    n_domains
+        What the user gave.
+    counts
+        Numbers to choose from; with strokes the number of their classes.
+    strokes
+        What a person named, if that is to guide them.
+    params
+        The parameters behind it.
+    """
+
+    n_domains: Any
+    counts: list[int]
+    strokes: Strokes | None
+    params: dict[str, Any]
+
+
+def asked_domains(
+    parts: Sequence[Part], n_domains: Any, labels_key: str | None, unlabeled_category: str | None
+) -> Asked:
+    """Check what is asked for, before any work; raises what :func:`cluster_domains` raises for these."""
+    params = {"n_domains_asked": n_domains, "labels_key": labels_key}
     if labels_key is None:
-        counts = candidate_counts(n_domains, sum(part.record.table.n_obs for part in parts))
-    else:
-        strokes = read_strokes(parts, labels_key, unlabeled_category)
+        counts = candidate_counts(n_domains, sum(part.table.n_obs for part in parts))
+        return Asked(n_domains, counts, None, params)
+    strokes = read_strokes(parts, labels_key, unlabeled_category)
+    return Asked(n_domains, [len(strokes.names)], strokes, params | {"unlabeled_category": unlabeled_category})
+
+
+def divide_parts(
+    parts: Sequence[Part],
+    asked: Asked,
+    *,
+    trust: float = 1.0,
+    use_rep: str,
+    refine: bool,
+    device: str,
+    key_added: str,
+    random_state: int,
+    params: Mapping[str, Any],
+) -> None:
+    """The stage of :func:`cluster_domains`; ``params`` are further ones to be kept."""
     code = features_of(parts, use_rep)
     if code.ndim != 2:
         raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")
-    with all_or_nothing(parts):
-        tissue = gather_tissue(parts, **stage)
-        own: dict[str, Any] = {
-            "n_domains_asked": n_domains, "use_rep": use_rep, "refine": refine, "random_state": random_state, **stage,
-        }  # fmt: skip
-        colors, probability = None, [None] * len(parts)
-        if strokes is not None:
-            found = guide(
-                parts,
-                tissue,
-                strokes,
-                n_domains,
-                use_rep=use_rep,
-                key_added=key_added,
-                trust=trust,
-                random_state=random_state,
-            )
-            obs, uns, colors = guided_columns(found, strokes)
-            probability = split(parts, found.probability)
-            own |= {"labels_key": labels_key, "unlabeled_category": unlabeled_category, "trust": trust}
-        else:
-            obs, uns = divide(
-                code, tissue.adjacency, counts or [1], refine=refine, random_state=random_state, device=device
-            )
-            own |= {"labels_key": None}
-        own["n_domains"] = len(obs["domain"].categories)
-        columns = {name: split(parts, values) for name, values in obs.items()}
-        for number, part in enumerate(parts):
-            before = part.record.table.uns.get(key_added, {})
-            kept = {field: before[field] for field in ("params", "versions") if isinstance(before.get(field), Mapping)}
-            own_uns = uns | {
-                "params": {**kept.get("params", {}), **plain(own)},
-                "versions": {**kept.get("versions", {}), **{name: version(name) for name in _VERSIONS}},
-            }
-            values = {name: each[number] for name, each in columns.items()}
-            write_domains(part.record, values, own_uns, key_added, colors=colors, probability=probability[number])
-    return data if copy else None
+    tissue = gather_tissue(parts)
+    own = {**asked.params, "use_rep": use_rep, "refine": refine, "random_state": random_state, **params}
+    colors, probability = None, [None] * len(parts)
+    if asked.strokes is not None:
+        found = guide(
+            parts,
+            tissue,
+            asked.strokes,
+            asked.n_domains,
+            use_rep=use_rep,
+            key_added=key_added,
+            trust=trust,
+            random_state=random_state,
+        )
+        obs, uns, colors = guided_columns(found, asked.strokes)
+        probability = split(parts, found.probability)
+        own |= {"trust": trust}
+    else:
+        obs, uns = divide(code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state, device=device)
+    own["n_domains"] = len(obs["domain"].categories)
+    columns = {name: split(parts, values) for name, values in obs.items()}
+    for number, part in enumerate(parts):
+        before = part.table.uns.get(key_added, {})
+        kept = before["params"] if isinstance(before.get("params"), Mapping) else {}
+        own_uns = uns | {"params": {**kept, **plain(own)}, "versions": versions()}
+        values = {name: each[number] for name, each in columns.items()}
+        write_domains(part, values, own_uns, key_added, colors=colors, probability=probability[number])

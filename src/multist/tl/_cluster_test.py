@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from multist._progress import first_call_compiles
 from multist._settings import settings
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def squidpys_test(
     """
     import squidpy as sq
 
+    first_call_compiles("squidpy's permutation test")
     labelled = domain >= 0
     codes = sorted({code for ends in directed for code in ends})
     names = {code: f"d{rank:06d}" for rank, code in enumerate(codes)}

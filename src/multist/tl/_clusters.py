@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,35 +13,14 @@ from multist._device import choose_device
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
-from multist.access import read_graph, write_table
+from multist.access import read_graph
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
-    from anndata import AnnData
-    from spatialdata import SpatialData
 
-    from multist.access import SpatialRecord
-
-CURVE = "n_domains"
-"""Entry of the result's ``uns`` that holds the curve from which the number of domains was chosen."""
-
-GUIDED = "guided"
-"""Entry of the result's ``uns``: the classes that strokes named, and how well strokes were recognised while they were held out."""
+    from multist.access import Part
 
 _MOST, _SPOTS_EACH = 20, 10
-_INTERRUPTED = "interrupted: the data is as it was before, and nothing of this run was written"
-
-
-@contextmanager
-def told_if_interrupted() -> Iterator[None]:
-    """Say after Ctrl-C that nothing was changed; to be put around what restores the table."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if _INTERRUPTED not in getattr(error, "__notes__", []):  # one function of the package may call another
-            logger.warning(_INTERRUPTED)
-            error.add_note(_INTERRUPTED)
-        raise
 
 
 def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
@@ -68,19 +46,20 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     return sorted({int(k) for k in counts})
 
 
-def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: Any) -> sp.csr_matrix:
+def ensure_graph(part: Part) -> sp.csr_matrix:
     """The graph, made where there is none; it joins sections only if they were aligned for that.
 
     Returns
     -------
     (n_obs, n_obs) float32, finite and symmetric, whatever form the table keeps; see :func:`multist.access.read_graph`.
     """
-    if _keys.CONNECTIVITIES in record.table.obsp:
+    table = part.table
+    if _keys.CONNECTIVITIES in table.obsp:
         logger.info("using the graph in obsp[%r]", _keys.CONNECTIVITIES)
-        graph = read_graph(record.table)
+        graph = read_graph(table)
         edges = graph.tocoo()
-        crossing = int((record.section[edges.row] != record.section[edges.col]).sum())
-        made = record.table.uns.get(f"{_keys.SPATIAL}_neighbors", {})
+        crossing = int((part.record.section[edges.row] != part.record.section[edges.col]).sum())
+        made = table.uns.get(f"{_keys.SPATIAL}_neighbors", {})
         params = made.get("params", {}) if isinstance(made, Mapping) else {}
         if crossing and "aligned_key" not in params:
             raise ValueError(
@@ -89,10 +68,10 @@ def ensure_graph(data: AnnData | SpatialData, record: SpatialRecord, **stage: An
             )
         return graph
     logger.info("no spatial graph found; running pp.spatial_graph")
-    from multist.pp import spatial_graph
+    from multist.pp.stages import join_neighbors
 
-    spatial_graph(data, **stage)
-    return read_graph(record.table)
+    part.write(**join_neighbors(part.record.without_image()))
+    return read_graph(table)
 
 
 def divide(
@@ -123,7 +102,7 @@ def divide(
         if len(counts) > 1:
             curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
             n_domains = curve.chosen
-            uns[CURVE] = curve._asdict()
+            uns[_keys.CURVE] = curve._asdict()
             logger.info("%d domains, of %d to %d", n_domains, curve.candidates[0], curve.candidates[-1])
         domains = find_domains(
             code,
@@ -153,31 +132,21 @@ def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
 
 
 def write_domains(
-    record: SpatialRecord, obs: dict[str, Any], uns: dict[str, Any], key_added: str, *, colors: list[str] | None = None,
+    part: Part, obs: dict[str, Any], uns: dict[str, Any], key_added: str, *, colors: list[str] | None = None,
     probability: np.ndarray | None = None,
 ) -> None:  # fmt: skip
     """Write the fields, with the domains' colours, in place of those of an earlier run."""
-    before = record.table.uns.get(key_added, {})
-    stale = {name for name in (CURVE, GUIDED) if name in before and name not in uns}
+    draft = cast("Any", part.table)
+    before = draft.uns.get(key_added, {})
+    stale = {name for name in (_keys.CURVE, _keys.GUIDED) if name in before and name not in uns}
     if stale:  # what an earlier run left would pass for this one's
-        record.table.uns[key_added] = {name: value for name, value in before.items() if name not in stale}
+        draft.put("uns", key_added, {name: value for name, value in before.items() if name not in stale})
     probability_key = _keys.probability_key(key_added)
-    if probability is None and probability_key in record.table.obsm:
-        del record.table.obsm[probability_key]
+    if probability is None:
+        draft.drop("obsm", probability_key)
     colors = colors or domain_colors(len(obs["domain"].categories))
-    write_table(
-        record,
+    part.write(
         obs={f"{key_added}_{name}": value for name, value in obs.items()},
         obsm={} if probability is None else {probability_key: probability},
         uns={key_added: uns, f"{_keys.domain_key(key_added)}_colors": colors},
     )
-
-
-def plain(params: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as ``.h5ad`` and ``.zarr`` can store them."""
-    storable = {name: list(value) if isinstance(value, range | tuple) else value for name, value in params.items()}
-    return {name: "None" if value is None else value for name, value in storable.items()}
-
-
-GUIDED = "guided"
-"""Entry of ``uns["multist"]``: the classes that strokes named, and how well strokes were recognised while they were held out."""

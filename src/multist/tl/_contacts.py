@@ -25,17 +25,17 @@ class Contact(NamedTuple):
     n_edges: int
 
 
-def domain_codes(table: AnnData, key: str, argument: str) -> tuple[np.ndarray, list[str]]:
+def domain_codes(table: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """(n_obs,) codes, -1 for none, and the names of the domains that have spots.
 
     Raises
     ------
     KeyError
-        If there is no such column; ``argument`` is what the caller calls it.
+        If there is no such column.
     """
     if key not in table.obs:
         found = ", ".join(map(repr, table.obs)) or "nothing"
-        raise KeyError(f"{argument} {key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
+        raise KeyError(f"domain_key {key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
     column = table.obs[key].astype("category").cat.remove_unused_categories()
     return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 

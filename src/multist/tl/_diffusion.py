@@ -12,6 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from multist._progress import first_call_compiles
 from multist._settings import logger
 from multist._threads import steady_threads
 
@@ -60,6 +61,7 @@ def expression_graph(rep: np.ndarray, n_neighbors: int) -> AnnData:
     """
     import scanpy as sc
 
+    first_call_compiles("scanpy's neighbours")
     scratch = _scratch(len(rep))
     scratch.obsm["rep"] = np.ascontiguousarray(rep, dtype=np.float64)
     # exact: approximate neighbours depend on the number of threads

@@ -28,7 +28,7 @@ _NEIGHBORS = 6
 _GLASS = -2
 
 
-def section_frames(record: SpatialRecord, key: str) -> dict[int, GeoDataFrame]:
+def section_frames(record: SpatialRecord, domain_key: str) -> dict[int, GeoDataFrame]:
     """The outlines of each section's domains with what is known of them; see :func:`multist.tl.domain_shapes`.
 
     Raises
@@ -38,10 +38,10 @@ def section_frames(record: SpatialRecord, key: str) -> dict[int, GeoDataFrame]:
     ValueError
         No spot has a domain, or a section is a single spot of unknown size.
     """
-    codes, names = domain_codes(record.table, key, "key")
+    codes, names = domain_codes(record.table, domain_key)
     if not names:
-        raise ValueError(f"obs[{key!r}] names no domain for any spot")
-    colors = _colors(record, key, names)
+        raise ValueError(f"obs[{domain_key!r}] names no domain for any spot")
+    colors = _colors(record, domain_key, names)
     return {
         section: _frame(record, section, codes, names, colors)
         for section in range(len(record.section_names))
@@ -49,12 +49,14 @@ def section_frames(record: SpatialRecord, key: str) -> dict[int, GeoDataFrame]:
     }
 
 
-def _colors(record: SpatialRecord, key: str, names: list[str]) -> list[str]:
+def _colors(record: SpatialRecord, domain_key: str, names: list[str]) -> list[str]:
     """``"#RRGGBB"`` of each domain that has spots."""
     from matplotlib.colors import to_hex
 
-    categories = [str(name) for name in record.table.obs[key].astype("category").cat.categories]
-    known = stored_colors(record.table, key) or dict(zip(categories, domain_colors(len(categories)), strict=True))
+    categories = [str(name) for name in record.table.obs[domain_key].astype("category").cat.categories]
+    known = stored_colors(record.table, domain_key) or dict(
+        zip(categories, domain_colors(len(categories)), strict=True)
+    )
     return [to_hex(known[name]).upper() for name in names]
 
 

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import write_table
-from multist.tl._clusters import plain, write_domains
-from multist.tl._inputs import Part, gather_tissue, split
+from multist.access import Part, plain, versions
+from multist.tl._clusters import write_domains
+from multist.tl._inputs import gather_tissue, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from multist.cluster.assign import DomainClassifier
     from multist.model.fitted import Embedding, FusionModel
-
-_VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scikit-learn")
 
 
 def write_embedding(
@@ -34,7 +31,7 @@ def write_embedding(
     """Code, image weight, attention and parameters into every table."""
     params = params | {"model": identity(fusion)}
     uns: dict[str, Any] = {
-        "versions": {name: version(name) for name in _VERSIONS},
+        "versions": versions(),
         "losses": embedding.losses,
         "image_gain": fusion.gain,
         "n_image_dimensions": 0 if fusion.image is None else len(fusion.image.averaging.center),
@@ -43,15 +40,14 @@ def write_embedding(
     attention = [None] * len(parts) if embedding.attention is None else split(parts, embedding.attention)
     rows = zip(parts, split(parts, embedding.code), split(parts, embedding.image_weight), attention, strict=True)
     for part, code, weight, listened in rows:
-        table, key = part.record.table, _keys.attention_key(key_added)
-        if listened is None and key in table.obsp:
-            del table.obsp[key]  # of an earlier embedding
-        write_table(
-            part.record,
+        key = _keys.attention_key(key_added)
+        if listened is None:
+            cast("Any", part.table).drop("obsp", key)  # of an earlier embedding
+        part.write(
             obs={_keys.image_weight_key(key_added): weight},
             obsm={_keys.embedding_key(key_added): code},
             obsp={} if listened is None else {key: listened},
-            uns={key_added: uns | {"params": plain(params | {"shape": list(table.shape)})}},
+            uns={key_added: uns | {"params": plain(params | {"shape": list(part.table.shape)})}},
         )
 
 
@@ -62,21 +58,29 @@ def write_recognised(
     *,
     refine: bool,
     key_added: str,
-    **stage: Any,
+    params: Mapping[str, Any],
 ) -> None:
     """Domains of an embedding by what a model knows."""
     from multist.cluster.refine import majority_vote
 
-    tissue = gather_tissue(parts, **stage)
-    code = np.concatenate([part.record.table.obsm[_keys.embedding_key(key_added)] for part in parts])
+    tissue = gather_tissue(parts)
+    code = np.concatenate([part.table.obsm[_keys.embedding_key(key_added)] for part in parts])
     labels, probability = classifier(code)
     if refine:
         labels = majority_vote(labels, tissue.adjacency)
-    own = plain({"n_domains": len(names), "n_domains_asked": None, "refine": refine, **stage})
+    own = plain(
+        {
+            "n_domains": len(names),
+            "n_domains_asked": None,
+            "refine": refine,
+            "use_rep": _keys.embedding_key(key_added),
+            **params,
+        }
+    )
     for part, codes, confidence in zip(parts, split(parts, labels), split(parts, probability), strict=True):
         obs = {"domain": pd.Categorical.from_codes(codes, list(names)), "confidence": confidence}
-        before = part.record.table.uns.get(key_added, {}).get("params", {})
-        write_domains(part.record, obs, {"params": {**before, **own}}, key_added)
+        before = part.table.uns.get(key_added, {}).get("params", {})
+        write_domains(part, obs, {"params": {**before, **own}}, key_added)
 
 
 def made_by(table: AnnData, fusion: FusionModel, key_added: str) -> bool:

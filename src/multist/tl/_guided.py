@@ -12,8 +12,8 @@ from multist import _keys
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
-from multist.access import stored_colors
-from multist.tl._inputs import Part, Tissue, features_of
+from multist.access import Part, stored_colors
+from multist.tl._inputs import Tissue, features_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -55,7 +55,7 @@ def read_strokes(parts: Sequence[Part], labels_key: str, unlabeled_category: str
     columns: list[pd.Series] = []
     colors: dict[str, str] = {}
     for part in parts:
-        table = part.record.table
+        table = part.table
         if labels_key not in table.obs:
             found = ", ".join(map(repr, table.obs)) or "nothing"
             raise KeyError(f"labels_key {labels_key!r} not found in obs; found: {found}")
@@ -87,9 +87,9 @@ def guided_views(parts: Sequence[Part], tissue: Tissue, use_rep: str, key_added:
     from multist.cluster.stroke_views import scale_views
 
     code = features_of(parts, use_rep)
-    held = parts[0].record.table.uns.get(key_added, {})
+    held = parts[0].table.uns.get(key_added, {})
     source = held.get("params", {}).get("expression_key") if use_rep == _keys.embedding_key(key_added) else None
-    if source is None or not all(source in part.record.table.obsm for part in parts):
+    if source is None or not all(source in part.table.obsm for part in parts):
         return scale_views([code], code, tissue.adjacency)
     components = features_of(parts, source)[:, :_COMPONENTS]
     n_expression = code.shape[1] - int(held.get("n_image_dimensions", 0))

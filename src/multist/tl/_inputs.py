@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -11,24 +10,14 @@ from scipy import sparse
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import black_sections, copy_data, read_features, resolve, restored_on_error
+from multist.access import as_list, black_sections, get_table, read_features
 from multist.encoders.spots import typical_diameter
-from multist.tl._clusters import ensure_graph, told_if_interrupted
+from multist.tl._clusters import ensure_graph
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-    from spatialdata import SpatialData
-
-    from multist.access import SpatialRecord
+    from multist.access import Part, SpatialRecord
 
 _RESOLVED = 10.0  # pixels per spot or cell diameter, about 5 um per pixel on Visium: coarser than any nucleus
-
-
-class Part(NamedTuple):
-    """One of the objects that were given, with its record."""
-
-    data: AnnData | SpatialData
-    record: SpatialRecord
 
 
 class Tissue(NamedTuple):
@@ -52,51 +41,34 @@ class Tissue(NamedTuple):
     section_names: tuple[str, ...]
 
 
-def as_list(data: Any) -> list[Any]:
-    """The objects that were given.
+def wanted_image(data: Any, use_image: bool | Literal["auto"], table_key: str | None) -> bool | Literal["auto"]:  # noqa: FBT001
+    """Whether the images have to be there, to be resolved.
 
     Raises
     ------
     ValueError
-        If a list is empty or names an object twice.
+        If ``use_image`` is none of its values.
     """
-    objects = list(data) if isinstance(data, list | tuple) else [data]
-    if not objects:
-        raise ValueError("data is an empty list; give at least one AnnData or SpatialData")
-    if len({id(each) for each in objects}) < len(objects):
-        raise ValueError("data lists the same object twice")
-    return objects
+    if use_image not in (True, False, "auto"):
+        raise ValueError(f"use_image must be True, False or 'auto'; got {use_image!r}")
+    return "auto" if use_image and is_embedded(data, table_key) else use_image
 
 
-def copied(data: Any) -> Any:
-    """A copy of an object, or of each of a list of them."""
-    return [copy_data(each) for each in data] if isinstance(data, list | tuple) else copy_data(data)
+def is_embedded(data: Any, table_key: str | None) -> bool:
+    """Whether the images of all objects have been described before."""
+    return all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
 
 
-def as_parts(data: Any, **keys: Any) -> list[Part]:
-    """Resolve an object, or each of a list of them."""
-    return [Part(each, resolve(each, **keys)) for each in as_list(data)]
-
-
-@contextmanager
-def all_or_nothing(parts: Sequence[Part]) -> Iterator[None]:
-    """Leave every object as it was if the body fails or is interrupted, and say so."""
-    with ExitStack() as stack:
-        stack.enter_context(told_if_interrupted())
-        for part in parts:
-            stack.enter_context(restored_on_error(part.record.table, part.data))
-        yield
-
-
-def gather_tissue(parts: Sequence[Part], **stage: Any) -> Tissue:
-    """Graphs, made where there are none, places and sections of all parts."""
+def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
+    """Graphs, made where there are none, places (on the image, or as without one) and sections of all parts."""
     graphs, places, sections = [], [], []
     names: list[str] = []
     for number, part in enumerate(parts):
-        graphs.append(ensure_graph(part.data, part.record, **stage))
-        places.append(part.record.xy)
-        sections.append(part.record.section + len(names))
-        names += [name if len(parts) == 1 else f"{number}:{name}" for name in part.record.section_names]
+        record = part.record if on_image else part.record.without_image()
+        graphs.append(ensure_graph(part))
+        places.append(record.xy)
+        sections.append(record.section + len(names))
+        names += [name if len(parts) == 1 else f"{number}:{name}" for name in record.section_names]
     if len(parts) == 1:
         return Tissue(graphs[0], places[0], sections[0], tuple(names))
     adjacency = sparse.csr_matrix(sparse.block_diag(graphs, format="csr"))
@@ -105,8 +77,8 @@ def gather_tissue(parts: Sequence[Part], **stage: Any) -> Tissue:
 
 def split(parts: Sequence[Part], values: Any) -> list[Any]:
     """Rows of an array, a categorical or a square sparse matrix by part."""
-    ends = np.cumsum([part.record.table.n_obs for part in parts])
-    spans = [slice(end - part.record.table.n_obs, end) for part, end in zip(parts, ends, strict=True)]
+    ends = np.cumsum([part.table.n_obs for part in parts])
+    spans = [slice(end - part.table.n_obs, end) for part, end in zip(parts, ends, strict=True)]
     return [values[span][:, span] if sparse.issparse(values) else values[span] for span in spans]
 
 
@@ -120,7 +92,7 @@ def features_of(parts: Sequence[Part], key: str) -> np.ndarray:
     ValueError
         If it has values that are not finite, or not as many columns everywhere.
     """
-    found = [read_features(part.record.table, key) for part in parts]
+    found = [read_features(part.table, key) for part in parts]
     widths = sorted({features.shape[1] for features in found})
     if len(widths) > 1:
         raise ValueError(
@@ -134,7 +106,7 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
     if use_image is False:
         return False
     for part in parts:
-        table, record = part.record.table, part.record
+        table, record = part.table, part.record
         embedded = _keys.HISTOLOGY in table.obsm
         if not embedded and not record.has_image:
             without = [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
@@ -168,7 +140,7 @@ def _narrowest_spot(record: SpatialRecord) -> float:
     return min(typical_diameter(record.diameter[part], record.xy[part]) for part in rows)
 
 
-def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: Any) -> np.ndarray:
+def gather_histology(parts: Sequence[Part], image_key: str | None) -> np.ndarray:
     """(n, q) histology of all parts, embedded where there is none; several slides are brought to one stain before.
 
     Raises
@@ -176,7 +148,7 @@ def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: A
     ValueError
         If some parts have an embedding and others have not.
     """
-    missing = [number for number, part in enumerate(parts) if _keys.HISTOLOGY not in part.record.table.obsm]
+    missing = [number for number, part in enumerate(parts) if _keys.HISTOLOGY not in part.table.obsm]
     if 0 < len(missing) < len(parts):
         raise ValueError(
             f"obsm[{_keys.HISTOLOGY!r}] is there in some of the objects and not in number {', '.join(map(str, missing))}, whose image may "
@@ -186,23 +158,23 @@ def gather_histology(parts: Sequence[Part], *, image_key: str | None, **stage: A
     if not missing:
         logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
         return features_of(parts, _keys.HISTOLOGY)
-    image_key = _one_stain(parts, image_key, **stage)
-    from multist.pp import embed_histology
+    _one_stain(parts, image_key)
+    from multist.pp.stages import describe_histology
 
     logger.info("no histology embedding found; running pp.embed_histology")
     for part in parts:
-        embed_histology(part.data, image_key=image_key, **stage)
+        part.write(**describe_histology(part.record))
     return features_of(parts, _keys.HISTOLOGY)
 
 
-def _one_stain(parts: Sequence[Part], image_key: str | None, **stage: Any) -> str | None:
-    """Bring slides that are not normalised to the stain of those that are, or else of the first; the key of what to embed."""
+def _one_stain(parts: Sequence[Part], image_key: str | None) -> None:
+    """Bring slides that are not normalised to the stain of those that are, or else of the first."""
     images = [[image for image in part.record.images if image is not None] for part in parts]
     slides = {(image.key, str(getattr(image.levels[0], "name", id(image)))) for held in images for image in held}
     done = [any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in held) for held in images]
     if len(slides) < 2 or all(done):
-        return image_key
-    references = [part.record.table.uns.get(_keys.MULTIST, {}).get(_keys.STAIN_REFERENCE) for part in parts]
+        return
+    references = [part.table.uns.get(_keys.MULTIST, {}).get(_keys.STAIN_REFERENCE) for part in parts]
     # of images that are named by a key, the normalised ones have another: what they were brought to still holds
     known = [
         reference
@@ -215,12 +187,19 @@ def _one_stain(parts: Sequence[Part], image_key: str | None, **stage: Any) -> st
             f"{_keys.STAIN_REFERENCE!r} to bring them to: run pp.normalize_histology on all of them, with one reference"
         )
     reference = known[0] if known else None
-    from multist.pp import normalize_histology
-
     logger.info("several slides, and %d objects not normalised: running pp.normalize_histology", done.count(False))
     for part, is_done in zip(parts, done, strict=True):
         if not is_done:
-            method: Any = "patches" if reference is None else str(reference["method"])
-            normalize_histology(part.data, method, reference=reference, image_key=image_key, **stage)
-            reference = part.record.table.uns[_keys.MULTIST][_keys.STAIN_REFERENCE]
-    return None if image_key is None else image_key + _keys.NORMALIZED_SUFFIX
+            restain(part, reference)
+            reference = part.table.uns[_keys.MULTIST][_keys.STAIN_REFERENCE]
+
+
+def restain(part: Part, reference: Mapping[str, Any] | None) -> None:
+    """Bring the images of a part to a stored stain, or to the stain of its first; its record then has the new images."""
+    from multist.pp.stages import change_stain, given_reference
+
+    method = "patches" if reference is None else str(reference["method"])
+    record = part.without_normalized()
+    found, fields = change_stain(record, method, given_reference(reference, _keys.STAIN_REFERENCE, method))
+    part.write(**fields)
+    found.remember(part.write_images(record, found.arrays))

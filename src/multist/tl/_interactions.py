@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,10 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, resolve, restored_on_error, write_table
+from multist.access import domain_params, plain, run, versions
 from multist.tl._border_test import Evidence, Spots, border_test
 from multist.tl._cluster_test import ClusterEvidence, adjusted, cluster_test
-from multist.tl._clusters import ensure_graph, plain
+from multist.tl._clusters import ensure_graph
 from multist.tl._contacts import Contact, border_lengths, domain_codes, find_contacts, spacings, within_reach
 from multist.tl._molecules import find_molecules, molecule_expression
 from multist.tl._pairs import read_pairs
@@ -24,14 +23,11 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
-_VERSIONS = ("multist", "squidpy", "numpy", "scipy", "anndata")
-
-
 def interactions(
     data: AnnData | SpatialData,
     pairs: pd.DataFrame | str | Path,
     *,
-    cluster_key: str = _keys.domain_key(),
+    domain_key: str = _keys.domain_key(),
     layer: str | None = None,
     gene_symbols: str | None = None,
     reach: int = 2,
@@ -71,7 +67,7 @@ def interactions(
         ``interaction_input.csv``, ``complex_input.csv``, ``gene_input.csv`` and ``protein_input.csv``. Genes joined by
         ``_`` are a complex, of which, spot by spot, the least expressed subunit counts; all have to be there. Upper and
         lower case make no difference where a name is not there as it is written.
-    cluster_key
+    domain_key
         Column of ``obs`` with the domains; spots without one are left out.
     layer
         Layer with counts or log-normalised expression; ``X`` if left out. Counts are normalised to 10,000 per spot and
@@ -148,17 +144,16 @@ def interactions(
     _check_numbers(reach=reach, patch_size=patch_size, min_edges=min_edges, n_perms=n_perms)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
-    if copy:
-        data = copy_data(data)
-    record = resolve(data, table_key=table_key, library_key=library_key, image=False).with_scale(microns_per_pixel)
-    domain, names = domain_codes(record.table, cluster_key, "cluster_key")
-    molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
-    expression = molecule_expression(record.table, layer, molecules.genes)
-    options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
-    with restored_on_error(record.table):
-        adjacency = ensure_graph(data, record, table_key=table_key, library_key=library_key)
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    with run(data, "interactions", key_added=key_added, copy=copy, image=False, **keys) as work:
+        part, record = work.part, work.part.record.with_scale(microns_per_pixel)
+        domain, names = domain_codes(record.table, domain_key)
+        molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
+        expression = molecule_expression(record.table, layer, molecules.genes)
+        options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
+        adjacency = ensure_graph(part)
         spacing = spacings(record, adjacency)
-        contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
+        contacts, tested = _contacts(adjacency, domain, min_edges, domain_key)
         clusters = cluster_test(expression, molecules, domain, tested, **options)
         borders = border_test(
             expression[:, molecules.ligand], expression[:, molecules.receptor],
@@ -169,14 +164,14 @@ def interactions(
             "pairs": _pair_table(molecules.pairs, tested, names, clusters, borders, n_perms),
             "borders": _border_table(contacts, tested, names, *border_lengths(record, adjacency, domain, spacing)),
             "params": plain({
-                **options, "cluster_key": cluster_key, "layer": layer, "gene_symbols": gene_symbols, "reach": reach,
-                "patch_size": patch_size, "min_edges": min_edges, "microns_per_pixel": microns_per_pixel, "table_key": table_key, "library_key": library_key,
+                **options, **domain_params(record.table, domain_key), "layer": layer, "gene_symbols": gene_symbols, "reach": reach,
+                "patch_size": patch_size, "min_edges": min_edges, "microns_per_pixel": microns_per_pixel, **keys,
                 "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
             }),
-            "versions": {name: version(name) for name in _VERSIONS},
+            "versions": versions(),
         }  # fmt: skip
-        write_table(record, uns={key_added: {_keys.INTERACTIONS: result}})
-    return data if copy else None
+        part.write(uns={key_added: {_keys.INTERACTIONS: result}})
+    return work.result
 
 
 def _check_numbers(**numbers: Any) -> None:
@@ -186,7 +181,7 @@ def _check_numbers(**numbers: Any) -> None:
 
 
 def _contacts(
-    adjacency: Any, domain: np.ndarray, min_edges: int, cluster_key: str
+    adjacency: Any, domain: np.ndarray, min_edges: int, domain_key: str
 ) -> tuple[list[Contact], list[Contact]]:
     """All domains that touch, and those whose border is long enough for a test."""
     contacts = find_contacts(adjacency, domain)
@@ -194,7 +189,7 @@ def _contacts(
     if not tested:
         most = max((contact.n_edges for contact in contacts), default=0)
         raise ValueError(
-            f"no two domains of obs[{cluster_key!r}] touch along at least min_edges={min_edges} joins of neighbours; "
+            f"no two domains of obs[{domain_key!r}] touch along at least min_edges={min_edges} joins of neighbours; "
             f"the most that two have is {most}"
         )
     logger.info("%d borders between domains, %d of them long enough for a test", len(contacts), len(tested))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import copy_data, get_table, write_table
+from multist.access import domain_params, plain, run, versions
 from multist.tl._cluster_test import adjusted, squidpys_test
-from multist.tl._clusters import plain
 from multist.tl._contacts import domain_codes
 from multist.tl._molecules import find_molecules, molecule_expression
 from multist.tl._pairs import read_pairs
@@ -21,12 +19,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-_VERSIONS = ("multist", "squidpy", "numpy", "anndata")
-
 
 def ligrec(
     data: AnnData | SpatialData,
-    cluster_key: str = _keys.domain_key(),
+    domain_key: str = _keys.domain_key(),
     *,
     pairs: pd.DataFrame | str | Path,
     layer: str | None = None,
@@ -52,7 +48,7 @@ def ligrec(
     ----------
     data
         Table with domains, and with counts or log-normalised expression; not changed but for the field below.
-    cluster_key
+    domain_key
         Column of ``obs`` with the domains; spots without one are left out.
     pairs
         Ligands and receptors, as :func:`multist.tl.interactions` takes them. Nothing is downloaded.
@@ -107,42 +103,41 @@ def ligrec(
         raise ValueError(f"n_perms must be a whole number of at least 1; got {n_perms!r}")
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
-    if copy:
-        data = copy_data(data)
-    table = get_table(data, table_key)
-    domain, names = domain_codes(table, cluster_key, "cluster_key")
-    if not names:
-        raise ValueError(f"obs[{cluster_key!r}] holds no domain for any of the {table.n_obs} spots")
-    molecules = find_molecules(read_pairs(pairs), table, gene_symbols)
-    options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
-    directed = [(a, b) for a in range(len(names)) for b in range(len(names))]
-    expression = molecule_expression(table, layer, molecules.genes)
-    mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
-    # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
-    pvalue = (pvalue.ravel() * n_perms + 1) / (n_perms + 1)
-    n_pairs, per_pair = len(molecules.pairs), len(directed)
-    found = pd.DataFrame(
-        {
-            "source": np.repeat(molecules.pairs["source"].to_numpy(dtype=object), per_pair),
-            "target": np.repeat(molecules.pairs["target"].to_numpy(dtype=object), per_pair),
-            "ligand_domain": np.array([names[a] for a, _ in directed] * n_pairs, dtype=object),
-            "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
-            "mean": mean.ravel(),
-            "cluster_pvalue": pvalue,
-            "cluster_fdr": adjusted(pvalue),
+    with run(data, "ligrec", key_added=key_added, copy=copy, spatial=False, table_key=table_key) as work:
+        table = work.part.table
+        domain, names = domain_codes(table, domain_key)
+        if not names:
+            raise ValueError(f"obs[{domain_key!r}] holds no domain for any of the {table.n_obs} spots")
+        molecules = find_molecules(read_pairs(pairs), table, gene_symbols)
+        options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
+        directed = [(a, b) for a in range(len(names)) for b in range(len(names))]
+        expression = molecule_expression(table, layer, molecules.genes)
+        mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
+        # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
+        pvalue = (pvalue.ravel() * n_perms + 1) / (n_perms + 1)
+        n_pairs, per_pair = len(molecules.pairs), len(directed)
+        found = pd.DataFrame(
+            {
+                "source": np.repeat(molecules.pairs["source"].to_numpy(dtype=object), per_pair),
+                "target": np.repeat(molecules.pairs["target"].to_numpy(dtype=object), per_pair),
+                "ligand_domain": np.array([names[a] for a, _ in directed] * n_pairs, dtype=object),
+                "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
+                "mean": mean.ravel(),
+                "cluster_pvalue": pvalue,
+                "cluster_fdr": adjusted(pvalue),
+            }
+        ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
+        params = {
+            **domain_params(table, domain_key),
+            "layer": layer,
+            "gene_symbols": gene_symbols,
+            "table_key": table_key,
+            "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
         }
-    ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
-    params = {
-        "cluster_key": cluster_key,
-        "layer": layer,
-        "gene_symbols": gene_symbols,
-        "table_key": table_key,
-        "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
-    }
-    result = {
-        "pairs": found.set_axis(pd.RangeIndex(len(found)).astype(str)),
-        "params": plain(options | params),
-        "versions": {name: version(name) for name in _VERSIONS},
-    }
-    write_table(table, uns={key_added: {_keys.LIGREC: result}})
-    return data if copy else None
+        result = {
+            "pairs": found.set_axis(pd.RangeIndex(len(found)).astype(str)),
+            "params": plain(options | params),
+            "versions": versions(),
+        }
+        work.part.write(uns={key_added: {_keys.LIGREC: result}})
+    return work.result

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import get_table
+from multist.access import get_table, refuse_stale
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -50,7 +50,7 @@ def ligrec_result(
     KeyError
         There is no such result.
     ValueError
-        ``of`` is neither of the two.
+        ``of`` is neither of the two, or the domains are no longer those that were tested.
 
     Examples
     --------
@@ -59,11 +59,14 @@ def ligrec_result(
     """
     if of not in (_keys.INTERACTIONS, _keys.LIGREC):
         raise ValueError(f"of is 'interactions' or 'ligrec', got {of!r}")
-    result = get_table(data, table_key).uns.get(key, {})
+    adata = get_table(data, table_key)
+    result = adata.uns.get(key, {})
     result = result.get(of) if isinstance(result, Mapping) else None
     if not isinstance(result, Mapping):
         raise KeyError(f"uns[{key!r}] holds no {of!r}; run tl.{of} with key_added={key!r}")
     table, n_perms = result["pairs"], int(result["params"]["n_perms"])
+    named = pd.unique(table[["ligand_domain", "receptor_domain"]].to_numpy().ravel())
+    refuse_stale(adata, result["params"], f"uns[{key!r}][{of!r}]", f"tl.{of}", named)
     rows = pd.MultiIndex.from_frame(table[["source", "target"]].drop_duplicates().astype(str))
     ends = table[["ligand_domain", "receptor_domain"]].drop_duplicates().astype(str)
     columns = pd.MultiIndex.from_frame(ends, names=[None, None]).sort_values()

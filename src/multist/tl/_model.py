@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from multist import _keys
 from multist._threads import steady_threads
-from multist.access import get_table
-from multist.tl._cluster_domains import cluster_domains
+from multist.access import Part, as_list, get_table, run
+from multist.tl._cluster_domains import Asked, asked_domains, divide_parts
 from multist.tl._embedding_fields import learnt_classifier, made_by, write_embedding, write_recognised
-from multist.tl._inputs import all_or_nothing, as_list, as_parts, copied, gather_histology, gather_tissue, takes_image
+from multist.tl._inputs import gather_histology, gather_tissue, is_embedded, takes_image, wanted_image
 from multist.tl._recipe import Recipe, fitted_expression
 
 if TYPE_CHECKING:
@@ -88,33 +88,48 @@ class MultiST:
         -------
         The model itself.
         """
-        if use_image not in (True, False, "auto"):
-            raise ValueError(f"use_image must be True, False or 'auto'; got {use_image!r}")
         if self.config.losses is not None and n_domains is None:
             raise ValueError("the published method needs a number of domains before training; give n_domains")
+        keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
+        image = wanted_image(data, use_image, table_key)
+        with run(data, "fit", key_added=key_added, image=image, **keys) as work:
+            self._fit_parts(
+                work.parts, n_domains=n_domains or 1, use_image=use_image, use_rep=use_rep, layer=layer, key_added=key_added,
+                params=keys,
+            )  # fmt: skip
+        return self
+
+    def _fit_parts(
+        self,
+        parts: Sequence[Part],
+        *,
+        n_domains: int,
+        use_image: bool | Literal["auto"],
+        use_rep: str | None,
+        layer: str | None,
+        key_added: str,
+        params: Mapping[str, Any],
+    ) -> None:
+        """The stage of :meth:`fit`; ``params`` are those that named table, sections and image."""
         from multist.model.fitted import FusionModel
 
-        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-        embedded = all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
-        parts = as_parts(data, image_key=image_key, image="auto" if embedded and use_image else use_image, **stage)
-        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
-            expression, key, axes = fitted_expression(parts, use_rep, layer=layer, **stage)
-            tissue = gather_tissue(parts, **stage)
+        with steady_threads("torch", "sklearn.cluster"):
+            expression, key, axes = fitted_expression(parts, use_rep, layer=layer, library_key=params["library_key"])
+            tissue = gather_tissue(parts, on_image=True)
             with_image = takes_image(parts, use_image)
-            histology = gather_histology(parts, image_key=image_key, **stage) if with_image else None
+            histology = gather_histology(parts, params["image_key"]) if with_image else None
             fusion, embedding = FusionModel.fit(
-                expression, histology, tissue.adjacency, tissue.xy, self.config, section=tissue.section, n_domains=n_domains or 1, device=self.device,
+                expression, histology, tissue.adjacency, tissue.xy, self.config, section=tissue.section, n_domains=n_domains, device=self.device,
                 random_state=self.random_state,
             )  # fmt: skip
-            params = {
+            own = {
                 "expression_key": key, "with_image": fusion.n_image > 0, "device": self.device, "random_state": self.random_state,
-                "use_image": use_image, "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
+                "use_image": use_image, "layer": layer, **params, **asdict(self.config),
             }  # fmt: skip
-            write_embedding(parts, fusion, embedding, params, key_added)
+            write_embedding(parts, fusion, embedding, own, key_added)
             recipe = Recipe.of(parts, key, axes, with_image=fusion.n_image > 0)
         self._fusion, self._recipe, self._classifier = fusion, recipe, None
         self._fitted_on, self._n_fitted = tissue.section_names, len(tissue.xy)
-        return self
 
     def embed(
         self,
@@ -149,23 +164,28 @@ class MultiST:
             If a section lacks what the model reads (genes, the embedding it was given, or an image), or that embedding holds principal
             components of its own.
         """
+        _, recipe = self._needs_fit()
+        keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
+        image = recipe.histology is not None and not is_embedded(data, table_key)
+        with run(data, "embed", key_added=key_added, copy=copy, image=image, **keys) as work:
+            self._embed_parts(work.parts, layer=layer, key_added=key_added, params=keys)
+        return work.result
+
+    def _embed_parts(
+        self, parts: Sequence[Part], *, layer: str | None, key_added: str, params: Mapping[str, Any]
+    ) -> None:
+        """The stage of :meth:`embed`; ``params`` are those that named table, sections and image."""
         fusion, recipe = self._needs_fit()
-        data = copied(data) if copy else data
-        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-        embedded = all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
-        wanted = recipe.histology is not None and not embedded
-        parts = as_parts(data, image_key=image_key, image=wanted, **stage)
-        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
-            tissue = gather_tissue(parts, **stage)
+        with steady_threads("torch", "sklearn.cluster"):
+            tissue = gather_tissue(parts, on_image=True)
             expression = recipe.expression_of(parts, layer, fusion, tissue)
-            histology = recipe.histology_of(parts, image_key=image_key, **stage)
+            histology = recipe.histology_of(parts, params["image_key"])
             embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.section, device=self.device)
-            params = {
+            own = {
                 "expression_key": recipe.expression_key, "with_image": histology is not None, "device": self.device,
-                "fitted_on": list(self._fitted_on), "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
+                "fitted_on": list(self._fitted_on), "layer": layer, **params, **asdict(self.config),
             }  # fmt: skip
-            write_embedding(parts, fusion, embedding, params, key_added)
-        return data if copy else None
+            write_embedding(parts, fusion, embedding, own, key_added)
 
     def domains(
         self,
@@ -206,36 +226,60 @@ class MultiST:
         RuntimeError
             If the model is not fitted, or there are no domains to recognise.
         """
-        fusion, _ = self._needs_fit()
-        data = copied(data) if copy else data
-        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+        fusion, recipe = self._needs_fit()
         tables = [get_table(each, table_key) for each in as_list(data)]
         embedded = all(made_by(table, fusion, key_added) for table in tables)
-        if n_domains is not None or labels_key is not None:
-            if not embedded:
-                raise ValueError(
-                    f"obsm[{_keys.embedding_key(key_added)!r}] is not of this model: run its fit or embed first"
-                )
-            cluster_domains(
-                data, n_domains, labels_key=labels_key, unlabeled_category=unlabeled_category, trust=trust,
-                use_rep=_keys.embedding_key(key_added), refine=refine, device=self.device,
-                random_state=self.random_state, key_added=key_added, **stage,
-            )  # fmt: skip
-            self._classifier = learnt_classifier(tables, key_added)
-            self._domain_names = tuple(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
-            return data if copy else None
-        if self._classifier is None:
+        finds = n_domains is not None or labels_key is not None
+        if finds and not embedded:
+            raise ValueError(
+                f"obsm[{_keys.embedding_key(key_added)!r}] is not of this model: run its fit or embed first"
+            )
+        if not finds and self._classifier is None:
             raise RuntimeError(
                 "this model knows no domains: call .domains(data, n_domains) on the fitted sections first"
             )
-        parts = as_parts(data, image=False, **stage)
-        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
-            if not embedded:
-                self.embed(data, layer=layer, image_key=image_key, key_added=key_added, **stage)
+        keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
+        image = not embedded and recipe.histology is not None and not is_embedded(data, table_key)
+        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+        with run(data, "domains", key_added=key_added, copy=copy, image=image, **keys) as work:
+            if finds:
+                asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category)
+                self._divide_parts(work.parts, asked, trust=trust, refine=refine, key_added=key_added, params=stage)
+            else:
+                if not embedded:
+                    self._embed_parts(work.parts, layer=layer, key_added=key_added, params=keys)
+                self._recognise_parts(work.parts, refine=refine, key_added=key_added, params=stage)
+        return work.result
+
+    def _divide_parts(
+        self,
+        parts: Sequence[Part],
+        asked: Asked,
+        *,
+        trust: float,
+        refine: bool,
+        key_added: str,
+        params: Mapping[str, Any],
+    ) -> None:
+        """The stage of :meth:`domains` that finds them; they are remembered."""
+        divide_parts(
+            parts, asked, trust=trust, use_rep=_keys.embedding_key(key_added), refine=refine, device=self.device, key_added=key_added,
+            random_state=self.random_state, params=params,
+        )  # fmt: skip
+        tables = [part.table for part in parts]
+        self._classifier = learnt_classifier(tables, key_added)
+        self._domain_names = tuple(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
+
+    def _recognise_parts(
+        self, parts: Sequence[Part], *, refine: bool, key_added: str, params: Mapping[str, Any]
+    ) -> None:
+        """The stage of :meth:`domains` that recognises those that are remembered."""
+        if self._classifier is None:
+            raise RuntimeError("this model knows no domains")
+        with steady_threads("torch", "sklearn.cluster"):
             write_recognised(
-                parts, self._classifier, self._domain_names, refine=refine, key_added=key_added, **stage,
-            )  # fmt: skip
-        return data if copy else None
+                parts, self._classifier, self._domain_names, refine=refine, key_added=key_added, params=params
+            )
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder: safetensors and JSON, no pickle.

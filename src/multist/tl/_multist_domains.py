@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from multist import _keys
-from multist.tl._clusters import candidate_counts
-from multist.tl._guided import read_strokes
-from multist.tl._inputs import all_or_nothing, as_parts, copied
+from multist.access import run
+from multist.tl._cluster_domains import asked_domains
+from multist.tl._inputs import wanted_image
 from multist.tl._model import MultiST
 
 if TYPE_CHECKING:
@@ -128,25 +128,19 @@ def multist_domains(
     >>> mt.tl.ligrec(sdata, pairs=pairs)  # sq.gr.ligrec with log-normalised expression and a result that files hold
     >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
     """
-    data = copied(data) if copy else data
-    stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-    parts = as_parts(data, image=False, **stage)
-    if labels_key is not None:
-        # refused before training
-        counts = [len(read_strokes(parts, labels_key, unlabeled_category).names)]
-    else:
-        counts = candidate_counts(n_domains, sum(part.record.table.n_obs for part in parts))
     model = MultiST(config, device=device, random_state=random_state)
-    if model.config.losses is not None and len(counts) > 1:
-        raise ValueError(
-            "the published method needs a number of domains before training; give n_domains as one integer"
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
+    image = wanted_image(data, use_image, table_key)
+    with run(data, "multist_domains", key_added=key_added, copy=copy, image=image, **keys) as work:
+        # refused before training
+        asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category)
+        if model.config.losses is not None and len(asked.counts) > 1:
+            raise ValueError(
+                "the published method needs a number of domains before training; give n_domains as one integer"
+            )
+        options: dict[str, Any] = {"key_added": key_added, "params": keys}
+        model._fit_parts(
+            work.parts, n_domains=asked.counts[0], use_image=use_image, use_rep=use_rep, layer=layer, **options
         )
-    with all_or_nothing(parts):
-        model.fit(
-            data, n_domains=counts[0], use_image=use_image, use_rep=use_rep, layer=layer, image_key=image_key,
-            key_added=key_added, **stage,
-        )  # fmt: skip
-        model.domains(
-            data, n_domains, labels_key=labels_key, unlabeled_category=unlabeled_category, trust=trust, refine=refine, key_added=key_added, **stage,
-        )  # fmt: skip
-    return data if copy else None
+        model._divide_parts(work.parts, asked, trust=trust, refine=refine, **options)
+    return work.result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -10,8 +9,8 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import copy_data, read_features, resolve, restored_on_error, write_table
-from multist.tl._clusters import ensure_graph, plain
+from multist.access import domain_params, plain, read_features, run, versions
+from multist.tl._clusters import ensure_graph
 from multist.tl._diffusion import (
     diffusion_map,
     diffusion_time,
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from multist.access import SpatialRecord
 
 OnDisconnected = Literal["error", "separate", "missing"]
-
-_VERSIONS = ("multist", "scanpy", "numpy", "scipy", "scikit-learn")
 
 
 class _Choices(NamedTuple):
@@ -141,28 +138,18 @@ def pseudotime(
     >>> mt.pl.pseudotime(adata)
     """
     choices = _Choices(spatial_weight, n_neighbors, n_dcs, on_disconnected, max_cells, random_state)
-    if copy:
-        data = copy_data(data)
-    stages: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-    record = resolve(data, image=False, **stages)
-    table = record.table
-    _check(choices, table.n_obs)
-    rep, domains = read_features(table, use_rep), _domains(table, domain_key)
-    asked = read_root(root, table.obs_names, domains, domain_key)
-    with restored_on_error(table), one_thread():
-        near = None
-        if spatial_weight > 0 and table.n_obs <= max_cells:
-            near = ensure_graph(data, record, **stages)
-        time, found = _run(record, near, rep, domains, asked, choices)
-        params = {"root": root, "use_rep": use_rep, "domain_key": domain_key, **choices._asdict(), **stages}
-        found["params"] = plain({**params, "shape": list(table.shape)})
-        found["versions"] = {name: version(name) for name in _VERSIONS}
-        write_table(
-            record,
-            obs={_keys.pseudotime_key(key_added): time},
-            uns={key_added: {_keys.PSEUDOTIME: found}},
-        )
-    return data if copy else None
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    with run(data, "pseudotime", key_added=key_added, copy=copy, image=False, **keys) as work, one_thread():
+        part, table = work.part, work.part.table
+        _check(choices, table.n_obs)
+        rep, domains = read_features(table, use_rep), _domains(table, domain_key)
+        asked = read_root(root, table.obs_names, domains, domain_key)
+        near = ensure_graph(part) if spatial_weight > 0 and table.n_obs <= max_cells else None
+        time, found = _run(part.record, near, rep, domains, asked, choices)
+        params = {"root": root, "use_rep": use_rep, **domain_params(table, domain_key), **choices._asdict(), **keys}
+        found |= {"params": plain({**params, "shape": list(table.shape)}), "versions": versions()}
+        part.write(obs={_keys.pseudotime_key(key_added): time}, uns={key_added: {_keys.PSEUDOTIME: found}})
+    return work.result
 
 
 def _run(

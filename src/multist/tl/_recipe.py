@@ -12,8 +12,8 @@ from anndata import AnnData, concat
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import Kind, find_expression
-from multist.tl._inputs import Part, Tissue, features_of, gather_histology
+from multist.access import Kind, Part, find_expression
+from multist.tl._inputs import Tissue, features_of, gather_histology, restain
 
 if TYPE_CHECKING:
     from multist.model.fitted import FusionModel
@@ -48,7 +48,7 @@ class Recipe:
     @classmethod
     def of(cls, parts: Sequence[Part], expression_key: str, axes: dict[str, Any] | None, *, with_image: bool) -> Recipe:
         """From what the stages have left in the first table."""
-        held = parts[0].record.table.uns.get(_keys.MULTIST, {})
+        held = parts[0].table.uns.get(_keys.MULTIST, {})
         histology = held.get("histology", {}) if with_image else None
         normalized = _normalized((histology or {}).get("image_key", []))
         kept = {name: histology[name] for name in _ENCODER if name in histology} if histology is not None else None
@@ -69,14 +69,10 @@ class Recipe:
             features = features_of(parts, self.expression_key)
             self._check_axes(fusion.shares_axes(features, tissue.section), tissue.section_names)
             return features
-        from multist.pp import embed_expression
+        from multist.pp.stages import reduce_expression
 
-        found = []
-        for part in parts:
-            scratch = _expression_only(part.record.table)
-            embed_expression(scratch, reference=self.axes, layer=layer)
-            found.append(scratch.obsm[_keys.EXPRESSION])
-        return np.concatenate(found)
+        found = [reduce_expression(part.table, axes=self.axes, layer=layer) for part in parts]
+        return np.concatenate([fields["obsm"][_keys.EXPRESSION] for fields in found])
 
     def _check_axes(self, shared: bool | None, names: Sequence[str]) -> None:  # noqa: FBT001
         """Refuse components on axes that are not those of the fitted sections, as far as that is known."""
@@ -95,7 +91,7 @@ class Recipe:
         else:
             raise ValueError(f"{what}, and what projects counts on the fitted ones' axes was not kept: {cure}")
 
-    def histology_of(self, parts: Sequence[Part], *, image_key: str | None, **stage: Any) -> np.ndarray | None:
+    def histology_of(self, parts: Sequence[Part], image_key: str | None) -> np.ndarray | None:
         """(n, q) histology of other sections, by the same encoder, brought to the same stain; None if none took part.
 
         Raises
@@ -105,22 +101,21 @@ class Recipe:
         """
         if self.histology is None:
             return None
-        from multist.pp import embed_histology
+        from multist.pp.stages import describe_histology
 
         for part in parts:
-            if _keys.HISTOLOGY in part.record.table.obsm:
-                self._check_histology(part.record.table)
+            if _keys.HISTOLOGY in part.table.obsm:
+                self._check_histology(part.table)
                 continue
             if self.histology.get("encoder") != "texture":
                 raise ValueError(
                     f"the histology of the fitted sections was made by {self.histology.get('encoder', 'another function')!r}, "
                     f"which is not kept: run pp.embed_histology with it first"
                 )
-            size = float(self.histology["patch_size"])
-            unit: Any = str(self.histology["patch_unit"])
-            key = self._stained(part, image_key, **stage)
-            embed_histology(part.data, patch_size=size, patch_unit=unit, image_key=key, **stage)
-        return gather_histology(parts, image_key=image_key, **stage)
+            size, unit = float(self.histology["patch_size"]), str(self.histology["patch_unit"])
+            self._stained(part)
+            part.write(**describe_histology(part.record, patch_size=size, patch_unit=unit))
+        return gather_histology(parts, image_key)
 
     def _check_histology(self, table: AnnData) -> None:
         """Refuse an embedding of the image that was made otherwise than those of the fitted sections."""
@@ -137,35 +132,30 @@ class Recipe:
                 "normalised; delete it, and the image is brought to their stain"
             )
 
-    def _stained(self, part: Part, image_key: str | None, **stage: Any) -> str | None:
-        """Bring the image of a section to the stain of the fitted ones, and name it as ``embed_histology`` wants it."""
+    def _stained(self, part: Part) -> None:
+        """Bring the image of a section to the stain of the fitted ones."""
         keys = [image.key for image in part.record.images if image is not None]
-        if self.stain is None or _normalized(keys):
-            return image_key
-        from multist.pp import normalize_histology
-
-        logger.info("bringing the image to the stain of the fitted sections")
-        method: Any = str(self.stain["method"])
-        normalize_histology(part.data, method, reference=self.stain, image_key=image_key, **stage)
-        return None if image_key is None else image_key + _keys.NORMALIZED_SUFFIX
+        if self.stain is not None and not _normalized(keys):
+            logger.info("bringing the image to the stain of the fitted sections")
+            restain(part, self.stain)
 
 
 def fitted_expression(
-    parts: Sequence[Part], use_rep: str | None, *, layer: str | None, **stage: Any
+    parts: Sequence[Part], use_rep: str | None, *, layer: str | None, library_key: str | None
 ) -> tuple[np.ndarray, str, dict[str, Any] | None]:
     """Expression embedding of all parts in one space, computed if there is none; its key; what projects counts on it."""
     if use_rep is not None:
         return features_of(parts, use_rep), use_rep, _axes(parts, use_rep)
-    tables = [part.record.table for part in parts]
+    tables = [part.table for part in parts]
     for key in _keys.EXPRESSION_FEATURES:
         if all(key in table.obsm for table in tables) and (len(parts) == 1 or _axes(parts, key) is not None):
             logger.info("using the expression embedding in obsm[%r]", key)
             return features_of(parts, key), key, _axes(parts, key)
-    from multist.pp import embed_expression
+    from multist.pp.stages import reduce_expression
 
     logger.info("no expression embedding found; running pp.embed_expression")
     if len(parts) == 1:
-        embed_expression(parts[0].data, layer=layer, **stage)
+        parts[0].write(**reduce_expression(parts[0].table, layer=layer, library_key=library_key))
         return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
     repeated = [str(names[names.duplicated()][0]) for names in (t.var_names for t in tables) if not names.is_unique]
     if repeated:
@@ -174,28 +164,13 @@ def fitted_expression(
             "var_names_make_unique() first"
         )
     together = _together(tables, layer)
-    embed_expression(together, library_key="part")
-    return together.obsm[_keys.EXPRESSION], _keys.EXPRESSION, _kept(together.uns[_PCA])
+    fields = reduce_expression(together, library_key="part")
+    return fields["obsm"][_keys.EXPRESSION], _keys.EXPRESSION, _kept(fields["uns"][_PCA])
 
 
 def _normalized(image_keys: Any) -> bool:
     keys = [str(key) for key in np.atleast_1d(image_keys)]
     return bool(keys) and all(key.endswith(_keys.NORMALIZED_SUFFIX) for key in keys)
-
-
-def _expression_only(table: AnnData) -> AnnData:
-    """A table with the expression and the genes only, of which nothing is copied."""
-    table = table.to_memory() if table.isbacked else table
-    uns = {name: table.uns[name] for name in ("log1p",) if name in table.uns}
-    var = pd.DataFrame(index=table.var_names)
-    return AnnData(
-        table.X,
-        var=var,
-        layers=dict(table.layers),
-        uns=uns,
-        raw=table.raw,
-        shape=None if table.X is not None else table.shape,
-    )
 
 
 def _together(tables: Sequence[AnnData], layer: str | None) -> AnnData:
@@ -219,13 +194,12 @@ def _together(tables: Sequence[AnnData], layer: str | None) -> AnnData:
 
 def _axes(parts: Sequence[Part], key: str) -> dict[str, Any] | None:
     """What projects counts on an embedding, if all parts have the same."""
-    held = [part.record.table.uns.get(_PCA if key == _keys.EXPRESSION else key, {}) for part in parts]
+    held = [part.table.uns.get(_PCA if key == _keys.EXPRESSION else key, {}) for part in parts]
     if not all(isinstance(each, dict) and all(name in each for name in AXES) for each in held):
         return None
     same = all(np.array_equal(each["loadings"], held[0]["loadings"]) for each in held)
     fits = all(
-        part.record.table.obsm[key].shape[1] == each["loadings"].shape[1]
-        for part, each in zip(parts, held, strict=True)
+        part.table.obsm[key].shape[1] == each["loadings"].shape[1] for part, each in zip(parts, held, strict=True)
     )
     return _kept(held[0]) if same and fits else None
 

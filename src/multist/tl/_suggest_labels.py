@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist import _keys
-from multist.access import resolve
+from multist.access import open_part
 from multist.tl._clusters import ensure_graph
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def suggest_labels(
     """
     from multist.cluster.suggest import suggest
 
-    record = resolve(data, table_key=table_key, library_key=library_key, image=False)
-    table, probability_key = record.table, _keys.probability_key(key)
+    part = open_part(data, table_key=table_key, library_key=library_key, image=False)
+    record, table, probability_key = part.record, part.table, _keys.probability_key(key)
     params = table.uns.get(key, {}).get("params", {})
     labels_key = params.get("labels_key", "None")
     if probability_key not in table.obsm or labels_key not in table.obs:
@@ -72,7 +72,7 @@ def suggest_labels(
         )
     column = table.obs[labels_key]
     named = (column.notna() & (column.astype(str) != params.get("unlabeled_category"))).to_numpy()
-    adjacency = ensure_graph(data, record, table_key=table_key, library_key=library_key)
+    adjacency = ensure_graph(part)
     apart = record.section[:, None] * _APART * np.array([np.ptp(record.xy[:, 0]) + 1, 0])
     rows = suggest(np.asarray(table.obsm[probability_key]), adjacency, np.where(named, 0, -1), n, record.xy + apart)
     return table.obs_names[rows].tolist()

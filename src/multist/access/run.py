@@ -1,0 +1,260 @@
+"""One call of a face: the user's object is resolved once, and what was found is written once, at the end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from multist import _keys
+from multist._settings import logger
+from multist.access.draft import Draft
+from multist.access.images import array_image, element_image
+from multist.access.record import SpatialRecord
+from multist.access.resolve import resolve
+from multist.access.stale import forget_dependents
+from multist.access.tables import copy_data, get_table
+from multist.access.transaction import restored_on_error
+from multist.access.write import write_image, write_table
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
+    from multist.access.record import SectionImage
+
+SCHEMA = 1
+"""Number of the form in which results lie in ``uns``; it goes up when a reader has to know."""
+
+_VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scipy", "scikit-learn")
+_INTERRUPTED = "interrupted: the data is as it was before, and nothing of this run was written"
+_lines: ContextVar[dict[str, None] | None] = ContextVar("lines", default=None)
+
+
+class _Heard(logging.Handler):
+    """Keeps what is said while a run goes on, whether or not it is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        held = _lines.get()
+        if held is not None and getattr(record, "decision", True):
+            held[record.getMessage()] = None
+
+
+logger.addHandler(_Heard(logging.INFO))
+
+
+@dataclass(eq=False)
+class Part:
+    """One of the objects that were given.
+
+    Attributes
+    ----------
+    data
+        The user's object, only to be read.
+    table
+        Its table as it will be; stages read it, and :meth:`write` writes to it.
+    """
+
+    data: AnnData | SpatialData
+    table: AnnData
+    _record: SpatialRecord | None = None
+    _options: Mapping[str, Any] = field(default_factory=dict)
+    _elements: dict[str, Any] = field(default_factory=dict)
+    _stale: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    @property
+    def record(self) -> SpatialRecord:
+        """The spots and images of the object."""
+        if self._record is None:
+            raise RuntimeError("this run was started without coordinates (spatial=False)")
+        return self._record
+
+    def without_normalized(self) -> SpatialRecord:
+        """The record with the images as they were taken; the object is read once more where some are normalised."""
+        images = [image for image in self.record.images if image is not None]
+        if not any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in images):
+            return self.record
+        keys = {**self._options, "image": True, "prefer_normalized": False}
+        return replace(resolve(self.data, **keys), table=self.table)
+
+    def write(
+        self,
+        *,
+        obs: Mapping[str, Any] | None = None,
+        obsm: Mapping[str, Any] | None = None,
+        obsp: Mapping[str, Any] | None = None,
+        uns: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take results, see :func:`multist.access.write_table`; what was made from a field that is new now goes."""
+        self._stale |= forget_dependents(cast("Draft", self.table), obs or {}, obsm or {})
+        write_table(self.table, obs=obs, obsm=obsm, obsp=obsp, uns=uns)
+
+    def write_images(
+        self, record: SpatialRecord, arrays: Sequence[Any], key_added: str | Mapping[str, str] | None = None
+    ) -> tuple[SectionImage | None, ...]:
+        """Take an image made from each section's, see :func:`multist.access.write_image`; the record then has these.
+
+        Returns
+        -------
+        The new image of each section, None where it has none or holds it in memory.
+        """
+        keys = write_image(self.data, record, arrays, key_added=key_added, elements=self._elements)
+        images = tuple(self._image(key, name) for key, name in zip(keys, record.section_names, strict=True))
+        self._record = replace(record, images=images)
+        return tuple(image if key in self._elements else None for key, image in zip(keys, images, strict=True))
+
+    def _image(self, key: str, section: str) -> SectionImage | None:
+        if key in self._elements:
+            return element_image(key, self._elements[key])
+        return array_image(key, self.table.uns[_keys.SPATIAL][section]["images"][key]) if key else None
+
+    def forgotten(self) -> dict[str, None]:
+        """What was removed because it was made from what is new, and not made again."""
+        lines: dict[str, None] = {}
+        for (group, *path), why in self._stale.items():
+            held: Any = getattr(self.table, group)
+            for name in path[:-1]:
+                held = held.get(name, {})
+            if path[-1] not in held:
+                lines[why] = None
+        return lines
+
+
+class Run:
+    """What one call works on.
+
+    Attributes
+    ----------
+    parts
+        The objects that were given.
+    result
+        What the face returns: None, or after the run the changed copy.
+    """
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts, self.result = parts, cast("Any", None)
+
+    @property
+    def part(self) -> Part:
+        """The one object of a face that takes one."""
+        (part,) = self.parts
+        return part
+
+
+@contextmanager
+def run(
+    data: Any, name: str, *, key_added: str = _keys.MULTIST, copy: bool = False, spatial: bool = True, **keys: Any
+) -> Iterator[Run]:
+    """Resolve the user's object once; at the end write all that the body found, or nothing if it fails.
+
+    The body reads and writes ``run.part`` or ``run.parts``, whose tables look like the user's. What the logger ``multist`` says
+    meanwhile, at the level of information or above, are the decisions: they go to ``uns[key_added]["decisions"][name]``, and to
+    ``uns[key_added]["schema"]`` the number of this form.
+
+    Parameters
+    ----------
+    data
+        AnnData or SpatialData, or a list of them.
+    name
+        Name of the function that is called.
+    key_added
+        Entry of ``uns`` for decisions.
+    copy
+        Write to a copy, which is made at the end and is ``run.result`` then.
+    spatial
+        False needs no coordinates.
+    **keys
+        What :func:`multist.access.resolve` takes; ``table_key`` only without coordinates.
+
+    Raises
+    ------
+    ValueError
+        A list is empty or names an object twice; and what :func:`multist.access.resolve` raises.
+    """
+    objects = [_readable(each, copy=copy) for each in as_list(data)]
+    lines: dict[str, None] = {}
+    token = _lines.set(lines)
+    try:
+        work = Run([open_part(each, spatial=spatial, **keys) for each in objects])
+        yield work
+        for part in work.parts:
+            _conclude(part, lines, name, key_added)
+        work.result = _commit(work.parts, copy=copy, several=isinstance(data, list | tuple), **keys)
+    except KeyboardInterrupt as error:
+        logger.warning(_INTERRUPTED)
+        error.add_note(_INTERRUPTED)
+        raise
+    finally:
+        _lines.reset(token)
+
+
+def as_list(data: Any) -> list[Any]:
+    """The objects that were given.
+
+    Raises
+    ------
+    ValueError
+        If a list is empty or names an object twice.
+    """
+    objects = list(data) if isinstance(data, list | tuple) else [data]
+    if not objects:
+        raise ValueError("data is an empty list; give at least one AnnData or SpatialData")
+    if len({id(each) for each in objects}) < len(objects):
+        raise ValueError("data lists the same object twice")
+    return objects
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that results depend on."""
+    return {name: version(name) for name in _VERSIONS}
+
+
+def plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as ``.h5ad`` and ``.zarr`` can store them."""
+    storable = {name: list(value) if isinstance(value, range | tuple) else value for name, value in params.items()}
+    return {name: "None" if value is None else value for name, value in storable.items()}
+
+
+def _readable(data: Any, *, copy: bool) -> Any:
+    """The object; of a lazy one that is to be copied the copy, as only that can be read."""
+    lazy = isinstance(data, AnnData) and not isinstance(data.obs, pd.DataFrame)
+    return copy_data(data) if copy and lazy else data
+
+
+def open_part(data: Any, *, spatial: bool = True, **keys: Any) -> Part:
+    """Resolve an object to be worked on; nothing is written to it but by :func:`run`."""
+    if not spatial:
+        return Part(data, cast("AnnData", Draft(get_table(data, keys.get("table_key")))))
+    record = resolve(data, **keys)
+    table = cast("AnnData", Draft(record.table))
+    return Part(data, table, replace(record, table=table), keys)
+
+
+def _conclude(part: Part, lines: dict[str, None], name: str, key_added: str) -> None:
+    """Say what was removed, and keep all that was said."""
+    for line in part.forgotten():
+        logger.info("%s", line)
+    held = part.table.uns.get(key_added, {})
+    decisions = {**(held.get("decisions", {}) if isinstance(held, Mapping) else {}), name: np.array(list(lines), str)}
+    part.write(uns={key_added: {"decisions": decisions, "schema": SCHEMA}})
+
+
+def _commit(parts: Sequence[Part], *, copy: bool, several: bool, table_key: str | None = None, **_: Any) -> Any:
+    targets = [copy_data(part.data) if copy else part.data for part in parts]
+    with ExitStack() as stack:
+        for part, target in zip(parts, targets, strict=True):
+            table = get_table(target, table_key)
+            stack.enter_context(restored_on_error(table, target))
+            cast("Draft", part.table).write_to(table)
+            for key, element in part._elements.items():
+                cast("Any", target).images[key] = element
+    if not copy:
+        return None
+    return targets if several else targets[0]

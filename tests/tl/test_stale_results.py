@@ -1,0 +1,137 @@
+"""What was made from domains or an embedding goes when these are made anew, and is refused when somebody changed them."""
+
+from __future__ import annotations
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import multist as mt
+
+
+@pytest.fixture(scope="module")
+def made_full(made_tissue) -> ad.AnnData:
+    """Three domains on a small table, with everything that hangs on them, and the same beside it from other domains."""
+    adata = made_tissue[1][:150].copy()
+    del adata.uns["spatial"]
+    mt.pp.embed_expression(adata, n_comps=10)
+    adata.obsm["X_multist"] = adata.obsm["X_pca"].copy()
+    mt.tl.cluster_domains(adata, [3, 4])
+    adata.obs["mine"] = adata.obs["domain"].astype(str)
+    pairs = pd.DataFrame({"source": adata.var_names[:2], "target": adata.var_names[2:4]})
+    for domain_key, key in (("multist_domain", "multist"), ("mine", "other")):
+        mt.tl.pseudotime(adata, root=adata.obs_names[0], domain_key=domain_key, key_added=key, n_neighbors=8)
+        mt.tl.interactions(adata, pairs, domain_key=domain_key, key_added=key, n_perms=5, min_edges=2, patch_size=2)
+        mt.tl.ligrec(adata, domain_key, pairs=pairs, key_added=key, n_perms=5)
+        mt.tl.border_sharpness(adata, domain_key=domain_key, key_added=key, n_null=38)
+    return adata
+
+
+@pytest.fixture
+def full(made_full) -> ad.AnnData:
+    return made_full.copy()
+
+
+HANGING = ("pseudotime", "interactions", "ligrec", "border_sharpness", "border_sharpness_params")
+
+
+def test_new_domains_remove_what_hangs_on_the_old_and_nothing_else(full):
+    mt.tl.cluster_domains(full, 2)
+    assert not set(HANGING) & set(full.uns["multist"]) and "multist_pseudotime" not in full.obs
+    assert "n_domains" not in full.uns["multist"], "the curve of the earlier choice"
+    assert set(HANGING) <= set(full.uns["other"]) and "other_pseudotime" in full.obs
+    said = "\n".join(full.uns["multist"]["decisions"]["cluster_domains"])
+    for name in ("pseudotime", "interactions", "ligrec", "border_sharpness"):
+        assert f"uns['multist'][{name!r}] is removed: it was made from obs['multist_domain'], which is new" in said
+    assert "X_multist" in full.obsm and "'other'" not in said
+    assert "pseudotime" not in full.uns["multist"]["decisions"] and "pseudotime" in full.uns["other"]["decisions"]
+
+
+def test_the_same_domains_once_more_are_not_new(full):
+    before = full.obs["multist_domain"].copy()
+    mt.tl.cluster_domains(full, [3, 4])
+    pd.testing.assert_series_equal(full.obs["multist_domain"], before)
+    assert set(HANGING) <= set(full.uns["multist"]) and "multist_pseudotime" in full.obs
+
+
+def test_domains_beside_the_old_ones_leave_them_alone(full):
+    mt.tl.cluster_domains(full, 2, key_added="coarse")
+    assert set(HANGING) <= set(full.uns["multist"]) and full.obs["coarse_domain"].nunique() == 2
+
+
+def test_a_new_embedding_removes_domains_that_were_made_from_the_old(full, quick):
+    mt.tl.cluster_domains(full, 2, key_added="coarse")
+    mt.tl.cluster_domains(full, 2, key_added="own", use_rep="X_pca")
+    mt.MultiST(quick).fit(full)
+    assert not {"multist_domain", "multist_confidence", "coarse_domain", "multist_pseudotime"} & set(full.obs)
+    assert not set(HANGING) & set(full.uns["multist"]) and "multist_domain_colors" not in full.uns
+    assert {"own_domain", "mine"} <= set(full.obs)
+    # its domains are the user's, but the order was taken along the old embedding
+    assert "other_pseudotime" not in full.obs and "interactions" in full.uns["other"]
+    said = "\n".join(full.uns["multist"]["decisions"]["fit"])
+    assert "obs['coarse_domain'] is removed: it was made from obsm['X_multist'], which is new" in said
+
+
+def test_domains_and_embedding_of_one_call_are_both_there_and_not_called_removed(full, quick):
+    mt.tl.multist_domains(full, 3, config=quick)
+    assert full.obs["multist_domain"].nunique() == 3 and "X_multist" in full.obsm
+    said = "\n".join(full.uns["multist"]["decisions"]["multist_domains"])
+    assert "obs['multist_domain'] is removed" not in said and "uns['multist']['pseudotime'] is removed" in said
+
+
+def test_names_drawn_anew_remove_what_was_made_from_them(full, tmp_path):
+    path = tmp_path / "names.csv"
+    pd.Series("elsewhere", index=full.obs_names[:1], name="mine").to_csv(path, index_label="Barcode")
+    mt.pp.read_labels(full, path, key_added="mine")
+    assert not set(HANGING) & set(full.uns["other"]) and set(HANGING) <= set(full.uns["multist"])
+
+
+DRAW = {
+    "borders": lambda adata: mt.pl.borders(adata, image_key=None, show=False),
+    "modality_weights": lambda adata: mt.pl.modality_weights(adata, image_key=None, show=False),
+    "pseudotime": lambda adata: mt.pl.pseudotime(adata, image_key=None, genes=[], show=False),
+    "ligrec_result": mt.tl.ligrec_result,
+    "ligrec_result of ligrec": lambda adata: mt.tl.ligrec_result(adata, of="ligrec"),
+}
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_domains_that_somebody_changed_are_refused_by_name(full, name):
+    full.obs["multist_image_weight"] = 0.5
+    DRAW[name](full)
+    full.obs["multist_domain"] = np.roll(full.obs["multist_domain"].astype(str).to_numpy(), 1)
+    with pytest.raises(ValueError, match=r"made from other domains than obs\['multist_domain'\] holds now; run tl\."):
+        DRAW[name](full)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("name", ["borders", "ligrec_result"])
+def test_domains_that_somebody_renamed_are_refused_where_the_result_names_them(full, name):
+    full.obs["multist_domain"] = full.obs["multist_domain"].cat.rename_categories({"0": "cortex"})
+    with pytest.raises(ValueError, match=r"names '0', which obs\['multist_domain'\] does not hold any more"):
+        DRAW[name](full)
+    DRAW["pseudotime"](full)
+    plt.close("all")
+
+
+def test_domains_that_are_gone_are_named(full):
+    del full.obs["multist_domain"]
+    with pytest.raises(KeyError, match="multist_domain"):
+        mt.tl.ligrec_result(full)
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr"])
+def test_a_result_is_still_known_after_a_file(full, form, tmp_path):
+    path = tmp_path / f"a.{form}"
+    getattr(full, f"write_{form}")(path)
+    read = {"h5ad": ad.read_h5ad, "zarr": ad.read_zarr}[form](path)
+    DRAW["ligrec_result"](read)
+    read.obs["multist_domain"] = read.obs["multist_domain"].to_numpy()[::-1]
+    with pytest.raises(ValueError, match="other domains"):
+        DRAW["ligrec_result"](read)
+
+
+def test_a_part_of_the_table_is_drawn_as_before(full):
+    mt.tl.ligrec_result(full[:100])
