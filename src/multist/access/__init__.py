@@ -3,7 +3,6 @@
 from multist.access.coordinates import read_coordinates
 from multist.access.expression import Expression, Kind, find_expression, gene_names, log_expression
 from multist.access.graph import read_graph
-from multist.access.lattice import Lattice, find_lattice, lattice_pairs
 from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
@@ -26,18 +25,15 @@ __all__ = [
     "Drawn",
     "Expression",
     "Kind",
-    "Lattice",
     "PatchReader",
     "SectionImage",
     "SpatialRecord",
     "black_sections",
     "copy_data",
     "find_expression",
-    "find_lattice",
     "find_sections",
     "gene_names",
     "get_table",
-    "lattice_pairs",
     "listed",
     "log_expression",
     "read_coordinates",
