@@ -116,9 +116,10 @@ def _near_borders(places: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _distances(places: np.ndarray, diameter: float) -> np.ndarray:
-    """(n,) distance of each place to those beside it; of a single place as if its neighbours touched it."""
+    """(n,) how far from each place the next may be: as far as usual at least, so that the voids of random cells are no glass."""
     if len(places) > 1:
-        return local_spacings(places)
+        local = local_spacings(places)
+        return np.maximum(local, np.median(local))
     if not diameter > 0:
         raise ValueError("a section of a single spot of unknown size has no outline")
     return np.array([diameter / _OFF_LATTICE])
