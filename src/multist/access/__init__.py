@@ -1,7 +1,8 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
 from multist.access.coordinates import read_coordinates
-from multist.access.expression import Expression, Kind, find_expression, gene_names, log_expression
+from multist.access.expression import Expression, Kind, find_expression, log_expression
+from multist.access.genes import gene_names, refuse_twins, summed_twins
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
@@ -14,6 +15,7 @@ from multist.access.tables import (
     find_sections,
     get_table,
     listed,
+    put_table,
     read_features,
     section_code,
 )
@@ -36,16 +38,19 @@ __all__ = [
     "get_table",
     "listed",
     "log_expression",
+    "put_table",
     "read_coordinates",
     "read_drawn",
     "read_features",
     "read_graph",
+    "refuse_twins",
     "resolve",
     "resolve_drawn",
     "restored_on_error",
     "section_code",
     "spot_polygons",
     "stored_colors",
+    "summed_twins",
     "write_image",
     "write_shapes",
     "write_table",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -73,6 +73,17 @@ def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnD
         table, where = tables[table_key], f"sdata.tables[{table_key!r}]"
     check_table(table, where)
     return table
+
+
+def put_table(data: Data, table: AnnData, table_key: str | None = None) -> Data:
+    """Another table in place of the one of ``data``, whose other elements stay; of an AnnData the table itself."""
+    if isinstance(data, AnnData):
+        return cast("Data", table)
+    tables: Any = data.tables  # type: ignore[attr-defined]
+    name = next(iter(tables)) if table_key is None else table_key
+    del tables[name]  # spatialdata warns of what it overwrites
+    tables[name] = table
+    return data
 
 
 def check_table(table: AnnData, where: str) -> None:

@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "embed_expression": "multist.pp._embed_expression",
         "labels_from_shapes": "multist.pp._labels_from_shapes",
         "read_labels": "multist.pp._read_labels",
+        "sum_genes": "multist.pp._sum_genes",
         "spatial_graph": "multist.pp._spatial_graph",
     },
 )

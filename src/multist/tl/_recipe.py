@@ -12,7 +12,7 @@ from anndata import AnnData, concat
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import Kind, find_expression
+from multist.access import Kind, find_expression, refuse_twins
 from multist.tl._inputs import Part, Tissue, features_of, gather_histology
 
 if TYPE_CHECKING:
@@ -165,12 +165,8 @@ def fitted_expression(
     if len(parts) == 1:
         embed_expression(parts[0].data, layer=layer, **stage)
         return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
-    repeated = [str(names[names.duplicated()][0]) for names in (t.var_names for t in tables) if not names.is_unique]
-    if repeated:
-        raise ValueError(
-            f"var_names are not unique ({repeated[0]!r} is there twice), so the objects' genes cannot be matched: run "
-            "var_names_make_unique() first"
-        )
+    for number, table in enumerate(tables):
+        refuse_twins(table.var_names, f"var_names of object number {number}")
     together = _together(tables, layer)
     embed_expression(together, library_key="part")
     return together.obsm[_keys.EXPRESSION], _keys.EXPRESSION, _kept(together.uns[_PCA])
