@@ -1,7 +1,7 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
 from multist.access.coordinates import read_coordinates
-from multist.access.expression import Expression, Kind, find_expression, log_expression
+from multist.access.expression import Expression, Kind, find_expression, log_expression, sparse_rows
 from multist.access.genes import gene_names, refuse_twins, summed_twins
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
@@ -15,9 +15,9 @@ from multist.access.tables import (
     find_sections,
     get_table,
     listed,
-    put_table,
     read_features,
     section_code,
+    with_table,
 )
 from multist.access.transaction import restored_on_error
 from multist.access.write import write_image, write_table
@@ -38,7 +38,6 @@ __all__ = [
     "get_table",
     "listed",
     "log_expression",
-    "put_table",
     "read_coordinates",
     "read_drawn",
     "read_features",
@@ -48,10 +47,12 @@ __all__ = [
     "resolve_drawn",
     "restored_on_error",
     "section_code",
+    "sparse_rows",
     "spot_polygons",
     "stored_colors",
     "summed_twins",
     "write_image",
     "write_shapes",
+    "with_table",
     "write_table",
 ]

@@ -87,7 +87,7 @@ class Expression:
 
     def to_memory(self) -> sparse.csr_matrix:
         """(n_obs, n_genes) float32 CSR, a copy."""
-        return sparse.csr_matrix(sparse.vstack([block for _, block in self.blocks()], format="csr"))
+        return sparse_rows(self.values)
 
     def described(self) -> str:
         """What it holds, in words."""
@@ -167,6 +167,11 @@ def row_blocks(values: Any) -> Iterator[tuple[slice, sparse.csr_matrix]]:
             block.sum_duplicates()
             block.eliminate_zeros()
             yield slice(start, stop), block
+
+
+def sparse_rows(values: Any) -> sparse.csr_matrix:
+    """(n_obs, n_genes) float32 CSR copy of a matrix that may be on disk or lazy, and is never dense as a whole."""
+    return sparse.csr_matrix(sparse.vstack([block for _, block in row_blocks(_readable(values))], format="csr"))
 
 
 def log_expression(

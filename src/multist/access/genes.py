@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access.expression import Expression
-from multist.access.tables import in_memory, listed
-
-if TYPE_CHECKING:
-    from anndata import AnnData
+from multist.access.expression import Expression, sparse_rows
+from multist.access.tables import listed
 
 _SHOWN = 3
 
@@ -76,29 +75,24 @@ def summed_twins(table: AnnData, gene_symbols: str | None = None) -> AnnData:
             raise ValueError(
                 f"{where} holds {judged.described()}, of which sums mean nothing: sum the counts first, or drop it"
             )
-    result = table[:, first].copy() if not table.isbacked else table[:, first].to_memory()
-    result.var_names = kept
     summed = {where: values if values is None else _added(values, codes) for where, values in matrices.items()}
-    result.X = summed["X"]
-    for name in table.layers:
-        result.layers[name] = summed[f"layers[{name!r}]"]
-    result.raw = None
-    for name in list(result.varm):
-        del result.varm[name]
-    for name in list(result.varp):
-        del result.varp[name]
-    logger.info(
-        "%d genes share %d names, and are summed",
-        len(names) - len(kept) + names[names.duplicated()].nunique(),
-        names[names.duplicated()].nunique(),
+    shared = names[names.duplicated(keep=False)]
+    logger.info("%d genes share %d names, and are summed", len(shared), shared.nunique())
+    return AnnData(
+        summed["X"],
+        obs=table.obs.copy(),
+        var=table.var.iloc[first].set_axis(kept),
+        obsm={name: table.obsm[name].copy() for name in table.obsm},
+        obsp={name: table.obsp[name].copy() for name in table.obsp},
+        layers={name: summed[f"layers[{name!r}]"] for name in table.layers},
+        uns=deepcopy(dict(table.uns)),
+        shape=None if summed["X"] is not None else (table.n_obs, len(kept)),
     )
-    return result
 
 
 def _added(values: Any, codes: np.ndarray) -> Any:
     """Columns of one code added up; whole numbers in 64 bits, so that none is too large."""
-    held = in_memory(values)
-    held = held if sparse.issparse(held) else np.asarray(held)
+    held = values if isinstance(values, np.ndarray) or sparse.issparse(values) else sparse_rows(values)
     dtype = held.dtype if held.dtype.kind == "f" else np.dtype(np.int64)
     shape = (len(codes), int(codes.max(initial=-1)) + 1)
     which = sparse.csr_matrix((np.ones(len(codes), dtype), (np.arange(len(codes)), codes)), shape=shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multist.access import copy_data, get_table, put_table, summed_twins
+from multist.access import get_table, summed_twins, with_table
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,4 +44,4 @@ def sum_genes(
     --------
     >>> adata = mt.pp.sum_genes(adata, gene_symbols="symbol")
     """
-    return put_table(copy_data(data), summed_twins(get_table(data, table_key), gene_symbols), table_key)
+    return with_table(data, summed_twins(get_table(data, table_key), gene_symbols), table_key)

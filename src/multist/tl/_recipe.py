@@ -12,7 +12,7 @@ from anndata import AnnData, concat
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import Kind, find_expression, refuse_twins
+from multist.access import Kind, find_expression, refuse_twins, sparse_rows
 from multist.tl._inputs import Part, Tissue, features_of, gather_histology
 
 if TYPE_CHECKING:
@@ -179,16 +179,17 @@ def _normalized(image_keys: Any) -> bool:
 
 def _expression_only(table: AnnData) -> AnnData:
     """A table with the expression and the genes only, of which nothing is copied."""
-    table = table.to_memory() if table.isbacked else table
+    held = None if table.isbacked and "X" not in table.file else table.X  # a file may hold none
+    x = sparse_rows(held) if table.isbacked and held is not None else held
     uns = {name: table.uns[name] for name in ("log1p",) if name in table.uns}
     var = pd.DataFrame(index=table.var_names)
     return AnnData(
-        table.X,
+        x,
         var=var,
         layers=dict(table.layers),
         uns=uns,
         raw=table.raw,
-        shape=None if table.X is not None else table.shape,
+        shape=None if x is not None else table.shape,
     )
 
 
