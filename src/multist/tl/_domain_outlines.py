@@ -66,7 +66,7 @@ def _frame(record: SpatialRecord, section: int, codes: np.ndarray, names: list[s
             "name": [names[code] for code in own],
             "colour": [colors[code] for code in own],
             "area": [each.area * (scale or 1.0) ** 2 for each in geometry],
-            "area_unit": "px^2" if scale is None else "um^2",
+            "area_unit": "coordinates^2" if scale is None else "um^2",
             "n_spots": np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))[own],
             "neighbours": pd.Series([beside[code] for code in own], dtype=object),
         },
