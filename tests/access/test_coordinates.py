@@ -36,6 +36,13 @@ def table(**obsm):
         ("center_x", "center_y"),
         ("Centroid X µm", "Centroid Y µm"),
         ("col", "row"),
+        ("pos_x", "pos_y"),
+        ("X_position", "Y_position"),
+        ("xc", "yc"),
+        ("sdimx", "sdimy"),
+        ("x_FOV_px", "y_FOV_px"),
+        ("x_slide_mm", "y_slide_mm"),
+        ("cellCenterX", "cellCenterY"),
     ],
 )
 @pytest.mark.parametrize("turned", [False, True])
@@ -59,6 +66,12 @@ def test_pixels_come_before_places_in_an_array():
         index=list("012"),
     )
     np.testing.assert_array_equal(read_coordinates(table(spatial=frame), "spatial"), XY)
+
+
+def test_of_two_pairs_of_names_neither_is_chosen():
+    frame = pd.DataFrame(np.c_[XY, XY], columns=["a_y", "a_x", "b_y", "b_x"], index=list("012"))
+    with pytest.raises(ValueError, match=r"has shape \(3, 4\)"):
+        read_coordinates(table(spatial=frame), "spatial")
 
 
 def test_names_that_nobody_knows_are_taken_in_their_order_and_the_log_says_so(caplog):

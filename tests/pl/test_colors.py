@@ -37,6 +37,10 @@ def read(adata):
         [tuple(row) for row in ROWS],
         [list(row) for row in ROWS],
         [*WANTED.values(), "#123456"],
+        [color.encode() for color in WANTED.values()],
+        np.rint(ROWS * 255).astype(np.uint8),
+        pd.Series(dict(reversed(WANTED.items()))),
+        pd.Series(list(WANTED.values())),
     ],
 )
 def test_every_form_is_read(stored):
@@ -52,7 +56,7 @@ def test_opacity_is_kept():
 
 @pytest.mark.parametrize(
     "stored",
-    [None, [], ["nan"] * 3, ["#ff0000"] * 2, {"a": "#ff0000"}, 7, "red", ROWS * 255, [None] * 3, [b"#ff0000"] * 3],
+    [None, [], ["nan"] * 3, ["#ff0000"] * 2, {"a": "#ff0000"}, 7, "red", ROWS * 255, [None] * 3],
     ids=str,
 )
 def test_what_is_no_colour_is_replaced(stored):

@@ -91,7 +91,7 @@ def test_genes_by_their_symbols():
     with pytest.raises(KeyError, match="gene_symbols 'name' not found in var; found: 'symbol'"):
         mt.pl.pseudotime(adata, gene_symbols="name")
     adata.var["symbol"] = ["MBP", "MBP", "ENC1", "X"]
-    with pytest.raises(ValueError, match=r"var\['symbol'\] holds 'MBP' several times"):
+    with pytest.raises(ValueError, match=r"var\['symbol'\]: 'MBP' names several genes"):
         mt.pl.pseudotime(adata, genes="MBP", gene_symbols="symbol")
 
 

@@ -212,8 +212,12 @@ def twins_in_the_reference(reference, other):
         (lose_axes, KeyError, r"holds no axes \(uns\['pca'\] lacks share\); run pp.embed_expression on it first"),
         (no_entry, KeyError, "lacks genes, mean, loadings, library, share, depth, power"),
         (other_names, ValueError, r"0 of the reference's 200 genes are in var_names \('ENSG0000', ...\)"),
-        (one_name_twice, ValueError, "'g' is there twice.*var_names_make_unique"),
-        (twins_in_the_reference, ValueError, "reference's genes are not unique.*embed the reference again"),
+        (one_name_twice, ValueError, r"var_names: 'g' names several genes \(columns 0, 1\).*pp.sum_genes"),
+        (
+            twins_in_the_reference,
+            ValueError,
+            "genes of the reference, which is to be embedded again,: '.*' names several genes",
+        ),
     ],
 )
 def test_references_that_do_not_fit(spoil, error, message, embedded):

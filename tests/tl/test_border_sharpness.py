@@ -9,6 +9,7 @@ import pytest
 import spatialdata as sd
 
 import multist as mt
+from multist._spacing import spacing
 from multist.access import copy_data, resolve
 
 QUICK = {"domain_key": "domain", "n_null": 40}
@@ -227,3 +228,15 @@ def test_unusable_tables_are_refused_unchanged(tissue: ad.AnnData, unchanged):
     del bare.obsm["X_pca"]
     with unchanged(bare), pytest.raises(KeyError, match=r"Run pp\.embed_expression"):
         mt.tl.border_sharpness(bare, **QUICK)
+
+
+def test_a_step_has_a_length_with_its_unit(tissue: ad.AnnData):
+    apart = spacing(tissue.obsm["spatial"])
+    bare = tissue.copy()
+    del bare.uns["spatial"]
+    bare.obs = bare.obs[["domain"]]
+    for scale, unit, length in ((None, "coordinates", apart), (2.0, "um", 2 * apart)):
+        found = mt.tl.border_sharpness(bare, **QUICK, microns_per_pixel=scale, copy=True)
+        params = found.uns["multist"]["border_sharpness_params"]
+        assert params["unit"] == unit
+        np.testing.assert_allclose(params["spacing"], [length])

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-import multist as mt
 from multist.access import resolve
-from multist.tl._contacts import border_lengths, find_contacts, spacings, within_reach
+from multist.tl._contacts import border_lengths, find_contacts, within_reach
 
 
 def path_graph(n: int) -> sparse.csr_matrix:
@@ -40,10 +39,9 @@ def hexagonal(n: int) -> np.ndarray:
 def lengths(xy: np.ndarray, codes: np.ndarray, section: np.ndarray | None = None, **spatial) -> tuple[np.ndarray, str]:
     obs = pd.DataFrame({"section": "a" if section is None else section}, index=np.arange(len(xy)).astype(str))
     adata = ad.AnnData(np.zeros((len(xy), 1)), obs=obs, obsm={"spatial": xy}, uns=spatial)
-    mt.pp.spatial_graph(adata, library_key="section")
     record = resolve(adata, library_key="section", image=False)
-    graph = adata.obsp["spatial_connectivities"]
-    return border_lengths(record, graph, codes, spacings(record, graph))
+    places, unit = record.in_microns()
+    return border_lengths(places, record.section, codes), unit
 
 
 @pytest.mark.parametrize("angle", [0, 10, 20, 30, 45, 90])
@@ -55,8 +53,8 @@ def test_a_straight_border_on_a_lattice_has_its_length_in_any_direction(angle: f
     inside = np.abs(along) < 20 * 7.0
     codes = np.where(inside, (across > 0).astype(int), 2)
     found, unit = lengths(xy, codes)
-    assert unit == "spacings"
-    assert found[0, 1] == pytest.approx(40, rel=0.13)  # 4/pi is the mean over directions
+    assert unit == "coordinates"
+    assert found[0, 1] == pytest.approx(40 * 7.0, rel=0.13)  # 4/pi is the mean over directions
 
 
 @pytest.mark.parametrize(("cells", "error"), [(False, 0.05), (True, 0.12)])
@@ -80,6 +78,10 @@ def test_sections_add_up_and_do_not_touch_each_other():
     assert apart[0, 1] == 0
 
 
-def test_a_row_of_spots_has_no_border_line():
-    found, _ = lengths(np.column_stack([np.arange(12.0), np.zeros(12)]), np.repeat([0, 1], 6))
-    assert (found == 0).all()
+def test_the_border_of_a_row_of_spots_is_as_long_as_one_spot_is_wide():
+    found, _ = lengths(np.column_stack([3 * np.arange(12.0), np.zeros(12)]), np.repeat([0, 1], 6))
+    assert found[0, 1] == pytest.approx(3 * np.pi / 4)
+
+
+def test_one_domain_has_no_border():
+    assert (lengths(hexagonal(5), np.zeros(25, dtype=int))[0] == 0).all()

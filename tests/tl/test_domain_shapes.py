@@ -41,8 +41,11 @@ def test_areas_are_square_micrometres_where_pixels_are_known(tissue_table: ad.An
     np.testing.assert_allclose(mt.tl.domain_shapes(tissue_table, "domain")["area"], frame["area"], rtol=1e-3)
     tissue_table.obs = tissue_table.obs.drop(columns=["array_row", "array_col"])
     blind = mt.tl.domain_shapes(tissue_table, "domain")
-    assert set(blind["area_unit"]) == {"px^2"}
+    assert set(blind["area_unit"]) == {"coordinates^2"}
     np.testing.assert_allclose(blind["area"], blind.geometry.area)
+    told = mt.tl.domain_shapes(tissue_table, "domain", microns_per_pixel=0.5)
+    assert set(told["area_unit"]) == {"um^2"}
+    np.testing.assert_allclose(told["area"], blind["area"] / 4)
 
 
 def test_neighbours_are_mutual_and_touch(tissue_table: ad.AnnData):

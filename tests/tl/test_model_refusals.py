@@ -54,7 +54,7 @@ def no_coordinates(table):
         (no_image, (KeyError, ValueError), "image"),
         (few_genes, ValueError, r"101 of the reference's 300 genes are in var_names.*names of the same kind"),
         (other_names, ValueError, r"0 of the reference's 300 genes .*ENSG00000000000"),
-        (repeated_names, ValueError, "'g' is there twice.*var_names_make_unique"),
+        (repeated_names, ValueError, "'g' names several genes.*pp.sum_genes"),
         (normalised_counts, ValueError, "holds decimals that are neither counts nor log-normalised.*pass layer="),
         (other_patches, ValueError, "another patch_size than that of the fitted sections"),
         (own_stain, ValueError, "own stain.*normalised; delete it"),

@@ -213,7 +213,7 @@ def other_width(tables):
     ("spoil", "options", "error", "message"),
     [
         (two_genes_kinds, {}, ValueError, "no gene in common"),
-        (repeated_names, {}, ValueError, "'g' is there twice.*var_names_make_unique"),
+        (repeated_names, {}, ValueError, "'g' names several genes.*pp.sum_genes"),
         (no_place, {}, (KeyError, ValueError), "spatial"),
         (other_width, {"use_rep": "mine"}, ValueError, r"'mine'\] has \[4, 5\] columns in the objects"),
         (lambda tables: tables, {"use_rep": "mine"}, KeyError, "use_rep 'mine' not found"),

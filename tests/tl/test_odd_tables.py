@@ -104,7 +104,7 @@ def test_a_scale_that_is_given_makes_micrometres_of_the_lengths_of_borders():
         mt.tl.interactions(adata, PAIRS, domain_key="truth", n_perms=20, microns_per_pixel=scale)
         border = adata.uns["multist"]["interactions"]["borders"].iloc[0]
         lengths[scale] = (border["length"], border["unit"])
-    assert lengths[None][1] == "spacings" and lengths[0.5][1] == lengths[1.0][1] == "um"
-    assert lengths[1.0][0] == pytest.approx(20 * lengths[None][0]) == pytest.approx(2 * lengths[0.5][0])
+    assert lengths[None][1] == "coordinates" and lengths[0.5][1] == lengths[1.0][1] == "um"
+    assert lengths[1.0][0] == pytest.approx(lengths[None][0]) == pytest.approx(2 * lengths[0.5][0])
     with pytest.raises(ValueError, match="microns_per_pixel must be positive, not 0"):
         mt.tl.interactions(halves(), PAIRS, domain_key="truth", microns_per_pixel=0)

@@ -1,9 +1,9 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
 from multist.access.coordinates import read_coordinates
-from multist.access.expression import Expression, Kind, find_expression, gene_names, log_expression
+from multist.access.expression import Expression, Kind, find_expression, log_expression, sparse_rows
+from multist.access.genes import gene_names, refuse_twins, summed_twins
 from multist.access.graph import read_graph
-from multist.access.lattice import Lattice, find_lattice, lattice_pairs
 from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
@@ -19,6 +19,7 @@ from multist.access.tables import (
     listed,
     read_features,
     section_code,
+    with_table,
 )
 from multist.access.transaction import restored_on_error
 from multist.access.write import Fields, write_image, write_table
@@ -29,7 +30,6 @@ __all__ = [
     "Expression",
     "Fields",
     "Kind",
-    "Lattice",
     "Part",
     "PatchReader",
     "Run",
@@ -40,11 +40,9 @@ __all__ = [
     "copy_data",
     "domain_params",
     "find_expression",
-    "find_lattice",
     "find_sections",
     "gene_names",
     "get_table",
-    "lattice_pairs",
     "listed",
     "log_expression",
     "open_part",
@@ -54,15 +52,19 @@ __all__ = [
     "read_features",
     "read_graph",
     "refuse_stale",
+    "refuse_twins",
     "resolve",
     "resolve_drawn",
     "restored_on_error",
     "run",
     "section_code",
+    "sparse_rows",
     "spot_polygons",
     "stored_colors",
+    "summed_twins",
     "versions",
     "write_image",
     "write_shapes",
+    "with_table",
     "write_table",
 ]

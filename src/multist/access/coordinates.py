@@ -16,34 +16,25 @@ from multist.access.tables import in_memory
 if TYPE_CHECKING:
     from anndata import AnnData
 
-# x before y, lower case and letters and digits only; pixels before the places in an array
-_NAMES = (
+# x before y, lower case and letters and digits only
+_PIXELS = (
     ("pxlcolinfullres", "pxlrowinfullres"),
     ("imagecol", "imagerow"),
     ("centerxglobalpx", "centeryglobalpx"),
-    ("centerxlocalpx", "centerylocalpx"),
     ("xglobalpx", "yglobalpx"),
-    ("globalx", "globaly"),
-    ("xcentroid", "ycentroid"),
-    ("centroidx", "centroidy"),
-    ("centerx", "centery"),
-    ("xlocation", "ylocation"),
-    ("xcoord", "ycoord"),
-    ("xpos", "ypos"),
-    ("pixelx", "pixely"),
+    ("x", "y"),
     ("spatial1", "spatial2"),
     ("spatial0", "spatial1"),
-    ("x", "y"),
-    ("arraycol", "arrayrow"),
-    ("col", "row"),
 )
+_PLACES = (("arraycol", "arrayrow"), ("col", "row"))  # in an array, where no pixels are there
+_AXIS = re.compile(r"(?<![a-z])x|x(?![a-z])")
 
 
 def read_coordinates(table: AnnData, key: str) -> np.ndarray:
     """(n_obs, 2) float64 x and y in ``obsm[key]``, on a copy.
 
     Columns of a DataFrame are told by their names where these are known (``pxl_col_in_fullres``, ``imagecol``, ``x``,
-    ``array_col`` and the like are x); otherwise the first is taken for x, and the log says so. A third column is left aside.
+    ``array_col``, one that differs from another in an ``x`` for its ``y``); otherwise the first is taken for x, and the log says so. A third column is left aside.
 
     Raises
     ------
@@ -68,7 +59,9 @@ def read_coordinates(table: AnnData, key: str) -> np.ndarray:
 def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
     """The columns that hold x and y; all columns where no name is known."""
     plain = {re.sub(r"[^a-z0-9]", "", str(column).lower().replace("µm", "")): column for column in frame}
-    for x, y in _NAMES:
+    alike = _alike(list(frame))
+    known = [*_PIXELS, *([alike] if alike else []), *_PLACES]
+    for x, y in known:
         if x in plain and y in plain:
             logger.info("%s: x is column %r, y is column %r", where, plain[x], plain[y])
             return [plain[x], plain[y]]
@@ -77,6 +70,23 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
         where, ", ".join(repr(column) for column in frame),
     )  # fmt: skip
     return list(frame)
+
+
+def _alike(columns: list[Any]) -> tuple[str, str] | None:
+    """The one pair of names that are alike but for an ``x`` at an end of a word in place of a ``y``, such as ``pos_x`` and ``pos_y``."""
+    names = {
+        re.sub(r"(?<=[a-z])(?=[XY](?![A-Z]))", "_", str(column)).lower(): str(column).lower() for column in columns
+    }
+    pairs = {
+        (names[name], names[other])
+        for name in names
+        for found in _AXIS.finditer(name)
+        if (other := f"{name[: found.start()]}y{name[found.end() :]}") in names
+    }
+    if len(pairs) != 1:
+        return None
+    x, y = (re.sub(r"[^a-z0-9]", "", name.replace("µm", "")) for name in pairs.pop())
+    return x, y
 
 
 def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:

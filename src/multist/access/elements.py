@@ -27,8 +27,12 @@ _MICRONS = frozenset({"micron", "microns", "micrometer", "micrometers", "um"})
 _SPACE_RANGER = re.compile(r"(?P<slide>.*)_(?P<size>full|hires|lowres)_image")
 _FINEST_FIRST = ("full", "hires", "lowres")
 _READER = "spatialdata_io_reader"  # entry of attrs by which spatialdata-io names the reader
-_XENIUM_CELLS = ("cell_circles", "cell_boundaries", "nucleus_boundaries")  # in micrometres
-_CYTASSIST = "_cytassist_image"  # shows where the probes were caught, and no H&E
+_MICRON_SHAPES = {  # elements whose own coordinates are micrometres, by the reader that made them
+    "xenium": re.compile(r"cell_circles|cell_boundaries|nucleus_boundaries"),
+    "merscope": re.compile(r".*_polygons"),
+}
+_CYTASSIST = re.compile(r".*_cytassist_image")  # shows where the probes were caught, and no H&E
+_COSMX = re.compile(r"\d+_image")  # composites of fluorescence, one per field of view
 
 
 def resolve_spatialdata(
@@ -118,8 +122,8 @@ def _placed(
             lazy[key] = element_image(key, sdata.images[key], white)
         rows = section == code
         stated = _microns(sdata, [*regions, *([] if key is None else [key])], system)
-        if stated is None and sdata.attrs.get(_READER) == "xenium":
-            stated = _xenium_microns(sdata, to_pixels, system)
+        if stated is None:
+            stated = _reader_microns(sdata, to_pixels, system)
         if stated is None:
             stated = lattice_microns(table.obs[rows], xy[rows], float(np.median(diameter[rows])), regions)
         microns.append(stated)
@@ -212,16 +216,19 @@ def _choose_image(
             systems = {name: sorted(systems_of(sdata[name])) for name in [image_key, *regions]}
             raise ValueError(f"image {image_key!r} shares no coordinate system with the spots: {systems}")
         return image_key
+    no_histology = _COSMX if sdata.attrs.get(_READER) == "cosmx" else _CYTASSIST
     fitting = [
         key
         for key, element in sdata.images.items()
         if looks_rgb(element)
-        and not key.removesuffix(NORMALIZED_SUFFIX).endswith(_CYTASSIST)
+        and not no_histology.fullmatch(key.removesuffix(NORMALIZED_SUFFIX))
         and shared_systems(sdata, [*regions, key], coordinate_system)
     ]
     originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
     normalized = [key for key in originals if key + NORMALIZED_SUFFIX in fitting]
     originals = _finest_of_slide(originals, normalized if prefer_normalized else [])
+    if len(originals) > 1:
+        originals = _images_of_their_own(sdata, regions, originals) or originals
     if len(originals) > 1:
         raise ValueError(f"several images fit region {listed(regions)}; pass image_key, one of: {listed(fitting)}")
     if not originals:
@@ -241,13 +248,24 @@ def _finest_of_slide(keys: list[str], preferred: list[str]) -> list[str]:
     return [finest]
 
 
+def _images_of_their_own(sdata: SpatialData, regions: list[str], keys: list[str]) -> list[str]:
+    """Images that share with the regions a coordinate system that none of the other images has."""
+    systems = {key: systems_of(sdata.images[key]) for key in keys}
+    return [
+        key
+        for key in keys
+        if set(shared_systems(sdata, [*regions, key], None))
+        - set().union(*(systems[other] for other in keys if other != key))
+    ]
+
+
 def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_system: str | None) -> str:
     where = "a coordinate system" if coordinate_system is None else f"coordinate system {coordinate_system!r}"
     images = {key: sorted(systems_of(element)) for key, element in sdata.images.items()}
     spots = {name: sorted(systems_of(sdata[name])) for name in regions}
     return (
         f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. "
-        "Add an image, link it by spatialdata.transformations.set_transformation, or go without one"
+        "Stains of fluorescence are no histology. Add the H&E, link it by spatialdata.transformations.set_transformation, or go without an image"
     )
 
 
@@ -271,9 +289,12 @@ def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | No
     return size if all(believed_microns(side, source) for side in sides) else None
 
 
-def _xenium_microns(sdata: SpatialData, to_pixels: np.ndarray, system: str) -> float | None:
-    """Micrometres per pixel by the shapes that Xenium's reader leaves in micrometres."""
-    cells = next((key for key in _XENIUM_CELLS if key in sdata.shapes and system in systems_of(sdata[key])), None)
+def _reader_microns(sdata: SpatialData, to_pixels: np.ndarray, system: str) -> float | None:
+    """Micrometres per pixel by the shapes that some readers leave in micrometres."""
+    named = _MICRON_SHAPES.get(str(sdata.attrs.get(_READER)))
+    if named is None:
+        return None
+    cells = next((key for key in sdata.shapes if named.fullmatch(key) and system in systems_of(sdata[key])), None)
     if cells is None:
         return None
     size = 1 / np.sqrt(abs(np.linalg.det((to_pixels @ affine_to(sdata[cells], system))[:2, :2])))

@@ -87,7 +87,7 @@ class Expression:
 
     def to_memory(self) -> sparse.csr_matrix:
         """(n_obs, n_genes) float32 CSR, a copy."""
-        return sparse.csr_matrix(sparse.vstack([block for _, block in self.blocks()], format="csr"))
+        return sparse_rows(self.values)
 
     def described(self) -> str:
         """What it holds, in words."""
@@ -169,6 +169,11 @@ def row_blocks(values: Any) -> Iterator[tuple[slice, sparse.csr_matrix]]:
             yield slice(start, stop), block
 
 
+def sparse_rows(values: Any) -> sparse.csr_matrix:
+    """(n_obs, n_genes) float32 CSR copy of a matrix that may be on disk or lazy, and is never dense as a whole."""
+    return sparse.csr_matrix(sparse.vstack([block for _, block in row_blocks(_readable(values))], format="csr"))
+
+
 def log_expression(
     table: AnnData, layer: str | None, columns: np.ndarray | None = None, *, any_kind: bool = False
 ) -> Any:
@@ -203,7 +208,7 @@ def log_expression(
     if found.kind not in _LOGGED[0]:
         logger.warning("%s holds %s; the values are taken as they are", found.where, found.described())
     place = np.arange(table.n_vars) if columns is None else np.asarray(columns)
-    if found.where == "raw":
+    if not found.genes.equals(table.var_names):  # raw
         place = found.genes.get_indexer(table.var_names[place])
     scale = TARGET_SUM / np.maximum(found.total, 1)
     blocks = []
@@ -213,25 +218,6 @@ def log_expression(
             chosen = sparse.csr_matrix(sparse.diags(scale[rows]) @ chosen).log1p()
         blocks.append(chosen.astype(np.float32))
     return sparse.vstack(blocks, format="csr")
-
-
-def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
-    """(n_vars,) names of the genes as strings: ``var_names``, or a column of ``var``.
-
-    Where the column has no value, it is the one in ``var_names``.
-
-    Raises
-    ------
-    KeyError
-        If there is no such column.
-    """
-    names = table.var_names.astype(str).to_numpy()
-    if gene_symbols is None:
-        return names
-    if gene_symbols not in table.var:
-        raise KeyError(f"gene_symbols {gene_symbols!r} not found in var; found: {listed(table.var)}")
-    column = table.var[gene_symbols]
-    return np.where(column.isna(), names, column.astype(str).to_numpy())
 
 
 def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, pd.Index]]:
@@ -247,9 +233,11 @@ def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, p
         if name in table.layers:
             yield table.layers[name], f"layers[{name!r}]", names
     raw = table.raw
-    # genes of raw are found by name, so that they have to have one each
-    if raw is not None and raw.X is not None and raw.var_names.is_unique and names.isin(raw.var_names).all():
-        yield raw.X, "raw", raw.var_names
+    # genes of raw are found by name, so that they have to have one each, unless they are the same in the same order
+    if raw is not None and raw.X is not None:
+        unique = raw.var_names.is_unique and names.is_unique
+        if raw.var_names.equals(names) or (unique and names.isin(raw.var_names).all()):
+            yield raw.X, "raw", raw.var_names
 
 
 def _readable(values: Any) -> Any:

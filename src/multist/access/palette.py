@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from multist._settings import logger
 
@@ -16,23 +17,34 @@ if TYPE_CHECKING:
 def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
     """Colour of each category of ``obs[key]`` in ``uns[f"{key}_colors"]``; None where one is missing or no colour.
 
-    They may be names, RGB or RGBA rows in the order of the categories, or a dict. Opacity is kept.
+    They may be names, RGB or RGBA rows in the order of the categories, the rows from 0 to 1 or whole numbers to 255, or a dict or Series by
+    category. Opacity is kept.
     """
     from matplotlib.colors import is_color_like, to_hex
 
     categories = [str(name) for name in table.obs[key].astype("category").cat.categories]
     stored: Any = table.uns.get(f"{key}_colors", ())
+    if isinstance(stored, pd.Series) and set(categories) <= {str(name) for name in stored.index}:
+        stored = stored.to_dict()
     if isinstance(stored, Mapping):
         by_name = {str(name): color for name, color in stored.items()}
         stored = [by_name.get(category) for category in categories]
     elif np.ndim(stored) == 0:
         stored = ()
-    chosen = [
-        tuple(color) if isinstance(color, np.ndarray | list) else color for color in list(stored)[: len(categories)]
-    ]
+    chosen = [_plain(color) for color in list(stored)[: len(categories)]]
     if len(chosen) == len(categories) and all(is_color_like(color) for color in chosen):
         colors = [str(c) if isinstance(c, str) else to_hex(c, keep_alpha=len(c) == 4) for c in chosen]
         return dict(zip(categories, colors, strict=True))
     if len(chosen):
         logger.info("uns['%s_colors'] holds no colour for some of the categories: new ones are taken", key)
     return None
+
+
+def _plain(color: Any) -> Any:
+    """A colour as matplotlib takes it: text that h5py left as bytes, rows of whole numbers to 255."""
+    if isinstance(color, bytes):
+        return color.decode()
+    if not isinstance(color, np.ndarray | list | tuple):
+        return color
+    row = np.asarray(color)
+    return tuple((row / 255 if row.dtype.kind in "iu" and row.max(initial=0) > 1 else row).tolist())

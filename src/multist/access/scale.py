@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._settings import logger
-from multist.access.lattice import find_lattice
+from multist._spacing import find_lattice
 
 FINEST, COARSEST = 0.02, 20.0
 """Micrometres a pixel, from an oil immersion lens to an overview; what lies outside is a printer's resolution or a mistake."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -75,6 +75,14 @@ def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnD
     return table
 
 
+def with_table(data: Data, table: AnnData, table_key: str | None = None) -> Data:
+    """A copy of ``data`` with another table in place of its own, see :func:`copy_data`; of an AnnData the table itself."""
+    if isinstance(data, AnnData):
+        return cast("Data", table)
+    sdata: Any = data
+    return cast("Data", _shallow(sdata, {next(iter(sdata.tables)) if table_key is None else table_key: table}))
+
+
 def check_table(table: AnnData, where: str) -> None:
     """Raise an error if a table is lazy or empty, or its rows do not have names of their own."""
     if not isinstance(table.obs, pd.DataFrame):
@@ -96,17 +104,29 @@ def copy_data(data: Data) -> Data:
     shapes and points are shared, as no function of this package changes them in place.
     """
     if isinstance(data, AnnData):
-        return data.to_memory() if data.isbacked or not isinstance(data.obs, pd.DataFrame) else data.copy()
+        return cast("Data", loaded(data)) if data.isbacked or not isinstance(data.obs, pd.DataFrame) else data.copy()
     is_spatialdata(data)
+    return cast("Data", _shallow(data, {}))
+
+
+def loaded(table: AnnData) -> AnnData:
+    """A copy in memory of a table that is lazy or on disk; its file, which anndata closes, is open as before."""
+    copy = table.to_memory(copy=True)
+    if table.isbacked and not table.file.is_open:
+        table.file.open()
+    return copy
+
+
+def _shallow(sdata: Any, tables: dict[str, AnnData]) -> SpatialData:
+    """The same elements, and tables that are given or copied."""
     from spatialdata import SpatialData
 
-    sdata: Any = data
     return SpatialData(
         images=dict(sdata.images),
         labels=dict(sdata.labels),
         points=dict(sdata.points),
         shapes=dict(sdata.shapes),
-        tables={name: table.copy() for name, table in sdata.tables.items()},
+        tables={name: tables[name] if name in tables else table.copy() for name, table in sdata.tables.items()},
         attrs=dict(sdata.attrs),
     )
 

@@ -6,6 +6,8 @@ import logging
 
 import numpy as np
 
+from multist._spacing import spacing
+
 logger = logging.getLogger("multist")
 
 
@@ -21,7 +23,7 @@ def typical_diameter(diameter: np.ndarray, xy: np.ndarray) -> float:
 
     Returns
     -------
-    The median diameter; the median distance to the nearest neighbour where no diameter is known.
+    The median diameter; how far apart spots are (:func:`multist._spacing.spacing`) where no diameter is known.
 
     Raises
     ------
@@ -31,13 +33,10 @@ def typical_diameter(diameter: np.ndarray, xy: np.ndarray) -> float:
     known = diameter[np.isfinite(diameter) & (diameter > 0)]
     if len(known):
         return float(np.median(known))
-    if len(xy) > 1:
-        from scipy.spatial import cKDTree
-
-        nearest = cKDTree(xy).query(xy, k=2)[0][:, 1]
-        if (nearest > 0).any():
-            logger.info("no spot diameter is known: the distance to the nearest neighbour is taken instead")
-            return float(np.median(nearest[nearest > 0]))
+    apart = spacing(xy)
+    if np.isfinite(apart):
+        logger.info("no spot diameter is known: the distance between neighbouring spots is taken instead")
+        return apart
     raise ValueError("the diameter of the spots is unknown and they are too few to guess it from their distance")
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from multist.access import find_lattice
+from multist._spacing import find_lattice
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
 from multist.pl._outlines import draw_outlines

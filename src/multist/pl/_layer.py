@@ -206,7 +206,7 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
     """Log-normalised expression of a gene in all spots."""
     from scipy import sparse
 
-    from multist.access import gene_names, log_expression
+    from multist.access import gene_names, log_expression, refuse_twins
 
     parts = []
     for table in slides.tables:
@@ -219,8 +219,7 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
             raise KeyError(
                 f"color {gene!r} not found in obs, which has {columns}, nor in {where}, which has {some}, ..."
             )
-        if len(at) > 1:
-            raise ValueError(f"{where} holds {gene!r} {len(at)} times: take a column with names of their own")
+        refuse_twins(names, where, [gene])
         values = log_expression(table, layer, at, any_kind=True)
         parts.append(values.toarray().ravel() if sparse.issparse(values) else np.asarray(values).ravel())
     return pd.Series(np.concatenate(parts), index=slides.obs.index)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from multist._spacing import spacing
 from multist.access import SpatialRecord, resolve, spot_polygons
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from multist.access import SectionImage
-
-_SAMPLE = 20_000
 
 
 @dataclass(frozen=True)
@@ -59,17 +58,14 @@ class Slides:
         return np.flatnonzero(self.section == section)
 
     def diameters(self, section: int) -> np.ndarray:
-        """Diameters of the spots of a section; where unknown, the spacing: the median distance to the fourth nearest spot.
-
-        On hexagonal and square lattices this is their spacing; among scattered cells it is close to that of a lattice
-        as dense, which the distance to the nearest is not.
-        """
+        """Diameters of the spots of a section; where unknown, how far apart they are."""
         if section not in self._diameters:
             rows = self.rows(section)
             diameter = self.diameter[rows].astype(float)
             unknown = ~(diameter > 0)
             if unknown.any():
-                diameter[unknown] = _spacing(self.xy[rows])
+                apart = spacing(self.xy[rows])
+                diameter[unknown] = apart if np.isfinite(apart) else 1.0
             self._diameters[section] = diameter
         return self._diameters[section]
 
@@ -154,17 +150,6 @@ def of_records(objects: list[Any], records: list[SpatialRecord]) -> Slides:
         _stacked([record.table.obs for record in records]),
         first,
     )
-
-
-def _spacing(xy: np.ndarray) -> float:
-    """Median distance of places to the fourth nearest other one, from a sample of many."""
-    from scipy.spatial import cKDTree
-
-    places = pd.DataFrame(xy).drop_duplicates().to_numpy()
-    if len(places) < 2:
-        return 1.0
-    sample = places[:: -(-len(places) // _SAMPLE)]
-    return float(np.median(cKDTree(places).query(sample, k=min(5, len(places)))[0][:, -1]))
 
 
 def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from multist.access import refuse_twins
+
 _RISING, _FALLING = 3, 3
 _MIN_CELLS = 10
 _SPAN = 0.25
@@ -43,11 +45,7 @@ def find_genes(names: np.ndarray, genes: str | Sequence[str], where: str) -> lis
     if missing:
         some = ", ".join(map(repr, names[:5])) or "none"
         raise KeyError(f"genes {', '.join(map(repr, missing))} not found in {where}; the table has {some}, ...")
-    repeated = [gene for gene, at in wanted.items() if len(at) > 1]
-    if repeated:
-        raise ValueError(
-            f"{where} holds {', '.join(map(repr, repeated))} several times: take a column with names of their own"
-        )
+    refuse_twins(names, where, wanted)
     return [int(at[0]) for at in wanted.values()]
 
 

@@ -5,3 +5,4 @@ from ._normalize_histology import normalize_histology as normalize_histology
 from ._read_labels import read_labels as read_labels
 from ._read_slide import read_slide as read_slide
 from ._spatial_graph import spatial_graph as spatial_graph
+from ._sum_genes import sum_genes as sum_genes

@@ -6,6 +6,8 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from multist._spacing import local_spacings
+
 
 def across_sections(place: np.ndarray, xy: np.ndarray, section: np.ndarray) -> sparse.csr_matrix:
     """Join each spot to the nearest one of the section before and of the section after it.
@@ -47,6 +49,6 @@ def across_sections(place: np.ndarray, xy: np.ndarray, section: np.ndarray) -> s
 
 
 def _typical_step(place: np.ndarray, rows: list[np.ndarray]) -> float:
-    """Median distance to the nearest spot of the own section."""
-    steps = [cKDTree(place[own]).query(place[own], k=2)[0][:, 1] for own in rows if len(own) > 1]
+    """Median over all spots of how far apart spots are around them."""
+    steps = [local_spacings(place[own]) for own in rows if len(own) > 1]
     return float(np.median(np.concatenate(steps))) if steps else np.inf

@@ -10,13 +10,15 @@ import pandas as pd
 
 from multist._palette import domain_colors
 from multist._settings import logger
+from multist._spacing import spacing
 from multist.access import Fields
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from geopandas import GeoDataFrame, GeoSeries
 
-_NEIGHBORS = 6
+_BESIDE = 1.25
+"""Distances between spots within which a point means a spot; 3 in 1,000 places among scattered cells are farther from all of them."""
 
 
 def name_spots(
@@ -25,8 +27,8 @@ def name_spots(
     """What was drawn on each spot.
 
     An area names the spots whose centres lie inside, not those on its outline. A line is an area as wide as ``stroke_width``.
-    A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than a spot's
-    sixth neighbour usually is. Of drawings with different names on one spot, the smallest counts; of equal ones the first.
+    A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than one and a quarter of
+    the distance between neighbouring spots. Of drawings with different names on one spot, the smallest counts; of equal ones the first.
 
     Parameters
     ----------
@@ -47,13 +49,13 @@ def name_spots(
         If no drawing is on any spot.
     """
     drawings = drawings.reset_index(drop=True)
-    spacing, beside = _distances(xy)
-    areas, points = _areas_and_points(drawings, spacing if stroke_width is None else stroke_width)
+    apart = spacing(xy)
+    areas, points = _areas_and_points(drawings, apart if stroke_width is None else stroke_width)
     hits = _inside(xy, areas)
     points = points[~points.index.isin(hits["drawing"])]
     size = areas.area.reindex(drawings.index).fillna(0.0)
     size[points.index] = 0.0
-    reach = np.fmax(beside, np.nanmax(np.nan_to_num(diameter)) / 2)
+    reach = np.fmax(_BESIDE * apart, np.nanmax(np.nan_to_num(diameter)) / 2)
     hits = pd.concat([hits, _nearest(xy, points, reach)], ignore_index=True)
     missed = len(drawings) - hits["drawing"].nunique()
     if missed == len(drawings):
@@ -121,16 +123,6 @@ def annotate(
         len(column.categories),
     )
     return {"obs": {key_added: column}, "uns": {f"{key_added}_colors": shown}}
-
-
-def _distances(xy: np.ndarray) -> tuple[float, float]:
-    """Median distance to the nearest and to the sixth neighbour; NaN of one spot."""
-    from scipy.spatial import cKDTree
-
-    if len(xy) == 1:
-        return np.nan, np.nan
-    distance = np.median(cKDTree(xy).query(xy, k=min(len(xy), _NEIGHBORS + 1))[0], axis=0)
-    return float(distance[1]), float(distance[-1])
 
 
 def _areas_and_points(drawings: GeoDataFrame, stroke_width: float) -> tuple[GeoSeries, GeoSeries]:

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access import Expression
+from multist.access import Expression, refuse_twins
 
 POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
 """Of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero."""
@@ -162,14 +162,8 @@ class ExpressionAxes:
     def _found(self, expression: Expression) -> tuple[np.ndarray, np.ndarray]:
         """Positions of the genes, -1 for those that are not there, and the library sizes."""
         names = expression.genes.astype(str)
-        for index, whose, cure in (
-            (names, "var_names", "run var_names_make_unique() first"),
-            (pd.Index(self.genes), "names of the reference's genes", "make them unique and embed the reference again"),
-        ):
-            if not index.is_unique:
-                raise ValueError(
-                    f"{whose} are not unique ({index[index.duplicated()][0]!r} is there twice), so genes cannot be matched by name: {cure}"
-                )
+        refuse_twins(names, "var_names")
+        refuse_twins(self.genes, "genes of the reference, which is to be embedded again,")
         place = names.get_indexer(pd.Index(self.genes))
         there = place >= 0
         if there.mean() < _FEWEST:

@@ -33,8 +33,8 @@ def labels_from_shapes(
 
     - An area (polygon, with its holes and islands, or circle) names the spots whose **centres** lie inside it.
     - A centre exactly on an outline, outer or of a hole, is not inside.
-    - A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than the sixth neighbour of
-      a spot usually is: then it was drawn beside the tissue.
+    - A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than one and a quarter of the
+      distance between neighbouring spots: then it was drawn beside the tissue.
     - Where drawings with different names overlap, the smallest counts, of equally large ones the first, and a warning says on how
       many spots: a small area in a large one is meant to be the finer of the two.
     - Outlines that cross themselves enclose what lies between their lines.

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from scipy import sparse
-from scipy.spatial import cKDTree
 
 from multist import _keys
 from multist._settings import logger
+from multist._spacing import Lattice, find_lattice, lattice_pairs, spacing
 from multist.access import (
     Fields,
-    Lattice,
     SpatialRecord,
-    find_lattice,
-    lattice_pairs,
     read_coordinates,
     run,
 )
@@ -173,8 +170,8 @@ def _lattice(xy: np.ndarray, *, visium: bool, forced: bool) -> Lattice | None:
     lattice = find_lattice(xy)
     if lattice is not None or not (forced or (visium and len(xy) < _FEW_SPOTS)) or len(xy) < 2:
         return lattice
-    pitch = float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
-    return Lattice("hexagonal", pitch, np.nan) if pitch > 0 else None
+    pitch = spacing(xy)
+    return Lattice("hexagonal", pitch, np.nan) if np.isfinite(pitch) else None
 
 
 def _section_graph(

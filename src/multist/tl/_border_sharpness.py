@@ -11,7 +11,7 @@ from multist import _keys
 from multist._settings import logger
 from multist.access import domain_params, plain, read_features, run, versions
 from multist.tl._clusters import ensure_graph
-from multist.tl._contacts import Contact, domain_codes, find_contacts, within_reach
+from multist.tl._contacts import Contact, domain_codes, find_contacts, section_spacings, within_reach
 from multist.tl._pseudo_borders import halved
 from multist.tl._sharpness import Border, Tissue, held_out_auc, near_border, stretch, thinned
 
@@ -37,6 +37,7 @@ def border_sharpness(
     histology_key: str | None = None,
     n_steps: int = 2,
     n_null: int = 100,
+    microns_per_pixel: float | None = None,
     table_key: str | None = None,
     library_key: str | None = None,
     key_added: str = _keys.MULTIST,
@@ -69,6 +70,8 @@ def border_sharpness(
         How near the border spots have to be, in steps on the spatial graph. On Visium one is 100 um.
     n_null
         Lines drawn within the two domains of each border, half of them in either.
+    microns_per_pixel
+        Micrometres per unit of the coordinates, where the data does not say.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
@@ -97,7 +100,8 @@ def border_sharpness(
 
         NaN where a modality is missing, a side has less than ten spots near the border, or the domains are too small for lines.
     ``uns["multist"]["border_sharpness_params"]``
-        What was asked for, with which versions.
+        What was asked for, with which versions; ``spacing``, how far apart the spots of each section are, in the ``unit`` beside it
+        (``"um"``, or ``"coordinates"`` where the scale of a section is unknown): a step is as long.
 
     Raises
     ------
@@ -127,7 +131,8 @@ def border_sharpness(
             raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     names: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
     with run(data, "border_sharpness", key_added=key_added, copy=copy, image=False, **names) as work:
-        part, record = work.part, work.part.record
+        part, record = work.part, work.part.record.with_scale(microns_per_pixel)
+        places, unit = record.in_microns()
         codes, domains = domain_codes(record.table, domain_key)
         keys = _feature_keys(record.table, expression_key, histology_key)
         features = {modality: _components(record, key) for modality, key in keys.items()}
@@ -138,6 +143,7 @@ def border_sharpness(
         result = _measure(features, tissue, codes, contacts, n_steps, n_null, random_state)
         params = plain({
             **domain_params(record.table, domain_key), "n_steps": n_steps, "n_null": n_null, **names,
+            "spacing": section_spacings(places, record.section), "unit": unit, "microns_per_pixel": microns_per_pixel,
             "random_state": random_state, "expression_key": keys["expression"], "histology_key": keys.get("histology"),
             "versions": versions(),
         })  # fmt: skip

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from multist._facets import border_facets
+from multist._spacing import spacing
+
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from multist.access import SpatialRecord
-
-_FAR = 2.0
 _STRAIGHT = np.pi / 4
 """Length of a smooth curve over that of the facets between the cells on its two sides, in the mean over directions."""
 
@@ -70,76 +70,33 @@ def within_reach(adjacency: sparse.spmatrix, steps: int) -> sparse.csr_matrix:
     return reached
 
 
-def spacings(record: SpatialRecord, adjacency: sparse.spmatrix) -> np.ndarray:
-    """(n_sections,) median distance between joined spots in the units of ``record.xy``; NaN where none are joined."""
-    edges = sparse.coo_matrix(adjacency)
-    distance = np.linalg.norm(record.xy[edges.row] - record.xy[edges.col], axis=1)
-    section = record.section[edges.row]
-    own = (distance[section == i] for i in range(len(record.section_names)))
-    return np.array([np.median(each) if len(each) else np.nan for each in own])
+def section_spacings(places: np.ndarray, section: np.ndarray) -> np.ndarray:
+    """(n_sections,) distance between neighbouring spots in the unit of ``places``; NaN of a single spot."""
+    return np.array([spacing(places[section == code]) for code in range(section.max() + 1)])
 
 
-def border_lengths(
-    record: SpatialRecord, adjacency: sparse.spmatrix, codes: np.ndarray, spacing: np.ndarray
-) -> tuple[np.ndarray, str]:
+def border_lengths(places: np.ndarray, section: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Length of the border between every two domains, summed over the sections.
 
-    The facets that the Voronoi cells of the two domains share form a zigzag along the border. In the mean over directions
-    it is 4/pi times as long as the border (the formula of Cauchy and Crofton), which is divided out.
+    The facets that the Voronoi cells of the two domains share, which are those that plots draw, form a zigzag along the border. In the
+    mean over directions it is 4/pi times as long as the border (the formula of Cauchy and Crofton), which is divided out.
 
     Parameters
     ----------
-    record
-        Where the spots are.
-    adjacency
-        (n, n) spatial graph.
+    places
+        (n, 2) where the spots are.
+    section
+        (n,) code of the section.
     codes
         (n,) domain of each spot, -1 where it has none.
-    spacing
-        (n_sections,) distance between neighbours.
 
     Returns
     -------
-    (n_domains, n_domains) symmetric lengths, and their unit: ``"um"`` if every section says how large its pixels are, else
-    ``"spacings"``, distances between neighbouring spots.
+    (n_domains, n_domains) symmetric, in the unit of ``places``.
     """
     n_domains = int(codes.max()) + 1
     lengths = np.zeros((n_domains, n_domains))
-    microns = [scale for scale in record.microns_per_pixel if scale is not None]
-    known = len(microns) == len(record.section_names)
-    local = _local_spacing(record, adjacency, spacing)
-    for section in range(len(record.section_names)):
-        rows = np.flatnonzero(record.section == section)
-        unit = 1 / microns[section] if known else spacing[section]
-        if np.isfinite(unit):
-            lengths += _section_lengths(record.xy[rows], codes[rows], local[rows], n_domains) / unit
-    return lengths, "um" if known else "spacings"
-
-
-def _local_spacing(record: SpatialRecord, adjacency: sparse.spmatrix, spacing: np.ndarray) -> np.ndarray:
-    """(n,) mean distance of each spot to those it is joined with; the section's where it is joined with none."""
-    edges = sparse.coo_matrix(adjacency)
-    distance = np.linalg.norm(record.xy[edges.row] - record.xy[edges.col], axis=1)
-    count = np.bincount(edges.row, minlength=len(record.xy))
-    total = np.bincount(edges.row, weights=distance, minlength=len(record.xy))
-    return np.where(count > 0, total / np.maximum(count, 1), spacing[record.section])
-
-
-def _section_lengths(xy: np.ndarray, codes: np.ndarray, local: np.ndarray, n_domains: int) -> np.ndarray:
-    from scipy.spatial import QhullError, Voronoi
-
-    lengths = np.zeros((n_domains, n_domains))
-    try:
-        cells = Voronoi(xy)
-    except (QhullError, ValueError):
-        return lengths  # fewer than four spots, or all in a row: there is no border line
-    one, two = cells.ridge_points.T
-    ends = np.array(cells.ridge_vertices)
-    size = np.linalg.norm(cells.vertices[ends[:, 0]] - cells.vertices[ends[:, 1]], axis=1)
-    # at the rim of the tissue facets run on, some of them without end
-    around = (local[one] + local[two]) / 2
-    size = np.where((ends < 0).any(axis=1), around, np.minimum(size, around))
-    near = np.linalg.norm(xy[one] - xy[two], axis=1) < _FAR * around
-    border = near & (codes[one] >= 0) & (codes[two] >= 0) & (codes[one] != codes[two])
-    np.add.at(lengths, (codes[one[border]], codes[two[border]]), _STRAIGHT * size[border])
+    for code in range(section.max() + 1):
+        found = border_facets(places[section == code], codes[section == code])
+        np.add.at(lengths, tuple(found.codes.T), _STRAIGHT * found.lengths())
     return lengths + lengths.T

@@ -21,6 +21,7 @@ def domain_shapes(
     *,
     shapes_key: str | None = None,
     image_key: str | None = None,
+    microns_per_pixel: float | None = None,
     table_key: str | None = None,
     library_key: str | None = None,
 ) -> GeoDataFrame | None:
@@ -42,6 +43,8 @@ def domain_shapes(
     image_key
         The image in whose pixels the outlines are. None takes, of an AnnData, the units of ``obsm["spatial"]``; of a
         SpatialData the section's image, or without one the coordinate system of the spots.
+    microns_per_pixel
+        Micrometres per unit of the outlines' coordinates, for their areas, where the data does not say.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
@@ -54,7 +57,7 @@ def domain_shapes(
     One row per domain that has spots:
 
     - ``name``, ``colour`` as ``"#RRGGBB"``, ``n_spots``;
-    - ``area`` in ``area_unit``: ``"um^2"`` where the data says how large a pixel is, else ``"px^2"``;
+    - ``area`` in ``area_unit``: ``"um^2"`` where the scale is known, else ``"coordinates^2"``;
     - ``neighbours``: a list of the names of the domains that it has a line in common with;
     - ``geometry``: Polygon or MultiPolygon.
 
@@ -74,6 +77,7 @@ def domain_shapes(
     import pandas as pd
 
     record = resolve_drawn(data, table_key=table_key, image_key=image_key, library_key=library_key)
+    record = record.with_scale(microns_per_pixel)
     is_table = record.table is data
     if is_table and shapes_key is not None:
         raise ValueError("shapes_key names shapes of a SpatialData; the outlines of an AnnData are returned")

@@ -14,7 +14,7 @@ from multist.access import domain_params, plain, run, versions
 from multist.tl._border_test import Evidence, Spots, border_test
 from multist.tl._cluster_test import ClusterEvidence, adjusted, cluster_test
 from multist.tl._clusters import ensure_graph
-from multist.tl._contacts import Contact, border_lengths, domain_codes, find_contacts, spacings, within_reach
+from multist.tl._contacts import Contact, border_lengths, domain_codes, find_contacts, section_spacings, within_reach
 from multist.tl._molecules import find_molecules, molecule_expression
 from multist.tl._pairs import read_pairs
 
@@ -111,9 +111,10 @@ def interactions(
         ``ligand_pvalue``, ``receptor_pvalue``, ``border_pvalue`` (the larger) and ``border_fdr``. NaN where not tested.
     ``"borders"``
         DataFrame with a row per two domains that touch: ``domain_1``, ``domain_2``, ``n_edges``, ``length``, ``unit``
-        (``"um"``, or ``"spacings"`` between spots where the scale is unknown) and ``tested``.
+        (``"um"``, or ``"coordinates"`` where the scale of a section is unknown) and ``tested``.
     ``"params"``, ``"versions"``
-        What was asked for, with what.
+        What was asked for, with what; ``spacing``, how far apart the spots of each section are, in the ``unit`` that is named
+        beside it: a ``reach`` is so many of them, and so is the side of a patch.
 
     False discovery rates are those of Benjamini and Hochberg over all pairs, borders and directions tested.
     :func:`multist.tl.ligrec_result` gives squidpy's form, which :func:`squidpy.pl.ligrec` draws; files cannot hold it.
@@ -147,26 +148,27 @@ def interactions(
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
     with run(data, "interactions", key_added=key_added, copy=copy, image=False, **keys) as work:
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
+        places, unit = record.in_microns()
         domain, names = domain_codes(record.table, domain_key)
         molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
         expression = molecule_expression(record.table, layer, molecules.genes)
         options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
         adjacency = ensure_graph(part)
-        spacing = spacings(record, adjacency)
+        spacing = section_spacings(places, record.section)
         contacts, tested = _contacts(adjacency, domain, min_edges, domain_key)
         clusters = cluster_test(expression, molecules, domain, tested, **options)
         borders = border_test(
             expression[:, molecules.ligand], expression[:, molecules.receptor],
-            Spots(record.xy, record.section, domain, spacing), within_reach(adjacency, reach), tested,
+            Spots(places, record.section, domain, spacing), within_reach(adjacency, reach), tested,
             patch_size=patch_size, n_perms=n_perms, random_state=random_state,
         )  # fmt: skip
         result = {
             "pairs": _pair_table(molecules.pairs, tested, names, clusters, borders, n_perms),
-            "borders": _border_table(contacts, tested, names, *border_lengths(record, adjacency, domain, spacing)),
+            "borders": _border_table(contacts, tested, names, border_lengths(places, record.section, domain), unit),
             "params": plain({
                 **options, **domain_params(record.table, domain_key), "layer": layer, "gene_symbols": gene_symbols, "reach": reach,
                 "patch_size": patch_size, "min_edges": min_edges, "microns_per_pixel": microns_per_pixel, **keys,
-                "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
+                "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs), "spacing": spacing, "unit": unit,
             }),
             "versions": versions(),
         }  # fmt: skip

@@ -12,7 +12,7 @@ from anndata import AnnData, concat
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import Kind, Part, find_expression
+from multist.access import Kind, Part, find_expression, refuse_twins
 from multist.tl._inputs import Tissue, features_of, gather_histology, restain
 
 if TYPE_CHECKING:
@@ -157,12 +157,8 @@ def fitted_expression(
     if len(parts) == 1:
         parts[0].write(**reduce_expression(parts[0].table, layer=layer, library_key=library_key))
         return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
-    repeated = [str(names[names.duplicated()][0]) for names in (t.var_names for t in tables) if not names.is_unique]
-    if repeated:
-        raise ValueError(
-            f"var_names are not unique ({repeated[0]!r} is there twice), so the objects' genes cannot be matched: run "
-            "var_names_make_unique() first"
-        )
+    for number, table in enumerate(tables):
+        refuse_twins(table.var_names, f"var_names of object number {number}")
     together = _together(tables, layer)
     fields = reduce_expression(together, library_key="part")
     return fields["obsm"][_keys.EXPRESSION], _keys.EXPRESSION, _kept(fields["uns"][_PCA])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from multist.access import find_lattice
+from multist._spacing import find_lattice, local_spacings, spacing
 
 
 def lattice(kind: str, pitch: float, turn: float, side: int = 14) -> np.ndarray:
@@ -49,3 +49,32 @@ def test_a_turned_lattice_is_found_with_its_angle_where_spots_lie_a_little_off(
 def test_scattered_places_are_no_lattice(n: int):
     assert find_lattice(np.random.default_rng(0).uniform(0, 1000, (n, 2))) is None
     assert find_lattice(np.zeros((n, 2))) is None
+
+
+@pytest.mark.parametrize("kind", ["hexagonal", "square"])
+@pytest.mark.parametrize("missing", [0.0, 0.5])
+def test_spots_of_a_lattice_are_one_pitch_apart_also_where_it_is_half_empty(kind: str, missing: float):
+    xy = lattice(kind, 55.0, 0.3, side=30)
+    xy = xy[np.random.default_rng(0).random(len(xy)) >= missing]
+    assert spacing(xy) == pytest.approx(55.0, rel=1e-6)
+    np.testing.assert_allclose(local_spacings(xy), 55.0)
+
+
+def test_cells_are_as_far_apart_as_the_places_of_a_lattice_as_dense():
+    xy = np.random.default_rng(1).uniform(0, 100, (20_000, 2))
+    pitch = np.sqrt(2 / np.sqrt(3) * 100**2 / len(xy))
+    assert spacing(xy) == pytest.approx(pitch, rel=0.03)
+    assert spacing(np.repeat(xy, 3, axis=0)) == pytest.approx(spacing(xy))  # several cells of a place
+
+
+def test_dense_tissue_has_shorter_distances_of_its_own():
+    rng = np.random.default_rng(2)
+    xy = np.concatenate([rng.uniform(0, 10, (500, 2)), rng.uniform(100, 130, (500, 2))])
+    local = local_spacings(xy)
+    assert np.median(local[500:]) / np.median(local[:500]) == pytest.approx(3, rel=0.15)
+
+
+def test_of_few_spots_the_nearest_counts_and_one_place_has_none():
+    assert spacing(np.array([[0.0, 0], [10, 0], [20, 0]])) == 10
+    for alone in (np.zeros((1, 2)), np.ones((9, 2))):
+        assert np.isnan(spacing(alone)) and np.isnan(local_spacings(alone)).all()

@@ -1,4 +1,7 @@
-"""Lattices, told by the distances and directions of nearest neighbours."""
+"""How far apart spots are, on which lattice they lie if they lie on one, and the lines between their cells.
+
+Everything that needs a distance between spots asks here: what is drawn is then what is measured.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,12 @@ from scipy.spatial import cKDTree
 Kind = Literal["hexagonal", "square"]
 
 _FEWEST_SPOTS = 8
-_REGULAR_SHARE = (
-    0.5  # of the spots have their nearest neighbour at one distance, also where more than half of a lattice is empty
-)
+_REGULAR_SHARE = 0.5  # have their nearest neighbour at one distance, also where more than half of a lattice is empty
 _MIN_ORDER = 0.5
 _SHARED_PLACES = 0.1
 _BETWEEN = 0.7  # of the way from one ring to the next
 _LOOKED_AT = 20_000  # spots around the middle, of more
+_RANK = 4  # among scattered cells this neighbour is as far away as all six are on a hexagonal lattice as dense
 
 
 class Lattice(NamedTuple):
@@ -79,6 +81,39 @@ def find_lattice(xy: np.ndarray) -> Lattice | None:
     if abs(six) > abs(four):
         return Lattice("hexagonal", pitch, float(np.angle(six)) / 6)
     return Lattice("square", pitch, float(np.angle(four)) / 4)
+
+
+def spacing(xy: np.ndarray) -> float:
+    """Distance between neighbouring spots (n, 2) of one section, in the unit of ``xy``.
+
+    On a lattice it is the pitch. Among scattered cells it is the median distance to the fourth nearest other one, which is the pitch of a
+    hexagonal lattice as dense (within 2 % for a Poisson process); the nearest of all is but half as far away. Fewer than
+    eight spots show no lattice and have few neighbours: there the nearest is taken. Spots on one place count as one.
+
+    Returns
+    -------
+    The distance; NaN of fewer than two places.
+    """
+    lattice = find_lattice(xy)
+    return lattice.pitch if lattice is not None else _median(_scattered_spacings(xy))
+
+
+def local_spacings(xy: np.ndarray) -> np.ndarray:
+    """(n,) what :func:`spacing` is around each spot: one pitch on a lattice, else the own distance; NaN of fewer than two places."""
+    lattice = find_lattice(xy)
+    return np.full(len(xy), lattice.pitch) if lattice is not None else _scattered_spacings(xy)
+
+
+def _scattered_spacings(xy: np.ndarray) -> np.ndarray:
+    places, inverse = np.unique(xy, axis=0, return_inverse=True)
+    if len(places) < 2:
+        return np.full(len(xy), np.nan)
+    rank = _RANK if len(places) >= _FEWEST_SPOTS else 1
+    return cKDTree(places).query(places, k=[rank + 1])[0][inverse.ravel(), 0]
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else float("nan")
 
 
 def lattice_pairs(xy: np.ndarray, lattice: Lattice, count: int) -> np.ndarray:

@@ -1,0 +1,99 @@
+"""Genes by their names: who is meant, and what becomes of several that share one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from multist._settings import logger
+from multist.access.expression import Expression, sparse_rows
+from multist.access.tables import listed
+
+_SHOWN = 3
+
+
+def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
+    """(n_vars,) names of the genes as strings: ``var_names``, or a column of ``var``.
+
+    Where the column has no value, it is the one in ``var_names``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    """
+    names = table.var_names.astype(str).to_numpy()
+    if gene_symbols is None:
+        return names
+    if gene_symbols not in table.var:
+        raise KeyError(f"gene_symbols {gene_symbols!r} not found in var; found: {listed(table.var)}")
+    column = table.var[gene_symbols]
+    return np.where(column.isna(), names, column.astype(str).to_numpy())
+
+
+def refuse_twins(names: Iterable[Any], where: str, asked: Iterable[str] | None = None) -> None:
+    """Raise a ValueError if several genes share a name, so that it does not tell which is meant.
+
+    Parameters
+    ----------
+    names
+        Of all genes.
+    where
+        What holds them.
+    asked
+        The names that matter; None for all.
+    """
+    index = pd.Index(names).astype(str)
+    shared = index[index.duplicated()].unique()
+    if asked is not None:
+        shared = shared[shared.isin(list(asked))]
+    if len(shared) == 0:
+        return
+    at = ", ".join(map(str, np.flatnonzero(index == shared[0])[: _SHOWN + 1]))
+    more = "" if len(shared) == 1 else f", and {len(shared) - 1} more names are shared"
+    raise ValueError(
+        f"{where}: {shared[0]!r} names several genes (columns {at}){more}, so it does not tell which is meant; add their counts up by "
+        "multist.pp.sum_genes, or rename or drop those that are not meant"
+    )
+
+
+def summed_twins(table: AnnData, gene_symbols: str | None = None) -> AnnData:
+    """A table of its own in memory, in which genes that share a name are one; see :func:`multist.pp.sum_genes`."""
+    names = pd.Index(gene_names(table, gene_symbols))
+    codes, kept = pd.factorize(names)
+    first = np.flatnonzero(~names.duplicated())
+    matrices = {"X": table.X} | {f"layers[{name!r}]": table.layers[name] for name in table.layers}
+    for where, values in matrices.items():
+        judged = None if values is None else Expression.judged(values, where, table.var_names)
+        if judged is not None and judged.kind != "counts":
+            raise ValueError(
+                f"{where} holds {judged.described()}, of which sums mean nothing: sum the counts first, or drop it"
+            )
+    summed = {where: values if values is None else _added(values, codes) for where, values in matrices.items()}
+    shared = names[names.duplicated(keep=False)]
+    logger.info("%d genes share %d names, and are summed", len(shared), shared.nunique())
+    return AnnData(
+        summed["X"],
+        obs=table.obs.copy(),
+        var=table.var.iloc[first].set_axis(kept),
+        obsm={name: table.obsm[name].copy() for name in table.obsm},
+        obsp={name: table.obsp[name].copy() for name in table.obsp},
+        layers={name: summed[f"layers[{name!r}]"] for name in table.layers},
+        uns=deepcopy(dict(table.uns)),
+        shape=None if summed["X"] is not None else (table.n_obs, len(kept)),
+    )
+
+
+def _added(values: Any, codes: np.ndarray) -> Any:
+    """Columns of one code added up; whole numbers in 64 bits, so that none is too large."""
+    held = values if isinstance(values, np.ndarray) or sparse.issparse(values) else sparse_rows(values)
+    dtype = held.dtype if held.dtype.kind == "f" else np.dtype(np.int64)
+    shape = (len(codes), int(codes.max(initial=-1)) + 1)
+    which = sparse.csr_matrix((np.ones(len(codes), dtype), (np.arange(len(codes)), codes)), shape=shape)
+    return sparse.csr_matrix(held @ which) if sparse.issparse(held) else held @ which
