@@ -50,6 +50,10 @@ def imports(file: Path) -> Iterator[tuple[int, str]]:
 def broken_rule(room: str, file: Path, name: str) -> str | None:
     """Why ``file`` may not import ``name``, or None if it may."""
     top, *rest = name.split(".")
+    if rest[:1] == ["_report"] and relative(file).split("/")[0] not in ("_report", "__init__.py"):
+        return "the report is above all rooms"
+    if relative(file).startswith("_report/") and rest and rest[0] in FACES and rest[1:2] and rest[1].startswith("_"):
+        return f"the report imports a private module of {rest[0]}/"
     if top == "dgl" and relative(file) != "model/graph.py":
         return "only model/graph.py imports dgl"
     if top in FORBIDDEN.get(room, ()):
@@ -85,6 +89,8 @@ def test_rooms_import_downwards_only(file: Path):
         ("pp/_x.py", "multist.tl.multist_domains"),
         ("tl/_x.py", "multist.pp._embed_histology.embed_histology"),
         ("pl/_x.py", "dgl.ops"),
+        ("tl/_x.py", "multist._report.report"),
+        ("_report/parts.py", "multist.pl._base.read_window"),
     ],
 )
 def test_the_rules_forbid_what_they_should(path: str, name: str):

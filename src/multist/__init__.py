@@ -13,7 +13,7 @@ from multist._settings import settings
 
 __version__ = version("multist")
 _NAMESPACES = ("datasets", "metrics", "pl", "pp", "tl")
-__all__ = ["MultiST", *_NAMESPACES, "settings"]
+__all__ = ["MultiST", *_NAMESPACES, "report", "settings"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,6 +21,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"multist.{name}")
     if name == "MultiST":
         return import_module("multist.tl._model").MultiST
+    if name == "report":
+        return import_module("multist._report.report").report
     raise AttributeError(f"module 'multist' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
