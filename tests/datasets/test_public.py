@@ -115,7 +115,7 @@ def archive(spots: pd.DataFrame, *, header: bool, extra: dict[str, bytes] | None
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     server = Host()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(settings, "cache_dir", tmp_path / "cache")
+    monkeypatch.setattr(settings, "cache_dir", str(tmp_path / "cache"))  # as people set it
     monkeypatch.setattr(_tenx, "HOST", server.address)
     monkeypatch.setattr(_dlpfc, "BUCKET", server.address)
     monkeypatch.setattr(_dlpfc, "REPOSITORY", f"{server.address}/repository")
@@ -141,7 +141,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
 
 
 def kept() -> list[str]:
-    return sorted(path.name for path in settings.cache_dir.rglob("*") if path.is_file())
+    return sorted(path.name for path in Path(settings.cache_dir).rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "olfactory_bulb"])
@@ -188,7 +188,7 @@ def test_a_published_hash_is_kept_to(host):
 
 def test_what_came_first_is_trusted_and_nothing_else_afterwards(host):
     datasets.breast_cancer()
-    (path,) = settings.cache_dir.rglob("*_spatial.tar.gz")
+    (path,) = Path(settings.cache_dir).rglob("*_spatial.tar.gz")
     path.write_bytes(path.read_bytes() + b"changed on disk")
     before = kept()
     datasets.breast_cancer()

@@ -72,7 +72,7 @@ def fetch(file: RemoteFile, dataset: str) -> Fetched:
     import pooch
     import requests
 
-    folder = settings.cache_dir / "datasets" / dataset
+    folder = Path(settings.cache_dir).expanduser() / "datasets" / dataset
     path, seen = folder / file.name, folder / f"{file.name}.sha256"
     known = file.sha256 or (seen.read_text(encoding="ascii").strip() if seen.is_file() else None)
     try:

@@ -32,7 +32,7 @@ class KeptVectors:
 
     def __init__(self, by: Mapping[str, Any]) -> None:
         name = hashlib.sha256(json.dumps(by, sort_keys=True).encode()).hexdigest()[:32]
-        self.path = settings.cache_dir / "histology" / f"{name}.safetensors"
+        self.path = Path(settings.cache_dir).expanduser() / "histology" / f"{name}.safetensors"
         self._place, self._vectors = _read(self.path)
         self.digests: list[bytes] = []
         self.new = 0
