@@ -75,7 +75,7 @@ def _entries(uns: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[st
 
 def _flat(params: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
     """Path and text of each value."""
-    for name, value in params.items():
+    for name, value in sorted(params.items()):  # files do not keep their order
         path = f"{above}{name}"
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}.")
