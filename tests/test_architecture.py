@@ -66,6 +66,10 @@ def topic_of(module: str) -> str:
 def broken_rule(room: str, file: Path, name: str) -> str | None:
     """Why ``file`` may not import ``name``, or None if it may."""
     top, *rest = name.split(".")
+    if rest[:1] == ["_report"] and relative(file).split("/")[0] not in ("_report", "__init__.pyi"):
+        return "the report is above all rooms"
+    if relative(file).startswith("_report/") and rest and rest[0] in FACES and rest[1:2] and rest[1].startswith("_"):
+        return f"the report imports a private module of {rest[0]}/"
     if top == "dgl" and not re.fullmatch(r"model/(network/)?graph\.py", relative(file)):
         return "only the graph of the model imports dgl"
     for folder, forbidden in FORBIDDEN.items():
@@ -111,6 +115,8 @@ def test_rooms_import_downwards_only(file: Path):
         ("tl/pseudotime/_x.py", "multist.tl.domains.Part"),
         ("model/features/factors.py", "torch.Tensor"),
         ("model/features/factors.py", "multist.model.network.graph"),
+        ("tl/_x.py", "multist._report.report"),
+        ("_report/parts.py", "multist.pl._base.read_window"),
     ],
 )
 def test_the_rules_forbid_what_they_should(path: str, name: str):

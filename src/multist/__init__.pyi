@@ -3,6 +3,7 @@ from . import metrics as metrics
 from . import pl as pl
 from . import pp as pp
 from . import tl as tl
+from ._report.report import report as report
 from ._settings import settings as settings
 from .tl._model import MultiST as MultiST
 

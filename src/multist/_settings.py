@@ -80,7 +80,7 @@ class Settings:
     progress
         Show progress bars.
     cache_dir
-        Where downloaded datasets are kept.
+        Where downloaded datasets, and the vectors that named encoders made of patches, are kept.
     """
 
     device: str = "auto"

@@ -186,3 +186,16 @@ def test_fonts_of_the_session_are_left_alone(everything: ad.AnnData):
     before = dict(plt.rcParams)
     mt.pl.domains(everything, show=False)
     assert dict(plt.rcParams) == before
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_dollar_signs_in_names_are_no_formulas(name: str, everything: ad.AnnData, tmp_path):
+    adata = everything.copy()
+    odd = {"0": r"$\frac$", "1": "$5 & $6", "2": "x_{$"}
+    adata.obs["multist_domain"] = adata.obs["multist_domain"].cat.rename_categories(odd)
+    adata.var_names = [f"$\\gene{i}$" for i in range(12)]
+    renamed = lambda frame: frame.replace({c: odd for c in frame if "domain" in c}).replace("A", r"$\alpha$$")
+    held = adata.uns["multist"]
+    acting = held["interactions"] | {key: renamed(held["interactions"][key]) for key in ("pairs", "borders")}
+    adata.uns["multist"] = held | {"interactions": acting, "border_sharpness": renamed(held["border_sharpness"])}
+    draw(name, adata, save=tmp_path / "odd.png")

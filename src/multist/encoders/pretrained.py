@@ -1,93 +1,109 @@
-"""Vision networks of the transformers package as patch encoders."""
+"""Vision networks of timm and transformers as patch encoders, by name or from a folder."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import hashlib
+from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from multist.encoders.hub import locate
+from multist.encoders.transform import Transform
 
 if TYPE_CHECKING:
     import torch
 
+_EXTRAS = {"timm": "timm", "transformers": "encoders"}
+"""What brings each library along."""
+LIBRARIES = tuple(_EXTRAS)
 
-def is_model_name(name: str) -> bool:
-    """Whether ``name`` is the folder of a saved model, or looks like ``"owner/name"`` on a model hub."""
-    return Path(name, "config.json").is_file() or re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network with its preprocessing, and where it is from.
+
+    Attributes
+    ----------
+    network
+        From (n, 3, h, w) as ``transform`` gives it to (n, d).
+    transform
+        The preprocessing of the model.
+    library
+        Name and version of the library that runs it.
+    revision, licence
+        As the hub states them; empty where they are not known.
+    weights
+        Digest of all weights.
+    """
+
+    network: torch.nn.Module
+    transform: Transform
+    library: str
+    revision: str
+    licence: str
+    weights: str
+
+    def recorded(self) -> dict[str, Any]:
+        """What is written beside the result."""
+        names = ("library", "revision", "licence", "weights")
+        return {name: getattr(self, name) for name in names} | {"transform": self.transform.recorded()}
 
 
-def load_pretrained(name: str) -> Any:
-    """Load a vision model of `transformers` with its own preprocessing.
+def load_pretrained(encoder: str) -> Pretrained:
+    """Load a vision model with its own preprocessing.
 
     Parameters
     ----------
-    name
-        ``"owner/name"`` on the hub, which is downloaded and cached by transformers, or a folder written by
-        ``save_pretrained``. Of models of image and text (CLIP and its kin) the image tower is used.
-
-    Returns
-    -------
-    A :class:`torch.nn.Module` from (n, 3, h, w) in [0, 1] to (n, d), with the side of its input as ``pixels``.
+    encoder
+        ``"timm:NAME_OR_FOLDER"`` or ``"transformers:NAME_OR_FOLDER"``.
 
     Raises
     ------
     ImportError
-        If transformers is not installed.
+        If the library is not installed, or does not fit torch.
+    ValueError
+        If the name is none, or the folder holds no model that the library knows.
     OSError
-        If the model cannot be found, as transformers says it.
+        If the model cannot be fetched; the error says what to do.
     """
-    try:
-        from transformers import AutoConfig, AutoModel
-    except ImportError as error:
-        raise ImportError(
-            f"encoder {name!r} is a transformers model: pip install 'multist[encoders]', or use encoder='texture'"
-        ) from error
-    config = AutoConfig.from_pretrained(name)
-    model = AutoModel.from_pretrained(name)
-    mean, std = _preprocessing(name)
-    return vision_module(model, config, mean, std)
-
-
-def _preprocessing(name: str) -> tuple[list[float], list[float]]:
-    """Channel mean and standard deviation that the model was trained with; those of ImageNet if it does not say."""
-    from transformers import AutoImageProcessor
-
-    try:
-        processor = AutoImageProcessor.from_pretrained(name)
-    except (OSError, ValueError):  # no preprocessor_config.json beside the weights, or one without an image part
-        return [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    return list(processor.image_mean), list(processor.image_std)
-
-
-def vision_module(model: Any, config: Any, mean: list[float], std: list[float]) -> torch.nn.Module:
-    """Wrap a transformers model: standardise, take the image tower, pool its tokens."""
     import torch
 
-    class Vision(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-            self.pixels = _input_side(config)
-            self.mean = torch.nn.Buffer(torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-            self.std = torch.nn.Buffer(torch.tensor(std).view(1, 3, 1, 1), persistent=False)
-
-        def forward(self, batch: torch.Tensor) -> torch.Tensor:
-            pixels = (batch - self.mean) / self.std
-            if hasattr(self.model, "get_image_features"):
-                out = self.model.get_image_features(pixel_values=pixels)
-                if isinstance(out, torch.Tensor):
-                    return out
-            else:
-                out = self.model(pixel_values=pixels)
-            pooled = getattr(out, "pooler_output", None)
-            if pooled is None:
-                hidden = out.last_hidden_state
-                pooled = hidden.mean(dim=(2, 3)) if hidden.ndim == 4 else hidden.mean(dim=1)
-            return pooled.flatten(1)
-
-    return Vision()
+    library, _, name = encoder.partition(":")
+    package = _import(library, encoder)
+    room = import_module(f"multist.encoders.{library}_model")
+    located = locate(room.repository(name, encoder), encoder)
+    # weights that a model does not use may be drawn at random, and nobody's random state is to move
+    with torch.random.fork_rng(devices=[]):
+        network, transform, licence = room.load(located.folder, encoder)
+    return Pretrained(
+        network,
+        transform,
+        f"{library} {package.__version__}",
+        located.revision,
+        located.licence or licence,
+        _digest(network),
+    )
 
 
-def _input_side(config: Any) -> int:
-    vision = getattr(config, "vision_config", config)
-    size = getattr(vision, "image_size", 224)
-    return int(size if isinstance(size, int) else size[0])
+def _import(library: str, encoder: str) -> Any:
+    extra = _EXTRAS[library]
+    try:
+        return import_module(library)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"encoder {encoder!r} needs {library}: pip install 'multist[{extra}]'") from error
+    except RuntimeError as error:  # torchvision, which timm imports, was built for another torch
+        raise ImportError(
+            f"{library} cannot be imported ({error}): torch and torchvision must be builds for one another, both for the CPU "
+            "or both for the same CUDA"
+        ) from error
+
+
+def _digest(network: torch.nn.Module) -> str:
+    """Of all weights and buffers, by name."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from multist.encoders.pretrained import Pretrained
+
 logger = logging.getLogger("multist")
 
 BUILT_IN = ("texture",)
@@ -35,20 +37,38 @@ class PatchEncoder:
         Where the batches go: a name torch knows, or ``"auto"``.
     pixels
         Side of the patches it is given.
+    pretrained
+        What is known of a model that has a name. On a GPU it runs in half precision; functions and modules of a user run in
+        their own.
     """
 
-    def __init__(self, function: Callable[..., Any], name: str, *, device: str = "auto", pixels: int = 224) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        device: str = "auto",
+        pixels: int = 224,
+        pretrained: Pretrained | None = None,
+    ) -> None:
         self.function = function
         self.name = name
         self.pixels = pixels
+        self.pretrained = pretrained
         self._device_name = device
+
+    @property
+    def precision(self) -> str:
+        """``"float16"`` for a named model on a CUDA device, else ``"float32"``."""
+        on_gpu = choose_device(self._device_name).startswith("cuda")
+        return "float16" if on_gpu and self.pretrained is not None else "float32"
 
     @contextmanager
     def frozen(self) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
         """Give a function from (n, h, w, 3) uint8 to (n, d) float32, and put a module's mode and device back afterwards."""
         import torch
 
-        device = self._device(torch)
+        device = torch.device(choose_device(self._device_name))
         modes: dict[Any, bool] = {}
         home = None
         if isinstance(self.function, torch.nn.Module):
@@ -64,13 +84,13 @@ class PatchEncoder:
             if home is not None:
                 self.function.to(home)  # type: ignore[attr-defined]
 
-    def _device(self, torch: Any) -> torch.device:
-        return torch.device(choose_device(self._device_name))
-
     def _encode(self, patches: np.ndarray, torch: Any, device: torch.device) -> np.ndarray:
         batch = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2))).to(device).float() / 255
-        result = self.function(batch)
-        vectors = result.detach().cpu().numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
+        if self.pretrained is not None:
+            batch = self.pretrained.transform(batch)
+        with torch.autocast(device.type, torch.float16, enabled=self.precision == "float16"):
+            result = self.function(batch)
+        vectors = result.detach().float().cpu().numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
         if vectors.ndim != 2 or len(vectors) != len(patches):
             raise ValueError(
                 f"encoder {self.name!r} must return (n, d) for n patches; "
@@ -89,7 +109,7 @@ def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> P
     ----------
     encoder
         A :class:`torch.nn.Module`, or any callable from a (n, 3, h, w) float32 tensor in [0, 1] to a (n, d) tensor or
-        array; or the name or folder of a `transformers` vision model (``"owner/name"``; needs the ``encoders`` extra).
+        array; or a model as ``"timm:NAME_OR_FOLDER"`` or ``"transformers:NAME_OR_FOLDER"``, with its own preprocessing.
         A ``pixels`` attribute of the object, if it has one, is the side of the patches it is given; else 224.
     device
         ``"auto"`` or any name torch knows.
@@ -101,18 +121,21 @@ def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> P
     TypeError
         If it is neither a name nor callable.
     ImportError
-        If a `transformers` model is named and transformers is not installed.
+        If the library of a named model is not installed.
+    OSError
+        If a named model cannot be fetched.
     """
     if isinstance(encoder, str):
-        from multist.encoders.pretrained import is_model_name, load_pretrained
+        from multist.encoders.pretrained import LIBRARIES, load_pretrained
 
-        if not is_model_name(encoder):
+        library, _, name = encoder.partition(":")
+        if library not in LIBRARIES or not name:
             raise ValueError(
-                f"encoder {encoder!r} is unknown; built in: {', '.join(map(repr, BUILT_IN))}; or give a torch module, "
-                "a callable, or a transformers model as 'owner/name' or the path of its folder"
+                f"encoder {encoder!r} is unknown; built in: {', '.join(map(repr, BUILT_IN))}; or give a torch module, a callable, "
+                "or a model as 'timm:NAME_OR_FOLDER' or 'transformers:NAME_OR_FOLDER'"
             )
-        network = load_pretrained(encoder)
-        return PatchEncoder(network, encoder, device=device, pixels=network.pixels)
+        model = load_pretrained(encoder)
+        return PatchEncoder(model.network, encoder, device=device, pixels=model.transform.resize, pretrained=model)
     if not callable(encoder):
         raise TypeError(f"encoder must be a name, a torch module or a callable; got {type(encoder).__name__}")
     name = getattr(encoder, "__qualname__", type(encoder).__qualname__)

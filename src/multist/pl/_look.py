@@ -26,8 +26,9 @@ FONT: Any = {
     "legend.fontsize": 7.5,
     "legend.title_fontsize": 7.5,
     "figure.titlesize": 10.0,
+    "text.parse_math": False,
 }
-"""Points, at the width of a page."""
+"""Print in points, at the width of a page; dollar signs in names are no formulas."""
 
 
 class FigureOptions(TypedDict, total=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ from multist._settings import logger, settings
 from multist.access import Fields, PatchReader, run
 from multist.access.patches import check_patches, refuse_black
 from multist.access.scale import check_microns
+from multist.encoders.kept import KeptVectors
 from multist.encoders.registry import BUILT_IN, PatchEncoder, get_encoder
 from multist.encoders.spots import check_width, typical_diameter
 
@@ -51,8 +53,9 @@ def embed_histology(
         Table with spots, and an image for every section.
     encoder
         ``"texture"``; a :class:`torch.nn.Module` or any callable from a (n, 3, h, w) float32 tensor in [0, 1] to a
-        (n, d) tensor or array; or a transformers vision model as ``"owner/name"`` or the path of its folder (needs
-        ``pip install 'multist[encoders]'``).
+        (n, d) tensor or array; or a model as ``"timm:NAME_OR_FOLDER"`` (needs ``pip install 'multist[timm]'``) or
+        ``"transformers:NAME_OR_FOLDER"`` (needs ``pip install 'multist[encoders]'``), which gets the patches as it was
+        trained on them, runs in half precision on a GPU, and whose vectors are kept in ``multist.settings.cache_dir``.
     patch_size
         Width of the square patch in ``patch_unit``. The default covers a Visium spot and half of the gap to the next.
     patch_unit
@@ -86,7 +89,9 @@ def embed_histology(
         (n_obs, d) float32, row by row.
     ``uns["multist"]["histology"]``
         The parameters: encoder, patch, image, ``patch_um`` and ``microns_per_pixel`` (by section, in micrometres; NaN where
-        they are unknown) and ``feature_names`` (for ``"texture"``).
+        they are unknown) and ``feature_names`` (for ``"texture"``). Of a named model also ``model``: the ``library`` that ran
+        it, its ``revision`` and ``licence`` as the hub states them, a digest of its ``weights``, its ``transform`` and the
+        ``precision``.
 
     Raises
     ------
@@ -96,6 +101,15 @@ def embed_histology(
         If the patch size is not positive, its unit is unknown, the pixel size in micrometres is needed and unknown or
         impossible, spots or patches are wider than the image, the image is black under all spots, or the
         encoder is unknown or returns something other than one finite vector per patch.
+    ImportError
+        If the library of a named model is not installed.
+    OSError
+        If a named model cannot be fetched; the error comes within seconds and says what to do.
+
+    Examples
+    --------
+    >>> mt.pp.embed_histology(sdata)  # doctest: +SKIP
+    >>> mt.pp.embed_histology(sdata, "timm:resnet18.a1_in1k", patch_size=112, patch_unit="um")  # doctest: +SKIP
     """
     if not (np.isfinite(patch_size) and patch_size > 0):
         raise ValueError(f"patch_size must be positive; got {patch_size}")
@@ -151,6 +165,8 @@ def describe_histology(
     }
     first = [np.flatnonzero(record.section == section)[0] for section in range(len(sizes))]
     params["patch_um"] = widths[first] * params["microns_per_pixel"]
+    if network is not None and network.pretrained is not None:
+        params["model"] = network.pretrained.recorded() | {"precision": network.precision}
     if names:
         params["feature_names"] = np.array(names)
     logger.info("obsm[%r]: %d histology features from %s", key_added, vectors.shape[1], params["encoder"])
@@ -196,10 +212,13 @@ def _texture(record: SpatialRecord, widths: np.ndarray) -> tuple[np.ndarray, lis
 def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, batch_size: int) -> np.ndarray:
     reader = PatchReader(record, size=widths, pixels=encoder.pixels)
     vectors: np.ndarray | None = None
+    kept = _kept(record, widths, encoder)
+    order = []
     bar = progress_bar(len(reader), f"patches by {encoder.name}", "patches")
     with encoder.frozen() as encode, bar:
         for rows, patches in reader.batches(batch_size, in_row_order=False):
-            batch = encode(patches)
+            batch = encode(patches) if kept is None else kept.encode(patches, encode)
+            order.append(rows)
             if vectors is None:
                 vectors = np.empty((len(reader), batch.shape[1]), np.float32)
             elif batch.shape[1] != vectors.shape[1]:
@@ -210,4 +229,22 @@ def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, ba
             bar.update(len(batch))
     if vectors is None:
         raise ValueError("there is no spot to embed: the table is empty")
+    if kept is not None:
+        kept.keep(vectors[np.concatenate(order)])
     return vectors
+
+
+def _kept(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder) -> KeptVectors | None:
+    """What is known of the patches of this slide by a named model; of other encoders nobody knows what they will do."""
+    model = encoder.pretrained
+    if model is None:
+        return None
+    places = np.column_stack([record.section, record.xy, widths])
+    places = places[np.lexsort(places.T)]  # the same file in whatever order the rows are
+    return KeptVectors(
+        {
+            "model": [model.library, model.weights, repr(model.transform), encoder.precision],
+            "images": [(image.key, image.shape) for image in record.images if image is not None],
+            "places": hashlib.sha256(places.tobytes()).hexdigest(),
+        }
+    )

@@ -1,0 +1,128 @@
+"""What is to be shown, found once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from multist import _keys
+from multist._palette import domain_colors
+from multist.access import listed, resolve, stored_colors
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.access import SpatialRecord
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is to be shown, resolved once.
+
+    Attributes
+    ----------
+    data, key
+        The user's object, and the name of the result in it.
+    record
+        Its spots and images.
+    domain_key, domains
+        The column of the domains, and its values as strings in their order.
+    where
+        Arguments by which plots find the same.
+    gene_symbols, layer, n_markers
+        As the user gave them.
+    """
+
+    data: AnnData | SpatialData
+    key: str
+    record: SpatialRecord
+    domain_key: str
+    domains: pd.Series
+    where: Mapping[str, Any]
+    gene_symbols: str | None
+    layer: str | None
+    n_markers: int
+
+    @classmethod
+    def of(
+        cls,
+        data: AnnData | SpatialData,
+        key: str,
+        *,
+        domain_key: str | None,
+        table_key: str | None,
+        image_key: str | None,
+        library_key: str | None,
+        **options: Any,
+    ) -> Result:
+        """Resolve it.
+
+        Raises
+        ------
+        KeyError
+            There are no domains.
+        """
+        record = resolve(
+            data,
+            table_key=table_key,
+            image_key=None if image_key == "auto" else image_key,
+            library_key=library_key,
+            image=False if image_key is None else "auto",
+            prefer_normalized=False,
+            strays=True,
+        )
+        column = domain_key or _keys.domain_key(key)
+        if column not in record.table.obs:
+            raise KeyError(
+                f"no domains {column!r} in obs; found: {listed(record.table.obs.columns)}. Run tl.multist_domains first, or name "
+                "another column by domain_key"
+            )
+        domains = record.table.obs[column].astype("category").cat.remove_unused_categories()
+        domains = domains.cat.rename_categories([str(name) for name in domains.cat.categories])
+        where = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
+        return cls(data, key, record, column, domains, where, **options)
+
+    @property
+    def entry(self) -> Mapping[str, Any]:
+        """What ``uns`` holds of the result."""
+        held = self.record.table.uns.get(self.key, {})
+        return held if isinstance(held, Mapping) else {}
+
+    @property
+    def names(self) -> list[str]:
+        """Of the domains, in their order."""
+        return list(self.domains.cat.categories)
+
+    @property
+    def colors(self) -> dict[str, str]:
+        """``#rrggbb`` of each domain."""
+        from matplotlib.colors import to_hex
+
+        stored = stored_colors(self.record.table, self.domain_key) or {}
+        usual = dict(zip(self.names, domain_colors(len(self.names)), strict=True))
+        return {name: to_hex(stored.get(name, usual[name])) for name in self.names}
+
+    @property
+    def heading(self) -> str:
+        """The names of the sections."""
+        names = self.record.section_names
+        return "Spatial domains" if names in (("section",), ("spots",)) else f"Spatial domains of {', '.join(names)}"
+
+    @property
+    def summary(self) -> str:
+        """The size of it in a sentence."""
+        record = self.record
+        images = sorted({image.key for image in record.images if image is not None})
+        parts = [f"{len(record.xy):,} spots", f"{record.table.n_vars:,} genes", f"{len(self.names)} domains"]
+        if len(record.section_names) > 1:
+            parts.insert(0, f"{len(record.section_names)} sections")
+        return ", ".join(parts) + (f"; image {listed(images)}" if images else "; no image") + "."
+
+    def column(self, name: str) -> pd.Series | None:
+        """Numbers of ``obs``, if they are there."""
+        obs = self.record.table.obs
+        return obs[name].astype(float) if name in obs else None
