@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from multist import _keys
 from multist.tl._clusters import candidate_counts, divide, plain, write_domains
-from multist.tl._guided import guide, guided_columns, read_strokes
+from multist.tl._guided import Guided, guide, guided_columns, read_strokes, spot_sources
 from multist.tl._inputs import all_or_nothing, as_parts, copied, features_of, gather_tissue, split
 
 if TYPE_CHECKING:
@@ -92,13 +92,46 @@ def cluster_domains(
     >>> mt.tl.cluster_domains(adata, labels_key="annotation")  # what a person named on some spots
     """
     data = copied(data) if copy else data
+    divide_embedding(
+        data,
+        n_domains,
+        labels_key=labels_key,
+        unlabeled_category=unlabeled_category,
+        trust=trust,
+        use_rep=use_rep,
+        table_key=table_key,
+        library_key=library_key,
+        refine=refine,
+        device=device,
+        key_added=key_added,
+        random_state=random_state,
+    )
+    return data if copy else None
+
+
+def divide_embedding(
+    data: Any,
+    n_domains: Any,
+    *,
+    labels_key: str | None,
+    unlabeled_category: str | None,
+    trust: float,
+    use_rep: str,
+    table_key: str | None,
+    library_key: str | None,
+    refine: bool,
+    device: str,
+    key_added: str,
+    random_state: int,
+) -> Guided | None:
+    """Write what :func:`cluster_domains` finds, and return what recognises it elsewhere if strokes named it."""
     stage = {"table_key": table_key, "library_key": library_key}
     parts = as_parts(data, image=False, **stage)
-    counts, strokes = None, None
+    counts, strokes, guided = None, None, None
     if labels_key is None:
         counts = candidate_counts(n_domains, sum(part.record.table.n_obs for part in parts))
     else:
-        strokes = read_strokes(parts, labels_key, unlabeled_category)
+        strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
     code = features_of(parts, use_rep)
     if code.ndim != 2:
         raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")
@@ -109,18 +142,10 @@ def cluster_domains(
         }  # fmt: skip
         colors, probability = None, [None] * len(parts)
         if strokes is not None:
-            found = guide(
-                parts,
-                tissue,
-                strokes,
-                n_domains,
-                use_rep=use_rep,
-                key_added=key_added,
-                trust=trust,
-                random_state=random_state,
-            )
-            obs, uns, colors = guided_columns(found, strokes)
-            probability = split(parts, found.probability)
+            sources = spot_sources(parts, use_rep, key_added)
+            guided = guide(sources, tissue, strokes, trust=trust, random_state=random_state)
+            obs, uns, colors = guided_columns(guided.found, strokes)
+            probability = split(parts, guided.found.probability)
             own |= {"labels_key": labels_key, "unlabeled_category": unlabeled_category, "trust": trust}
         else:
             obs, uns = divide(
@@ -138,4 +163,4 @@ def cluster_domains(
             }
             values = {name: each[number] for name, each in columns.items()}
             write_domains(part.record, values, own_uns, key_added, colors=colors, probability=probability[number])
-    return data if copy else None
+    return guided

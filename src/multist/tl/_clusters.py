@@ -177,7 +177,3 @@ def plain(params: dict[str, Any]) -> dict[str, Any]:
     """Parameters as ``.h5ad`` and ``.zarr`` can store them."""
     storable = {name: list(value) if isinstance(value, range | tuple) else value for name, value in params.items()}
     return {name: "None" if value is None else value for name, value in storable.items()}
-
-
-GUIDED = "guided"
-"""Entry of ``uns["multist"]``: the classes that strokes named, and how well strokes were recognised while they were held out."""

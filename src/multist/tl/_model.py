@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from multist import _keys
-from multist._threads import steady_threads
-from multist.access import get_table
-from multist.tl._cluster_domains import cluster_domains
-from multist.tl._embedding_fields import learnt_classifier, made_by, write_embedding, write_recognised
-from multist.tl._inputs import all_or_nothing, as_list, as_parts, copied, gather_histology, gather_tissue, takes_image
-from multist.tl._recipe import Recipe, fitted_expression
+from multist.tl._inputs import all_or_nothing, as_parts, copied
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-    from multist.cluster.assign import DomainClassifier
     from multist.model.config import MultiSTConfig
-    from multist.model.fitted import FusionModel
+    from multist.tl._fitted_model import FittedModel
 
     Data: TypeAlias = AnnData | SpatialData | Sequence[AnnData | SpatialData]
 
@@ -29,8 +23,9 @@ if TYPE_CHECKING:
 class MultiST:
     """Fusion of expression, histology and space, fitted to some sections and applied to others.
 
-    :func:`multist.tl.multist_domains` is ``fit`` and ``domains`` in one call; this object is for those who want to embed a
-    section that was not there when the model was fitted, or to keep the model.
+    :func:`multist.tl.multist_domains` is :meth:`fit` and :meth:`cluster` in one call; this object is for those who want to
+    embed a section that was not there when the model was fitted, or to keep the model. It can be pickled, and
+    :func:`sklearn.base.clone` gives one with the same parameters that is not fitted.
 
     Parameters
     ----------
@@ -44,9 +39,10 @@ class MultiST:
     Examples
     --------
     >>> model = mt.MultiST().fit(first)
-    >>> model.domains(first, 7)
+    >>> model.cluster(first, 7)
     >>> model.save("cortex")
-    >>> mt.MultiST.load("cortex").domains(second)  # embedded without training, the same seven domains
+    >>> mt.MultiST.load("cortex").predict(second)  # embedded without training, the same seven domains
+    >>> mt.MultiST().fit(first, labels_key="annotation").predict(second)  # what a person named in the first
 
     References
     ----------
@@ -59,18 +55,16 @@ class MultiST:
         self.config = config or MultiSTConfig()
         self.device = device
         self.random_state = random_state
-        self._fusion: FusionModel | None = None
-        self._recipe: Recipe | None = None
-        self._classifier: DomainClassifier | None = None
-        self._domain_names: tuple[str, ...] = ()
-        self._fitted_on: tuple[str, ...] = ()
-        self._n_fitted = 0
+        self._fitted: FittedModel | None = None
 
     def fit(
         self,
         data: Data,
         *,
         n_domains: int | None = None,
+        labels_key: str | None = None,
+        unlabeled_category: str | None = None,
+        trust: float = 1.0,
         use_image: bool | Literal["auto"] = "auto",
         use_rep: str | None = None,
         layer: str | None = None,
@@ -79,41 +73,29 @@ class MultiST:
         library_key: str | None = None,
         key_added: str = _keys.MULTIST,
     ) -> MultiST:
-        """Train on one or several objects, and embed them.
+        """Train on one or several objects, and embed them; with ``labels_key`` also :meth:`cluster` them.
 
-        Parameters are those of :func:`multist.tl.multist_domains`, and so are the fields that are written, but for the domains
-        and their confidence. ``n_domains`` is needed by ``MultiSTConfig.published()`` only.
+        Parameters are those of :func:`multist.tl.multist_domains`, and so are the fields that are written; without
+        ``labels_key`` there are no domains, and ``n_domains`` is read by ``MultiSTConfig.published()`` only.
 
         Returns
         -------
         The model itself.
         """
+        from multist.tl._model_steps import count_centres, find_domains, fit_model
+
         if use_image not in (True, False, "auto"):
             raise ValueError(f"use_image must be True, False or 'auto'; got {use_image!r}")
-        if self.config.losses is not None and n_domains is None:
-            raise ValueError("the published method needs a number of domains before training; give n_domains")
-        from multist.model.fitted import FusionModel
-
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-        embedded = all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
-        parts = as_parts(data, image_key=image_key, image="auto" if embedded and use_image else use_image, **stage)
-        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
-            expression, key, axes = fitted_expression(parts, use_rep, layer=layer, **stage)
-            tissue = gather_tissue(parts, **stage)
-            with_image = takes_image(parts, use_image)
-            histology = gather_histology(parts, image_key=image_key, **stage) if with_image else None
-            fusion, embedding = FusionModel.fit(
-                expression, histology, tissue.adjacency, tissue.xy, self.config, section=tissue.section, n_domains=n_domains or 1, device=self.device,
-                random_state=self.random_state,
-            )  # fmt: skip
-            params = {
-                "expression_key": key, "with_image": fusion.n_image > 0, "device": self.device, "random_state": self.random_state,
-                "use_image": use_image, "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
-            }  # fmt: skip
-            write_embedding(parts, fusion, embedding, params, key_added)
-            recipe = Recipe.of(parts, key, axes, with_image=fusion.n_image > 0)
-        self._fusion, self._recipe, self._classifier = fusion, recipe, None
-        self._fitted_on, self._n_fitted = tissue.section_names, len(tissue.xy)
+        strokes: dict[str, Any] = {"labels_key": labels_key, "unlabeled_category": unlabeled_category}
+        n_centres = count_centres(data, self.config, n_domains, **strokes, **stage)
+        read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer, "image_key": image_key}
+        made: dict[str, Any] = {"key_added": key_added, "device": self.device, "random_state": self.random_state}
+        with all_or_nothing(as_parts(data, image=False, **stage)):
+            fitted = fit_model(data, self.config, n_centres, **read, **made, **stage)
+            if labels_key is not None:
+                fitted = find_domains(fitted, data, n_domains, trust=trust, refine=False, **strokes, **made, **stage)
+        self._fitted = fitted
         return self
 
     def embed(
@@ -149,25 +131,15 @@ class MultiST:
             If a section lacks what the model reads (genes, the embedding it was given, or an image), or that embedding holds principal
             components of its own.
         """
-        fusion, recipe = self._needs_fit()
+        from multist.tl._model_steps import embed_sections
+
+        fitted = self._needs_fit()
         data = copied(data) if copy else data
-        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-        embedded = all(_keys.HISTOLOGY in get_table(each, table_key).obsm for each in as_list(data))
-        wanted = recipe.histology is not None and not embedded
-        parts = as_parts(data, image_key=image_key, image=wanted, **stage)
-        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
-            tissue = gather_tissue(parts, **stage)
-            expression = recipe.expression_of(parts, layer, fusion, tissue)
-            histology = recipe.histology_of(parts, image_key=image_key, **stage)
-            embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.section, device=self.device)
-            params = {
-                "expression_key": recipe.expression_key, "with_image": histology is not None, "device": self.device,
-                "fitted_on": list(self._fitted_on), "layer": layer, "image_key": image_key, **stage, **asdict(self.config),
-            }  # fmt: skip
-            write_embedding(parts, fusion, embedding, params, key_added)
+        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "device": self.device}
+        embed_sections(fitted, data, layer=layer, image_key=image_key, key_added=key_added, **stage)
         return data if copy else None
 
-    def domains(
+    def cluster(
         self,
         data: Data,
         n_domains: int | Sequence[int] | Literal["auto"] | None = None,
@@ -176,6 +148,44 @@ class MultiST:
         unlabeled_category: str | None = None,
         trust: float = 1.0,
         refine: bool = False,
+        table_key: str | None = None,
+        library_key: str | None = None,
+        key_added: str = _keys.MULTIST,
+        copy: bool = False,
+    ) -> Data | None:
+        """Find domains in what has been fitted or embedded, and remember them for :meth:`predict`.
+
+        Parameters
+        ----------
+        data, n_domains, labels_key, unlabeled_category, trust, refine, table_key, library_key, key_added, copy
+            As for :func:`multist.tl.cluster_domains`.
+
+        Returns
+        -------
+        None, or the changed copy, with the fields of :func:`multist.tl.cluster_domains`.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not fitted.
+        ValueError
+            If the embedding is not of this model, and as for :func:`multist.tl.cluster_domains`.
+        """
+        from multist.tl._model_steps import find_domains
+
+        fitted = self._needs_fit()
+        data = copied(data) if copy else data
+        strokes: dict[str, Any] = {"labels_key": labels_key, "unlabeled_category": unlabeled_category, "trust": trust}
+        made: dict[str, Any] = {"key_added": key_added, "device": self.device, "random_state": self.random_state}
+        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+        self._fitted = find_domains(fitted, data, n_domains, refine=refine, **strokes, **made, **stage)
+        return data if copy else None
+
+    def predict(
+        self,
+        data: Data,
+        *,
+        refine: bool = False,
         layer: str | None = None,
         table_key: str | None = None,
         image_key: str | None = None,
@@ -183,59 +193,48 @@ class MultiST:
         key_added: str = _keys.MULTIST,
         copy: bool = False,
     ) -> Data | None:
-        """Find domains in an embedding, or recognise those that were found before in another section.
+        """Recognise the domains that :meth:`cluster` found; what is not embedded yet is embedded.
+
+        Domains that strokes named are recognised by what the strokes taught, at several scales and with a spatial prior that
+        stops at borders; others by a linear discriminant of the embedding. A section need not have all of them.
 
         Parameters
         ----------
-        data
-            With ``n_domains``: what has been fitted or embedded. Without: anything; what has no embedding yet is embedded.
-        n_domains
-            As for :func:`multist.tl.multist_domains`: the domains that are found are remembered. None takes the remembered
-            ones, by a linear discriminant of the embedding; a section need not have all of them. With ``labels_key``, as for
-            :func:`multist.tl.multist_domains`.
-        labels_key, unlabeled_category, trust, refine, layer, table_key, image_key, library_key, key_added, copy
+        data, refine, layer, table_key, image_key, library_key, key_added, copy
             As for :func:`multist.tl.multist_domains`.
 
         Returns
         -------
-        None, or the changed copy. ``obs["multist_domain"]``, ``obs["multist_confidence"]`` (of recognised domains: their
-        probability), ``uns["multist_domain_colors"]`` and the parameters in ``uns["multist"]``.
+        None, or the changed copy. ``obs["multist_domain"]``, ``obs["multist_confidence"]``, ``uns["multist_domain_colors"]``, the
+        parameters in ``uns["multist"]``, and of domains that strokes named ``obsm["multist_probability"]``.
 
         Raises
         ------
         RuntimeError
-            If the model is not fitted, or there are no domains to recognise.
+            If the model is not fitted, or knows no domains.
+        KeyError, ValueError
+            As for :meth:`embed`.
         """
-        fusion, _ = self._needs_fit()
+        from multist.tl._model_steps import recognise
+
+        fitted = self._needs_fit()
         data = copied(data) if copy else data
-        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-        tables = [get_table(each, table_key) for each in as_list(data)]
-        embedded = all(made_by(table, fusion, key_added) for table in tables)
-        if n_domains is not None or labels_key is not None:
-            if not embedded:
-                raise ValueError(
-                    f"obsm[{_keys.embedding_key(key_added)!r}] is not of this model: run its fit or embed first"
-                )
-            cluster_domains(
-                data, n_domains, labels_key=labels_key, unlabeled_category=unlabeled_category, trust=trust,
-                use_rep=_keys.embedding_key(key_added), refine=refine, device=self.device,
-                random_state=self.random_state, key_added=key_added, **stage,
-            )  # fmt: skip
-            self._classifier = learnt_classifier(tables, key_added)
-            self._domain_names = tuple(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
-            return data if copy else None
-        if self._classifier is None:
-            raise RuntimeError(
-                "this model knows no domains: call .domains(data, n_domains) on the fitted sections first"
-            )
-        parts = as_parts(data, image=False, **stage)
-        with all_or_nothing(parts), steady_threads("torch", "sklearn.cluster"):
-            if not embedded:
-                self.embed(data, layer=layer, image_key=image_key, key_added=key_added, **stage)
-            write_recognised(
-                parts, self._classifier, self._domain_names, refine=refine, key_added=key_added, **stage,
-            )  # fmt: skip
+        stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "device": self.device}
+        recognise(fitted, data, refine=refine, layer=layer, image_key=image_key, key_added=key_added, **stage)
         return data if copy else None
+
+    def domains(
+        self,
+        data: Data,
+        n_domains: int | Sequence[int] | Literal["auto"] | None = None,
+        *,
+        labels_key: str | None = None,
+        **options: Any,
+    ) -> Data | None:
+        """:meth:`cluster` with ``n_domains`` or ``labels_key``, :meth:`predict` without; takes the options of either."""
+        if n_domains is None and labels_key is None:
+            return self.predict(data, **options)
+        return self.cluster(data, n_domains, labels_key=labels_key, **options)
 
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder: safetensors and JSON, no pickle.
@@ -247,10 +246,7 @@ class MultiST:
         FileExistsError
             If the folder holds anything but a model.
         """
-        from multist.tl._model_folder import write_model
-
-        self._needs_fit()
-        write_model(self, folder)
+        self._needs_fit().to_folder(folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto") -> MultiST:
@@ -263,26 +259,32 @@ class MultiST:
         ValueError
             If it is truncated, damaged, of a later version, or holds anything else.
         """
-        from multist.tl._model_folder import read_model
+        from multist.tl._fitted_model import FittedModel
 
-        return read_model(cls, folder, device)
+        fitted = FittedModel.from_folder(folder)
+        model = cls(fitted.fusion.config, device=device, random_state=fitted.random_state)
+        model._fitted = fitted
+        return model
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002
+        """The parameters of the constructor, as :func:`sklearn.base.clone` asks for them."""
+        return {"config": self.config, "device": self.device, "random_state": self.random_state}
 
     def __repr__(self) -> str:
-        if self._fusion is None or self._recipe is None:
+        if self._fitted is None:
             return f"MultiST(not fitted; device={self.device!r}, random_state={self.random_state})"
-        named = ", ".join(self._fitted_on[:3]) + (", ..." if len(self._fitted_on) > 3 else "")
-        read = f"{self._fusion.n_expression} components of {self._recipe.expression_key}"
-        if self._recipe.histology is not None:
-            read += f" and {self._fusion.n_image} histology features"
-        known = "no domains" if self._classifier is None else f"{len(self._classifier.offset)} domains"
-        return (
-            f"MultiST fitted on {self._n_fitted:,} spots of {len(self._fitted_on)} section(s) ({named})\n"
-            f"    reads    {read}\n"
-            f"    embeds   {len(self._fusion.center)} dimensions\n"
-            f"    knows    {known}"
-        )
+        first, *others = self._fitted.facts().items()
+        return "\n".join([f"MultiST {first[0]} {first[1]}", *(f"    {name:<8} {told}" for name, told in others)])
 
-    def _needs_fit(self) -> tuple[FusionModel, Recipe]:
-        if self._fusion is None or self._recipe is None:
+    def _repr_html_(self) -> str:
+        told = self.get_params() | (self._fitted.facts() if self._fitted else {"fitted on": "nothing yet"})
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td style='text-align:left'>{html.escape(str(value))}</td></tr>"
+            for name, value in told.items()
+        )
+        return f"<details open><summary><b>MultiST</b></summary><table>{rows}</table></details>"
+
+    def _needs_fit(self) -> FittedModel:
+        if self._fitted is None:
             raise RuntimeError("this model is not fitted: call .fit(data) first, or MultiST.load(folder)")
-        return self._fusion, self._recipe
+        return self._fitted

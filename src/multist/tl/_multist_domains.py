@@ -133,7 +133,8 @@ def multist_domains(
     parts = as_parts(data, image=False, **stage)
     if labels_key is not None:
         # refused before training
-        counts = [len(read_strokes(parts, labels_key, unlabeled_category).names)]
+        strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
+        counts = [len(strokes.names) + strokes.n_more]
     else:
         counts = candidate_counts(n_domains, sum(part.record.table.n_obs for part in parts))
     model = MultiST(config, device=device, random_state=random_state)
@@ -146,7 +147,7 @@ def multist_domains(
             data, n_domains=counts[0], use_image=use_image, use_rep=use_rep, layer=layer, image_key=image_key,
             key_added=key_added, **stage,
         )  # fmt: skip
-        model.domains(
+        model.cluster(
             data, n_domains, labels_key=labels_key, unlabeled_category=unlabeled_category, trust=trust, refine=refine, key_added=key_added, **stage,
         )  # fmt: skip
     return data if copy else None
