@@ -59,23 +59,25 @@ def read_strokes(
     Raises
     ------
     KeyError
-        If a part lacks it, or nothing is named ``unlabeled_category``.
+        If no part has it, or nothing is named ``unlabeled_category``.
     TypeError, ValueError
-        If no spot is named, ``n_domains`` is no integer, less than the classes or fewer than two, or ``refine`` is asked for.
+        If no spot is named, ``n_domains`` is no integer, less than the classes, fewer than two or more than the spots, or ``refine``
+        is asked for.
     """
     if refine:
         raise ValueError(
             "refine=True is a vote, which erases thin domains; with labels_key there is none: leave it out"
         )
-    columns: list[pd.Series] = []
+    tables = [part.record.table for part in parts]
+    if not any(labels_key in table.obs for table in tables):
+        found = ", ".join(map(repr, tables[0].obs)) or "nothing"
+        raise KeyError(f"labels_key {labels_key!r} not found in obs; found: {found}")
+    if lacking := [str(number) for number, table in enumerate(tables) if labels_key not in table.obs]:
+        logger.info("no obs[%r] in object number %s: nothing is named there", labels_key, ", ".join(lacking))
+    columns = [_named(table, labels_key) for table in tables]
     colors: dict[str, str] = {}
-    for part in parts:
-        table = part.record.table
-        if labels_key not in table.obs:
-            found = ", ".join(map(repr, table.obs)) or "nothing"
-            raise KeyError(f"labels_key {labels_key!r} not found in obs; found: {found}")
-        columns.append(_named(table, labels_key))
-        colors |= stored_colors(table, labels_key) or {}
+    for table in tables:
+        colors |= stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
     names = list(dict.fromkeys(name for column in columns for name in column.cat.categories))
     if unlabeled_category is not None:
         if unlabeled_category not in names:
@@ -91,7 +93,7 @@ def read_strokes(
     place = np.full(len(names) + 1, -1)
     place[used] = np.arange(len(used))
     named = [names[code] for code in used]
-    return Strokes(named, place[labels], colors, _count_further(named, n_domains))
+    return Strokes(named, place[labels], colors, _count_further(named, n_domains, len(labels)))
 
 
 class Guided(NamedTuple):
@@ -184,11 +186,13 @@ def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, An
     return columns, {"guided": guided}, colors
 
 
-def _count_further(names: Sequence[str], n_domains: Any) -> int:
+def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
     if n_domains is not None and (isinstance(n_domains, bool) or not isinstance(n_domains, int | np.integer)):
         raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
     if n_domains is not None and n_domains < len(names):
         raise ValueError(f"obs names {len(names)} classes ({', '.join(names)}); n_domains is {n_domains}")
+    if n_domains is not None and n_domains > n_obs:
+        raise ValueError(f"n_domains must be at most the number of spots, {n_obs}; got {n_domains}")
     n_more = 0 if n_domains is None else int(n_domains) - len(names)
     if len(names) + n_more < 2:
         raise ValueError(
@@ -202,8 +206,14 @@ def _further(number: int) -> list[str]:
 
 
 def _named(table: AnnData, key: str) -> pd.Series:
-    """Column as strings in categories; missing stays missing."""
+    """Column as strings in categories; what is missing or blank stays missing, and so does all where there is no column."""
+    if key not in table.obs:
+        return pd.Series(np.nan, index=table.obs_names, dtype=object).astype("category")
     column = table.obs[key]
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.rename_categories([str(name) for name in column.cat.categories])
-    return column.where(column.isna(), column.astype(str)).astype("category")
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("category")
+    values = column.cat.categories
+    # a whole number is stored with a fraction where others are missing
+    whole = values.dtype.kind == "f" and bool((values % 1 == 0).all())
+    named = column.cat.rename_categories([str(int(value) if whole else value) for value in values])
+    return named.cat.remove_categories([name for name in named.cat.categories if not name.strip()])
