@@ -63,6 +63,6 @@ def draw_reliability(runs: list[dict[str, Any]], path: Path) -> None:
             there = count >= 20
             axes.plot(confidence[there] / count[there], right[there] / count[there], marker="o", ms=4, label=title)
     axes.set(xlabel="confidence", ylabel="share of spots that are right", xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, fontsize="small")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
