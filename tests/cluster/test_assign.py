@@ -23,10 +23,15 @@ def clouds():
     return draw
 
 
+def named(classifier, points):
+    probability = classifier.predict(points)
+    return probability.argmax(axis=1), probability.max(axis=1)
+
+
 def test_equals_the_discriminant_of_scikit_learn(clouds):
     (points, labels), (new, _) = clouds(500), clouds(300)
     known = LinearDiscriminantAnalysis(solver="lsqr").fit(points, labels)
-    found, probability = DomainClassifier.fit(points, labels, 3)(new)
+    found, probability = named(DomainClassifier.fit(points, labels, 3), new)
     np.testing.assert_array_equal(found, known.predict(new))
     # scikit-learn divides the covariance by n as well
     np.testing.assert_allclose(probability, known.predict_proba(new).max(axis=1), atol=1e-3)
@@ -35,7 +40,7 @@ def test_equals_the_discriminant_of_scikit_learn(clouds):
 def test_new_points_get_the_numbers_of_the_old(clouds):
     (points, labels), (new, truth) = clouds(2000), clouds(1000)
     classifier = DomainClassifier.fit(points.astype(np.float32), labels, 3)
-    found, probability = classifier(new.astype(np.float32))
+    found, probability = named(classifier, new.astype(np.float32))
     right = found == truth
     assert right.mean() > 0.8
     assert probability.min() >= 1 / 3 and probability.max() <= 1
@@ -48,13 +53,13 @@ def test_the_rare_one_needs_more_evidence():
     points = np.concatenate([np.full((90, 1), -1.0), np.full((10, 1), 1.0)])
     points += np.random.default_rng(0).normal(size=points.shape)
     labels = np.repeat([0, 1], [90, 10])
-    found, _ = DomainClassifier.fit(points, labels, 2)(np.array([[0.0], [3.0]]))
+    found, _ = named(DomainClassifier.fit(points, labels, 2), np.array([[0.0], [3.0]]))
     assert found.tolist() == [0, 1]
 
 
 def test_one_domain_is_certain():
     points = np.random.default_rng(0).normal(size=(20, 3))
-    found, probability = DomainClassifier.fit(points, np.zeros(20, int), 1)(points)
+    found, probability = named(DomainClassifier.fit(points, np.zeros(20, int), 1), points)
     assert not found.any() and (probability == 1).all()
 
 
@@ -62,7 +67,7 @@ def test_one_domain_is_certain():
 def test_directions_without_variance_and_domains_of_a_single_point(width):
     points = np.zeros((4, width))
     points[:, 0] = [0, 1, 2, 3]
-    found, probability = DomainClassifier.fit(points, np.arange(4), 4)(points)
+    found, probability = named(DomainClassifier.fit(points, np.arange(4), 4), points)
     assert found.tolist() == [0, 1, 2, 3] and np.isfinite(probability).all()
-    found, probability = DomainClassifier.fit(points, np.array([0, 0, 1, 1]), 2)(1e3 * points)
+    found, probability = named(DomainClassifier.fit(points, np.array([0, 0, 1, 1]), 2), 1e3 * points)
     assert np.isfinite(probability).all() and found[3] == 1

@@ -20,8 +20,8 @@ ARRAYS = {
 
 def test_every_array_comes_back(tmp_path):
     record = {"losses": [0.1, 1e-300, 1 / 3], "nothing": None, "name": "µm", "pairs": [[0, {"a": True}]]}
-    save_folder(tmp_path / "a" / "b", "model", record, ARRAYS)
-    found, arrays = load_folder(str(tmp_path / "a" / "b"), "model")
+    save_folder(tmp_path / "a" / "b", record, ARRAYS)
+    found, arrays = load_folder(str(tmp_path / "a" / "b"))
     assert found == record and set(arrays) == set(ARRAYS)
     for name, array in ARRAYS.items():
         assert arrays[name].shape == array.shape and arrays[name].dtype == array.dtype
@@ -29,23 +29,23 @@ def test_every_array_comes_back(tmp_path):
 
 
 def test_no_arrays_will_do(tmp_path):
-    save_folder(tmp_path, "training", {"step": 0}, {})
-    assert load_folder(tmp_path, "training") == ({"step": 0}, {})
+    save_folder(tmp_path, {"step": 0}, {})
+    assert load_folder(tmp_path) == ({"step": 0}, {})
 
 
 def test_what_json_cannot_hold_leaves_what_was_there(tmp_path):
-    save_folder(tmp_path, "model", {"a": 1}, ARRAYS)
+    save_folder(tmp_path, {"a": 1}, ARRAYS)
     with pytest.raises(TypeError):
-        save_folder(tmp_path, "model", {"a": object()}, {})
-    assert load_folder(tmp_path, "model")[0] == {"a": 1}
-    save_folder(tmp_path, "model", {"a": 2}, {})
-    assert load_folder(tmp_path, "model") == ({"a": 2}, {}) and len(list(tmp_path.iterdir())) == 2
+        save_folder(tmp_path, {"a": object()}, {})
+    assert load_folder(tmp_path)[0] == {"a": 1}
+    save_folder(tmp_path, {"a": 2}, {})
+    assert load_folder(tmp_path) == ({"a": 2}, {}) and len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_half_written_file_is_no_obstacle(tmp_path):
-    save_folder(tmp_path, "model", {"a": 1}, ARRAYS)
+    save_folder(tmp_path, {"a": 1}, ARRAYS)
     (tmp_path / "multist.partial").write_text("{")
     (tmp_path / f"arrays-{'0' * 16}.partial").write_bytes(b"0")
-    assert load_folder(tmp_path, "model")[0] == {"a": 1}
-    save_folder(tmp_path, "model", {"a": 2}, ARRAYS)
+    assert load_folder(tmp_path)[0] == {"a": 1}
+    save_folder(tmp_path, {"a": 2}, ARRAYS)
     assert len(list(tmp_path.iterdir())) == 2

@@ -85,13 +85,70 @@ def test_domains_without_strokes_leave_nothing_of_the_strokes(embedded):
         mt.tl.suggest_labels(adata)
 
 
-def test_a_model_recognises_named_domains_in_the_next_section(embedded, tmp_path):
-    first = embedded.copy()
-    model = mt.MultiST().fit(first, use_image=False)
-    model.domains(first, labels_key="annotation")
+@pytest.fixture(scope="module")
+def pair() -> tuple[ad.AnnData, ad.AnnData]:
+    """Two sections of one tissue, each with counts and a graph to come; the first has six strokes in each domain."""
+    both = mt.datasets.layered_tissue(n_spots=500, n_genes=200, image_size=300, n_sections=2, format="anndata")
+    first, second = (both[both.obs["section"] == name].copy() for name in ("section1", "section2"))
+    truth = first.obs["domain"].astype(str)
+    chosen = truth.groupby(truth.to_numpy()).sample(6, random_state=0).index
+    first.obs["annotation"] = truth.where(truth.index.isin(chosen)).astype("category")
+    first.uns["annotation_colors"] = [f"#0{number}0{number}0{number}" for number in range(7)]
+    for table in (first, second):
+        table.uns.pop("spatial")
+    return first, second
+
+
+def test_the_next_section_is_recognised_from_the_strokes_on_the_first(pair, tmp_path):
+    first, second = (table.copy() for table in pair)
+    model = mt.MultiST().fit(first, labels_key="annotation")
+    by_function = pair[0].copy()
+    mt.tl.multist_domains(by_function, labels_key="annotation")
+    pd.testing.assert_frame_equal(first.obs, by_function.obs)
+    assert "7 domains, named by strokes" in repr(model)
+    again = second.copy()
+    model.predict(second)
+    assert agreement(second.obs["domain"], second.obs["multist_domain"])["ari"] > 0.6
+    assert list(second.obs["multist_domain"].cat.categories) == list(first.obs["multist_domain"].cat.categories)
+    assert list(second.uns["multist_domain_colors"]) == list(first.uns["annotation_colors"])
+    np.testing.assert_allclose(second.obsm["multist_probability"].sum(axis=1), 1)
+    assert list(second.uns["multist"]["guided"]["classes"]) == list(second.obs["multist_domain"].cat.categories)
+    assert second.uns["multist"]["params"]["labels_key"] == "None"
     model.save(tmp_path / "model")
-    mt.MultiST.load(tmp_path / "model").domains(first)
-    assert list(first.obs["multist_domain"].cat.categories) == list(first.obs["annotation"].cat.categories)
+    mt.MultiST.load(tmp_path / "model").predict(again)
+    pd.testing.assert_frame_equal(again.obs, second.obs)
+    np.testing.assert_array_equal(again.obsm["multist_probability"], second.obsm["multist_probability"])
+
+
+def test_components_of_a_section_by_itself_are_not_taken_for_those_of_the_first(pair):
+    second, own = pair[1].copy(), pair[1].copy()
+    model = mt.MultiST().fit(pair[0].copy(), labels_key="annotation")
+    model.predict(second)
+    mt.pp.embed_expression(own)  # X_pca on axes of its own
+    model.predict(own)
+    np.testing.assert_allclose(own.obsm["multist_probability"], second.obsm["multist_probability"])
+
+
+def test_domains_without_strokes_replace_what_strokes_taught(pair):
+    first, second = (table.copy() for table in pair)
+    model = mt.MultiST().fit(first, labels_key="annotation")
+    model.cluster(first, 4)
+    model.predict(second)
+    assert list(second.obs["multist_domain"].cat.categories) == ["0", "1", "2", "3"]
+    assert "multist_probability" not in second.obsm
+
+
+def test_strokes_that_are_refused_leave_model_and_data(pair, unchanged):
+    table = pair[0].copy()
+    model = mt.MultiST().fit(table)
+    told = repr(model)
+    with unchanged(table), pytest.raises(ValueError, match="names 7 classes"):
+        model.fit(table, labels_key="annotation", n_domains=3)
+    with unchanged(table), pytest.raises(ValueError, match="trust"):
+        model.fit(table, labels_key="annotation", trust=2.0)
+    with unchanged(table), pytest.raises(ValueError, match="refine=True is a vote"):
+        model.cluster(table, labels_key="annotation", refine=True)
+    assert repr(model) == told
 
 
 @pytest.mark.parametrize(

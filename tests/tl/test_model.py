@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import pickle
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
@@ -198,6 +200,43 @@ def test_a_spatialdata_is_written(fitted, tmp_path):
     back = sd.read_zarr(tmp_path / "new.zarr")
     assert "he_section2_normalized" in back.images
     np.testing.assert_array_equal(labels(get_table(back)), labels(get_table(new)))
+
+
+def test_in_steps_it_is_what_domains_does(telling_table, quick):
+    steps, short = telling_table, telling_table.copy()
+    model, other = mt.MultiST(quick).fit(steps), mt.MultiST(quick).fit(short)
+    model.cluster(steps, 4)
+    other.domains(short, 4)
+    assert_same_result(steps, short)
+    model.predict(steps)
+    other.domains(short)
+    assert_same_result(steps, short)
+
+
+def test_a_clone_has_the_parameters_only(fitted, quick):
+    model = mt.MultiST(quick, device="cpu", random_state=4)
+    model._fitted = fitted[0]._fitted
+    fresh = clone(model)
+    assert repr(fresh) == "MultiST(not fitted; device='cpu', random_state=4)" and fresh.config == quick
+    assert clone(mt.MultiST()).config == mt.tl.MultiSTConfig()
+
+
+def test_a_pickled_model_is_the_same(fitted, sections):
+    back, here, there = pickle.loads(pickle.dumps(fitted[0])), sections[1], sections[1].copy()
+    fitted[0].predict(here)
+    back.predict(there)
+    assert_same_result(here, there)
+    assert repr(back) == repr(fitted[0])
+
+
+def test_a_notebook_shows_parameters_and_what_it_knows(fitted):
+    shown = fitted[0]._repr_html_()
+    for part in ("random_state", "device", "400 spots of 1 section", "7 domains"):
+        assert part in shown
+    assert (
+        "nothing yet" in mt.MultiST(device="<b>")._repr_html_()
+        and "&lt;b&gt;" in mt.MultiST(device="<b>")._repr_html_()
+    )
 
 
 def test_repr_says_what_it_knows(telling_table, quick):

@@ -161,7 +161,7 @@ def test_no_domains_to_recognise(embedded_table, quick, unchanged):
     model = mt.MultiST(quick).fit(embedded_table)
     with (
         unchanged(embedded_table),
-        pytest.raises(RuntimeError, match=r"call .domains\(data, n_domains\) on the fitted"),
+        pytest.raises(RuntimeError, match=r"call .cluster\(data, n_domains\) on the fitted"),
     ):
         model.domains(embedded_table)
 

@@ -35,9 +35,8 @@ class DomainClassifier(NamedTuple):
         slope = np.linalg.solve(covariance, mean.T).T
         return cls(slope, np.log(count / len(points)) - 0.5 * (slope * mean).sum(axis=1))
 
-    def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) int64 labels of (n, d) points, and (n,) the probability of each."""
+    def predict(self, points: np.ndarray) -> np.ndarray:
+        """(n, k) probability of each domain at (n, d) points."""
         logit = np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset
         weight = np.exp(logit - logit.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
-        return logit.argmax(axis=1), weight.max(axis=1)
+        return weight / weight.sum(axis=1, keepdims=True)

@@ -34,7 +34,7 @@ def find_domains(
     n_domains: int,
     *,
     refine: bool = False,
-    n_starts: int = 24,
+    n_starts: int = 48,
     n_polished: int = 2,
     n_rounds: int = 3,
     random_state: int = 0,

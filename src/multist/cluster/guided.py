@@ -34,8 +34,8 @@ class GuidedDomains:
     held_out_accuracy
         Share of strokes that were recognised while they were held out, before the spatial prior; nan if none could be.
     remoteness
-        How many times farther from a stroke the unnamed spots lie than the strokes that were held out, at least one;
-        where it is large, strokes elsewhere in the section would tell most.
+        How many times farther from a stroke the unnamed spots of sections with strokes lie than the strokes that were held out, at
+        least one; where it is large, strokes elsewhere in the section would tell most.
     classifier
         For other sections.
     """
@@ -124,7 +124,9 @@ def guided_domains(
     ]
     few = _Lesson.drawn(strokes, classes, belief, n, _CHECK, rng)
     apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
-    fold, remoteness = stroke_folds(apart, few.strokes, few.classes, rng)
+    # how far from a stroke means nothing in a section that has none
+    near = np.flatnonzero(np.isin(section, section[strokes]))
+    fold, remoteness = stroke_folds(apart[near], np.searchsorted(near, few.strokes), few.classes, rng)
     held = _held_out(tissue, few, fold, section, models)
     told = fold >= 0
     rows, truth = few.strokes[told], few.classes[told]
@@ -232,5 +234,5 @@ def _check(
         raise ValueError(f"classes without any stroke: {missing}; leave them out, or ask for n_more domains")
     if n_more < 0 or n_classes < 1 or n_classes + n_more < 2:
         raise ValueError(f"two domains at least; got {n_classes} named classes and n_more={n_more}")
-    if not 0 < trust <= 1:
-        raise ValueError(f"trust is the probability that a stroke is right, above 0 and at most 1; got {trust}")
+    if not isinstance(trust, int | float | np.number) or not 0 < trust <= 1:
+        raise ValueError(f"trust is the probability that a stroke is right, above 0 and at most 1; got {trust!r}")

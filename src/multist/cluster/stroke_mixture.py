@@ -47,8 +47,10 @@ class Discriminant(NamedTuple):
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Rows of (n, k) scores as probabilities."""
-    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return scores / scores.sum(axis=1, keepdims=True)
+    found = scores - scores.max(axis=1, keepdims=True)
+    np.exp(found, out=found)
+    found /= found.sum(axis=1, keepdims=True)
+    return found
 
 
 def class_shares(total: np.ndarray) -> np.ndarray:
@@ -86,19 +88,22 @@ def fit_strokes(
     certain = bool(((belief == 0) | (belief == 1)).all())
     weight, probability = belief, start
     members = [m + np.flatnonzero(section[m:] == code) for code in range(section.max() + 1)]
-    for _ in range(_ROUNDS):
+    floor = 1e-3 * np.sqrt(np.diag(scatter) / n) + _SMALL
+    for turn in range(_ROUNDS):
         count, sums = weight.sum(axis=0), weight.T @ drawn
         stroke_mean = sums / np.maximum(count, _SMALL)[:, None]
+        if turn == 0 or not certain:
+            among = _among_strokes(drawn, weight, stroke_mean, floor)
         if probability is None:
             mean, share = stroke_mean, np.tile((count + 1) / (count + 1).sum(), (len(members), 1))
-            covariance = _among_strokes(drawn, weight, stroke_mean, _rounder(scatter / n, 1.0))
+            covariance = _rounder(scatter / n, 1.0) if among is None else among
         else:
             size, all_sums = probability.sum(axis=0), probability.T @ points
             total = _FREE_WEIGHT * size + (1 - _FREE_WEIGHT) * count
             mean = (_FREE_WEIGHT * all_sums + (1 - _FREE_WEIGHT) * sums) / np.maximum(total, _SMALL)[:, None]
             cross = all_sums.T @ mean
             spread = _rounder((scatter - cross - cross.T + (mean * size[:, None]).T @ mean) / n, _SHRINK)
-            covariance = _COMMON * spread + (1 - _COMMON) * _among_strokes(drawn, weight, stroke_mean, spread)
+            covariance = spread if among is None else _COMMON * spread + (1 - _COMMON) * among
             share = class_shares(np.stack([probability[rows].sum(axis=0) for rows in members]))
         slope = np.linalg.solve(_rounder(covariance, _RIDGE), mean.T)
         model = Discriminant(slope, -0.5 * (slope.T * mean).sum(axis=1), share, int((belief.max(axis=0) < 0.5).sum()))
@@ -115,14 +120,14 @@ def _rounder(covariance: np.ndarray, part: float) -> np.ndarray:
     return (1 - part) * covariance + part * max(np.trace(covariance) / width, _SMALL) * np.eye(width)
 
 
-def _among_strokes(drawn: np.ndarray, weight: np.ndarray, mean: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
-    """Shrunken covariance of strokes about the means of their classes, or ``otherwise`` where a class has one spot each."""
+def _among_strokes(drawn: np.ndarray, weight: np.ndarray, mean: np.ndarray, floor: np.ndarray) -> np.ndarray | None:
+    """Shrunken covariance of strokes about the means of their classes; None where each class has one spot, or all but one."""
     own = weight.argmax(axis=1)
     degrees = len(drawn) - len(np.unique(own))
     if degrees < 2:
-        return otherwise
+        return None
     residual = drawn - mean[own]
-    scale = np.maximum(residual.std(axis=0), 1e-3 * np.sqrt(np.diag(otherwise)) + _SMALL)
+    scale = np.maximum(residual.std(axis=0), floor)
     residual = residual / scale
     shrink = ledoit_wolf_shrinkage(residual, assume_centered=True)
     covariance = residual.T @ residual / len(drawn)

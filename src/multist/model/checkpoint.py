@@ -8,7 +8,7 @@ import os
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,20 +16,18 @@ FORMAT = 1
 """Version of the layout; a folder of a later one is refused."""
 
 RECORD = "multist.json"
+_KIND = "model"
 _ARRAYS = re.compile(r"arrays-[0-9a-f]{16}\.safetensors")
 _PARTIAL = re.compile(r"(multist|arrays-[0-9a-f]{16})\.partial")  # left where a process was killed while it wrote
-Kind = Literal["model", "training"]
 
 
-def save_folder(folder: str | Path, kind: Kind, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+def save_folder(folder: str | Path, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Write a folder, or replace what this function wrote there before; at no moment is it half written.
 
     Parameters
     ----------
     folder
         Made where there is none.
-    kind
-        What it holds.
     record
         What JSON can hold.
     arrays
@@ -51,7 +49,7 @@ def save_folder(folder: str | Path, kind: Kind, record: dict[str, Any], arrays: 
     before = {old for old in folder.iterdir() if old.name != RECORD}
     file = folder / f"arrays-{digest[:16]}.safetensors"
     _replace(file, content)
-    head = {"format": FORMAT, "kind": kind, "multist": version("multist"), "arrays": file.name, "sha256": digest}
+    head = {"format": FORMAT, "kind": _KIND, "multist": version("multist"), "arrays": file.name, "sha256": digest}
     whole = head | {"names": sorted(arrays), "record": record}
     _replace(folder / RECORD, json.dumps(whole, indent=1).encode())
     for old in before - {file}:
@@ -66,7 +64,7 @@ def check_writable(folder: Path) -> None:
         _refuse_foreign(folder, FileExistsError)
 
 
-def load_folder(folder: str | Path, kind: Kind) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The record and the arrays of a folder that :func:`save_folder` wrote.
 
     Raises
@@ -74,7 +72,7 @@ def load_folder(folder: str | Path, kind: Kind) -> tuple[dict[str, Any], dict[st
     FileNotFoundError
         If there is no such folder, or it lacks a file.
     ValueError
-        If the folder holds anything else, is of another kind or of a later version, or is truncated or damaged.
+        If the folder holds anything else, is of a later version, or is truncated or damaged.
     """
     from safetensors.numpy import load
 
@@ -84,7 +82,7 @@ def load_folder(folder: str | Path, kind: Kind) -> tuple[dict[str, Any], dict[st
     _refuse_foreign(folder, ValueError)
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(f"{str(folder)!r} holds no {RECORD}, so multist did not write it")
-    head = _head(folder, kind)
+    head = _head(folder)
     file = folder / head["arrays"]
     if not file.is_file():
         raise FileNotFoundError(f"{str(folder)!r} lacks {file.name}, which {RECORD} names: was it copied whole?")
@@ -97,7 +95,7 @@ def load_folder(folder: str | Path, kind: Kind) -> tuple[dict[str, Any], dict[st
     return head["record"], arrays
 
 
-def _head(folder: Path, kind: Kind) -> dict[str, Any]:
+def _head(folder: Path) -> dict[str, Any]:
     """What the JSON file says, checked."""
     where = str(folder / RECORD)
     try:
@@ -113,8 +111,8 @@ def _head(folder: Path, kind: Kind) -> dict[str, Any]:
         )
     if not _ARRAYS.fullmatch(str(head.get("arrays"))) or not isinstance(head.get("record"), dict):
         raise ValueError(f"{where!r} lacks the name of its arrays or its record, so multist did not write it")
-    if head.get("kind") != kind:
-        raise ValueError(f"{str(folder)!r} holds a {head.get('kind')}, not a {kind}")
+    if head.get("kind") != _KIND:
+        raise ValueError(f"{str(folder)!r} holds a {head.get('kind')}, not a {_KIND}")
     return head
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from multist import _keys
 from multist.access import Part, plain, run, versions
 from multist.tl._clusters import candidate_counts, divide, write_domains
-from multist.tl._guided import Strokes, guide, guided_columns, read_strokes
+from multist.tl._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
 from multist.tl._inputs import features_of, gather_tissue, split
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def cluster_domains(
     with run(data, "cluster_domains", key_added=key_added, copy=copy, image=False, **keys) as work:
         divide_parts(
             work.parts,
-            asked_domains(work.parts, n_domains, labels_key, unlabeled_category),
+            asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine),
             trust=trust,
             use_rep=use_rep,
             refine=refine,
@@ -110,32 +110,35 @@ class Asked(NamedTuple):
 
     Attributes
     ----------
-    n_domains
-        What the user gave.
     counts
-        Numbers to choose from; with strokes the number of their classes.
+        Numbers to choose from; with strokes how many domains there are to be.
     strokes
         What a person named, if that is to guide them.
     params
         The parameters behind it.
     """
 
-    n_domains: Any
     counts: list[int]
     strokes: Strokes | None
     params: dict[str, Any]
 
 
 def asked_domains(
-    parts: Sequence[Part], n_domains: Any, labels_key: str | None, unlabeled_category: str | None
+    parts: Sequence[Part],
+    n_domains: Any,
+    labels_key: str | None,
+    unlabeled_category: str | None,
+    *,
+    refine: bool = False,
 ) -> Asked:
     """Check what is asked for, before any work; raises what :func:`cluster_domains` raises for these."""
     params = {"n_domains_asked": n_domains, "labels_key": labels_key}
     if labels_key is None:
         counts = candidate_counts(n_domains, sum(part.table.n_obs for part in parts))
-        return Asked(n_domains, counts, None, params)
-    strokes = read_strokes(parts, labels_key, unlabeled_category)
-    return Asked(n_domains, [len(strokes.names)], strokes, params | {"unlabeled_category": unlabeled_category})
+        return Asked(counts, None, params)
+    strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
+    params |= {"unlabeled_category": unlabeled_category}
+    return Asked([len(strokes.names) + strokes.n_more], strokes, params)
 
 
 def divide_parts(
@@ -149,27 +152,19 @@ def divide_parts(
     key_added: str,
     random_state: int,
     params: Mapping[str, Any],
-) -> None:
-    """The stage of :func:`cluster_domains`; ``params`` are further ones to be kept."""
+) -> Guided | None:
+    """The stage of :func:`cluster_domains`; ``params`` are further ones to be kept. Gives what recognises named domains elsewhere."""
     code = features_of(parts, use_rep)
     if code.ndim != 2:
         raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")
     tissue = gather_tissue(parts)
     own = {**asked.params, "use_rep": use_rep, "refine": refine, "random_state": random_state, **params}
-    colors, probability = None, [None] * len(parts)
+    guided, colors, probability = None, None, [None] * len(parts)
     if asked.strokes is not None:
-        found = guide(
-            parts,
-            tissue,
-            asked.strokes,
-            asked.n_domains,
-            use_rep=use_rep,
-            key_added=key_added,
-            trust=trust,
-            random_state=random_state,
-        )
-        obs, uns, colors = guided_columns(found, asked.strokes)
-        probability = split(parts, found.probability)
+        sources = spot_sources(parts, use_rep, key_added)
+        guided = guide(sources, tissue, asked.strokes, trust=trust, random_state=random_state)
+        obs, uns, colors = guided_columns(guided.found, asked.strokes)
+        probability = split(parts, guided.found.probability)
         own |= {"trust": trust}
     else:
         obs, uns = divide(code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state, device=device)
@@ -181,3 +176,4 @@ def divide_parts(
         own_uns = uns | {"params": {**kept, **plain(own)}, "versions": versions()}
         values = {name: each[number] for name, each in columns.items()}
         write_domains(part, values, own_uns, key_added, colors=colors, probability=probability[number])
+    return guided

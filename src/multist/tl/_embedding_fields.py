@@ -12,13 +12,13 @@ import pandas as pd
 from multist import _keys
 from multist.access import Part, plain, versions
 from multist.tl._clusters import write_domains
-from multist.tl._inputs import gather_tissue, split
+from multist.tl._inputs import Tissue, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from multist.cluster.assign import DomainClassifier
     from multist.model.fitted import Embedding, FusionModel
+    from multist.tl._fitted_model import KnownDomains
 
 
 def write_embedding(
@@ -53,34 +53,36 @@ def write_embedding(
 
 def write_recognised(
     parts: Sequence[Part],
-    classifier: DomainClassifier,
-    names: Sequence[str],
+    known: KnownDomains,
+    probability: np.ndarray,
+    tissue: Tissue,
     *,
     refine: bool,
     key_added: str,
     params: Mapping[str, Any],
 ) -> None:
-    """Domains of an embedding by what a model knows."""
+    """Domains that a model knows, from the (n, k) probability of each."""
     from multist.cluster.refine import majority_vote
 
-    tissue = gather_tissue(parts)
-    code = np.concatenate([part.table.obsm[_keys.embedding_key(key_added)] for part in parts])
-    labels, probability = classifier(code)
+    labels = probability.argmax(axis=1)
+    confidence = probability.max(axis=1)
     if refine:
         labels = majority_vote(labels, tissue.adjacency)
-    own = plain(
-        {
-            "n_domains": len(names),
-            "n_domains_asked": None,
-            "refine": refine,
-            "use_rep": _keys.embedding_key(key_added),
-            **params,
-        }
-    )
-    for part, codes, confidence in zip(parts, split(parts, labels), split(parts, probability), strict=True):
-        obs = {"domain": pd.Categorical.from_codes(codes, list(names)), "confidence": confidence}
+    own = {"n_domains": len(known.names), "n_domains_asked": None, "labels_key": None, "refine": refine}
+    own = plain(own | {"use_rep": _keys.embedding_key(key_added), **params})
+    uns = {_keys.GUIDED: {"classes": list(known.names)}} if known.sources else {}
+    rows = zip(parts, *(split(parts, values) for values in (labels, confidence, probability)), strict=True)
+    for part, codes, sure, each in rows:
+        obs = {"domain": pd.Categorical.from_codes(codes, list(known.names)), "confidence": sure}
         before = part.table.uns.get(key_added, {}).get("params", {})
-        write_domains(part, obs, {"params": {**before, **own}}, key_added)
+        write_domains(
+            part,
+            obs,
+            {**uns, "params": {**before, **own}},
+            key_added,
+            colors=list(known.colors),
+            probability=each if known.sources else None,
+        )
 
 
 def made_by(table: AnnData, fusion: FusionModel, key_added: str) -> bool:
@@ -98,13 +100,3 @@ def identity(fusion: FusionModel) -> str:
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
-
-
-def learnt_classifier(tables: Sequence[AnnData], key_added: str) -> DomainClassifier:
-    """What recognises the domains that were just found."""
-    from multist.cluster.assign import DomainClassifier
-
-    codes = [table.obs[_keys.domain_key(key_added)].cat.codes.to_numpy(dtype=np.int64) for table in tables]
-    n_domains = len(tables[0].obs[_keys.domain_key(key_added)].cat.categories)
-    points = [table.obsm[_keys.embedding_key(key_added)] for table in tables]
-    return DomainClassifier.fit(np.concatenate(points), np.concatenate(codes), n_domains)

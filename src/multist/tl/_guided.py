@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from multist.access import Part, stored_colors
 from multist.tl._inputs import Tissue, features_of
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     from anndata import AnnData
 
     from multist.cluster.guided import GuidedDomains
@@ -35,32 +36,48 @@ class Strokes(NamedTuple):
         (n,) int64 class of each spot, -1 where there is no stroke.
     colors
         Colour of each class, as far as the column has them.
+    n_more
+        How many domains are to be found besides.
     """
 
     names: list[str]
     labels: np.ndarray
     colors: dict[str, str]
+    n_more: int
 
 
-def read_strokes(parts: Sequence[Part], labels_key: str, unlabeled_category: str | None) -> Strokes:
-    """The column of all parts.
+def read_strokes(
+    parts: Sequence[Part],
+    labels_key: str,
+    unlabeled_category: str | None,
+    *,
+    n_domains: Any = None,
+    refine: bool = False,
+) -> Strokes:
+    """The column of all parts, and whether it can be followed as is asked.
 
     Raises
     ------
     KeyError
-        If a part lacks it, or nothing is named ``unlabeled_category``.
-    ValueError
-        If no spot is named.
+        If no part has it, or nothing is named ``unlabeled_category``.
+    TypeError, ValueError
+        If no spot is named, ``n_domains`` is no integer, less than the classes, fewer than two or more than the spots, or ``refine``
+        is asked for.
     """
-    columns: list[pd.Series] = []
+    if refine:
+        raise ValueError(
+            "refine=True is a vote, which erases thin domains; with labels_key there is none: leave it out"
+        )
+    tables = [part.table for part in parts]
+    if not any(labels_key in table.obs for table in tables):
+        found = ", ".join(map(repr, tables[0].obs)) or "nothing"
+        raise KeyError(f"labels_key {labels_key!r} not found in obs; found: {found}")
+    if lacking := [str(number) for number, table in enumerate(tables) if labels_key not in table.obs]:
+        logger.info("no obs[%r] in object number %s: nothing is named there", labels_key, ", ".join(lacking))
+    columns = [_named(table, labels_key) for table in tables]
     colors: dict[str, str] = {}
-    for part in parts:
-        table = part.table
-        if labels_key not in table.obs:
-            found = ", ".join(map(repr, table.obs)) or "nothing"
-            raise KeyError(f"labels_key {labels_key!r} not found in obs; found: {found}")
-        columns.append(_named(table, labels_key))
-        colors |= stored_colors(table, labels_key) or {}
+    for table in tables:
+        colors |= stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
     names = list(dict.fromkeys(name for column in columns for name in column.cat.categories))
     if unlabeled_category is not None:
         if unlabeled_category not in names:
@@ -75,60 +92,82 @@ def read_strokes(parts: Sequence[Part], labels_key: str, unlabeled_category: str
         raise ValueError(f"obs[{labels_key!r}] names no spot; draw a stroke in each domain, or leave out labels_key")
     place = np.full(len(names) + 1, -1)
     place[used] = np.arange(len(used))
-    return Strokes([names[code] for code in used], place[labels], colors)
+    named = [names[code] for code in used]
+    return Strokes(named, place[labels], colors, _count_further(named, n_domains, len(labels)))
 
 
-def guided_views(parts: Sequence[Part], tissue: Tissue, use_rep: str, key_added: str) -> list[list[np.ndarray]]:
-    """The tissue at several scales: components and embedding of each spot, and components averaged further and further.
+class Guided(NamedTuple):
+    """What strokes gave.
 
-    An embedding of :func:`multist.tl.multist_domains` is taken apart into its modalities, and brings the components that it was made
-    of; any other stands for itself.
+    Attributes
+    ----------
+    found
+        Classes of all spots, and what recognises them elsewhere.
+    sources
+        Names of what the classifier sees of a spot by itself, in its order; see :func:`spot_sources`.
     """
-    from multist.cluster.stroke_views import scale_views
 
+    found: GuidedDomains
+    sources: tuple[str, ...]
+
+
+def spot_sources(parts: Sequence[Part], use_rep: str, key_added: str) -> dict[str, np.ndarray]:
+    """What is known of each spot by itself, by name.
+
+    An embedding of :func:`multist.tl.multist_domains` is taken apart into ``"expression"`` and ``"image"``, and has the
+    ``"components"`` that it was made of before them, where all tables have these. Any other is the ``"embedding"``.
+    """
     code = features_of(parts, use_rep)
     held = parts[0].table.uns.get(key_added, {})
-    source = held.get("params", {}).get("expression_key") if use_rep == _keys.embedding_key(key_added) else None
-    if source is None or not all(source in part.table.obsm for part in parts):
-        return scale_views([code], code, tissue.adjacency)
-    components = features_of(parts, source)[:, :_COMPONENTS]
-    n_expression = code.shape[1] - int(held.get("n_image_dimensions", 0))
-    near = [components, code[:, :n_expression], code[:, n_expression:]]
-    return scale_views([view for view in near if view.shape[1]], components, tissue.adjacency)
+    key = held.get("params", {}).get("expression_key") if use_rep == _keys.embedding_key(key_added) else None
+    if key is None:
+        return {"embedding": code}
+    components = features_of(parts, key) if all(key in part.table.obsm for part in parts) else None
+    return embedded_sources(code, int(held.get("n_image_dimensions", 0)), components)
+
+
+def embedded_sources(code: np.ndarray, n_image: int, components: np.ndarray | None) -> dict[str, np.ndarray]:
+    """An embedding of this package, whose last dimensions are those of the image, and what it was made of if that is known."""
+    end = code.shape[1] - n_image
+    found = {} if components is None else {"components": components[:, :_COMPONENTS]}
+    found["expression"] = code[:, :end]
+    return found | ({"image": code[:, end:]} if n_image else {})
+
+
+def views_of(sources: Mapping[str, np.ndarray], adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
+    """The tissue at several scales: each spot by itself, and what comes first of it, of expression, averaged further and further."""
+    from multist.cluster.stroke_views import scale_views
+
+    near = list(sources.values())
+    return scale_views(near, near[0], adjacency)
 
 
 def guide(
-    parts: Sequence[Part], tissue: Tissue, strokes: Strokes, n_domains: Any, *, use_rep: str, key_added: str, trust: float,
+    sources: Mapping[str, np.ndarray],
+    tissue: Tissue,
+    strokes: Strokes,
+    *,
+    trust: float,
     random_state: int,
-) -> GuidedDomains:  # fmt: skip
-    """Name all spots; ``n_domains`` above the number of classes finds the rest besides.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If ``n_domains`` is no integer, less than the classes, or fewer than two.
-    """
+) -> Guided:
+    """Name all spots after strokes on a few."""
     from multist.cluster.guided import guided_domains
 
-    n_classes = len(strokes.names)
-    if n_domains is not None and (isinstance(n_domains, bool) or not isinstance(n_domains, int | np.integer)):
-        raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
-    if n_domains is not None and n_domains < n_classes:
-        raise ValueError(f"obs names {n_classes} classes ({', '.join(strokes.names)}); n_domains is {n_domains}")
-    n_more = 0 if n_domains is None else int(n_domains) - n_classes
-    if n_classes + n_more < 2:
-        raise ValueError(
-            f"only {strokes.names[0]!r} is named: name another domain, or give n_domains above one to find the rest"
-        )
-    views = guided_views(parts, tissue, use_rep, key_added)
     with steady_threads("sklearn.cluster"):
         found = guided_domains(
-            views, tissue.adjacency, tissue.xy, strokes.labels, n_classes, n_more=n_more, trust=trust, section=tissue.section,
+            views_of(sources, tissue.adjacency),
+            tissue.adjacency,
+            tissue.xy,
+            strokes.labels,
+            len(strokes.names),
+            n_more=strokes.n_more,
+            trust=trust,
+            section=tissue.section,
             random_state=random_state,
-        )  # fmt: skip
+        )
     if np.isfinite(found.held_out_accuracy):
         logger.info("%.0f %% of the strokes are recognised when they are held out", 100 * found.held_out_accuracy)
-    return found
+    return Guided(found, tuple(sources))
 
 
 def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
@@ -147,13 +186,34 @@ def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, An
     return columns, {"guided": guided}, colors
 
 
+def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
+    if n_domains is not None and (isinstance(n_domains, bool) or not isinstance(n_domains, int | np.integer)):
+        raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
+    if n_domains is not None and n_domains < len(names):
+        raise ValueError(f"obs names {len(names)} classes ({', '.join(names)}); n_domains is {n_domains}")
+    if n_domains is not None and n_domains > n_obs:
+        raise ValueError(f"n_domains must be at most the number of spots, {n_obs}; got {n_domains}")
+    n_more = 0 if n_domains is None else int(n_domains) - len(names)
+    if len(names) + n_more < 2:
+        raise ValueError(
+            f"only {names[0]!r} is named: name another domain, or give n_domains above one to find the rest"
+        )
+    return n_more
+
+
 def _further(number: int) -> list[str]:
     return [f"other {number + 1}", f"further domain {number + 1}", f"unnamed domain {number + 1}"]
 
 
 def _named(table: AnnData, key: str) -> pd.Series:
-    """Column as strings in categories; missing stays missing."""
+    """Column as strings in categories; what is missing or blank stays missing, and so does all where there is no column."""
+    if key not in table.obs:
+        return pd.Series(np.nan, index=table.obs_names, dtype=object).astype("category")
     column = table.obs[key]
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column.cat.rename_categories([str(name) for name in column.cat.categories])
-    return column.where(column.isna(), column.astype(str)).astype("category")
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("category")
+    values = column.cat.categories
+    # a whole number is stored with a fraction where others are missing
+    whole = values.dtype.kind == "f" and bool((values % 1 == 0).all())
+    named = column.cat.rename_categories([str(int(value) if whole else value) for value in values])
+    return named.cat.remove_categories([name for name in named.cat.categories if not name.strip()])

@@ -9,7 +9,6 @@ from multist import _keys
 from multist.access import run
 from multist.tl._cluster_domains import asked_domains
 from multist.tl._inputs import wanted_image
-from multist.tl._model import MultiST
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -128,19 +127,21 @@ def multist_domains(
     >>> mt.tl.ligrec(sdata, pairs=pairs)  # sq.gr.ligrec with log-normalised expression and a result that files hold
     >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
     """
-    model = MultiST(config, device=device, random_state=random_state)
+    from multist.model.config import MultiSTConfig
+    from multist.tl._model_steps import cluster_parts, fit_parts
+
+    config = config or MultiSTConfig()
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
     image = wanted_image(data, use_image, table_key)
     with run(data, "multist_domains", key_added=key_added, copy=copy, image=image, **keys) as work:
         # refused before training
-        asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category)
-        if model.config.losses is not None and len(asked.counts) > 1:
+        asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
+        if config.losses is not None and len(asked.counts) > 1:
             raise ValueError(
                 "the published method needs a number of domains before training; give n_domains as one integer"
             )
-        options: dict[str, Any] = {"key_added": key_added, "params": keys}
-        model._fit_parts(
-            work.parts, n_domains=asked.counts[0], use_image=use_image, use_rep=use_rep, layer=layer, **options
-        )
-        model._divide_parts(work.parts, asked, trust=trust, refine=refine, **options)
+        made: dict[str, Any] = {"key_added": key_added, "device": device, "random_state": random_state, "params": keys}
+        read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer}
+        fitted = fit_parts(work.parts, config, asked.counts[0], **read, **made)
+        cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made)
     return work.result

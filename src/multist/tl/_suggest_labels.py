@@ -33,7 +33,7 @@ def suggest_labels(
     Parameters
     ----------
     data
-        Table with domains that strokes guided (``labels_key``).
+        Table with domains that strokes guided (``labels_key``), in it or in the section from which it was recognised.
     n
         How many spots.
     key
@@ -64,14 +64,15 @@ def suggest_labels(
 
     part = open_part(data, table_key=table_key, library_key=library_key, image=False)
     record, table, probability_key = part.record, part.table, _keys.probability_key(key)
-    params = table.uns.get(key, {}).get("params", {})
-    labels_key = params.get("labels_key", "None")
-    if probability_key not in table.obsm or labels_key not in table.obs:
+    if probability_key not in table.obsm:
         raise KeyError(
-            f"obsm[{probability_key!r}] or the strokes are not there: run tl.multist_domains with labels_key and key_added={key!r} first"
+            f"obsm[{probability_key!r}] is not there: run tl.multist_domains with labels_key and key_added={key!r} first"
         )
-    column = table.obs[labels_key]
-    named = (column.notna() & (column.astype(str) != params.get("unlabeled_category"))).to_numpy()
+    params = table.uns.get(key, {}).get("params", {})
+    labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)
+    if labels_key in table.obs:  # a section that was recognised has no strokes
+        column = table.obs[labels_key]
+        named = (column.notna() & (column.astype(str) != params.get("unlabeled_category"))).to_numpy()
     adjacency = ensure_graph(part)
     apart = record.section[:, None] * _APART * np.array([np.ptp(record.xy[:, 0]) + 1, 0])
     rows = suggest(np.asarray(table.obsm[probability_key]), adjacency, np.where(named, 0, -1), n, record.xy + apart)

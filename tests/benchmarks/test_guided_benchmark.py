@@ -1,0 +1,78 @@
+"""The benchmark of guided domains, as its command runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+
+import multist as mt
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def guided(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for name in ("guided", "guided_report", "strokes", "sections", "variants", "report", "domains", "large_tissue"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    import guided
+
+    return guided
+
+
+@pytest.fixture
+def truth() -> pd.Series:
+    names = np.repeat(["a", "b", "c"], [50, 30, 3])
+    return pd.Series([*names, *[np.nan] * 5], index=[f"s{i}" for i in range(88)], dtype=object)
+
+
+def test_strokes_are_of_the_truth_and_wrong_ones_are_not(guided, truth):
+    strokes = guided.random_strokes(truth, 10, 0)
+    assert strokes.value_counts().to_dict() == {"a": 10, "b": 10, "c": 3}
+    assert (strokes.dropna() == truth[strokes.notna()]).all()
+    assert not strokes.equals(guided.random_strokes(truth, 10, 1))
+    wrong = guided.spoilt(strokes, 0)
+    assert wrong.notna().equals(strokes.notna()) and (wrong.dropna() != strokes.dropna()).sum() == 2
+    more = guided.answered(strokes, truth, ["s87", *truth.index[strokes.isna()][:2]])
+    assert more.notna().sum() == strokes.notna().sum() + 2  # the last has no truth to tell
+
+
+def test_only_labelled_spots_without_a_stroke_count(guided, truth):
+    adata = ad.AnnData(obs=pd.DataFrame(index=truth.index))
+    found = truth.fillna("a").copy()
+    found.iloc[:10] = "b"  # strokes that were overruled
+    found.iloc[80:83] = "a"
+    adata.obs["multist_domain"], adata.obs["multist_confidence"] = found, 0.85
+    strokes = truth.where(np.arange(88) < 10)
+    score = guided.scored(adata, truth, strokes.isna())
+    assert score["balanced"] == pytest.approx(2 / 3)
+    assert score["ece"] == pytest.approx(abs(0.85 - 70 / 73))
+    assert np.array(score["reliability"])[:, 8] == pytest.approx([73, 73 * 0.85, 70])
+
+
+@pytest.mark.slow
+def test_the_quick_run_gives_tables_a_curve_and_json(tmp_path: Path):
+    tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, image_size=300, format="anndata")
+    tissue.obs["scribble"] = tissue.obs["domain"].where(np.arange(tissue.n_obs) % 10 == 0)
+    (tmp_path / "layered_tissue").mkdir()
+    tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
+    command = [sys.executable, str(BENCHMARKS / "guided.py"), str(tmp_path), "--quick", "--cells", "2000"]
+    options = ["--output", "out.json", "--picture", "curve.png"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "out.json").read_text())
+    frame = pd.DataFrame(report["runs"])
+    assert set(frame["part"]) == {"people", "random", "wrong", "suggested", "unnamed", "time"}
+    assert (frame.loc[frame["part"] == "people", "ari"] > 0.4).all()
+    assert frame["ece"].between(0, 1).all() and (frame["seconds"].dropna() > 0).all()
+    assert frame.loc[frame["part"] == "unnamed", "strokes"].nunique() == tissue.obs["domain"].nunique()
+    for title in ("People's strokes", "Ten more spots", "A class without a stroke", "Time"):
+        assert f"**{title}" in done.stdout
+    assert (tmp_path / "curve.png").stat().st_size > 5000
