@@ -35,7 +35,7 @@ from multist._settings import settings
 from multist.cluster.domains import find_domains
 from multist.model.config import MultiSTConfig
 from multist.model.fitted import FusionModel
-from multist.model.graph import SpatialGraph, build_graph
+from multist.model.network.graph import SpatialGraph, build_graph
 
 ON_ACCELERATOR, ON_CPU = (3_600, 100_000, 1_000_000, 10_000_000), (1_500, 3_000)
 WIDTH, HEADS = 16, 4  # of the default network

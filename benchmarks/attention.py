@@ -28,9 +28,9 @@ from report import markdown, mean_sd, number
 from sections import Section, load_section, section_names
 from variants import HISTOLOGY, prepare
 
-from multist.model.attention import ImageAttention, LearntAttention, attention_matrix, fit_attention
 from multist.model.config import MultiSTConfig
-from multist.model.image_axes import ImageAxes
+from multist.model.features.image_axes import ImageAxes
+from multist.model.network.attention import ImageAttention, LearntAttention, attention_matrix, fit_attention
 
 IMAGES = ("attention", "shuffled", "noise")
 UNTRAINED = "untrained"

@@ -8,8 +8,8 @@ import shapely
 
 from multist import _facets
 from multist._facets import border_facets
-from multist.tl._contacts import border_lengths
-from multist.tl._domain_outlines import outline
+from multist.tl.borders._contacts import border_lengths
+from multist.tl.borders._domain_outlines import outline
 
 
 def hexagons(side: int, pitch: float = 1.0) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from multist._settings import settings
-from multist.encoders import kept
+from multist.histology import kept
 from multist.pp import embed_histology
 
 
@@ -37,7 +37,7 @@ def save(network, folder):
 @pytest.fixture
 def patches_seen(monkeypatch):
     """How many patches went through a network in each call."""
-    from multist.encoders.registry import PatchEncoder
+    from multist.histology.registry import PatchEncoder
 
     seen: list[int] = []
     encode = PatchEncoder._encode

@@ -15,7 +15,7 @@ from spatialdata.models import Image2DModel, ShapesModel, TableModel
 
 import multist as mt
 from multist import _chunks, _progress
-from multist.encoders import tissue
+from multist.histology import tissue
 from multist.pp import embed_histology, normalize_histology
 
 SIDE, CHUNK, DIAMETER = 2000, 160, 40.0

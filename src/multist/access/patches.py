@@ -11,7 +11,7 @@ import numpy as np
 
 from multist._chunks import ChunkCache, strip_width
 from multist.access.record import SectionImage, SpatialRecord
-from multist.encoders.spots import check_width
+from multist.histology.spots import check_width
 
 _LOOKS = 40  # places of a section at which the image is looked at
 _BLACK = 12  # what JPEG makes of 0, at most

@@ -9,17 +9,17 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist._settings import logger
-from multist.model.averaging import Averaging
-from multist.model.common_axes import common_axes, own_axes
 from multist.model.config import MultiSTConfig
-from multist.model.image_axes import ImageAxes
-from multist.model.image_gain import linear_gain
-from multist.model.neighbourhood import as_floats
-from multist.model.sections import Surroundings, offsets_to, section_offsets
+from multist.model.features.averaging import Averaging
+from multist.model.features.common_axes import common_axes, own_axes
+from multist.model.features.image_axes import ImageAxes
+from multist.model.features.image_gain import linear_gain
+from multist.model.features.neighbourhood import as_floats
+from multist.model.features.sections import Surroundings, offsets_to, section_offsets
 
 if TYPE_CHECKING:
-    from multist.model.attention import ImageAttention
-    from multist.model.published import PublishedNetwork
+    from multist.model.network.attention import ImageAttention
+    from multist.model.network.published import PublishedNetwork
 
 _FURTHEST = 2.5
 """Standard deviations at which a dimension of the embedding ends; with 2 to 4 the mean agreement changes by .04 at most."""
@@ -84,7 +84,7 @@ class FusionModel:
     center, spread
         (d,) mean and standard deviation of the dimensions, beyond so many of which they end.
     own
-        (m, c) what :func:`multist.model.common_axes.own_axes` found in the expression: whether its axes are of these sections.
+        (m, c) what :func:`multist.model.features.common_axes.own_axes` found in the expression: whether its axes are of these sections.
     n_expression, n_image
         Number of features of either modality that are read; ``n_image`` is zero without an image.
     published
@@ -147,7 +147,7 @@ class FusionModel:
         gain, attention, published = 0.0, None, None
         seed: dict[str, Any] = {"random_state": random_state}
         if config.losses is not None:
-            from multist.model.published import fit_published
+            from multist.model.network.published import fit_published
 
             published, losses = fit_published(
                 genes, picture, adjacency, section, config, n_domains=n_domains, device=device, **seed
@@ -155,7 +155,7 @@ class FusionModel:
         elif picture is not None and config.epochs == 0:
             gain = linear_gain(_unit(genes), _unit(picture), adjacency, xy, section, **seed)
         elif picture is not None:
-            from multist.model.attention import attention_matrix, fit_attention
+            from multist.model.network.attention import attention_matrix, fit_attention
 
             learnt = fit_attention(genes, picture, adjacency, xy, section, config, device=device, **seed)
             gain, losses = learnt.gain, {"hidden_expression": learnt.losses}
@@ -212,7 +212,7 @@ class FusionModel:
         if self.axes is not None and self.image is not None and image is not None:
             picture = self.axes(_brought_to(self.image.known, as_floats(image), adjacency, section))
         if self.networks and picture is not None:
-            from multist.model.attention import attention_matrix
+            from multist.model.network.attention import attention_matrix
 
             attention = attention_matrix(list(self.networks), genes, picture, adjacency, device=device)
         return self._embedding(self._code(genes, picture, adjacency, attention, device), attention, {})
@@ -238,7 +238,7 @@ class FusionModel:
     ) -> np.ndarray:  # fmt: skip
         """(n, d) dimensions before their ends are drawn in."""
         if self.published is not None:
-            from multist.model.published import read_published
+            from multist.model.network.published import read_published
 
             return read_published(self.published, genes, picture, adjacency, device=device)
         code = self.expression.averaging(genes, adjacency, attention) * self.expression.scale

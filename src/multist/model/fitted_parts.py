@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from multist.model.averaging import Averaging
 from multist.model.config import MultiSTConfig, PublishedLosses
+from multist.model.features.averaging import Averaging
+from multist.model.features.image_axes import ImageAxes
+from multist.model.features.sections import Surroundings
 from multist.model.fitted import FusionModel, Modality
-from multist.model.image_axes import ImageAxes
-from multist.model.sections import Surroundings
 
 if TYPE_CHECKING:
-    from multist.model.attention import ImageAttention
+    from multist.model.network.attention import ImageAttention
 
 
 def parts_of(model: FusionModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -57,7 +57,7 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
     networks = _networks(config, rooms, int(record["n_networks"]), len(expression.averaging.center), axes)
     published = None
     if config.losses is not None:
-        from multist.model.published import PublishedNetwork
+        from multist.model.network.published import PublishedNetwork
 
         published = PublishedNetwork.of_state(rooms["published"], config)
     frame = rooms["frame"]
@@ -80,7 +80,7 @@ def _networks(
         raise KeyError("axes")
     import torch
 
-    from multist.model.attention import ImageAttention
+    from multist.model.network.attention import ImageAttention
 
     networks = []
     for number in range(count):

@@ -13,11 +13,11 @@ from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, get_table, run
 from multist.access.patches import refuse_black
-from multist.encoders.spots import check_width, typical_diameter
-from multist.encoders.tissue import Overview, read_overview, remember_overview
-from multist.pp._reference_patches import choose_patches, patch_densities, score_patches
-from multist.pp._stain_reference import METHODS, StainReference
-from multist.pp._stain_transfer import DensityTransfer, linear_transfer, recolour, tissue_moments
+from multist.histology.reference_patches import choose_patches, patch_densities, score_patches
+from multist.histology.spots import check_width, typical_diameter
+from multist.histology.stain_reference import METHODS, StainReference
+from multist.histology.stain_transfer import DensityTransfer, linear_transfer, recolour, tissue_moments
+from multist.histology.tissue import Overview, read_overview, remember_overview
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -125,7 +125,7 @@ class Stained(NamedTuple):
     arrays
         By section: the levels of its new pyramid.
     overviews
-        By section: what :func:`multist.encoders.tissue.read_overview` would read of it.
+        By section: what :func:`multist.histology.tissue.read_overview` would read of it.
     """
 
     arrays: list[Sequence[Any]]
