@@ -57,12 +57,15 @@ def run(n_cells: int, device: str) -> tuple[dict[str, Any], np.ndarray]:
     labels = find_domains(embedding.code, adjacency, N_DOMAINS, device=device).labels
     marks.append(time.perf_counter())
     result = {
-        "cells": n_cells, "device": device, "image_gain": model.gain,
+        "cells": n_cells,
+        "device": device,
+        "image_gain": model.gain,
         "stages": dict(zip(("train and embed", "cluster"), np.diff(marks).tolist(), strict=True)),
-        "seconds": marks[-1] - marks[0], "process_gb": process_gb(),
+        "seconds": marks[-1] - marks[0],
+        "process_gb": process_gb(),
         "device_gb": torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None,
         "ari": float(adjusted_rand_score(tissue.truth, labels)),
-    }  # fmt: skip
+    }
     return result, labels
 
 
@@ -89,13 +92,19 @@ def kernels(n_cells: int, device: str) -> dict[str, Any]:
         "attention": ends + 4 * features + 3 * bias.nbytes,
     }
     return {
-        "cells": n_cells, "device": device, "kernels": type(graph).__name__, "bandwidth_gb_per_s": bandwidth / 2**30,
+        "cells": n_cells,
+        "device": device,
+        "kernels": type(graph).__name__,
+        "bandwidth_gb_per_s": bandwidth / 2**30,
         "steps": {
-            name: {"ms": 1000 * seconds[name], "mb": needed[name] / 2**20,
-                   "share_of_floor": needed[name] / bandwidth / seconds[name]}
+            name: {
+                "ms": 1000 * seconds[name],
+                "mb": needed[name] / 2**20,
+                "share_of_floor": needed[name] / bandwidth / seconds[name],
+            }
             for name in seconds
         },
-    }  # fmt: skip
+    }
 
 
 def step_bytes(graph: SpatialGraph) -> tuple[int, int]:
@@ -151,10 +160,13 @@ def main(argv: list[str] | None = None) -> int:
     report: dict[str, Any] = {
         "machine": {
             "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
-            "torch": torch.__version__, "threads": torch.get_num_threads(), "platform": platform.platform(),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "platform": platform.platform(),
         },
-        "runs": [], "kernels": [],
-    }  # fmt: skip
+        "runs": [],
+        "kernels": [],
+    }
     for n_cells in sorted(options.sizes):
         result, labels = run(n_cells, options.device)
         if options.device == "cuda" and n_cells <= options.agree_up_to:

@@ -69,9 +69,7 @@ def measure(section: Section, seed: int) -> dict[str, Any]:
     genes = np.asarray(adata.obsm[key], dtype=np.float64)[:, : CONFIG.n_expression]
     features = np.asarray(adata.obsm[HISTOLOGY], dtype=np.float64)
     adjacency = sp.csr_matrix(adata.obsp["spatial_connectivities"])
-    given = {
-        "attention": features, "shuffled": rng.permutation(features), "noise": rng.normal(size=features.shape)
-    }  # fmt: skip
+    given = {"attention": features, "shuffled": rng.permutation(features), "noise": rng.normal(size=features.shape)}
     result: dict[str, Any] = {}
     for name, image in given.items():
         picture = ImageAxes.of(image, CONFIG.n_image)(image)

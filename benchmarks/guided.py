@@ -180,9 +180,7 @@ def scored(adata: AnnData, truth: pd.Series, without_stroke: pd.Series | bool) -
     error = float(np.abs(table[1] - table[2]).sum() / len(bins))
     balanced = balanced_accuracy_score(known, found)
     reliability = np.stack(table).tolist()
-    return {
-        **mt.metrics.agreement(known, found), "balanced": float(balanced), "ece": error, "reliability": reliability
-    }  # fmt: skip
+    return {**mt.metrics.agreement(known, found), "balanced": float(balanced), "ece": error, "reliability": reliability}
 
 
 def suggested(adata: AnnData, truth: pd.Series, draw: int) -> Iterator[dict[str, Any]]:

@@ -25,9 +25,13 @@ STAGES = {  # functions, and where each is looked up when it is called
 FLOOR_HOPS, FLOOR_STARTS = 3, 6
 CHARTER_LAYERS = 3
 CHARTER_TRAINER = {
-    "accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "accelerator": "cpu",
+    "devices": 1,
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
     "enable_checkpointing": False,
-}  # fmt: skip
+}
 METHODS = ("multist", "floor", "niche_neighborhood", "niche_utag", "niche_cellcharter", "cellcharter")
 OPTIONAL = {"cellcharter": "cellcharter"}  # method: module that is no dependency of the project
 

@@ -28,9 +28,13 @@ def tested() -> ad.AnnData:
         ("E", "R5", "cortex_a", "rim", np.nan, np.nan, np.nan),
     ]
     borders = [
-        ("rim", "cortex_a", 60, 3000.0), ("cortex_a", "cortex_b", 50, 2500.0), ("cortex_b", "band", 60, 2000.0),
-        ("band", "stroma_loose", 30, 1000.0), ("band", "stroma_dense", 30, 500.0), ("cortex_a", "lesion", 20, 700.0),
-    ]  # fmt: skip
+        ("rim", "cortex_a", 60, 3000.0),
+        ("cortex_a", "cortex_b", 50, 2500.0),
+        ("cortex_b", "band", 60, 2000.0),
+        ("band", "stroma_loose", 30, 1000.0),
+        ("band", "stroma_dense", 30, 500.0),
+        ("cortex_a", "lesion", 20, 700.0),
+    ]
     adata.uns["multist"] = {
         "interactions": {
             "pairs": pd.DataFrame(pairs, columns=columns),

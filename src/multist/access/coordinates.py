@@ -67,8 +67,9 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
             return [plain[x], plain[y]]
     logger.warning(
         "%s has columns %s, which are not known names: the first is taken for x, the second for y",
-        where, ", ".join(repr(column) for column in frame),
-    )  # fmt: skip
+        where,
+        ", ".join(repr(column) for column in frame),
+    )
     return list(frame)
 
 
@@ -112,6 +113,7 @@ def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
     scale[column] = 0.5
     logger.warning(
         "the coordinates are columns and rows of a hexagonal array (%s holds the columns); they are taken to the places of its spots, "
-        "in distances between neighbours", "yx"[column == 0],
-    )  # fmt: skip
+        "in distances between neighbours",
+        "yx"[column == 0],
+    )
     return xy * scale

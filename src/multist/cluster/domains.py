@@ -68,8 +68,11 @@ def find_domains(
         start = np.zeros(len(points), dtype=np.int64)
         return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
     options: dict[str, Any] = {
-        "n_starts": n_starts, "n_polished": n_polished, "n_rounds": n_rounds, "random_state": random_state,
-    }  # fmt: skip
+        "n_starts": n_starts,
+        "n_polished": n_polished,
+        "n_rounds": n_rounds,
+        "random_state": random_state,
+    }
     if len(points) > ENOUGH:
         labels, confidence = sampled_mixture(points, n_domains, device=device, **options)
     else:

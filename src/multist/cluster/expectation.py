@@ -77,8 +77,11 @@ def split_and_merge(x: Tensor, current: Tensor, max_iter: int, tol: float) -> tu
         gain[own] = len(rows) * float(variance[-1].clamp_min(1).log())
     ways = [
         (float(cost[i, j]) - gain[own], i, j, own)
-        for i in range(k) for j in range(i) for own in gain if own not in (i, j)
-    ]  # fmt: skip
+        for i in range(k)
+        for j in range(i)
+        for own in gain
+        if own not in (i, j)
+    ]
     if not ways:
         return None
     ways = sorted(ways)[:_MOVES]

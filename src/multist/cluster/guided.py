@@ -216,9 +216,15 @@ def _believed(probability: np.ndarray, belief: np.ndarray) -> np.ndarray:
 
 
 def _check(
-    n: int, adjacency: sp.csr_matrix, xy: np.ndarray, labels: np.ndarray, section: np.ndarray, n_classes: int,
-    n_more: int, trust: float,
-) -> None:  # fmt: skip
+    n: int,
+    adjacency: sp.csr_matrix,
+    xy: np.ndarray,
+    labels: np.ndarray,
+    section: np.ndarray,
+    n_classes: int,
+    n_more: int,
+    trust: float,
+) -> None:
     if adjacency.shape != (n, n) or labels.shape != (n,) or section.shape != (n,) or xy.ndim != 2 or len(xy) != n:
         raise ValueError(
             f"the views have {n} spots; got adjacency {adjacency.shape}, xy {xy.shape}, labels {labels.shape} "

@@ -115,9 +115,16 @@ def fit_mixture(
     """
     points = np.asarray(points, dtype=np.float64)
     search = likeliest_weights(
-        points, n_components, n_starts=n_starts, n_polished=n_polished, n_rounds=n_rounds, max_iter=max_iter, tol=tol,
-        random_state=random_state, device=device,
-    )  # fmt: skip
+        points,
+        n_components,
+        n_starts=n_starts,
+        n_polished=n_polished,
+        n_rounds=n_rounds,
+        max_iter=max_iter,
+        tol=tol,
+        random_state=random_state,
+        device=device,
+    )
     return _summary(points, search)
 
 
@@ -143,9 +150,17 @@ class Search(NamedTuple):
 
 
 def likeliest_weights(
-    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, n_rounds: int = 0, max_iter: int = 200,
-    tol: float = 1e-5, random_state: int = 0, device: str = "cpu",
-) -> Search:  # fmt: skip
+    points: np.ndarray,
+    n_components: int,
+    *,
+    n_starts: int,
+    n_polished: int,
+    n_rounds: int = 0,
+    max_iter: int = 200,
+    tol: float = 1e-5,
+    random_state: int = 0,
+    device: str = "cpu",
+) -> Search:
     """Responsibilities of the likeliest of many starts; takes and raises what :func:`fit_mixture` does."""
     points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)

@@ -55,9 +55,14 @@ def sampled_mixture(
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
         rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
     search = likeliest_weights(
-        points[rows], n_components, n_starts=n_starts, n_polished=n_polished, n_rounds=n_rounds, random_state=random_state,
+        points[rows],
+        n_components,
+        n_starts=n_starts,
+        n_polished=n_polished,
+        n_rounds=n_rounds,
+        random_state=random_state,
         device=device,
-    )  # fmt: skip
+    )
     center, whiten = whitening(points)
     x = torch.as_tensor((points - center).astype(np.float32) @ whiten.astype(np.float32), device=device)
     some = x[torch.as_tensor(rows, device=device)]

@@ -106,9 +106,18 @@ class FusionModel:
 
     @classmethod
     def fit(
-        cls, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, xy: np.ndarray, config: MultiSTConfig, *,
-        section: np.ndarray | None = None, n_domains: int = 1, device: str = "auto", random_state: int = 0,
-    ) -> tuple[FusionModel, Embedding]:  # fmt: skip
+        cls,
+        expression: np.ndarray,
+        image: np.ndarray | None,
+        adjacency: sp.csr_matrix,
+        xy: np.ndarray,
+        config: MultiSTConfig,
+        *,
+        section: np.ndarray | None = None,
+        n_domains: int = 1,
+        device: str = "auto",
+        random_state: int = 0,
+    ) -> tuple[FusionModel, Embedding]:
         """Fit to (n, p) expression and (n, q) image features of n spots.
 
         Sections (``section``, (n,) int from 0; None for a single one) are brought to common axes first if each has its own, and
@@ -180,9 +189,19 @@ class FusionModel:
                 Averaging.fit(picture, adjacency, attention, **seed), (gain or 1) / _total_spread(picture), known_image
             )
         model = cls(
-            config, modality, shown, axes, networks, gain, np.zeros(0), np.ones(0), own, n_given,
-            0 if image is None or shown is None else image.shape[1], published,
-        )  # fmt: skip
+            config,
+            modality,
+            shown,
+            axes,
+            networks,
+            gain,
+            np.zeros(0),
+            np.ones(0),
+            own,
+            n_given,
+            0 if image is None or shown is None else image.shape[1],
+            published,
+        )
         code = model._code(genes, picture, adjacency, attention, device)
         center = code.mean(axis=0, dtype=np.float64)
         spread = code.std(axis=0, dtype=np.float64)
@@ -190,9 +209,14 @@ class FusionModel:
         return model, model._embedding(code, attention, losses)
 
     def embed(
-        self, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, section: np.ndarray, *,
+        self,
+        expression: np.ndarray,
+        image: np.ndarray | None,
+        adjacency: sp.csr_matrix,
+        section: np.ndarray,
+        *,
         device: str = "auto",
-    ) -> Embedding:  # fmt: skip
+    ) -> Embedding:
         """Embed other sections, with features of the same meaning as those that were fitted.
 
         Raises
@@ -202,8 +226,9 @@ class FusionModel:
         """
         given = 0 if image is None or not self.n_image else image.shape[1]
         for what, found, expected in (
-            ("expression", expression.shape[1], self.n_expression), ("histology", given, self.n_image)
-        ):  # fmt: skip
+            ("expression", expression.shape[1], self.n_expression),
+            ("histology", given, self.n_image),
+        ):
             if found != expected:
                 raise ValueError(f"the model was fitted on {expected} {what} features; there are {found}")
         genes = as_floats(expression)[:, : len(self.expression.averaging.center)]
@@ -233,9 +258,13 @@ class FusionModel:
         return False if len(fitted) else None
 
     def _code(
-        self, genes: np.ndarray, picture: np.ndarray | None, adjacency: sp.csr_matrix, attention: sp.csr_matrix | None,
+        self,
+        genes: np.ndarray,
+        picture: np.ndarray | None,
+        adjacency: sp.csr_matrix,
+        attention: sp.csr_matrix | None,
         device: str,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """(n, d) dimensions before their ends are drawn in."""
         if self.published is not None:
             from multist.model.network.published import read_published
@@ -257,8 +286,14 @@ class FusionModel:
 
 
 def _alike(
-    features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray, config: MultiSTConfig, *, one_scale: bool, random_state: int,
-) -> tuple[np.ndarray, Surroundings | None]:  # fmt: skip
+    features: np.ndarray,
+    adjacency: sp.csr_matrix,
+    section: np.ndarray,
+    config: MultiSTConfig,
+    *,
+    one_scale: bool,
+    random_state: int,
+) -> tuple[np.ndarray, Surroundings | None]:
     """Features without what sets whole sections apart, and by what other sections are brought to them."""
     if not config.center_sections:
         return features, None

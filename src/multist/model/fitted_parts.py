@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 def parts_of(model: FusionModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A record for JSON, and arrays."""
     record: dict[str, Any] = {
-        "config": asdict(model.config), "gain": model.gain, "n_expression": model.n_expression, "n_image": model.n_image,
-        "n_networks": len(model.networks), "expression_scale": model.expression.scale,
-    }  # fmt: skip
+        "config": asdict(model.config),
+        "gain": model.gain,
+        "n_expression": model.n_expression,
+        "n_image": model.n_image,
+        "n_networks": len(model.networks),
+        "expression_scale": model.expression.scale,
+    }
     arrays = {"frame.center": model.center, "frame.spread": model.spread, "frame.own": model.own}
     arrays |= _modality_arrays("expression", model.expression)
     if model.image is not None and model.axes is not None:
@@ -62,9 +66,19 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
         published = PublishedNetwork.of_state(rooms["published"], config)
     frame = rooms["frame"]
     return FusionModel(
-        config, expression, image, axes, networks, record["gain"], frame["center"], frame["spread"], frame["own"],
-        record["n_expression"], record["n_image"], published,
-    )  # fmt: skip
+        config,
+        expression,
+        image,
+        axes,
+        networks,
+        record["gain"],
+        frame["center"],
+        frame["spread"],
+        frame["own"],
+        record["n_expression"],
+        record["n_image"],
+        published,
+    )
 
 
 def _networks(

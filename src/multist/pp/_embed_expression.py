@@ -175,8 +175,9 @@ def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...
     if found.kind != "counts":
         logger.warning(
             "%s holds %s, and no counts are there: it is embedded as it is, without normalising it again",
-            found.where, found.described(),
-        )  # fmt: skip
+            found.where,
+            found.described(),
+        )
     return found
 
 
@@ -206,8 +207,12 @@ def _fitted(
         logger.info("%d components, as there are %d spots and %d genes", n_used, n_obs, len(genes))
     axes, total = ExpressionAxes.fit(expression, genes, found.sums.sum(axis=0), POWERS[transform], n_used, random_state)
     params = {
-        "n_comps": n_used, "n_top_genes": n_top_genes, "random_state": random_state, "zero_center": True, "transform": transform,
-    }  # fmt: skip
+        "n_comps": n_used,
+        "n_top_genes": n_top_genes,
+        "random_state": random_state,
+        "zero_center": True,
+        "transform": transform,
+    }
     components = axes.project(expression, genes)
     variance = components.var(axis=0, ddof=1, dtype=np.float64)
     shares = variance / max(total, np.finfo(float).tiny)

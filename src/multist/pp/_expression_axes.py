@@ -125,9 +125,14 @@ class ExpressionAxes:
         largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(n_comps)]
         names = expression.genes.to_numpy(dtype=str)
         axes = cls(
-            names[genes], mean, np.where(largest < 0, -loadings, loadings).astype(np.float32), names[seen],
-            (sums[seen] / sums[seen].sum()).astype(np.float32), np.array(depth), np.array(power),
-        )  # fmt: skip
+            names[genes],
+            mean,
+            np.where(largest < 0, -loadings, loadings).astype(np.float32),
+            names[seen],
+            (sums[seen] / sums[seen].sum()).astype(np.float32),
+            np.array(depth),
+            np.array(power),
+        )
         return axes, total
 
     def project(self, expression: Expression, genes: np.ndarray | None = None) -> np.ndarray:

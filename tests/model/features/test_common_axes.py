@@ -39,8 +39,12 @@ def tissue(n_sections=2, seed=0):
 
 def apart(features, section, region):
     """Distance between a region's means in two sections, as a share of the regions' spread."""
-    means = np.stack([[features[(section == s) & (np.tile(region, section.max() + 1) == r)].mean(0)
-                       for r in np.unique(region)] for s in np.unique(section)])  # fmt: skip
+    means = np.stack(
+        [
+            [features[(section == s) & (np.tile(region, section.max() + 1) == r)].mean(0) for r in np.unique(region)]
+            for s in np.unique(section)
+        ]
+    )
     return np.abs(means - means[0]).mean() / means.std()
 
 

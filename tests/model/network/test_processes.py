@@ -49,11 +49,13 @@ def run_workers(out: Path, count: int) -> list[dict[str, np.ndarray]]:
     shared |= {"TORCHELASTIC_RUN_ID": "test"} if count > 1 else {}
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", code], env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", code],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
         )
         for rank in range(count)
-    ]  # fmt: skip
+    ]
     for worker in started:
         error = worker.communicate(timeout=240)[1]
         assert worker.returncode == 0, error

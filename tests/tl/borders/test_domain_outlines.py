@@ -39,9 +39,13 @@ def rings(xy: np.ndarray) -> np.ndarray:
 unknown = lambda xy: np.full(len(xy), np.nan)
 
 TISSUES = {
-    "hexagons": hexagons(), "squares": squares(), "turned hexagons": turned(hexagons()), "turned squares": turned(squares()),
-    "cells": cells(), "lattice with gaps": hexagons()[np.random.default_rng(0).random(400) > 0.3],
-}  # fmt: skip
+    "hexagons": hexagons(),
+    "squares": squares(),
+    "turned hexagons": turned(hexagons()),
+    "turned squares": turned(squares()),
+    "cells": cells(),
+    "lattice with gaps": hexagons()[np.random.default_rng(0).random(400) > 0.3],
+}
 
 
 @pytest.mark.parametrize("name", TISSUES)
@@ -63,10 +67,12 @@ def test_every_spot_lies_in_the_outline_of_its_domain_alone(name: str, arrange):
 @pytest.mark.parametrize(
     ("xy", "each"),
     [
-        (hexagons(), PITCH**2 * np.sqrt(3) / 2), (turned(hexagons()), PITCH**2 * np.sqrt(3) / 2),
-        (squares(), PITCH**2), (turned(squares()), PITCH**2),
+        (hexagons(), PITCH**2 * np.sqrt(3) / 2),
+        (turned(hexagons()), PITCH**2 * np.sqrt(3) / 2),
+        (squares(), PITCH**2),
+        (turned(squares()), PITCH**2),
     ],
-)  # fmt: skip
+)
 def test_on_a_lattice_areas_are_those_of_the_bins_also_at_the_rim(xy: np.ndarray, each: float):
     codes = rings(xy)
     for code, shape in outline(xy, codes, unknown(xy))[0].items():

@@ -64,8 +64,13 @@ def test_every_pair_is_listed_at_every_border_in_both_directions(solved: ad.AnnD
     ends = set(zip(borders["domain_1"], borders["domain_2"], strict=True))
     assert ("rim", "cortex_a") in ends and ("rim", "band") not in ends and ("band", "rim") not in ends
     directed = set(found[["ligand_domain", "receptor_domain"]].itertuples(index=False, name=None))
-    tested = {pair for pair, used in zip(zip(borders["domain_1"], borders["domain_2"], strict=True), borders["tested"],
-                                         strict=True) if used}  # fmt: skip
+    tested = {
+        pair
+        for pair, used in zip(
+            zip(borders["domain_1"], borders["domain_2"], strict=True), borders["tested"], strict=True
+        )
+        if used
+    }
     assert directed == tested | {(b, a) for a, b in tested}
     assert len(found) == 12 * len(directed)
     assert found["border_pvalue"].is_monotonic_increasing

@@ -33,9 +33,18 @@ def test_it_is_what_squidpy_itself_finds(solved: ad.AnnData):
     sc.pp.log1p(adata)
     pairs = pd.concat([adata.uns["interactions"], adata.uns["decoy_interactions"]])[["source", "target"]].astype(str)
     expected = sq.gr.ligrec(
-        adata, "domain", interactions=pairs, clusters=list(found["means"].columns), use_raw=False, copy=True,
-        n_perms=50, seed=0, threshold=0.1, n_jobs=1, show_progress_bar=False,
-    )  # fmt: skip
+        adata,
+        "domain",
+        interactions=pairs,
+        clusters=list(found["means"].columns),
+        use_raw=False,
+        copy=True,
+        n_perms=50,
+        seed=0,
+        threshold=0.1,
+        n_jobs=1,
+        show_progress_bar=False,
+    )
     assert set(found) == set(expected)
     order = expected["means"].index
     assert found["means"].columns.equals(expected["means"].columns)

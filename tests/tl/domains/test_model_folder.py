@@ -245,9 +245,18 @@ def test_folders_that_are_refused(spoil, error, message, folder):
 
 @pytest.mark.parametrize(
     "name",
-    ["fusion.network0.query.weight", "fusion.frame.center",
-     "fusion.expression.weights", "fusion.axes.median", "axes.mean", "axes.loadings", "axes.depth", "linear.offset", "stain.mean"],
-)  # fmt: skip
+    [
+        "fusion.network0.query.weight",
+        "fusion.frame.center",
+        "fusion.expression.weights",
+        "fusion.axes.median",
+        "axes.mean",
+        "axes.loadings",
+        "axes.depth",
+        "linear.offset",
+        "stain.mean",
+    ],
+)
 def test_an_array_that_is_missing(name, folder):
     rewrite(folder, drop=name, quietly=False)
     with pytest.raises(ValueError, match=f"does not hold what {RECORD} says: {name}"):

@@ -46,8 +46,9 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
         logger.warning(
             "the embedding was made in each of the %d sections by itself, so its columns mean something else in each, and no edge of "
             "the graph joins two sections: make one embedding of all (pp.embed_expression on the counts), or align the sections "
-            "and run pp.spatial_graph with aligned_key", n_sections,
-        )  # fmt: skip
+            "and run pp.spatial_graph with aligned_key",
+            n_sections,
+        )
         return features
     features = features[:, :_COMPONENTS].copy()
     start, end = edges.row[across], edges.col[across]

@@ -105,9 +105,16 @@ class LearntAttention(NamedTuple):
 
 
 def fit_attention(
-    expression: np.ndarray, image: np.ndarray, adjacency: sp.csr_matrix, xy: np.ndarray, section: np.ndarray, config: MultiSTConfig,
-    *, device: str = "auto", random_state: int = 0,
-) -> LearntAttention:  # fmt: skip
+    expression: np.ndarray,
+    image: np.ndarray,
+    adjacency: sp.csr_matrix,
+    xy: np.ndarray,
+    section: np.ndarray,
+    config: MultiSTConfig,
+    *,
+    device: str = "auto",
+    random_state: int = 0,
+) -> LearntAttention:
     """Learn attention from spots whose expression is hidden and whose image is not.
 
     Blocks of tissue are held out in turn. Each network is trained on the other blocks, and all stop at the step after which
@@ -166,9 +173,14 @@ def fit_attention(
     alone = np.concatenate([error_of_neighbours(values, adjacency, others[f], judged[f]) for f in range(n_folds)])
     variance = float(genes.square().sum(1).mean())
     return LearntAttention(
-        networks, fold, (best + 1) * _EVERY, float(errors[:, best].mean()) / variance, float(alone.mean()) / variance,
-        lasting_gain(alone, errors[:, best], block[rows]), errors.mean(axis=0) / variance,
-    )  # fmt: skip
+        networks,
+        fold,
+        (best + 1) * _EVERY,
+        float(errors[:, best].mean()) / variance,
+        float(alone.mean()) / variance,
+        lasting_gain(alone, errors[:, best], block[rows]),
+        errors.mean(axis=0) / variance,
+    )
 
 
 @torch.no_grad()
@@ -209,9 +221,17 @@ class _Trained(NamedTuple):
 
 
 def _train_fold(
-    f: int, fold: np.ndarray, slopes: np.ndarray, judged: np.ndarray, genes: Tensor, picture: Tensor, reach: Reach, config: MultiSTConfig,
-    processes: Processes, random_state: int,
-) -> _Trained:  # fmt: skip
+    f: int,
+    fold: np.ndarray,
+    slopes: np.ndarray,
+    judged: np.ndarray,
+    genes: Tensor,
+    picture: Tensor,
+    reach: Reach,
+    config: MultiSTConfig,
+    processes: Processes,
+    random_state: int,
+) -> _Trained:
     """A network that does not see a fold, and its state and errors on the fold after every tenth step."""
     seen = np.flatnonzero(fold != f)
     with torch.random.fork_rng(devices=[]):

@@ -26,9 +26,16 @@ _SAMPLE = 512  # spots that pairwise terms look at: nothing is n x n
 
 
 def fit_published(
-    genes: np.ndarray, picture: np.ndarray | None, adjacency: sp.csr_matrix, section: np.ndarray, config: MultiSTConfig, *,
-    n_domains: int, device: str = "auto", random_state: int = 0,
-) -> tuple[PublishedNetwork, dict[str, np.ndarray]]:  # fmt: skip
+    genes: np.ndarray,
+    picture: np.ndarray | None,
+    adjacency: sp.csr_matrix,
+    section: np.ndarray,
+    config: MultiSTConfig,
+    *,
+    n_domains: int,
+    device: str = "auto",
+    random_state: int = 0,
+) -> tuple[PublishedNetwork, dict[str, np.ndarray]]:
     """Train on all spots at once; returns the network, and each loss after each epoch.
 
     Parameters
@@ -160,9 +167,16 @@ class Objective(nn.Module):
             self.clustering.centers.copy_(torch.as_tensor(found.cluster_centers_))
 
     def forward(
-        self, network: PublishedNetwork, graph: SpatialGraph, expression: Tensor, image: Tensor | None, section: Tensor,
-        generator: torch.Generator, *, cluster: bool,
-    ) -> dict[str, Tensor]:  # fmt: skip
+        self,
+        network: PublishedNetwork,
+        graph: SpatialGraph,
+        expression: Tensor,
+        image: Tensor | None,
+        section: Tensor,
+        generator: torch.Generator,
+        *,
+        cluster: bool,
+    ) -> dict[str, Tensor]:
         """Weighted terms of one epoch."""
         losses = self.losses
         hidden = (torch.rand(graph.n_spots, 1, generator=generator) < losses.mask_rate).to(expression)

@@ -74,5 +74,9 @@ class Reach:
         count = np.stack([np.bincount(start, own, minlength=len(spots)) for own in ring.T], axis=1)
         ring /= np.maximum(count[start], 1)
         return Hidden(
-            graph, torch.as_tensor(far, device=self._device), torch.as_tensor(ring.astype(np.float32), device=self._device), spots, len(rows)
-        )  # fmt: skip
+            graph,
+            torch.as_tensor(far, device=self._device),
+            torch.as_tensor(ring.astype(np.float32), device=self._device),
+            spots,
+            len(rows),
+        )

@@ -141,12 +141,21 @@ def border_sharpness(
         if not contacts:
             raise ValueError(f"no two domains of obs[{domain_key!r}] touch, so there is no border to look at")
         result = _measure(features, tissue, codes, contacts, n_steps, n_null, random_state)
-        params = plain({
-            **domain_params(record.table, domain_key), "n_steps": n_steps, "n_null": n_null, **names,
-            "spacing": section_spacings(places, record.section), "unit": unit, "microns_per_pixel": microns_per_pixel,
-            "random_state": random_state, "expression_key": keys["expression"], "histology_key": keys.get("histology"),
-            "versions": versions(),
-        })  # fmt: skip
+        params = plain(
+            {
+                **domain_params(record.table, domain_key),
+                "n_steps": n_steps,
+                "n_null": n_null,
+                **names,
+                "spacing": section_spacings(places, record.section),
+                "unit": unit,
+                "microns_per_pixel": microns_per_pixel,
+                "random_state": random_state,
+                "expression_key": keys["expression"],
+                "histology_key": keys.get("histology"),
+                "versions": versions(),
+            }
+        )
         table = _table(result, contacts, domains)
         part.write(uns={key_added: {_keys.BORDER_SHARPNESS: table, f"{_keys.BORDER_SHARPNESS}_params": params}})
     return work.result
@@ -197,9 +206,14 @@ def _tissue(record: SpatialRecord, graph: sparse.csr_matrix) -> Tissue:
 
 
 def _measure(
-    features: dict[str, np.ndarray], tissue: Tissue, codes: np.ndarray, contacts: list[Contact], n_steps: int, n_null: int,
+    features: dict[str, np.ndarray],
+    tissue: Tissue,
+    codes: np.ndarray,
+    contacts: list[Contact],
+    n_steps: int,
+    n_null: int,
     random_state: int,
-) -> dict[str, list[float]]:  # fmt: skip
+) -> dict[str, list[float]]:
     """Columns of numbers, one entry per contact."""
     rng = np.random.default_rng(random_state)
     reach = within_reach(tissue.adjacency, n_steps)
@@ -248,12 +262,14 @@ def _long_enough(border: Border) -> bool:
 
 
 def _table(columns: dict[str, list[float]], contacts: list[Contact], names: list[str]) -> pd.DataFrame:
-    table = pd.DataFrame({
-        "domain_1": [names[contact.first] for contact in contacts],
-        "domain_2": [names[contact.second] for contact in contacts],
-        "n_edges": [contact.n_edges for contact in contacts],
-        "n_spots": columns["n_spots"],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "domain_1": [names[contact.first] for contact in contacts],
+            "domain_2": [names[contact.second] for contact in contacts],
+            "n_edges": [contact.n_edges for contact in contacts],
+            "n_spots": columns["n_spots"],
+        }
+    )
     for modality in ("expression", "histology"):
         for name in (modality, f"{modality}_null", f"{modality}_pvalue"):
             table[name] = columns.get(name, [np.nan] * len(contacts))

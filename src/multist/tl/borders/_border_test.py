@@ -85,9 +85,16 @@ def shuffle_patches(xy: np.ndarray, side: int, spacing: float, rng: np.random.Ge
 
 
 def border_test(
-    ligand: np.ndarray, receptor: np.ndarray, spots: Spots, reached: sparse.csr_matrix, contacts: list[Contact], *,
-    patch_size: int, n_perms: int, random_state: int,
-) -> Evidence:  # fmt: skip
+    ligand: np.ndarray,
+    receptor: np.ndarray,
+    spots: Spots,
+    reached: sparse.csr_matrix,
+    contacts: list[Contact],
+    *,
+    patch_size: int,
+    n_perms: int,
+    random_state: int,
+) -> Evidence:
     """Compare each pair's score at each border with what shuffled patches of tissue give.
 
     The ligand is shuffled within its domain with the receptor in place, and the receptor within its own with the ligand in place.
@@ -126,8 +133,9 @@ def border_test(
             rows = np.flatnonzero(facing.getnnz(axis=1))
             facing = facing[rows] * np.float32(1 / facing.nnz)
             for name, own, other, direction in (
-                ("ligand", ligand, receptor, in_second), ("receptor", receptor, ligand, 1 - in_second),
-            ):  # fmt: skip
+                ("ligand", ligand, receptor, in_second),
+                ("receptor", receptor, ligand, 1 - in_second),
+            ):
                 observed, null = _scores(own[here], facing @ other[there], rows, shuffles)
                 at = (slice(None), c, direction)
                 score[at], sides[name][at] = observed, _pvalues(observed, null)

@@ -165,20 +165,36 @@ def interactions(
         contacts, tested = _contacts(adjacency, domain, min_edges, domain_key)
         clusters = cluster_test(expression, molecules, domain, tested, **options)
         borders = border_test(
-            expression[:, molecules.ligand], expression[:, molecules.receptor],
-            Spots(places, record.section, domain, spacing), within_reach(adjacency, reach), tested,
-            patch_size=patch_size, n_perms=n_perms, random_state=random_state,
-        )  # fmt: skip
+            expression[:, molecules.ligand],
+            expression[:, molecules.receptor],
+            Spots(places, record.section, domain, spacing),
+            within_reach(adjacency, reach),
+            tested,
+            patch_size=patch_size,
+            n_perms=n_perms,
+            random_state=random_state,
+        )
         result = {
             "pairs": _pair_table(molecules.pairs, tested, names, clusters, borders, n_perms),
             "borders": _border_table(contacts, tested, names, border_lengths(places, record.section, domain), unit),
-            "params": plain({
-                **options, **domain_params(record.table, domain_key), "layer": layer, "gene_symbols": gene_symbols, "reach": reach,
-                "patch_size": patch_size, "min_edges": min_edges, "microns_per_pixel": microns_per_pixel, **keys,
-                "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs), "spacing": spacing, "unit": unit,
-            }),
+            "params": plain(
+                {
+                    **options,
+                    **domain_params(record.table, domain_key),
+                    "layer": layer,
+                    "gene_symbols": gene_symbols,
+                    "reach": reach,
+                    "patch_size": patch_size,
+                    "min_edges": min_edges,
+                    "microns_per_pixel": microns_per_pixel,
+                    **keys,
+                    "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
+                    "spacing": spacing,
+                    "unit": unit,
+                }
+            ),
             "versions": versions(),
-        }  # fmt: skip
+        }
         part.write(uns={key_added: {_keys.INTERACTIONS: result}})
     return work.result
 
@@ -206,8 +222,13 @@ def _contacts(
 
 
 def _pair_table(
-    pairs: pd.DataFrame, contacts: list[Contact], names: list[str], clusters: ClusterEvidence, borders: Evidence, n_perms: int
-) -> pd.DataFrame:  # fmt: skip
+    pairs: pd.DataFrame,
+    contacts: list[Contact],
+    names: list[str],
+    clusters: ClusterEvidence,
+    borders: Evidence,
+    n_perms: int,
+) -> pd.DataFrame:
     """One row per pair, border and direction."""
     n_pairs, per_pair = len(pairs), 2 * len(contacts)
     directed = [(contact[way], contact[1 - way]) for contact in contacts for way in (0, 1)]
@@ -216,21 +237,23 @@ def _pair_table(
     border_pvalue = tested(np.maximum(borders.ligand, borders.receptor))
     # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
     cluster_pvalue = (clusters.pvalue.ravel() * n_perms + 1) / (n_perms + 1)
-    table = pd.DataFrame({
-        "source": np.repeat(pairs["source"].to_numpy(dtype=object), per_pair),
-        "target": np.repeat(pairs["target"].to_numpy(dtype=object), per_pair),
-        "ligand_domain": np.array([names[a] for a, _ in directed] * n_pairs, dtype=object),
-        "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
-        "mean": clusters.mean.ravel(),
-        "cluster_pvalue": cluster_pvalue,
-        "cluster_fdr": adjusted(cluster_pvalue),
-        "score": borders.score.ravel(),
-        "enrichment": tested(borders.enrichment),
-        "ligand_pvalue": tested(borders.ligand),
-        "receptor_pvalue": tested(borders.receptor),
-        "border_pvalue": border_pvalue,
-        "border_fdr": adjusted(border_pvalue),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "source": np.repeat(pairs["source"].to_numpy(dtype=object), per_pair),
+            "target": np.repeat(pairs["target"].to_numpy(dtype=object), per_pair),
+            "ligand_domain": np.array([names[a] for a, _ in directed] * n_pairs, dtype=object),
+            "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
+            "mean": clusters.mean.ravel(),
+            "cluster_pvalue": cluster_pvalue,
+            "cluster_fdr": adjusted(cluster_pvalue),
+            "score": borders.score.ravel(),
+            "enrichment": tested(borders.enrichment),
+            "ligand_pvalue": tested(borders.ligand),
+            "receptor_pvalue": tested(borders.receptor),
+            "border_pvalue": border_pvalue,
+            "border_fdr": adjusted(border_pvalue),
+        }
+    )
     table = table.sort_values(["border_pvalue", "enrichment"], ascending=[True, False], kind="stable")
     return table.set_axis(pd.RangeIndex(len(table)).astype(str))
 
@@ -238,12 +261,14 @@ def _pair_table(
 def _border_table(
     contacts: list[Contact], tested: list[Contact], names: list[str], lengths: np.ndarray, unit: str
 ) -> pd.DataFrame:
-    table = pd.DataFrame({
-        "domain_1": [names[contact.first] for contact in contacts],
-        "domain_2": [names[contact.second] for contact in contacts],
-        "n_edges": [contact.n_edges for contact in contacts],
-        "length": [lengths[contact[:2]] for contact in contacts],
-        "unit": unit,
-        "tested": [contact in tested for contact in contacts],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "domain_1": [names[contact.first] for contact in contacts],
+            "domain_2": [names[contact.second] for contact in contacts],
+            "n_edges": [contact.n_edges for contact in contacts],
+            "length": [lengths[contact[:2]] for contact in contacts],
+            "unit": unit,
+            "tested": [contact in tested for contact in contacts],
+        }
+    )
     return table.set_axis(pd.RangeIndex(len(table)).astype(str))

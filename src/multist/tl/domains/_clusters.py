@@ -46,9 +46,14 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
 
 
 def divide(
-    code: np.ndarray, adjacency: sp.csr_matrix, counts: list[int], *,
-    refine: bool, random_state: int, device: str = "auto",
-) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
+    code: np.ndarray,
+    adjacency: sp.csr_matrix,
+    counts: list[int],
+    *,
+    refine: bool,
+    random_state: int,
+    device: str = "auto",
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Columns for ``obs``, and the curve for ``uns`` if there was a number to choose (else nothing).
 
     Parameters
@@ -103,9 +108,14 @@ def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
 
 
 def write_domains(
-    part: Part, obs: dict[str, Any], uns: dict[str, Any], key_added: str, *, colors: list[str] | None = None,
+    part: Part,
+    obs: dict[str, Any],
+    uns: dict[str, Any],
+    key_added: str,
+    *,
+    colors: list[str] | None = None,
     probability: np.ndarray | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Write the fields, with the domains' colours, in place of those of an earlier run."""
     draft = cast("Any", part.table)
     before = draft.uns.get(key_added, {})

@@ -121,8 +121,10 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
         if width < _RESOLVED:
             logger.warning(
                 "the image is ignored: a spot is only %.1f pixels wide in it, and below %g it shows no morphology; "
-                "use_image=True uses it all the same", width, _RESOLVED,
-            )  # fmt: skip
+                "use_image=True uses it all the same",
+                width,
+                _RESOLVED,
+            )
             return False
         black = () if embedded else black_sections(record)
         if black:

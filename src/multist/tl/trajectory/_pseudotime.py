@@ -221,8 +221,10 @@ def _report(parts: np.ndarray, domains: np.ndarray, record: SpatialRecord, choic
     if stray.any():
         logger.warning(
             "%d cells in parts of less than n_neighbors=%d that no path joins to the others get no pseudotime: %s...",
-            stray.sum(), choices.n_neighbors, ", ".join(map(repr, record.table.obs_names[stray][:3])),
-        )  # fmt: skip
+            stray.sum(),
+            choices.n_neighbors,
+            ", ".join(map(repr, record.table.obs_names[stray][:3])),
+        )
     count = parts.max() + 1
     if count == 1:
         return
