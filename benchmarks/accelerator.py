@@ -2,8 +2,9 @@
 
     python benchmarks/accelerator.py [--sizes 3600 100000 1000000 10000000] [--agree-up-to 1000000]
 
-Needs numpy, scipy, scikit-learn, torch and this checkout, which need not be installed; Fabric and DGL are used if they are
-there. Without an accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints Markdown tables and writes JSON.
+Needs numpy, scipy, scikit-learn, torch and this checkout, which need not be installed; Fabric and DGL are used if they
+are there. Without an accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints
+Markdown tables and writes JSON.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ def run(n_cells: int, device: str) -> tuple[dict[str, Any], np.ndarray]:
 def kernels(n_cells: int, device: str) -> dict[str, Any]:
     """How near averaging over the neighbours and one step of attention come to reading and writing each byte once.
 
-    Counted are the features in and out, the edges' ends, and the weights of attention, which are written and read; what a
-    kernel reads twice, or stores in between, is its own loss. The bandwidth is that of copying a large tensor on this device.
+    Counted are the features in and out, the edges' ends, and the weights of attention, which are written and read; what
+    a kernel reads twice, or stores in between, is its own loss. The bandwidth is that of copying a large tensor on this
+    device.
     """
     graph = build_graph(nearest_cells(large_tissue(n_cells).xy), backend=settings.graph_backend, device=device)
     generator = torch.Generator().manual_seed(0)
@@ -185,15 +187,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def runs_table(runs: list[dict[str, Any]]) -> str:
     lines = [
-        "| cells | device | seconds | train and embed | cluster | device GB | process GB | ARI | CPU seconds | agreement |",
+        "| cells | device | seconds | train and embed | cluster | device GB | process GB | ARI | CPU seconds | "
+        "agreement |",
         "|" + "---|" * 10,
     ]
     for each in runs:
         stages = " | ".join(f"{seconds:.1f}" for seconds in each["stages"].values())
         lines.append(
-            f"| {each['cells']:,} | {each['device']} | {each['seconds']:.1f} | {stages} | {_maybe(each['device_gb'], 2)} "
-            f"| {each['process_gb']:.2f} | {each['ari']:.3f} | {_maybe(each.get('cpu_seconds'), 1)} "
-            f"| {_maybe(each.get('agreement'), 3)} |"
+            f"| {each['cells']:,} | {each['device']} | {each['seconds']:.1f} | {stages} | "
+            f"{_maybe(each['device_gb'], 2)} | {each['process_gb']:.2f} | {each['ari']:.3f} | "
+            f"{_maybe(each.get('cpu_seconds'), 1)} | {_maybe(each.get('agreement'), 3)} |"
         )
     return "\n".join(lines)
 

@@ -2,10 +2,10 @@
 
     python benchmarks/bounds.py FOLDER [--seeds 3] [--only dlpfc/151673]
 
-For every labelled section, the embedding of the default call, and on it: the domains found; a linear discriminant that was
-shown the truth, which is what the embedding still holds; and one tied mixture that starts *at* the truth, which is what the
-likelihood makes of it. Where that falls far below the discriminant, no better search for the likeliest mixture helps.
-Nothing here is a method: the truth is an input. Prints a Markdown table and writes every run as JSON.
+For every labelled section, the embedding of the default call, and on it: the domains found; a linear discriminant that
+was shown the truth, which is what the embedding still holds; and one tied mixture that starts *at* the truth, which is
+what the likelihood makes of it. Where that falls far below the discriminant, no better search for the likeliest mixture
+helps. Nothing here is a method: the truth is an input. Prints a Markdown table and writes every run as JSON.
 """
 
 from __future__ import annotations

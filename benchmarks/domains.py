@@ -5,8 +5,9 @@
 FOLDER holds ``dlpfc/151673.h5ad``, ``starmap_by3.h5ad`` and so on; ``sections.TRUTH`` says which column of each kind is
 the truth, and no method sees it. Seeds are 0, 1, ... and nothing is chosen by a score. Components, graph and histology
 features depend on no seed and are computed once per section; their seconds are part of every run's, those of importing
-libraries of none. The probe is the accuracy of :func:`multist.metrics.probe`, of the embedding and of the inputs. Prints Markdown
-tables and writes every single run as JSON, after each section, so that an interrupted run keeps what it has.
+libraries of none. The probe is the accuracy of :func:`multist.metrics.probe`, of the embedding and of the inputs.
+Prints Markdown tables and writes every single run as JSON, after each section, so that an interrupted run keeps what it
+has.
 """
 
 from __future__ import annotations

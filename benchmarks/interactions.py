@@ -3,10 +3,11 @@
     python benchmarks/interactions.py [--seeds 10] [--background 500] [--output FILE]
 
 Tissues are ``layered_tissue`` of seeds 0, 1, ..., divided by their true domains, so that nothing but the tests of
-interactions is compared. A call is a pair at a border in one direction; the planted ones are true, all others false: the
-decoys at any border, planted pairs elsewhere or the other way round. The second table adds random pairs of other genes,
-markers of domains and genes with a gradient along the depth among them. The third says how often a pair is called whose
-ligand and receptor are patchy and know nothing of the domains. Prints Markdown and writes every run as JSON.
+interactions is compared. A call is a pair at a border in one direction; the planted ones are true, all others false:
+the decoys at any border, planted pairs elsewhere or the other way round. The second table adds random pairs of other
+genes, markers of domains and genes with a gradient along the depth among them. The third says how often a pair is
+called whose ligand and receptor are patchy and know nothing of the domains. Prints Markdown and writes every run as
+JSON.
 """
 
 from __future__ import annotations

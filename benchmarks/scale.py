@@ -2,12 +2,12 @@
 
     python benchmarks/scale.py [--sizes 3600 100000 1000000] [--methods multist floor ...] [--double] [--limit 600]
 
-Tissue is made for each size by ``large_tissue.py``: 50 expression components, 32 histology features, 10 domains. Seconds
-are those of the work, from the graph to the domains; libraries are imported and used once before. The peak is the most memory
-that the process ever held, libraries and data included. CPU seconds, and so their growth, hold on a busy machine too.
-``--double`` adds twice of every size. Work that takes more than ``--limit`` CPU seconds is cut off, and larger sizes of that
-method are not run. A method whose library is not installed is left out. Prints Markdown tables, and writes everything
-as JSON and, with ``--plot FILE``, a log-log plot.
+Tissue is made for each size by ``large_tissue.py``: 50 expression components, 32 histology features, 10 domains.
+Seconds are those of the work, from the graph to the domains; libraries are imported and used once before. The peak is
+the most memory that the process ever held, libraries and data included. CPU seconds, and so their growth, hold on a
+busy machine too. ``--double`` adds twice of every size. Work that takes more than ``--limit`` CPU seconds is cut off,
+and larger sizes of that method are not run. A method whose library is not installed is left out. Prints Markdown
+tables, and writes everything as JSON and, with ``--plot FILE``, a log-log plot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Draw the rooms of the package and who imports whom: ``python docs/architecture_picture.py``, after rooms have moved."""
+"""Draw the rooms of the package and who imports whom; run this after rooms have moved."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _MANY = 20_000
 _NEIGHBOURS = 8
 _RINGS = 2
 _ACROSS = 4.0
-"""Distances between neighbours, less than what two rings of cells on either side of a border that is not looked at take up."""
+"""Distances between neighbours; two rings of cells on either side of a border take up more."""
 _GRID = 1e-6
 """Corners are rounded to this share of the distance between spots, so that corners that should be one are one."""
 
@@ -57,8 +57,8 @@ class Facets(NamedTuple):
 def find_facets(xy: np.ndarray, codes: np.ndarray, diameter: float = np.nan) -> Facets:
     """Sides between places of different codes, with those towards the glass.
 
-    Around the tissue, and in its holes, places are marked where a lattice would have its next spots, or on a ring around
-    each cell, and are glass. So cells at the rim end where the tissue does.
+    Around the tissue, and in its holes, places are marked where a lattice would have its next spots, or on a ring
+    around each cell, and are glass. So cells at the rim end where the tissue does.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _near_borders(places: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _distances(places: np.ndarray, diameter: float) -> np.ndarray:
-    """(n,) how far from each place the next may be: as far as usual at least, so that the voids of random cells are no glass."""
+    """(n,) how far from each place the next may be; as far as usual at least, since random cells leave voids."""
     if len(places) > 1:
         local = local_spacings(places)
         return np.maximum(local, np.median(local))

@@ -25,7 +25,10 @@ def first_call_compiles(what: str) -> None:
 
 
 def progress_bar(total: int, what: str, unit: str) -> tqdm:
-    """A bar to be used in a ``with`` statement and moved by ``update``; none appears with ``settings.progress = False``."""
+    """A bar to be used in a ``with`` statement and moved by ``update``.
+
+    None appears with ``settings.progress = False``.
+    """
     from tqdm.auto import tqdm as bar
 
     return bar(total=total, desc=what, unit=f" {unit}", delay=DELAY, leave=False, disable=not settings.progress)

@@ -31,8 +31,8 @@ class Lattice(NamedTuple):
     pitch
         Distance between neighbours, in the units of the places.
     angle
-        Direction of a row in radians, from the x axis; of a square lattice between -pi/4 and pi/4, of a hexagonal one between
-        -pi/6 and pi/6. NaN where it is not known.
+        Direction of a row in radians, from the x axis; of a square lattice between -pi/4 and pi/4, of a hexagonal one
+        between -pi/6 and pi/6. NaN where it is not known.
     """
 
     kind: Kind
@@ -51,10 +51,13 @@ class Lattice(NamedTuple):
 
 
 def find_lattice(xy: np.ndarray) -> Lattice | None:
-    """What lattice points (n, 2) lie on, places that are left out aside; None if they are scattered, or fewer than eight.
+    """What lattice points (n, 2) lie on, places that are left out aside.
 
-    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up: the
-    absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin and Nelson, 1978).
+    None if they are scattered, or fewer than eight.
+
+    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up:
+    the absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin
+    and Nelson, 1978).
     """
     if len(xy) > _LOOKED_AT:
         away = np.abs(xy - np.median(xy, axis=0)).max(axis=1)
@@ -86,9 +89,10 @@ def find_lattice(xy: np.ndarray) -> Lattice | None:
 def spacing(xy: np.ndarray) -> float:
     """Distance between neighbouring spots (n, 2) of one section, in the unit of ``xy``.
 
-    On a lattice it is the pitch. Among scattered cells it is the median distance to the fourth nearest other one, which is the pitch of a
-    hexagonal lattice as dense (within 2 % for a Poisson process); the nearest of all is but half as far away. Fewer than
-    eight spots show no lattice and have few neighbours: there the nearest is taken. Spots on one place count as one.
+    On a lattice it is the pitch. Among scattered cells it is the median distance to the fourth nearest other one, which
+    is the pitch of a hexagonal lattice as dense (within 2 % for a Poisson process); the nearest of all is but half as
+    far away. Fewer than eight spots show no lattice and have few neighbours: there the nearest is taken. Spots on one
+    place count as one.
 
     Returns
     -------
@@ -99,7 +103,10 @@ def spacing(xy: np.ndarray) -> float:
 
 
 def local_spacings(xy: np.ndarray) -> np.ndarray:
-    """(n,) what :func:`spacing` is around each spot: one pitch on a lattice, else the own distance; NaN of fewer than two places."""
+    """(n,) what :func:`spacing` is around each spot: one pitch on a lattice, else the own distance.
+
+    NaN of fewer than two places.
+    """
     lattice = find_lattice(xy)
     return np.full(len(xy), lattice.pitch) if lattice is not None else _scattered_spacings(xy)
 
@@ -119,8 +126,8 @@ def _median(values: np.ndarray) -> float:
 def lattice_pairs(xy: np.ndarray, lattice: Lattice, count: int) -> np.ndarray:
     """Pairs of points (m, 2) within the whole rings around a place that together have at least ``count`` places.
 
-    Where points lie a little off their places, those of the next ring may come near; so of two points at least one has to be
-    among the nearest of the other, as many as the rings have places.
+    Where points lie a little off their places, those of the next ring may come near; so of two points at least one has
+    to be among the nearest of the other, as many as the rings have places.
     """
     n_places, reach = _rings(lattice.kind, count)
     pairs = cKDTree(xy).query_pairs(reach * lattice.pitch, output_type="ndarray")

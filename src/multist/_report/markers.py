@@ -40,8 +40,9 @@ def markers(
         genes = _listed(found[name], names, count) if name in found else ""
         body.append([Cell(name, colors[name]), Cell(genes or f"none at a false discovery rate of {_FDR:g}")])
     text = (
-        "Genes that are higher in a domain than in all other spots, by Welch's t-test on log-normalised expression, the clearest first; "
-        "in brackets the log2 of the ratio. The domains were found from the same expression, so p-values would be too small to report."
+        "Genes that are higher in a domain than in all other spots, by Welch's t-test on log-normalised expression, "
+        "the clearest first; in brackets the log2 of the ratio. The domains were found from the same expression, so "
+        "p-values would be too small to report."
     )
     if sampled:
         text += f" Tested on a sample of {len(rows):,} spots."

@@ -114,8 +114,9 @@ def _white(colours: np.ndarray, dtype: np.dtype, name: str) -> float:
     fitting = [w for w in whites if high <= w * beyond and (w == whites[0] or high > w / 2)]
     if not fitting or low < -_OVERSHOOT * fitting[0] * decimal:
         raise ValueError(
-            f"{name} holds values from {low:g} to {high:g} (its first and last thousandth left out), which do not tell how "
-            "large white is; expected 0-1, 0-255, or 10 to 16 bits with a bright background: give white=, or convert it to 8 bits"
+            f"{name} holds values from {low:g} to {high:g} (its first and last thousandth left out), which do not "
+            "tell how large white is; expected 0-1, 0-255, or 10 to 16 bits with a bright background: give white=, "
+            "or convert it to 8 bits"
         )
     if decimal or fitting[0] != most:
         logger.info("%s (%s): white is taken to be %g, as values reach %.4g", name, dtype, fitting[0], high)

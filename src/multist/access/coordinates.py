@@ -34,7 +34,8 @@ def read_coordinates(table: AnnData, key: str) -> np.ndarray:
     """(n_obs, 2) float64 x and y in ``obsm[key]``, on a copy.
 
     Columns of a DataFrame are told by their names where these are known (``pxl_col_in_fullres``, ``imagecol``, ``x``,
-    ``array_col``, one that differs from another in an ``x`` for its ``y``); otherwise the first is taken for x, and the log says so. A third column is left aside.
+    ``array_col``, one that differs from another in an ``x`` for its ``y``); otherwise the first is taken for x, and the
+    log says so. A third column is left aside.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
 
 
 def _alike(columns: list[Any]) -> tuple[str, str] | None:
-    """The one pair of names that are alike but for an ``x`` at an end of a word in place of a ``y``, such as ``pos_x`` and ``pos_y``."""
+    """The one pair of names, such as ``pos_x`` and ``pos_y``, that differ in a last letter ``x`` or ``y`` of a word."""
     names = {
         re.sub(r"(?<=[a-z])(?=[XY](?![A-Z]))", "_", str(column)).lower(): str(column).lower() for column in columns
     }
@@ -91,11 +92,13 @@ def _alike(columns: list[Any]) -> tuple[str, str] | None:
 
 
 def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
-    """Centres of Visium's spots, in distances between neighbours, where ``xy`` are columns and rows of its array; else None.
+    """Centres of Visium's spots, in distances between neighbours, where ``xy`` are columns and rows of its array.
+
+    Else None.
 
     In an array every other place is taken: columns are half a distance apart and rows .87 of one, so that the array
-    looks like a square lattice that stands on a corner. Which axis holds the columns is told by ``obs["array_col"]``, else by
-    its length, as an array has more columns than rows.
+    looks like a square lattice that stands on a corner. Which axis holds the columns is told by ``obs["array_col"]``,
+    else by its length, as an array has more columns than rows.
     """
     whole = np.rint(xy)
     if len(xy) < 4 or not np.array_equal(whole, xy) or np.abs(xy).max() > 1e6:
@@ -112,8 +115,8 @@ def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
     scale = np.full(2, np.sqrt(3) / 2)
     scale[column] = 0.5
     logger.warning(
-        "the coordinates are columns and rows of a hexagonal array (%s holds the columns); they are taken to the places of its spots, "
-        "in distances between neighbours",
+        "the coordinates are columns and rows of a hexagonal array (%s holds the columns); they are taken to the "
+        "places of its spots, in distances between neighbours",
         "yx"[column == 0],
     )
     return xy * scale

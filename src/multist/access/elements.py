@@ -264,13 +264,14 @@ def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_s
     images = {key: sorted(systems_of(element)) for key, element in sdata.images.items()}
     spots = {name: sorted(systems_of(sdata[name])) for name in regions}
     return (
-        f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. "
-        "Stains of fluorescence are no histology. Add the H&E, link it by spatialdata.transformations.set_transformation, or go without an image"
+        f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. Stains of "
+        "fluorescence are no histology. Add the H&E, link it by spatialdata.transformations.set_transformation, or "
+        "go without an image"
     )
 
 
 def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | None:
-    """Micrometres per pixel, where a coordinate system of the image, or one that all regions share, is named after the unit."""
+    """Micrometres per pixel, where a system of the image, or one that all regions share, is named after the unit."""
     last = elements[-1]
     on_image = last in sdata.images
     units = [name for name in shared_systems(sdata, [last] if on_image else elements, None) if name.lower() in _MICRONS]

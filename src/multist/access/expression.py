@@ -97,7 +97,8 @@ class Expression:
             "counts": "counts",
             "log-normalised": "log-normalised values",
             "scaled": "negative values, so it is scaled",
-            "unknown": "decimals that are neither counts nor log-normalised (as what removes ambient molecules leaves them)",
+            "unknown": "decimals that are neither counts nor log-normalised "
+            "(as what removes ambient molecules leaves them)",
             "not finite": "NaN or infinite values",
         }[self.kind]
 
@@ -107,10 +108,10 @@ def find_expression(
 ) -> Expression:
     """The expression of a table that is of the kind wanted most.
 
-    ``X`` is looked at first, then a layer with the name of counts, then ``raw``; a given ``layer`` is the only one. Values are
-    *counts* if all are whole numbers from 0 on; *scaled* if some are negative; *log-normalised* if all lie below 20 and
-    either ``uns["log1p"]`` says so of ``X``, or their exponentials minus one are like counts over a library size: rows of near the same sum,
-    or whole multiples of the least value of the row; *unknown* otherwise.
+    ``X`` is looked at first, then a layer with the name of counts, then ``raw``; a given ``layer`` is the only one.
+    Values are *counts* if all are whole numbers from 0 on; *scaled* if some are negative; *log-normalised* if all lie
+    below 20 and either ``uns["log1p"]`` says so of ``X``, or their exponentials minus one are like counts over a
+    library size: rows of near the same sum, or whole multiples of the least value of the row; *unknown* otherwise.
 
     Parameters
     ----------
@@ -179,7 +180,8 @@ def log_expression(
 ) -> Any:
     """Log-normalised expression, on a copy.
 
-    Counts are divided by the spot's total over all genes, times 10,000, and ``log1p`` is taken; log-normalised values stay as they are.
+    Counts are divided by the spot's total over all genes, times 10,000, and ``log1p`` is taken; log-normalised values
+    stay as they are.
 
     Parameters
     ----------
@@ -256,7 +258,7 @@ def _logs_of_normalised(values: Any) -> bool:
 
 
 def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
-    """Spread of the row sums of a function of the values, and how many of its values are whole multiples of the least of their row."""
+    """Spread of the row sums of a function of the values, and how many are whole multiples of their row's least."""
     sums, compared, whole = [], 0, 0
     for _, block in row_blocks(values):
         block.data = function(block.data.astype(np.float64))

@@ -35,8 +35,8 @@ def unit_in_microns(unit: str) -> float | None:
 def tiff_microns(path: Path, tif: tifffile.TiffFile, series: Any) -> tuple[float, float] | None:
     """Width and height of a pixel: the first statement about this image that can be true.
 
-    OME metadata, an Aperio description, ImageJ's unit and the resolution tags are asked in this order; one that no slide can
-    have is left out with a warning.
+    OME metadata, an Aperio description, ImageJ's unit and the resolution tags are asked in this order; one that no
+    slide can have is left out with a warning.
     """
     for source, width, height in _statements(tif, series):
         if is_plausible(width) and is_plausible(height):

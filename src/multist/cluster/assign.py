@@ -25,7 +25,7 @@ class DomainClassifier(NamedTuple):
 
     @classmethod
     def fit(cls, points: np.ndarray, labels: np.ndarray, n_domains: int) -> DomainClassifier:
-        """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, each of which has a point (Fisher, 1936)."""
+        """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, none without a point (Fisher, 1936)."""
         points = np.asarray(points, dtype=np.float64)
         count = np.bincount(labels, minlength=n_domains).astype(np.float64)
         mean = np.stack([points[labels == k].mean(axis=0) for k in range(n_domains)])

@@ -17,7 +17,9 @@ _SAMPLE = 5_000  # spots that the mixtures are fitted to; the curve hardly chang
 _HALVES = 4
 _DISTINCT = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
 _MAX_STEPS = 15
-_WIDTH = 8  # leading axes that are looked at: each further one costs a parameter a domain and holds less than a fiftieth of the variance
+# leading axes that are looked at: each further one costs a parameter a domain and holds less than a fiftieth of the
+# variance
+_WIDTH = 8
 
 
 class CountCurve(NamedTuple):
@@ -59,8 +61,8 @@ def choose_count(
 
     Neighbouring spots of a smoothed embedding are not independent, and a criterion that takes them to be so splits
     domains without end. Here a patch of spots counts as one observation: as many as the correlations of the finest
-    mixture's residuals between a spot and all others add up to. Of the numbers whose criterion is within ten of the best, the most stable is taken, and of equally stable ones the
-    smallest.
+    mixture's residuals between a spot and all others add up to. Of the numbers whose criterion is within ten of the
+    best, the most stable is taken, and of equally stable ones the smallest.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def _assigned(points: np.ndarray, fit: MixtureFit) -> np.ndarray:
 
 
 def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
-    """Spots per independent observation: the sum of the correlations of whitened residuals over rings of rising distance."""
+    """Spots per independent observation: correlations of whitened residuals, summed over rings of rising distance."""
     variance, axes = np.linalg.eigh(np.cov(residuals, rowvar=False).reshape(residuals.shape[1], -1))
     keep = variance > variance.max() * 1e-9
     if not keep.any() or variance.max() <= 0:

@@ -19,7 +19,9 @@ _SPLITTABLE = 10  # points of a component that can be split
 
 
 def expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor]:
-    """Alternate M and E step for all starts; weights are (n, starts, k), the likelihood (starts,) is of the last E step.
+    """Alternate M and E step for all starts.
+
+    Weights are (n, starts, k), the likelihood (starts,) is of the last E step.
 
     The weights that are given are overwritten: to get memory for others takes longer than to fill it.
     """
@@ -52,7 +54,9 @@ def expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: flo
 
 
 def split_and_merge(x: Tensor, current: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor] | None:
-    """The likeliest mixtures after splitting a component along its widest axis and merging two others; None where there is no way.
+    """The likeliest mixtures after splitting a component along its widest axis and merging two others.
+
+    None where there is no way.
 
     The ways are ranked by what the split may gain less what the merger costs at least, both in log-likelihood.
     """

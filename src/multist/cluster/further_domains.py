@@ -16,8 +16,8 @@ def further_domains(
 ) -> np.ndarray:
     """(m, k) one-hot start of a mixture in which ``n_more`` domains have no strokes.
 
-    k-means on the averaged views, in which named classes are held near the mean of their strokes and the other centers are free
-    (seeded k-means, Basu et al. 2002); the best of ten seedings after Arthur & Vassilvitskii (2007).
+    k-means on the averaged views, in which named classes are held near the mean of their strokes and the other centers
+    are free (seeded k-means, Basu et al. 2002); the best of ten seedings after Arthur & Vassilvitskii (2007).
 
     Parameters
     ----------

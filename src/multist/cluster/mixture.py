@@ -88,12 +88,13 @@ def fit_mixture(
     n_polished
         How many of the likeliest then run to convergence.
     n_rounds
-        How often at most the likeliest is changed by splitting one component and merging two others, as long as it gains. Different
-        starts then end at the same mixture far more often.
+        How often at most the likeliest is changed by splitting one component and merging two others, as long as it
+        gains. Different starts then end at the same mixture far more often.
     max_iter
         Iterations of a polished start at most.
     tol
-        Stop when the log-likelihood per point gains less. Rounding moves it by up to 3e-6, so with less than that chance decides.
+        Stop when the log-likelihood per point gains less. Rounding moves it by up to 3e-6, so with less than that
+        chance decides.
     random_state
         Seed of the starts; the global random state is not used.
     device
@@ -110,8 +111,8 @@ def fit_mixture(
 
     References
     ----------
-    Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``); Ueda et al., Neural Computation
-    2000 (split and merge).
+    Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``); Ueda et al.,
+    Neural Computation 2000 (split and merge).
     """
     points = np.asarray(points, dtype=np.float64)
     search = likeliest_weights(

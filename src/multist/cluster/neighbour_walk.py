@@ -30,7 +30,8 @@ def walk_to_neighbours(
 ) -> np.ndarray:
     """Twenty steps towards the solution of ``(I + strength L) f = p`` (random walker with priors, Grady 2005).
 
-    Unlike a vote it adds up probabilities, and little of them crosses an edge between spots that differ: a duct one spot wide stays.
+    Unlike a vote it adds up probabilities, and little of them crosses an edge between spots that differ: a duct one
+    spot wide stays.
 
     Parameters
     ----------

@@ -30,8 +30,8 @@ def sampled_mixture(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Partition of many points by a tied-covariance mixture, the likeliest one of a sample polished on all points.
 
-    Time and memory grow linearly with the points: no more than a block of responsibilities is held, and a mixture that fits
-    the sample is so close to one that fits all that a few rounds suffice.
+    Time and memory grow linearly with the points: no more than a block of responsibilities is held, and a mixture that
+    fits the sample is so close to one that fits all that a few rounds suffice.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def sampled_mixture(
 
 
 def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Rounds of EM on all points until hardly any mass moves between components, then the most probable ones and their probability."""
+    """The most probable components and their probability, after EM on all points until hardly any mass moves."""
     n, d = x.shape
     m, k = share.shape
     blocks = x.split(max(1, _BLOCK // (m * k)))

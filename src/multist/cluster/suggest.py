@@ -16,9 +16,10 @@ def suggest(
 ) -> np.ndarray:
     """Spots in the middle of much doubt, far from strokes and from each other.
 
-    Doubt is the entropy of the classes, with a floor, averaged with that of the neighbours; close to strokes it counts less. Weighted
-    k-means on the tissue divides it into ``n`` regions, and the spot nearest to the center of each is suggested (weighted
-    clustering of uncertain points, Zhdanov 2019): the most doubtful spots themselves lie on borders, and tell little about what is inside.
+    Doubt is the entropy of the classes, with a floor, averaged with that of the neighbours; close to strokes it counts
+    less. Weighted k-means on the tissue divides it into ``n`` regions, and the spot nearest to the center of each is
+    suggested (weighted clustering of uncertain points, Zhdanov 2019): the most doubtful spots themselves lie on
+    borders, and tell little about what is inside.
 
     Parameters
     ----------

@@ -9,7 +9,10 @@ from multist._settings import settings
 
 
 def watched(items: Iterable[Any], total: int, what: str, *, hidden: bool = False) -> Iterable[Any]:
-    """The items, with a bar once they have taken two seconds; none if ``settings.progress`` is off or it is ``hidden``."""
+    """The items, with a bar once they have taken two seconds.
+
+    None if ``settings.progress`` is off or it is ``hidden``.
+    """
     if hidden or not settings.progress:
         return items
     from tqdm.auto import tqdm

@@ -24,8 +24,8 @@ class RemoteFile:
     url
         Where it is.
     sha256
-        What is known to be in it, where that is published; None where it is not. Then what came first is trusted: its hash is
-        recorded beside the file, and from then on nothing else is taken.
+        What is known to be in it, where that is published; None where it is not. Then what came first is trusted: its
+        hash is recorded beside the file, and from then on nothing else is taken.
     largest
         MiB that it may have.
     """
@@ -52,8 +52,8 @@ class Fetched:
 def fetch(file: RemoteFile, dataset: str) -> Fetched:
     """The file in ``settings.cache_dir``, downloaded if it is not there.
 
-    A download that breaks off, is too large or is not what it should be leaves nothing behind. A file that was changed on disk is
-    downloaded again.
+    A download that breaks off, is too large or is not what it should be leaves nothing behind. A file that was changed
+    on disk is downloaded again.
 
     Parameters
     ----------

@@ -78,7 +78,8 @@ def visium_section(
 
     Returns
     -------
-    ``images["he"]``, circles ``shapes["spots"]``, ``tables["table"]`` in the coordinate system ``"global"``, pixels at full resolution.
+    ``images["he"]``, circles ``shapes["spots"]``, ``tables["table"]`` in the coordinate system ``"global"``, pixels at
+    full resolution.
 
     Raises
     ------

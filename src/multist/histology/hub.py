@@ -51,8 +51,8 @@ def locate(name: str, encoder: str) -> Located:
     ValueError
         If it is neither.
     OSError
-        If the hub has no such model, gives no access to it, or does not answer within four seconds while the model is not in
-        its cache.
+        If the hub has no such model, gives no access to it, or does not answer within four seconds while the model is
+        not in its cache.
     """
     folder = Path(name).expanduser()
     if (folder / "config.json").is_file():
@@ -121,19 +121,19 @@ def _advice(failure: BaseException, repository: str, encoder: str) -> str:
 
     if isinstance(failure, GatedRepoError):
         do = (
-            f"{repository!r} is given only to those who accept its terms: ask for access on its page on the hub, then log "
-            "in by 'hf auth login' or set HF_TOKEN"
+            f"{repository!r} is given only to those who accept its terms: ask for access on its page on the hub, then "
+            "log in by 'hf auth login' or set HF_TOKEN"
         )
     elif isinstance(failure, RevisionNotFoundError):
         do = f"the hub has {repository!r}, but not this revision of it"
     elif isinstance(failure, RepositoryNotFoundError):
         do = (
-            f"the hub has no {repository!r} that you may see: check the name; if it is private, log in by 'hf auth login' "
-            "or set HF_TOKEN"
+            f"the hub has no {repository!r} that you may see: check the name; if it is private, log in by 'hf auth "
+            "login' or set HF_TOKEN"
         )
     else:
         do = (
-            f"the hub cannot be reached ({_reason(failure)}) and {repository!r} is not in its cache: connect, or download the "
-            "model on another machine by 'hf download' and give its folder"
+            f"the hub cannot be reached ({_reason(failure)}) and {repository!r} is not in its cache: connect, or "
+            "download the model on another machine by 'hf download' and give its folder"
         )
     return f"encoder {encoder!r}: {do}; encoder='texture' needs no download"

@@ -21,8 +21,8 @@ _LARGEST = 2**30
 class KeptVectors:
     """A file with the vectors of a call, each found by the pixels of its patch.
 
-    What is in the file is used only for patches that are the same pixel by pixel, so an image that changed is embedded anew, and
-    one whose corner was mended is embedded there.
+    What is in the file is used only for patches that are the same pixel by pixel, so an image that changed is embedded
+    anew, and one whose corner was mended is embedded there.
 
     Parameters
     ----------

@@ -93,8 +93,8 @@ def _import(library: str, encoder: str) -> Any:
         raise ImportError(f"encoder {encoder!r} needs {library}: pip install 'multist[{extra}]'") from error
     except RuntimeError as error:  # torchvision, which timm imports, was built for another torch
         raise ImportError(
-            f"{library} cannot be imported ({error}): torch and torchvision must be builds for one another, both for the CPU "
-            "or both for the same CUDA"
+            f"{library} cannot be imported ({error}): torch and torchvision must be builds for one another, both for "
+            "the CPU or both for the same CUDA"
         ) from error
 
 

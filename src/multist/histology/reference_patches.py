@@ -30,10 +30,10 @@ def patch_densities(patches: np.ndarray, white: np.ndarray) -> tuple[np.ndarray,
 def score_patches(density: np.ndarray, stained: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How well each patch shows the slide's stain.
 
-    Five qualities in [0, 1]: the share of *tissue*; the *balance* of bluish and pink pixels, split at the slide's median
-    hue in optical density; *contrast* (standard deviation of the density); *texture* (mean gradient of the density); colour
-    *spread* (standard deviation of the differences between channels). The last three are scaled between the 5th and 95th
-    percentile of the slide. All are taken over stained pixels only.
+    Five qualities in [0, 1]: the share of *tissue*; the *balance* of bluish and pink pixels, split at the slide's
+    median hue in optical density; *contrast* (standard deviation of the density); *texture* (mean gradient of the
+    density); colour *spread* (standard deviation of the differences between channels). The last three are scaled
+    between the 5th and 95th percentile of the slide. All are taken over stained pixels only.
 
     Parameters
     ----------

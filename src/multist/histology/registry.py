@@ -38,8 +38,8 @@ class PatchEncoder:
     pixels
         Side of the patches it is given.
     pretrained
-        What is known of a model that has a name. On a GPU it runs in half precision; functions and modules of a user run in
-        their own.
+        What is known of a model that has a name. On a GPU it runs in half precision; functions and modules of a user
+        run in their own.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PatchEncoder:
 
     @contextmanager
     def frozen(self) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
-        """Give a function from (n, h, w, 3) uint8 to (n, d) float32, and put a module's mode and device back afterwards."""
+        """Give a function from (n, h, w, 3) uint8 to (n, d) float32; put a module's mode and device back afterwards."""
         import torch
 
         device = torch.device(choose_device(self._device_name))
@@ -131,8 +131,8 @@ def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> P
         library, _, name = encoder.partition(":")
         if library not in LIBRARIES or not name:
             raise ValueError(
-                f"encoder {encoder!r} is unknown; built in: {', '.join(map(repr, BUILT_IN))}; or give a torch module, a callable, "
-                "or a model as 'timm:NAME_OR_FOLDER' or 'transformers:NAME_OR_FOLDER'"
+                f"encoder {encoder!r} is unknown; built in: {', '.join(map(repr, BUILT_IN))}; or give a torch module, "
+                "a callable, or a model as 'timm:NAME_OR_FOLDER' or 'transformers:NAME_OR_FOLDER'"
             )
         model = load_pretrained(encoder)
         return PatchEncoder(model.network, encoder, device=device, pixels=model.transform.resize, pretrained=model)

@@ -54,6 +54,6 @@ def check_width(width: float, what: str, image: str, shape: tuple[int, int]) -> 
     """
     if width > max(shape):
         raise ValueError(
-            f"{what} is {width:.0f} pixels wide, but image {image!r} has {shape[1]} x {shape[0]}: the diameter or the size is in "
-            "another unit than the pixels of the image, or the scale that links them is wrong"
+            f"{what} is {width:.0f} pixels wide, but image {image!r} has {shape[1]} x {shape[0]}: the diameter or the "
+            "size is in another unit than the pixels of the image, or the scale that links them is wrong"
         )

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from multist.histology.tissue import Overview
 
-_TABLE_WORTH = (
-    3 * 2**25
-)  # values of an image from which on a table of all colours, which takes half a second, is faster
+# values of an image from which on a table of all colours, which takes half a second, is faster
+_TABLE_WORTH = 3 * 2**25
 _TABLES: dict[bytes, np.ndarray] = {}
 _TABLE_LOCK = threading.Lock()
 _STRIP = 64  # rows of a block that are recoloured at once, few enough for the processor's cache
@@ -35,7 +34,8 @@ def tissue_moments(densities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if len(densities) < 50:
         raise ValueError(
-            f"only {len(densities)} stained pixels were found at the spots: is this the H&E image, and do the spots lie on it?"
+            f"only {len(densities)} stained pixels were found at the spots: is this the H&E image, and do the spots "
+            "lie on it?"
         )
     values = densities.astype(np.float64)
     return values.mean(axis=0), np.cov(values.T)
@@ -46,8 +46,8 @@ def linear_transfer(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The affine map that moves one mean and covariance to another and changes the densities least.
 
-    The linear Monge-Kantorovich map (Pitie and Kokaram, 2007). Channel-wise standard deviations, as the published method
-    moves them, would leave how the channels go together, and with it the hues of the two stains.
+    The linear Monge-Kantorovich map (Pitie and Kokaram, 2007). Channel-wise standard deviations, as the published
+    method moves them, would leave how the channels go together, and with it the hues of the two stains.
 
     Returns
     -------
@@ -67,9 +67,10 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class DensityTransfer:
-    """Function from (h, w, 3) uint8 to three (h, w) float32 channels whose densities are ``densities @ matrix + offset``.
+    """From (h, w, 3) uint8 to three (h, w) float32 channels whose densities are ``densities @ matrix + offset``.
 
-    The exponential of a sum is a product, so that nine tables of 256 values take the place of logarithms and exponentials.
+    The exponential of a sum is a product, so that nine tables of 256 values take the place of logarithms and
+    exponentials.
 
     Attributes
     ----------

@@ -9,7 +9,7 @@ _HEMATOXYLIN = np.array([0.650, 0.704, 0.286])
 _EOSIN = np.array([0.072, 0.990, 0.105])
 
 DARK = 0.1
-"""A pixel whose brightest channel is below this share of the glass is no tissue: black frames, marker pens, holes in a stitched scan."""
+"""Share of the glass below which the brightest channel of tissue never is; black frames and marker pens are."""
 
 CLEAR = 0.08
 """Mean optical density (natural logarithm) below which a pixel is as clear as glass."""
@@ -69,7 +69,10 @@ def density_table(white: np.ndarray) -> np.ndarray:
 
 
 def optical_density(rgb: np.ndarray, white: np.ndarray) -> np.ndarray:
-    """(..., 3) float32 optical densities of uint8 pixels against the glass; Beer and Lambert make stains additive there."""
+    """(..., 3) float32 optical densities of uint8 pixels against the glass.
+
+    Beer and Lambert make stains additive there.
+    """
     table = density_table(white)
     return np.stack([table[:, i][rgb[..., i]] for i in range(3)], axis=-1)
 

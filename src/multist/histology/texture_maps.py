@@ -67,7 +67,10 @@ def smooth(image: np.ndarray) -> np.ndarray:
 
 
 def octaves(image: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Low-pass and band-pass images of each octave (Burt and Adelson, 1983); each octave has half the sides of the one before."""
+    """Low-pass and band-pass images of each octave (Burt and Adelson, 1983).
+
+    Each octave has half the sides of the one before.
+    """
     low, band = [], []
     for level in range(N_LEVELS):
         fine = smooth(image)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def repository(name: str, encoder: str) -> str:
-    """Where the weights of a model are: a folder and ``"owner/name"`` as they are, timm's own names on timm's page of the hub.
+    """Where the weights of a model are: a folder or ``"owner/name"`` as given, timm's own names on its page.
 
     Raises
     ------

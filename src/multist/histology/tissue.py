@@ -148,8 +148,8 @@ def tissue_mask(
     white
         (3,) colour of the glass; estimated if None.
     xy
-        (n, 2) spot centres in pixels of ``rgb``: only parts within a spot diameter of a spot are kept, which drops dust,
-        fiducials and insets. None keeps every part of at least a hundredth of the largest.
+        (n, 2) spot centres in pixels of ``rgb``: only parts within a spot diameter of a spot are kept, which drops
+        dust, fiducials and insets. None keeps every part of at least a hundredth of the largest.
     diameter
         Spot diameter in pixels of ``rgb``; None takes a hundredth of the longer side.
 

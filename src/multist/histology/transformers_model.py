@@ -50,7 +50,8 @@ def vision_module(model: Any, *, pooled: bool = True) -> torch.nn.Module:
     model
         From transformers.
     pooled
-        Whether its pooling has been trained. Without one, the class token is taken, or the mean of all where there is none.
+        Whether its pooling has been trained. Without one, the class token is taken, or the mean of all where there is
+        none.
     """
     import torch
 

@@ -63,7 +63,10 @@ class WorkingImage:
         return pixels, mask(at_y, at_x)
 
     def _working(self, place: Place, axis: int) -> np.ndarray:
-        """Rows or columns of a window in working pixels; off the slide the first one there, since they are all alike."""
+        """Rows or columns of a window in working pixels.
+
+        Off the slide the first one there, since they are all alike.
+        """
         start, size = place[axis], place[axis + 2]
         return np.clip(np.arange(start, start + size), -1, -(-self.level.shape[axis] // self.factor))
 

@@ -30,8 +30,8 @@ def coherence(labels: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If the lengths differ, a label is missing, the coordinates are not finite, have fewer than two columns, do not vary along an axis,
-        or there are fewer than two observations.
+        If the lengths differ, a label is missing, the coordinates are not finite, have fewer than two columns, do not
+        vary along an axis, or there are fewer than two observations.
 
     Notes
     -----

@@ -32,8 +32,8 @@ def section_mixing(
 
     Returns
     -------
-    ``ilisi``, the mixing of all observations. It cannot reach 1 if the sections differ in what they hold, and an embedding
-    that erases what only one of them holds scores *higher*.
+    ``ilisi``, the mixing of all observations. It cannot reach 1 if the sections differ in what they hold, and an
+    embedding that erases what only one of them holds scores *higher*.
 
     ``ilisi_within``, only with ``domain``: the mixing among the observations of one domain, on average over all
     observations of domains that two sections share at least. What a single section holds does not count, so that
@@ -47,16 +47,17 @@ def section_mixing(
 
     Notes
     -----
-    The inverse Simpson's index of the sections among an observation's neighbours (iLISI; Korsunsky et al., Nature Methods
-    16, 2019), with plain nearest neighbours instead of weighted ones, as in
+    The inverse Simpson's index of the sections among an observation's neighbours (iLISI; Korsunsky et al., Nature
+    Methods 16, 2019), with plain nearest neighbours instead of weighted ones, as in
 
     .. math:: \mathrm{score} = \frac{1}{n} \sum_{i=1}^{n} \frac{(\sum_s p_{is}^2)^{-1} - 1}{E^{-1} - 1}, \qquad
         E = \sum_s q_s^2 + \frac{1 - \sum_s q_s^2}{k}
 
-    clipped to 0 to 1: :math:`p_{is}` is the share of section *s* among the *k* neighbours of *i*, :math:`q_s` its share of
-    all, and *E* the mean of :math:`\sum_s p_{is}^2` if *k* are drawn at random. Sections of unequal size can therefore
-    reach 1, which the scaling by their number (Luecken et al., Nature Methods 19, 2022) does not allow. Sections of
-    fewer than ten observations, in all or in a domain, do not count there. Memory grows linearly with ``n_obs``.
+    clipped to 0 to 1: :math:`p_{is}` is the share of section *s* among the *k* neighbours of *i*, :math:`q_s` its share
+    of all, and *E* the mean of :math:`\sum_s p_{is}^2` if *k* are drawn at random. Sections of unequal size can
+    therefore reach 1, which the scaling by their number (Luecken et al., Nature Methods 19, 2022) does not allow.
+    Sections of fewer than ten observations, in all or in a domain, do not count there. Memory grows linearly with
+    ``n_obs``.
     """
     points = np.asarray(embedding)
     if points.ndim != 2 or points.dtype.kind not in "biuf" or not np.isfinite(points).all():

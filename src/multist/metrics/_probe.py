@@ -14,8 +14,8 @@ _FOLDS = 5  # and cells of the grid along each axis
 def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     """How much of known domains an embedding holds, as a linear classifier reads it on tissue that it has not seen.
 
-    Unlike :func:`multist.metrics.agreement`, this score does not hang on a clustering: it says what the embedding knows,
-    whether or not a mixture finds it.
+    Unlike :func:`multist.metrics.agreement`, this score does not hang on a clustering: it says what the embedding
+    knows, whether or not a mixture finds it.
 
     Parameters
     ----------
@@ -28,8 +28,9 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
 
     Returns
     -------
-    ``accuracy``, the share of observations whose domain is told right, and ``balanced``, its mean over the domains. Both
-    are 1 for an embedding that tells everything; ``balanced`` is one over the number of domains for one that tells nothing.
+    ``accuracy``, the share of observations whose domain is told right, and ``balanced``, its mean over the domains.
+    Both are 1 for an embedding that tells everything; ``balanced`` is one over the number of domains for one that tells
+    nothing.
 
     Raises
     ------
@@ -39,8 +40,9 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
 
     Notes
     -----
-    The known observations are cut into 5 x 5 blocks at quantiles of their coordinates. The blocks are dealt to five folds;
-    each fold is told by a linear discriminant with Ledoit-Wolf shrinkage, fitted on the other four. No seed is involved.
+    The known observations are cut into 5 x 5 blocks at quantiles of their coordinates. The blocks are dealt to five
+    folds; each fold is told by a linear discriminant with Ledoit-Wolf shrinkage, fitted on the other four. No seed is
+    involved.
 
     Examples
     --------

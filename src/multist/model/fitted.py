@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from multist.model.network.published import PublishedNetwork
 
 _FURTHEST = 2.5
-"""Standard deviations at which a dimension of the embedding ends; with 2 to 4 the mean agreement changes by .04 at most."""
+"""Standard deviations at which a dimension of the embedding ends.
+
+With 2 to 4 the mean agreement changes by .04 at most.
+"""
 
 
 class Embedding(NamedTuple):
@@ -33,10 +36,11 @@ class Embedding(NamedTuple):
     code
         (n, d) float32: first the dimensions of the expression, then those of the image.
     image_weight
-        (n,) float32. Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up; zero
-        without an image.
+        (n,) float32. Share of a spot's squared distance from the mean, in standard deviations, that the image's
+        dimensions make up; zero without an image.
     attention
-        (n, n) float32 CSR of weights with which each spot's image asked the spots around it; None without an image or training.
+        (n, n) float32 CSR of weights with which each spot's image asked the spots around it; None without an image or
+        training.
     losses
         Name of each course of training to its values.
     """
@@ -84,7 +88,8 @@ class FusionModel:
     center, spread
         (d,) mean and standard deviation of the dimensions, beyond so many of which they end.
     own
-        (m, c) what :func:`multist.model.features.common_axes.own_axes` found in the expression: whether its axes are of these sections.
+        (m, c) what :func:`multist.model.features.common_axes.own_axes` found in the expression: whether its axes are of
+        these sections.
     n_expression, n_image
         Number of features of either modality that are read; ``n_image`` is zero without an image.
     published
@@ -120,8 +125,8 @@ class FusionModel:
     ) -> tuple[FusionModel, Embedding]:
         """Fit to (n, p) expression and (n, q) image features of n spots.
 
-        Sections (``section``, (n,) int from 0; None for a single one) are brought to common axes first if each has its own, and
-        centred where that makes them alike.
+        Sections (``section``, (n,) int from 0; None for a single one) are brought to common axes first if each has its
+        own, and centred where that makes them alike.
 
         Parameters
         ----------
@@ -177,8 +182,8 @@ class FusionModel:
                 )
         if picture is not None and not gain and published is None:
             logger.warning(
-                "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come from "
-                "expression and space alone"
+                "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come "
+                "from expression and space alone"
             )
             axes, picture, known_image = None, None, None
         averaging = Averaging.fit(genes, adjacency, attention, **seed)
@@ -247,8 +252,8 @@ class FusionModel:
 
         Returns
         -------
-        False if both were made in their own spots, and these differ; None if the new was, and where the fitted comes from is not
-        known; else True, for nothing speaks against it.
+        False if both were made in their own spots, and these differ; None if the new was, and where the fitted comes
+        from is not known; else True, for nothing speaks against it.
         """
         own, fitted = own_axes(as_floats(features)[:, : self.config.n_expression], section), self.own
         if not len(own) or (

@@ -92,7 +92,7 @@ def read_window(
 def draw_section(
     ax: Axes, slides: Slides, section: int, window: Window, look: Look, *, under_numbers: bool = False
 ) -> None:
-    """Prepare a panel: the image if there is one, y down, equal scales, no ticks, and a scale bar where the scale is known.
+    """Prepare a panel: the image if there is one, y down, equal scales, no ticks, a scale bar where the scale is known.
 
     Parameters
     ----------

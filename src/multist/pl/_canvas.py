@@ -67,8 +67,8 @@ class Canvas:
 
         Returns
         -------
-        The figure if it is asked for; the axes, one or a list of several, if they are the user's own or ``show=False``; None if
-        the figure was shown, or saved and closed.
+        The figure if it is asked for; the axes, one or a list of several, if they are the user's own or ``show=False``;
+        None if the figure was shown, or saved and closed.
         """
         import matplotlib.pyplot as plt
 
@@ -111,7 +111,7 @@ def canvas_of(axes: Sequence[Axes], look: Look) -> Canvas:
 
 
 def laid_out(figure: Figure, axes: list[Axes], look: Look) -> Canvas:
-    """A new figure whose panels have about the size that they will have, by which the sizes of print and lines are chosen."""
+    """A new figure whose panels have about their final size, by which the sizes of print and lines are chosen."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)

@@ -115,7 +115,10 @@ def _from_map(name: str, n: int) -> list[str]:
 
 
 def store_colors(tables: Sequence[AnnData], key: str, colors: dict[str, str]) -> None:
-    """Write ``uns[f"{key}_colors"]`` where a categorical column has none that can be used, as scanpy does; a view is left alone."""
+    """Write ``uns[f"{key}_colors"]`` where a categorical column has none that can be used, as scanpy does.
+
+    A view is left alone.
+    """
     for table in tables:
         column = table.obs[key]
         if not isinstance(column.dtype, pd.CategoricalDtype) or table.is_view:

@@ -120,7 +120,8 @@ def _touching(tissue: Slides, rows: np.ndarray, labels: np.ndarray) -> set[froze
 def _line(one: np.ndarray, two: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
     """(k, 2) points of the line between two boxes that is straightest among those that cross no other box.
 
-    Boxes are (x, y, width, height). Where every line crosses one, it is the line of which the least part lies in others.
+    Boxes are (x, y, width, height). Where every line crosses one, it is the line of which the least part lies in
+    others.
     """
     start, end = one[:2], two[:2]
     aside = np.array([start[1] - end[1], end[0] - start[0]])

@@ -49,11 +49,12 @@ def domains(
     crop: bool = True,
     **look: Unpack[MapOptions],
 ) -> Figure | Axes | list[Axes] | None:
-    """Draw domains, another column or genes over the H&E image, every spot at its true place, in its true shape and size.
+    """Draw domains, another column or genes over the H&E image, every spot at its true place and in its true size.
 
-    Several sections are drawn side by side, each over its own image; known regions or older results are drawn beside the
-    result, in the colours of the domains that they overlap with most, so that the same region looks the same in all.
-    Spots are circles, bins that touch are squares, and cells whose outlines a SpatialData holds are these polygons.
+    Several sections are drawn side by side, each over its own image; known regions or older results are drawn beside
+    the result, in the colours of the domains that they overlap with most, so that the same region looks the same in
+    all. Spots are circles, bins that touch are squares, and cells whose outlines a SpatialData holds are these
+    polygons.
 
     Parameters
     ----------
@@ -86,7 +87,8 @@ def domains(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the axes, a list if there are several, if ``show=False`` or ``ax`` is given; else None.
+    The figure with ``return_fig=True``; the axes, a list if there are several, if ``show=False`` or ``ax`` is given;
+    else None.
 
     Raises
     ------

@@ -78,8 +78,8 @@ def histology(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: images, reference patches, spots'
-    patches; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: images, reference
+    patches, spots' patches; else None.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def _reference_patches(record: SpatialRecord, section: int, key: str) -> _Refere
 
 
 def _panels(look: Look, n_images: int, n_reference: int, n_spots: int, aspect: float) -> tuple[Canvas, dict[str, Any]]:
-    """Axes of the images, the reference patches and the spots' patches, and the parts of a new figure that hold them."""
+    """Axes of images, reference patches and spots' patches, and the parts of a new figure that hold them."""
     import matplotlib.pyplot as plt
 
     own = user_axes(look, n_images * (1 + n_spots) + n_reference)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multist.pl._slides import Slides
 
 NUMBERS = "plasma"
-"""Of matplotlib's uniform maps the one that is farthest from all colours of H&E: its nearest is 33 away in CIELAB, viridis's 6."""
+"""The uniform map of matplotlib that is farthest from the colours of H&E: 33 in CIELAB, where viridis is 6."""
 _MISSING_LABEL = "not labelled"
 _OTHERS_LABEL = "other"
 _SAID = {
@@ -188,7 +188,7 @@ def color_layers(
 
 
 def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look: Look) -> list[Layer]:
-    """Known regions or older results as layers, in the colours of the categories of ``result`` that they overlap with most."""
+    """Known regions or older results as layers, in the colours of the categories of ``result`` they overlap most."""
     found = []
     for key in keys:
         values = _colors.obs_values(slides.obs, key, "truth_key", whole_numbers_are_categories=True)

@@ -40,18 +40,19 @@ def modality_weights(
 
     Every section has a map of its own, all on one scale. Boxes are the quartiles of each domain, from the one in which
     the image counted most down, whiskers reach from the 5th to the 95th percentile. If
-    :func:`multist.tl.border_sharpness` has been run, a last panel has the sharpness of each border in either modality: a full
-    circle where it is sharper than lines drawn within the two domains (p ≤ 0.05), a black tick at what one in twenty of
-    these lines reaches. The borders at the top lean on histology, those at the bottom on expression. Of more than 20 borders
-    the longest are drawn. Where no image took part, the map says so; there is no distribution then.
+    :func:`multist.tl.border_sharpness` has been run, a last panel has the sharpness of each border in either modality:
+    a full circle where it is sharper than lines drawn within the two domains (p ≤ 0.05), a black tick at what one in
+    twenty of these lines reaches. The borders at the top lean on histology, those at the bottom on expression. Of more
+    than 20 borders the longest are drawn. Where no image took part, the map says so; there is no distribution then.
 
     Parameters
     ----------
     data
-        Table with a result of :func:`multist.tl.multist_domains`, or a list of sections that it was given; of a list the borders
-        are left out, since they are measured in each.
+        Table with a result of :func:`multist.tl.multist_domains`, or a list of sections that it was given; of a list
+        the borders are left out, since they are measured in each.
     key
-        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains` and :func:`multist.tl.border_sharpness`.
+        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains` and
+        :func:`multist.tl.border_sharpness`.
     domain_key
         ``obs`` column of the domains; None takes those of the result.
     table_key
@@ -65,8 +66,8 @@ def modality_weights(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the distribution, and the
-    borders if they were measured; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the
+    distribution, and the borders if they were measured; else None.
 
     Raises
     ------

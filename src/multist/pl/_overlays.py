@@ -98,7 +98,8 @@ def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
     missing = [name for name in names if name not in places.index]
     if missing:
         raise KeyError(
-            f"rings {', '.join(map(repr, missing))} not found in obs_names, which has {', '.join(map(repr, places.index[:3]))}, ..."
+            f"rings {', '.join(map(repr, missing))} not found in obs_names, which has "
+            f"{', '.join(map(repr, places.index[:3]))}, ..."
         )
     return np.concatenate([np.atleast_1d(places[name]) for name in names]) if names else np.array([], dtype=int)
 

@@ -31,8 +31,8 @@ def strongest(pairs: pd.DataFrame, n_pairs: int, fdr: float, symbols: Mapping[st
     """The rows to show, with a name for each pair and border, and whether they are significant.
 
     Of each border and direction the ``n_pairs`` significant ones that are enriched most; where nothing is significant
-    anywhere, those with the smallest p-values. A pair that is shown for one border is shown at all borders where it was tested;
-    of more than 24 borders those where something has the smallest p-values.
+    anywhere, those with the smallest p-values. A pair that is shown for one border is shown at all borders where it was
+    tested; of more than 24 borders those where something has the smallest p-values.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def matrix_inches(shown: pd.DataFrame) -> tuple[tuple[float, float], tuple[float
 
 
 def draw_pairs(ax: Axes, shown: pd.DataFrame, fdr: float, look: Look) -> str:
-    """Circles for pairs (rows) at borders (columns): colour for the enrichment, size for the p-value, full if significant.
+    """Circles for pairs (rows) at borders (columns): coloured by enrichment, sized by p-value, full if significant.
 
     Returns
     -------

@@ -44,8 +44,8 @@ def pseudotime(
     """Draw pseudotime on the tissue, its distribution in each domain, and the trends of genes along it.
 
     Every section has a map of its own, all on one scale. Domains are ordered by their median, from the root down.
-    The trends are local linear regressions with 95 % bands of the mean; each gene is scaled to a standard deviation of 1, so
-    that the height of a curve says how much of the gene's variation it explains.
+    The trends are local linear regressions with 95 % bands of the mean; each gene is scaled to a standard deviation of
+    1, so that the height of a curve says how much of the gene's variation it explains.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def pseudotime(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the distribution, the
-    trends; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the
+    distribution, the trends; else None.
 
     Raises
     ------

@@ -26,7 +26,8 @@ def across_sections(place: np.ndarray, xy: np.ndarray, section: np.ndarray) -> s
 
     Returns
     -------
-    (n, n) symmetric CSR float64 of distances, brought to the unit of ``xy`` by the typical steps in both; joined spots that lie on each other have a tiny one.
+    (n, n) symmetric CSR float64 of distances, brought to the unit of ``xy`` by the typical steps in both; joined spots
+    that lie on each other have a tiny one.
     """
     rows = [np.flatnonzero(section == code) for code in range(section.max() + 1)]
     reach, step = _typical_step(place, rows), _typical_step(xy, rows)

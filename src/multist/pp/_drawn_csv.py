@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid")
 _EXPECTED = (
-    "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), or 'X,Y' with '#Selection name' above "
-    "(Xenium Explorer, coordinates of a selection)"
+    "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), or 'X,Y' with '#Selection name' "
+    "above (Xenium Explorer, coordinates of a selection)"
 )
 
 

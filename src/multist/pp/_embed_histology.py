@@ -88,10 +88,10 @@ def embed_histology(
     ``obsm[key_added]``
         (n_obs, d) float32, row by row.
     ``uns["multist"]["histology"]``
-        The parameters: encoder, patch, image, ``patch_um`` and ``microns_per_pixel`` (by section, in micrometres; NaN where
-        they are unknown) and ``feature_names`` (for ``"texture"``). Of a named model also ``model``: the ``library`` that ran
-        it, its ``revision`` and ``licence`` as the hub states them, a digest of its ``weights``, its ``transform`` and the
-        ``precision``.
+        The parameters: encoder, patch, image, ``patch_um`` and ``microns_per_pixel`` (by section, in micrometres; NaN
+        where they are unknown) and ``feature_names`` (for ``"texture"``). Of a named model also ``model``: the
+        ``library`` that ran it, its ``revision`` and ``licence`` as the hub states them, a digest of its ``weights``,
+        its ``transform`` and the ``precision``.
 
     Raises
     ------
@@ -182,8 +182,8 @@ def _patch_widths(
         rows = record.section == section
         if patch_unit == "um" and size is None:
             raise ValueError(
-                f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give microns_per_pixel "
-                "(of the chosen image), or use patch_unit='spot'"
+                f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give "
+                "microns_per_pixel (of the chosen image), or use patch_unit='spot'"
             )
         if patch_unit == "um" and size is not None:
             widths[rows] = patch_size / size

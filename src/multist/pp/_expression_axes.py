@@ -74,7 +74,8 @@ class ExpressionAxes:
         missing = [field.name for field in fields(cls) if field.name not in held]
         if missing:
             raise KeyError(
-                f"the reference holds no axes (uns[{key!r}] lacks {', '.join(missing)}); run pp.embed_expression on it first"
+                f"the reference holds no axes (uns[{key!r}] lacks {', '.join(missing)}); run pp.embed_expression on "
+                "it first"
             )
         arrays = {field.name: np.asarray(held[field.name]) for field in fields(cls)}
         # zarr gives strings of variable length, which h5ad and numpy's own do not take
@@ -90,7 +91,8 @@ class ExpressionAxes:
         """Axes of the covariance of the genes, and the variance over all genes.
 
         Of up to 20,000 spots the axes are exact. Of more they are those of a sample, with ten to spare, after one power
-        iteration on all spots (Halko et al. 2011, doi:10.1137/090771806). The values stay sparse: the mean is taken off the sums.
+        iteration on all spots (Halko et al. 2011, doi:10.1137/090771806). The values stay sparse: the mean is taken off
+        the sums.
 
         Parameters
         ----------
@@ -138,7 +140,8 @@ class ExpressionAxes:
     def project(self, expression: Expression, genes: np.ndarray | None = None) -> np.ndarray:
         """(n, d) float32 components.
 
-        Where genes are missing, the components are those that fit the others best (least squares), as long as half of them are there.
+        Where genes are missing, the components are those that fit the others best (least squares), as long as half of
+        them are there.
 
         Parameters
         ----------
@@ -256,7 +259,8 @@ class _Transformed(NamedTuple):
 def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     """Leading eigenvectors (g, count) of the covariance of (n, g) values, (g,) means, and the sum of the variances.
 
-    ARPACK multiplies by the covariance some hundred times: by the sparse values, or, where that would be more work, by the matrix.
+    ARPACK multiplies by the covariance some hundred times: by the sparse values, or, where that would be more work, by
+    the matrix.
     """
     from scipy.linalg import eigh
     from scipy.sparse.linalg import LinearOperator, eigsh

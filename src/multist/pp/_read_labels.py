@@ -46,10 +46,13 @@ def read_labels(
 
     What the file is, its content says:
 
-    - **QuPath**, GeoJSON: areas, points and lines with a class. They name spots as in :func:`multist.pp.labels_from_shapes`; a line
+    - **QuPath**, GeoJSON: areas, points and lines with a class. They name spots as in
+      :func:`multist.pp.labels_from_shapes`; a line
       is an area as wide as ``stroke_width``. Coordinates are pixels of the image that was opened.
-    - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of observations, by name.
-    - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the selection, or what
+    - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of
+      observations, by name.
+    - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the
+      selection, or what
       its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
 
     Parameters
@@ -69,8 +72,8 @@ def read_labels(
     stroke_width
         Width of lines, in the units of the spots' coordinates. None takes the distance between neighbouring spots.
     image_key
-        The image that was drawn on. None takes, of an AnnData, the full-resolution image, in whose pixels ``obsm["spatial"]``
-        is; of a SpatialData the section's image, or without one the coordinate system of the spots.
+        The image that was drawn on. None takes, of an AnnData, the full-resolution image, in whose pixels
+        ``obsm["spatial"]`` is; of a SpatialData the section's image, or without one the coordinate system of the spots.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
@@ -94,14 +97,14 @@ def read_labels(
     KeyError
         There is no such section, image, table or column.
     ValueError
-        The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no observation of the
-        table, or one twice; its drawings are on no spot; an argument does not apply to it.
+        The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no
+        observation of the table, or one twice; its drawings are on no spot; an argument does not apply to it.
 
     Notes
     -----
-    Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's instances, whichever
-    knows most of them; if only the number after the dash differs (``-1``), and is not needed to tell them apart, it is
-    left aside. The log says how many are unknown.
+    Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's
+    instances, whichever knows most of them; if only the number after the dash differs (``-1``), and is not needed to
+    tell them apart, it is left aside. The log says how many are unknown.
 
     Examples
     --------
@@ -161,7 +164,8 @@ def _rows_of(section: str | None, codes: np.ndarray, names: Sequence[str]) -> np
 def _drawn_on(record: SpatialRecord, section: str | None) -> np.ndarray:
     if section is None and len(record.section_names) > 1:
         raise ValueError(
-            f"the table holds several sections; pass the section that was drawn on, one of: {listed(record.section_names)}"
+            "the table holds several sections; pass the section that was drawn on, one of: "
+            f"{listed(record.section_names)}"
         )
     return _rows_of(section, record.section, record.section_names)
 
@@ -172,8 +176,9 @@ def _scaled(content: Any, scale: float | None, microns_per_pixel: float | None) 
     if factor is None and isinstance(content, Selections):
         if microns_per_pixel is None:
             raise ValueError(
-                "the selection is in micrometres, and the data does not say how large its pixels are: pass scale, the pixels per "
-                "micrometre (1 / 0.2125 for Xenium's images), or 1 if the spots' coordinates are in micrometres"
+                "the selection is in micrometres, and the data does not say how large its pixels are: pass scale, "
+                "the pixels per micrometre (1 / 0.2125 for Xenium's images), or 1 if the spots' coordinates are in "
+                "micrometres"
             )
         factor = 1 / microns_per_pixel
     drawings: GeoDataFrame = content[0]

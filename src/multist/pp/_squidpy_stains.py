@@ -25,8 +25,8 @@ _FIT_PIXELS = 400_000  # enough for three colour vectors, and vahadane's factori
 def fit_reference(overview: Overview, method: str) -> StainReference:
     """Fit a slide's stain by squidpy's :func:`fit_stain_reference`, on its tissue and against its own glass.
 
-    The tissue is that of :func:`multist.histology.tissue.tissue_mask` rather than squidpy's ``detect_tissue``, which takes
-    the darker half of a slide for tissue, and so the black frame of a cut-out scan.
+    The tissue is that of :func:`multist.histology.tissue.tissue_mask` rather than squidpy's ``detect_tissue``, which
+    takes the darker half of a slide for tissue, and so the black frame of a cut-out scan.
 
     Raises
     ------

@@ -89,7 +89,8 @@ def test_stripes_of_any_width_are_told_no_worse_than_by_the_spots_themselves_or_
     assert error[0] < min(error[2], 1.7 * error[1])
     if width > 1:
         assert error[0] < error[1]
-        # stripes three wide are told a quarter worse than by one mean on a square lattice: more noise is taken for structure
+        # stripes three wide are told a quarter worse than by one mean on a square lattice: more noise is taken for
+        # structure
         assert error[0] < 1.3 * ((smooth(seen, near, 1) - truth) ** 2).mean()
 
 
@@ -159,7 +160,7 @@ def test_of_many_spots_some_are_looked_at_and_the_rest_is_as_before(monkeypatch)
 
 
 def test_how_much_of_its_own_noise_returns_is_that_of_the_matrices():
-    """The covariance of an average with the structured part is that with the value, less the noise that returns to it."""
+    """An average covaries with the structured part as with the value, less the noise that returns to it."""
     near = square_lattice(12)[1]
     first, mean = (neighbourhood_mean(near, with_self=own).toarray().astype(float) for own in (False, True))
     powers = [np.eye(144), *(np.linalg.matrix_power(mean, step - 1) @ first for step in STEPS)]

@@ -1,4 +1,4 @@
-"""Attention learns from hidden expression which of its neighbours a spot is like, and nothing from an image of noise."""
+"""Attention learns from hidden expression which neighbours a spot is like, and nothing from an image of noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The published method: the critic works against the code, the centres are pulled to, and training is the same each time."""
+"""The published method: the critic works against the code, centres attract, and training is the same each time."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_border_that_both_see_is_drawn_by_both(found: pd.DataFrame, border):
 
 
 def test_domains_cut_in_two_by_their_own_noise_are_told_from_borders(tissue: ad.AnnData):
-    """The halves differ by construction, so that chance is the wrong yardstick, and lines drawn within them the right one."""
+    """The halves differ by construction, so that the right yardstick is not chance but lines drawn within them."""
     domains = ["stroma_loose", "stroma_dense", "lesion"]  # the cortex changes with depth, which is no noise
     rows = pd.concat([sharpness(halved(tissue, domain, "X_pca"), **QUICK) for domain in domains])
     assert rows["expression"].mean() > 0.6
@@ -152,7 +152,7 @@ def test_labels_without_spots_and_spots_without_labels_do_no_harm(tissue: ad.Ann
 
 
 def test_sections_are_compared_with_themselves_only():
-    """A shift of every feature between sections says nothing about their borders, nor do their places in their own frames."""
+    """A shift of every feature between sections says nothing about their borders, nor do places in their own frames."""
     both = mt.datasets.layered_tissue(n_spots=700, n_genes=300, n_sections=2, with_image=False, format="anndata")
     mt.pp.spatial_graph(both, library_key="section")
     mt.pp.embed_expression(both)

@@ -15,7 +15,10 @@ N = 60
 
 @pytest.fixture(scope="module")
 def evidence():
-    """The ligand in domain 1, the receptor in domain 2, a third molecule nowhere but in domain 0; domain 3 touches nothing."""
+    """The ligand in domain 1, the receptor in domain 2, a third molecule nowhere but in domain 0.
+
+    Domain 3 touches nothing.
+    """
     rng = np.random.default_rng(0)
     domain = np.repeat([0, 1, 2, 3, -1], N)
     expression = rng.gamma(2.0, 0.2, (len(domain), 3)).astype(np.float32)

@@ -10,7 +10,10 @@ from multist.tl.borders._sharpness import Border, Tissue, blocks, held_out_auc
 
 
 def strip(turn: float, *, length: int = 64) -> np.ndarray:
-    """Four rows of spots along a border that is turned by an angle; the border runs between the second and the third."""
+    """Four rows of spots along a border that is turned by an angle.
+
+    The border runs between the second and the third.
+    """
     x, y = np.meshgrid(np.arange(length, dtype=float), np.arange(4.0))
     cos, sin = np.cos(turn), np.sin(turn)
     return np.column_stack([cos * x.ravel() - sin * y.ravel(), sin * x.ravel() + cos * y.ravel(), 0 * x.ravel()])

@@ -1,4 +1,4 @@
-"""Strokes of every kind that people leave: few, many, in one section only, as numbers, or of classes that nobody drew."""
+"""Strokes of every kind: few, many, in one section only, as numbers, or of classes that nobody drew."""
 
 from __future__ import annotations
 

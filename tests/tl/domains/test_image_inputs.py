@@ -1,4 +1,7 @@
-"""Images that do not fit are named, and left out where that is right; several slides go to one stain whatever is named."""
+"""Images that do not fit are named, and left out where that is right.
+
+Several slides go to one stain whatever is named.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,8 @@ def test_a_black_image_is_said_once_and_left_out(tissue_table, quick, dtype, cap
     with caplog.at_level(logging.WARNING, "multist"):
         mt.tl.multist_domains(tissue_table, 3, config=quick)
     assert [r for r in caplog.messages if "black" in r] == [
-        f"the image is ignored: it is black under all spots of section {next(iter(tissue_table.uns['spatial']))!r}; name another by image_key"
+        f"the image is ignored: it is black under all spots of section {next(iter(tissue_table.uns['spatial']))!r}; "
+        "name another by image_key"
     ]
     assert "X_histology" not in tissue_table.obsm
     for step in (mt.pp.embed_histology, mt.pp.normalize_histology):

@@ -1,4 +1,4 @@
-"""The model as an object: what it was fitted on comes out as from the function, and what it never saw in the same terms."""
+"""The model as an object: what it was fitted on comes out as from the function, and new sections in the same terms."""
 
 from __future__ import annotations
 
@@ -122,9 +122,8 @@ def test_a_model_without_an_image_looks_at_none(sections, quick):
 def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, unchanged):
     new = sections[1]
     if form == "spatialdata":
-        both = layered_tissue(
-            n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, random_state=1
-        )  # the same tissue
+        # the same tissue
+        both = layered_tissue(n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, random_state=1)
         new = both.filter_by_coordinate_system("section2")
     with unchanged(new):
         found = fitted[0].embed(new, copy=True)

@@ -21,8 +21,8 @@ _COLUMNS = 8  # factors of many spots that are averaged at once
 class Averaging(NamedTuple):
     """Weights of a spot's own value and of the averages around it.
 
-    A value is the sum of a part that space structures and of noise that is independent between spots. Of the first, this is
-    the linear estimate with the least squared error (Matheron's kriging, with covariances read off the graph).
+    A value is the sum of a part that space structures and of noise that is independent between spots. Of the first,
+    this is the linear estimate with the least squared error (Matheron's kriging, with covariances read off the graph).
 
     Attributes
     ----------
@@ -49,10 +49,10 @@ class Averaging(NamedTuple):
     ) -> Averaging:
         """Weights from the covariances of (n, p) ``features`` with averages of themselves.
 
-        The covariance of a spot with its neighbours holds no noise, that of a spot with itself does. The structured part of the
-        latter is extrapolated from the first and second ring to distance zero: ``cov1**2 / cov2``, from ``cov1`` to twice as
-        much, as between layers two spots thick. The noise is at most what leaves the estimate no larger
-        than the structured part (Capon's bound ``1 / (r' C^-1 r)``).
+        The covariance of a spot with its neighbours holds no noise, that of a spot with itself does. The structured
+        part of the latter is extrapolated from the first and second ring to distance zero: ``cov1**2 / cov2``, from
+        ``cov1`` to twice as much, as between layers two spots thick. The noise is at most what leaves the estimate no
+        larger than the structured part (Capon's bound ``1 / (r' C^-1 r)``).
 
         Parameters
         ----------
@@ -67,7 +67,8 @@ class Averaging(NamedTuple):
 
         References
         ----------
-        Matheron, Economic Geology 1963 (kriging and the nugget); Hutchinson, Commun. Stat. 1989 (the diagonal by random signs).
+        Matheron, Economic Geology 1963 (kriging and the nugget); Hutchinson, Commun. Stat. 1989 (the diagonal by random
+        signs).
         """
         rng = np.random.default_rng(random_state)
         n, p = features.shape
@@ -109,7 +110,10 @@ class Averaging(NamedTuple):
 
 
 def _averages(values: np.ndarray, adjacency: sp.csr_matrix, attention: sp.csr_matrix | None) -> list[np.ndarray]:
-    """The values themselves, their average along attention, and those over more and more steps; the first step leaves the spot out."""
+    """The values themselves, their average along attention, and those over more and more steps.
+
+    The first step leaves the spot out.
+    """
     found = [values] if attention is None else [values, (attention @ values).astype(values.dtype)]
     mean = neighbourhood_mean(adjacency, with_self=True)
     average = neighbourhood_mean(adjacency, with_self=False) @ values

@@ -18,11 +18,12 @@ _HOPS = 6
 def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray) -> np.ndarray:
     """Rotate each section's principal components so that what lies on each other agrees.
 
-    Components of a section by itself have axes of their own. Where sections are aligned, so that the graph joins spots across them,
-    the averages over the neighbourhoods at both ends of these edges should be the same: the rotation that brings them
-    closest is Procrustes' (Schönemann, Psychometrika 1966). Sections are placed one after another, each on those that are.
-    Nothing happens if the components are correlated within a section, which they are not where they were made in it, or if no
-    edge joins two sections; then a warning says that the columns do not mean the same everywhere.
+    Components of a section by itself have axes of their own. Where sections are aligned, so that the graph joins spots
+    across them, the averages over the neighbourhoods at both ends of these edges should be the same: the rotation that
+    brings them closest is Procrustes' (Schönemann, Psychometrika 1966). Sections are placed one after another, each on
+    those that are. Nothing happens if the components are correlated within a section, which they are not where they
+    were made in it, or if no edge joins two sections; then a warning says that the columns do not mean the same
+    everywhere.
 
     Parameters
     ----------
@@ -44,9 +45,9 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
         return features
     if not across.any():
         logger.warning(
-            "the embedding was made in each of the %d sections by itself, so its columns mean something else in each, and no edge of "
-            "the graph joins two sections: make one embedding of all (pp.embed_expression on the counts), or align the sections "
-            "and run pp.spatial_graph with aligned_key",
+            "the embedding was made in each of the %d sections by itself, so its columns mean something else in "
+            "each, and no edge of the graph joins two sections: make one embedding of all (pp.embed_expression on "
+            "the counts), or align the sections and run pp.spatial_graph with aligned_key",
             n_sections,
         )
         return features
@@ -61,8 +62,8 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
         own = max(waiting, key=lambda number: (int(joined[number].sum()), -number))
         if not joined[own].any():
             raise ValueError(
-                f"{len(waiting)} sections touch none of the others, and their embedding was made in each by itself: align "
-                "all of them, or make one embedding of all"
+                f"{len(waiting)} sections touch none of the others, and their embedding was made in each by itself: "
+                "align all of them, or make one embedding of all"
             )
         rotation = _procrustes(around[start[joined[own]]], around[end[joined[own]]])
         rows = section == own
@@ -76,8 +77,8 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
 def own_axes(features: np.ndarray, section: np.ndarray) -> np.ndarray:
     """Spread of the leading components in the spots that they were made in, as far as those are among the rows.
 
-    Principal components are uncorrelated in the spots they come from, and nowhere else: projected on them, other spots are
-    correlated by far more than rounding.
+    Principal components are uncorrelated in the spots they come from, and nowhere else: projected on them, other spots
+    are correlated by far more than rounding.
 
     Parameters
     ----------
@@ -88,8 +89,8 @@ def own_axes(features: np.ndarray, section: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (m, up to 10) standard deviations: of each section whose components were made in it, or else a single row if they were made
-    in all of them together. No row if they come from elsewhere, or are no principal components.
+    (m, up to 10) standard deviations: of each section whose components were made in it, or else a single row if they
+    were made in all of them together. No row if they come from elsewhere, or are no principal components.
     """
     some = features[:, :_LOOKED_AT]
     sections = (some[section == own] for own in range(section.max() + 1))

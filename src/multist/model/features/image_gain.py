@@ -46,7 +46,9 @@ def linear_gain(
     *,
     random_state: int = 0,
 ) -> float:
-    """Share of the error of hidden spots that a linear term of their own image takes away on held-out tissue; zero if it may be chance.
+    """Share of the error of hidden spots that a linear term of their own image takes away on held-out tissue.
+
+    Zero if it may be chance.
 
     Parameters
     ----------
@@ -71,7 +73,10 @@ def linear_gain(
 
 
 def lasting_gain(alone: np.ndarray, helped: np.ndarray, block: np.ndarray) -> float:
-    """Share of the (m,) errors ``alone`` that is gone in those ``helped``; zero unless it holds over the (m,) blocks (t-test)."""
+    """Share of the (m,) errors ``alone`` that is gone in those ``helped``.
+
+    Zero unless it holds over the (m,) blocks (t-test).
+    """
     gained = [float((alone - helped)[block == own].mean()) for own in np.unique(block)]
     if len(gained) < 2 or np.ptp(gained) == 0 or ttest_1samp(gained, 0, alternative="greater").pvalue >= _LEVEL:
         return 0.0
@@ -85,7 +90,7 @@ def error_of_neighbours(
     judged: np.ndarray,
     image: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(m,) squared distance of a linear prediction, fitted on other tissue, from the expression of the ``judged`` (m,) spots."""
+    """(m,) squared error of a linear prediction, fitted on other tissue, for expression of ``judged`` (m,) spots."""
     slope = slopes_of_neighbours(values, adjacency, trained, image)
     predicted = np.einsum("npk,pk->np", _predictors(values, adjacency, judged, image), slope)
     return ((predicted - values[judged]) ** 2).sum(axis=1)
@@ -94,7 +99,7 @@ def error_of_neighbours(
 def slopes_of_neighbours(
     values: np.ndarray, adjacency: sp.csr_matrix, trained: np.ndarray, image: np.ndarray | None = None
 ) -> np.ndarray:
-    """(p, 2 or more) least-squares slopes of each factor on its means over two rings, and on the spot's image if it is given."""
+    """(p, 2 or more) least-squares slopes of each factor on its means over two rings and, if given, on the image."""
     seen, truth = _predictors(values, adjacency, trained, image), values[trained]
     gram = np.einsum("npk,npl->pkl", seen, seen)
     ridge = _RIDGE * np.trace(gram, axis1=1, axis2=2) / gram.shape[1] + 1e-12

@@ -38,9 +38,9 @@ def section_offsets(
 ) -> tuple[np.ndarray, Surroundings]:
     """What to subtract from each section: its distance from the mean of all, or nothing.
 
-    A batch shifts the whole section; but sections that hold other tissue differ in the mean as well, and then the shift would
-    bring unlike domains together. It is taken away only if spots of different sections are more often neighbours in the
-    features after it than before, by a fiftieth at least.
+    A batch shifts the whole section; but sections that hold other tissue differ in the mean as well, and then the shift
+    would bring unlike domains together. It is taken away only if spots of different sections are more often neighbours
+    in the features after it than before, by a fiftieth at least.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def offsets_to(
 
 
 def within_sections(adjacency: sp.csr_matrix, section: np.ndarray) -> sp.csr_matrix:
-    """(n, n) neighbourhoods without the edges that join sections: what averages over them is no longer of one section."""
+    """(n, n) neighbourhoods without the edges that join sections, over which an average is of one section no more."""
     edges = sp.coo_matrix(adjacency)
     own = section[edges.row] == section[edges.col]
     if own.all():

@@ -1,4 +1,4 @@
-"""Cross-attention that is learnt from hidden expression: a spot's image asks which of its neighbours are of its tissue."""
+"""Cross-attention learnt from hidden expression: a spot's image asks which of its neighbours are of its tissue."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _AT_ONCE = 20_000  # spots whose weights are read off together
 class ImageAttention(nn.Module):
     """A spot's image weighs the spots around it by their image and expression; their expression passes unchanged.
 
-    Beside the heads that ask stand the plain means of both rings, from whose least-squares prediction training starts: all that it can
-    add is which tissue looks alike.
+    Beside the heads that ask stand the plain means of both rings, from whose least-squares prediction training starts:
+    all that it can add is which tissue looks alike.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def fit_attention(
 ) -> LearntAttention:
     """Learn attention from spots whose expression is hidden and whose image is not.
 
-    Blocks of tissue are held out in turn. Each network is trained on the other blocks, and all stop at the step after which
-    the held-out blocks are predicted best: more steps fit a section by heart.
+    Blocks of tissue are held out in turn. Each network is trained on the other blocks, and all stop at the step after
+    which the held-out blocks are predicted best: more steps fit a section by heart.
 
     Parameters
     ----------

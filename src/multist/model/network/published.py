@@ -1,7 +1,7 @@
 """The published method, for comparison: its network and its losses, as far as they have a counterpart here.
 
-An independent implementation after arXiv 2601.13331. Attention has one key, the spot's own, as in the released code, so all its
-weights are one and nothing is learned from them.
+An independent implementation after arXiv 2601.13331. Attention has one key, the spot's own, as in the released code, so
+all its weights are one and nothing is learned from them.
 """
 
 from __future__ import annotations
@@ -280,7 +280,10 @@ class SectionCritic(nn.Module):
         self.critic = nn.Sequential(nn.Linear(width, 32), nn.LeakyReLU(0.2), nn.Linear(32, n_sections))
 
     def forward(self, code: Tensor, section: Tensor) -> Tensor:
-        """Cross-entropy of the critic, all sections weighing the same; the gradient that reaches ``code`` (n, d) is reversed."""
+        """Cross-entropy of the critic, all sections weighing the same.
+
+        The gradient that reaches ``code`` (n, d) is reversed.
+        """
         count = torch.bincount(section, minlength=self.n_sections).clamp_min(1)
         return functional.cross_entropy(self.critic(_Reverse.apply(code)), section, weight=1 / count.to(code.dtype))
 

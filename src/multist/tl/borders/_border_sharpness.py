@@ -47,14 +47,14 @@ def border_sharpness(
     """Measure how sharp each border between domains is in expression, and how sharp in histology.
 
     *How sharp?* Spots within ``n_steps`` of the border are told apart by one modality's features alone: a linear
-    discriminant is fitted to all of the border but one stretch of it, and asked which spots of that stretch lie on which
-    side. The result is the share of pairs, one spot from each side of the same stretch, that it gets right (area under
-    the ROC curve): 0.5 if the modality sees nothing there, 1 if every spot is told apart.
+    discriminant is fitted to all of the border but one stretch of it, and asked which spots of that stretch lie on
+    which side. The result is the share of pairs, one spot from each side of the same stretch, that it gets right (area
+    under the ROC curve): 0.5 if the modality sees nothing there, 1 if every spot is told apart.
 
-    *Sharper than what?* Domains were found from these features, so that any border is seen by them to some degree, as would be a
-    line that is drawn through the middle of a domain. ``n_null`` such lines are drawn: either domain is divided in two along
-    directions in which this modality varies within it, and the same is measured on stretches as long as the border. The
-    p-value says how many of them are as sharp as the border.
+    *Sharper than what?* Domains were found from these features, so that any border is seen by them to some degree, as
+    would be a line that is drawn through the middle of a domain. ``n_null`` such lines are drawn: either domain is
+    divided in two along directions in which this modality varies within it, and the same is measured on stretches as
+    long as the border. The p-value says how many of them are as sharp as the border.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def border_sharpness(
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
-        Column of ``obs`` that names the sections. The border of two domains is one in all of them, but only spots of the
-        same section are compared.
+        Column of ``obs`` that names the sections. The border of two domains is one in all of them, but only spots of
+        the same section are compared.
     key_added
         ``uns`` key of the results.
     random_state
@@ -95,13 +95,15 @@ def border_sharpness(
         - ``expression`` and ``histology``, sharpness from 0.5 (below by chance) to 1.
         - ``expression_null``, ``histology_null``, what one in twenty of the lines within the two domains reaches.
         - ``expression_pvalue``, ``histology_pvalue``, one-sided.
-        - ``drawn_by``: ``"both"``, ``"expression"``, ``"histology"`` or ``"neither"``, by p-values up to 0.05; ``"unknown"``
+        - ``drawn_by``: ``"both"``, ``"expression"``, ``"histology"`` or ``"neither"``, by p-values up to 0.05;
+          ``"unknown"``
           where nothing could be measured.
 
-        NaN where a modality is missing, a side has less than ten spots near the border, or the domains are too small for lines.
+        NaN where a modality is missing, a side has less than ten spots near the border, or the domains are too small
+        for lines.
     ``uns["multist"]["border_sharpness_params"]``
-        What was asked for, with which versions; ``spacing``, how far apart the spots of each section are, in the ``unit`` beside it
-        (``"um"``, or ``"coordinates"`` where the scale of a section is unknown): a step is as long.
+        What was asked for, with which versions; ``spacing``, how far apart the spots of each section are, in the
+        ``unit`` beside it (``"um"``, or ``"coordinates"`` where the scale of a section is unknown): a step is as long.
 
     Raises
     ------
@@ -112,14 +114,14 @@ def border_sharpness(
 
     Notes
     -----
-    A high value says that the two sides differ *there*, in a way that is the same along the border. It does not say that
-    the change is abrupt: a steep gradient is sharp, too. Without a correction for the number of borders one in twenty is
-    expected to pass by chance in each modality.
+    A high value says that the two sides differ *there*, in a way that is the same along the border. It does not say
+    that the change is abrupt: a steep gradient is sharp, too. Without a correction for the number of borders one in
+    twenty is expected to pass by chance in each modality.
 
     References
     ----------
-    Discriminant: Fisher, Ann Eugen 1936. Blocks in space: Roberts et al., Ecography 2017. p-values from draws: Phipson and
-    Smyth, Stat Appl Genet Mol Biol 2010.
+    Discriminant: Fisher, Ann Eugen 1936. Blocks in space: Roberts et al., Ecography 2017. p-values from draws: Phipson
+    and Smyth, Stat Appl Genet Mol Biol 2010.
 
     Examples
     --------

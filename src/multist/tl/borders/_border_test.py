@@ -23,7 +23,9 @@ class Spots(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """Arrays (n_pairs, n_contacts, 2); the last axis is the direction: the ligand in the first domain, or in the second.
+    """Arrays (n_pairs, n_contacts, 2).
+
+    The last axis is the direction: the ligand in the first domain, or in the second.
 
     Attributes
     ----------
@@ -44,8 +46,8 @@ class Evidence(NamedTuple):
 def shuffle_patches(xy: np.ndarray, side: int, spacing: float, rng: np.random.Generator) -> np.ndarray:
     """Exchange square patches of tissue and turn or mirror each; what lies within a patch stays together.
 
-    The spots are read in strips of a random direction and cut into patches of ``side * side`` spots, each a small grid. Spots
-    left over, fewer than one patch, stay where they are.
+    The spots are read in strips of a random direction and cut into patches of ``side * side`` spots, each a small grid.
+    Spots left over, fewer than one patch, stay where they are.
 
     Parameters
     ----------
@@ -97,7 +99,8 @@ def border_test(
 ) -> Evidence:
     """Compare each pair's score at each border with what shuffled patches of tissue give.
 
-    The ligand is shuffled within its domain with the receptor in place, and the receptor within its own with the ligand in place.
+    The ligand is shuffled within its domain with the receptor in place, and the receptor within its own with the ligand
+    in place.
 
     Parameters
     ----------
@@ -170,10 +173,10 @@ def _scores(
 def _pvalues(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
     """One-sided p-values.
 
-    The share of shuffles that reach the score, plus one (Phipson and Smyth 2010). Where fewer than ten do, it says little,
-    and a Pearson type III distribution with the mean, variance and skewness of the shuffles takes its place (Winkler et
-    al. 2016); a skewness below zero, whose tail would end, counts as zero, and no p-value is taken below the square of
-    the smallest that counting can give.
+    The share of shuffles that reach the score, plus one (Phipson and Smyth 2010). Where fewer than ten do, it says
+    little, and a Pearson type III distribution with the mean, variance and skewness of the shuffles takes its place
+    (Winkler et al. 2016); a skewness below zero, whose tail would end, counts as zero, and no p-value is taken below
+    the square of the smallest that counting can give.
     """
     from scipy.stats import pearson3
 

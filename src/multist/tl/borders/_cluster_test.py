@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ClusterEvidence(NamedTuple):
-    """squidpy's means and p-values, (n_pairs, n_contacts, 2) as in :class:`multist.tl.borders._border_test.Evidence`."""
+    """squidpy's means and p-values, (n_pairs, n_contacts, 2), as in ``Evidence`` of the border test."""
 
     mean: np.ndarray
     pvalue: np.ndarray
@@ -57,8 +57,8 @@ def squidpys_test(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run :func:`squidpy.gr.ligrec` from domains to domains.
 
-    Molecules and domains go in under plain names of their own, so that no gene with an underscore is taken for a complex,
-    and no two names become one in capital letters.
+    Molecules and domains go in under plain names of their own, so that no gene with an underscore is taken for a
+    complex, and no two names become one in capital letters.
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ def squidpys_test(
 
     Returns
     -------
-    (n_pairs, n_directed) means, and p-values: NaN where squidpy does not test, because too few spots express one of the two.
+    (n_pairs, n_directed) means, and p-values: NaN where squidpy does not test, because too few spots express one of the
+    two.
     """
     import squidpy as sq
 

@@ -78,8 +78,9 @@ def section_spacings(places: np.ndarray, section: np.ndarray) -> np.ndarray:
 def border_lengths(places: np.ndarray, section: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """Length of the border between every two domains, summed over the sections.
 
-    The facets that the Voronoi cells of the two domains share, which are those that plots draw, form a zigzag along the border. In the
-    mean over directions it is 4/pi times as long as the border (the formula of Cauchy and Crofton), which is divided out.
+    The facets that the Voronoi cells of the two domains share, which are those that plots draw, form a zigzag along the
+    border. In the mean over directions it is 4/pi times as long as the border (the formula of Cauchy and Crofton),
+    which is divided out.
 
     Parameters
     ----------

@@ -93,7 +93,8 @@ def outline(xy: np.ndarray, codes: np.ndarray, diameter: np.ndarray) -> tuple[di
 
     Returns
     -------
-    Polygon or multipolygon of each domain that has spots, and the pairs, smaller code first, that have a line in common.
+    Polygon or multipolygon of each domain that has spots, and the pairs, smaller code first, that have a line in
+    common.
     """
     import shapely
     from scipy.spatial import cKDTree

@@ -27,10 +27,10 @@ def domain_shapes(
 ) -> GeoDataFrame | None:
     """Draw around each domain: polygons with the holes and islands that it has.
 
-    A domain is the places that are nearer to one of its spots than to any other (the union of Voronoi cells). On a lattice these are
-    hexagons or squares, also at the rim of the tissue, so that areas are those of the bins; around cells at the rim the outline
-    runs three quarters of the distance to their neighbours away, and where there are no cells there is a hole. Every
-    spot lies inside the outline of its domain and in no other.
+    A domain is the places that are nearer to one of its spots than to any other (the union of Voronoi cells). On a
+    lattice these are hexagons or squares, also at the rim of the tissue, so that areas are those of the bins; around
+    cells at the rim the outline runs three quarters of the distance to their neighbours away, and where there are no
+    cells there is a hole. Every spot lies inside the outline of its domain and in no other.
 
     Parameters
     ----------
@@ -39,7 +39,8 @@ def domain_shapes(
     domain_key
         Column of ``obs`` with the domains, found or drawn by hand; spots without one belong to no outline.
     shapes_key
-        Of a SpatialData, name of the new shapes; None takes ``domain_key``. Of several sections each gets its own, ``"<name>_<section>"``.
+        Of a SpatialData, name of the new shapes; None takes ``domain_key``. Of several sections each gets its own,
+        ``"<name>_<section>"``.
     image_key
         The image in whose pixels the outlines are. None takes, of an AnnData, the units of ``obsm["spatial"]``; of a
         SpatialData the section's image, or without one the coordinate system of the spots.
@@ -53,8 +54,8 @@ def domain_shapes(
     Returns
     -------
     The outlines of an AnnData, with a column ``section`` where there are several. Of a SpatialData they are written to
-    ``sdata.shapes["multist_domain"]``, with the transformations of the image, and replace shapes of this name; nothing is returned.
-    One row per domain that has spots:
+    ``sdata.shapes["multist_domain"]``, with the transformations of the image, and replace shapes of this name; nothing
+    is returned. One row per domain that has spots:
 
     - ``name``, ``colour`` as ``"#RRGGBB"``, ``n_spots``;
     - ``area`` in ``area_unit``: ``"um^2"`` where the scale is known, else ``"coordinates^2"``;

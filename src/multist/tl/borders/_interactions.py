@@ -53,27 +53,30 @@ def interactions(
 
     Two questions are asked of every pair, in both directions across every border:
 
-    - *Do these domains express it?* :func:`squidpy.gr.ligrec` compares the domains' mean expression with that of shuffled
+    - *Do these domains express it?* :func:`squidpy.gr.ligrec` compares the domains' mean expression with that of
+      shuffled
       labels. Markers of the two domains pass this test, whether or not they are anywhere near each other.
     - *Is it raised where they touch?* The score is the mean of ligand times receptor over pairs of spots that face each
       other across the border, within ``reach``. It is compared with tissue in which square patches of the ligand's
-      domain have changed places, been turned and mirrored, and then the same for the receptor's domain; **both** have to
-      be raised (the larger p-value counts; an intersection-union test, Berger 1982). Each domain keeps its values,
+      domain have changed places, been turned and mirrored, and then the same for the receptor's domain; **both** have
+      to be raised (the larger p-value counts; an intersection-union test, Berger 1982). Each domain keeps its values,
       so no mean of a domain can make a pair significant, and neighbours within a patch stay neighbours, so
       patchy expression does not pass for a signal as it does when single spots are shuffled.
 
-    Pairs within a domain have no border and are not tested. Nothing is downloaded, and ``X`` and the layers are only read.
+    Pairs within a domain have no border and are not tested. Nothing is downloaded, and ``X`` and the layers are only
+    read.
 
     Parameters
     ----------
     data
-        Table with domains and coordinates, and with counts or log-normalised expression; not changed but for the fields below.
+        Table with domains and coordinates, and with counts or log-normalised expression; not changed but for the fields
+        below.
     pairs
-        A DataFrame with columns ``source`` and ``target``, or ``ligand`` and ``receptor``; ``"liana"`` for the consensus
-        resource of an installed liana, or ``"liana:mouseconsensus"`` for another; or a folder with CellPhoneDB's
-        ``interaction_input.csv``, ``complex_input.csv``, ``gene_input.csv`` and ``protein_input.csv``. Genes joined by
-        ``_`` are a complex, of which, spot by spot, the least expressed subunit counts; all have to be there. Upper and
-        lower case make no difference where a name is not there as it is written.
+        A DataFrame with columns ``source`` and ``target``, or ``ligand`` and ``receptor``; ``"liana"`` for the
+        consensus resource of an installed liana, or ``"liana:mouseconsensus"`` for another; or a folder with
+        CellPhoneDB's ``interaction_input.csv``, ``complex_input.csv``, ``gene_input.csv`` and ``protein_input.csv``.
+        Genes joined by ``_`` are a complex, of which, spot by spot, the least expressed subunit counts; all have to be
+        there. Upper and lower case make no difference where a name is not there as it is written.
     domain_key
         Column of ``obs`` with the domains; spots without one are left out.
     layer
@@ -109,19 +112,20 @@ def interactions(
 
     Returns
     -------
-    None, or the changed copy. Written to ``uns["multist"]["interactions"]`` of the table (for the default ``key_added``):
+    None, or the changed copy. Written to ``uns["multist"]["interactions"]`` of the table (for the default
+    ``key_added``):
 
     ``"pairs"``
         DataFrame with a row per pair, border and direction, the most significant first: ``source``, ``target``,
-        ``ligand_domain``, ``receptor_domain``; ``mean``, ``cluster_pvalue`` and ``cluster_fdr`` of squidpy's test; ``score``,
-        ``enrichment`` (log2 of the score over that of the shuffled tissue, of the side where it is less),
+        ``ligand_domain``, ``receptor_domain``; ``mean``, ``cluster_pvalue`` and ``cluster_fdr`` of squidpy's test;
+        ``score``, ``enrichment`` (log2 of the score over that of the shuffled tissue, of the side where it is less),
         ``ligand_pvalue``, ``receptor_pvalue``, ``border_pvalue`` (the larger) and ``border_fdr``. NaN where not tested.
     ``"borders"``
         DataFrame with a row per two domains that touch: ``domain_1``, ``domain_2``, ``n_edges``, ``length``, ``unit``
         (``"um"``, or ``"coordinates"`` where the scale of a section is unknown) and ``tested``.
     ``"params"``, ``"versions"``
-        What was asked for, with what; ``spacing``, how far apart the spots of each section are, in the ``unit`` that is named
-        beside it: a ``reach`` is so many of them, and so is the side of a patch.
+        What was asked for, with what; ``spacing``, how far apart the spots of each section are, in the ``unit`` that is
+        named beside it: a ``reach`` is so many of them, and so is the side of a patch.
 
     False discovery rates are those of Benjamini and Hochberg over all pairs, borders and directions tested.
     :func:`multist.tl.ligrec_result` gives squidpy's form, which :func:`squidpy.pl.ligrec` draws; files cannot hold it.
@@ -133,14 +137,14 @@ def interactions(
     KeyError
         A key does not exist; the message lists those that do.
     ValueError
-        No pair has its genes in the table, several genes have a name that is asked for, no domains touch, the values are neither
-        counts nor log-normalised, or a number is out of range.
+        No pair has its genes in the table, several genes have a name that is asked for, no domains touch, the values
+        are neither counts nor log-normalised, or a number is out of range.
 
     References
     ----------
     Permutation of cluster labels: Efremova et al., Nat Protoc 2020, by squidpy. Intersection-union tests: Berger,
-    Technometrics 1982. p-values of permutations: Phipson and Smyth, Stat Appl Genet Mol Biol 2010; their tail: Winkler et al.,
-    NeuroImage 2016.
+    Technometrics 1982. p-values of permutations: Phipson and Smyth, Stat Appl Genet Mol Biol 2010; their tail: Winkler
+    et al., NeuroImage 2016.
 
     Examples
     --------

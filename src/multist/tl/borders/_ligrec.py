@@ -36,12 +36,14 @@ def ligrec(
 ) -> AnnData | SpatialData | None:
     """Test which ligand-receptor pairs are characteristic of two domains, by :func:`squidpy.gr.ligrec`.
 
-    The test is squidpy's, an implementation of CellPhoneDB's; what is added is that it gets what it needs. On a SpatialData
-    the table is found; counts are normalised and logged on a copy, while squidpy reads ``.raw`` or raw counts as they are; genes
-    are found whatever their case or by symbols; and the result is a plain table that files can hold, of which
+    The test is squidpy's, an implementation of CellPhoneDB's; what is added is that it gets what it needs. On a
+    SpatialData the table is found; counts are normalised and logged on a copy, while squidpy reads ``.raw`` or raw
+    counts as they are; genes are found whatever their case or by symbols; and the result is a plain table that files
+    can hold, of which
     :func:`multist.tl.ligrec_result` makes squidpy's form.
 
-    It asks whether the domains express the pair, whether or not they are near each other, and markers of two domains pass it.
+    It asks whether the domains express the pair, whether or not they are near each other, and markers of two domains
+    pass it.
     :func:`multist.tl.interactions` asks also whether the pair is raised where they touch.
 
     Parameters
@@ -74,9 +76,10 @@ def ligrec(
     None, or the changed copy. Written to ``uns["multist"]["ligrec"]`` of the table (for the default ``key_added``):
 
     ``"pairs"``
-        DataFrame with a row per pair and two domains, in both directions and within each, the most significant first: ``source``,
-        ``target``, ``ligand_domain``, ``receptor_domain``, ``mean``, ``cluster_pvalue`` with the true labels as one of the
-        permutations, and its false discovery rate ``cluster_fdr`` (Benjamini and Hochberg). NaN where not tested.
+        DataFrame with a row per pair and two domains, in both directions and within each, the most significant first:
+        ``source``, ``target``, ``ligand_domain``, ``receptor_domain``, ``mean``, ``cluster_pvalue`` with the true
+        labels as one of the permutations, and its false discovery rate ``cluster_fdr`` (Benjamini and Hochberg). NaN
+        where not tested.
     ``"params"``, ``"versions"``
         What was asked for, with what.
 

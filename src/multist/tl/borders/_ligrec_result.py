@@ -23,10 +23,10 @@ def ligrec_result(
     key: str = _keys.MULTIST,
     table_key: str | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """What :func:`multist.tl.interactions` or :func:`multist.tl.ligrec` found, in the form of :func:`squidpy.gr.ligrec`.
+    """What :func:`~multist.tl.interactions` or :func:`~multist.tl.ligrec` found, in squidpy's form.
 
-    squidpy's form has two levels of columns and sparse values, which neither ``.h5ad`` nor ``.zarr`` can store; so it is
-    made from the stored table when it is wanted.
+    squidpy's form has two levels of columns and sparse values, which neither ``.h5ad`` nor ``.zarr`` can store; so it
+    is made from the stored table when it is wanted.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def ligrec_result(
 
     Returns
     -------
-    ``"means"`` and ``"pvalues"``, with ``source`` and ``target`` as index and the ligand's and the receptor's domain as columns,
-    and ``"metadata"``: squidpy's own values; those of interactions
+    ``"means"`` and ``"pvalues"``, with ``source`` and ``target`` as index and the ligand's and the receptor's domain as
+    columns, and ``"metadata"``: squidpy's own values; those of interactions
     are between domains that touch.
 
     Raises

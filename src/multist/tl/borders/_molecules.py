@@ -135,7 +135,8 @@ def _genes(name: str, exact: dict[str, list[int]], folded: dict[str, list[int]],
     places = [part for part in parts if part is not None]
     if any(len(place) > 1 for place in places):
         raise ValueError(
-            f"{name!r} names several genes in {where} (columns {', '.join(map(str, max(places, key=len)[:5]))}), so it does not tell which "
-            "is meant; add their counts up by multist.pp.sum_genes, write it as the table does, or drop or rename those that are not meant"
+            f"{name!r} names several genes in {where} (columns {', '.join(map(str, max(places, key=len)[:5]))}), so "
+            "it does not tell which is meant; add their counts up by multist.pp.sum_genes, write it as the table "
+            "does, or drop or rename those that are not meant"
         )
     return tuple(sorted({place[0] for place in places}))

@@ -69,8 +69,8 @@ def _liana(resource: str) -> pd.DataFrame:
         from liana.resource import select_resource
     except ImportError as error:
         raise ImportError(
-            "pairs='liana' takes the pairs from the package liana, which is not installed: pip install 'multist[liana]', "
-            "or pass a DataFrame or a CellPhoneDB folder"
+            "pairs='liana' takes the pairs from the package liana, which is not installed: pip install "
+            "'multist[liana]', or pass a DataFrame or a CellPhoneDB folder"
         ) from error
     return select_resource(resource)
 

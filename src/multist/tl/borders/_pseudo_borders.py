@@ -15,10 +15,10 @@ def halved(
 ) -> list[np.ndarray]:
     """Divide a domain in two, again and again, along directions in which its averaged features vary.
 
-    Features are averaged over neighbours, projected on a random direction that is the likelier the more they vary along it,
-    and cut at a random share from 30 to 70 %. The label of a spot thus depends on its own features, as it does when domains
-    are found, and follows gradients within the domain. Lone spots are left as they are: if they joined their neighbours, the
-    label would know less of the spot, and a domain divided by k-means would look sharper than these.
+    Features are averaged over neighbours, projected on a random direction that is the likelier the more they vary along
+    it, and cut at a random share from 30 to 70 %. The label of a spot thus depends on its own features, as it does when
+    domains are found, and follows gradients within the domain. Lone spots are left as they are: if they joined their
+    neighbours, the label would know less of the spot, and a domain divided by k-means would look sharper than these.
 
     Parameters
     ----------

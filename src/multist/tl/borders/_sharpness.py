@@ -99,8 +99,9 @@ def blocks(place: np.ndarray) -> np.ndarray:
 def held_out_auc(features: np.ndarray, border: Border, tissue: Tissue) -> float:
     """How often the features say which of two spots of the same stretch lies on which side.
 
-    A linear discriminant is fitted to all other stretches; spots that are joined with the held-out one are left out of the
-    fit. Only spots of the same stretch and section are compared, so that what changes along the border does not count.
+    A linear discriminant is fitted to all other stretches; spots that are joined with the held-out one are left out of
+    the fit. Only spots of the same stretch and section are compared, so that what changes along the border does not
+    count.
 
     Parameters
     ----------

@@ -37,13 +37,15 @@ def write_domains(
     data
         Table with domains; not changed.
     path
-        The file, which is replaced if it is there. Its ending chooses: ``.geojson``, an annotation with class and colour for each domain, as
-        :func:`multist.tl.domain_shapes` outlines them, in pixels of the image; ``.csv``, one row ``Barcode,<domain_key>`` per spot that
-        has a domain, where the barcodes are ``obs_names``.
+        The file, which is replaced if it is there. Its ending chooses: ``.geojson``, an annotation with class and
+        colour for each domain, as
+        :func:`multist.tl.domain_shapes` outlines them, in pixels of the image; ``.csv``, one row
+        ``Barcode,<domain_key>`` per spot that has a domain, where the barcodes are ``obs_names``.
     domain_key
         Column of ``obs`` with the domains, found or drawn by hand.
     section
-        The section to be written, where there are several: a ``.geojson`` belongs to one image. A ``.csv`` holds all without it.
+        The section to be written, where there are several: a ``.geojson`` belongs to one image. A ``.csv`` holds all
+        without it.
     image_key
         The image that will be opened in QuPath. None takes, of an AnnData, the full-resolution image, in whose pixels
         ``obsm["spatial"]`` is; of a SpatialData the section's image.

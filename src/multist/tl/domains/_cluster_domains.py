@@ -42,11 +42,12 @@ def cluster_domains(
     data
         Table with spots or cells and an embedding, or a list of them; not changed but for the fields below.
     n_domains
-        Exact number of domains; None with ``labels_key`` for those that were named; several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to
-        20, but no more than one per ten spots. See ``multist.cluster.count.choose_count`` for the rule.
+        Exact number of domains; None with ``labels_key`` for those that were named; several to choose from, such as
+        ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no more than one per ten spots. See
+        ``multist.cluster.count.choose_count`` for the rule.
     labels_key
-        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were named, with their
-        names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
+        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
+        named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
     unlabeled_category
         Value of that column that means "not named"; None if these are missing.
     trust
@@ -60,7 +61,8 @@ def cluster_domains(
     refine
         Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
     device
-        Where mixtures of more than 10,000 spots are fitted: ``"auto"`` (an accelerator if there is one) or a name torch knows.
+        Where mixtures of more than 10,000 spots are fitted: ``"auto"`` (an accelerator if there is one) or a name torch
+        knows.
     key_added
         Prefix of the fields.
     random_state
@@ -71,10 +73,11 @@ def cluster_domains(
     Returns
     -------
     None, or the changed copy. Fields written to the table, for the default ``key_added``: ``obs["multist_domain"]``,
-    ``obs["multist_confidence"]`` and ``uns["multist_domain_colors"]`` as :func:`multist.tl.multist_domains` writes them,
-    and in ``uns["multist"]`` the parameters, the versions and, where there was a number to choose, ``"n_domains"``, the curve.
-    Parameters of the training are kept. With ``labels_key`` also ``obsm["multist_probability"]``, (n_obs, n_domains) float64, and in
-    ``uns["multist"]["guided"]`` the classes in its order and the share of strokes that were recognised while they were held out.
+    ``obs["multist_confidence"]`` and ``uns["multist_domain_colors"]`` as :func:`multist.tl.multist_domains` writes
+    them, and in ``uns["multist"]`` the parameters, the versions and, where there was a number to choose,
+    ``"n_domains"``, the curve. Parameters of the training are kept. With ``labels_key`` also
+    ``obsm["multist_probability"]``, (n_obs, n_domains) float64, and in ``uns["multist"]["guided"]`` the classes in its
+    order and the share of strokes that were recognised while they were held out.
 
     Raises
     ------
@@ -153,7 +156,10 @@ def divide_parts(
     random_state: int,
     params: Mapping[str, Any],
 ) -> Guided | None:
-    """The stage of :func:`cluster_domains`; ``params`` are further ones to be kept. Gives what recognises named domains elsewhere."""
+    """The stage of :func:`cluster_domains`.
+
+    ``params`` are further ones to be kept. Gives what recognises named domains elsewhere.
+    """
     code = features_of(parts, use_rep)
     if code.ndim != 2:
         raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")

@@ -84,7 +84,10 @@ class FittedModel:
         }
 
     def to_folder(self, folder: str | Path) -> None:
-        """Write everything as safetensors and JSON; see :func:`multist.model.checkpoint.save_folder` for what is raised."""
+        """Write everything as safetensors and JSON.
+
+        See :func:`multist.model.checkpoint.save_folder` for what is raised.
+        """
         recipe = self.recipe
         fusion_record, fusion = parts_of(self.fusion)
         stain_record, stain = _parted(recipe.stain)

@@ -61,8 +61,8 @@ def read_strokes(
     KeyError
         If no part has it, or nothing is named ``unlabeled_category``.
     TypeError, ValueError
-        If no spot is named, ``n_domains`` is no integer, less than the classes, fewer than two or more than the spots, or ``refine``
-        is asked for.
+        If no spot is named, ``n_domains`` is no integer, less than the classes, fewer than two or more than the spots,
+        or ``refine`` is asked for.
     """
     if refine:
         raise ValueError(
@@ -127,7 +127,7 @@ def spot_sources(parts: Sequence[Part], use_rep: str, key_added: str) -> dict[st
 
 
 def embedded_sources(code: np.ndarray, n_image: int, components: np.ndarray | None) -> dict[str, np.ndarray]:
-    """An embedding of this package, whose last dimensions are those of the image, and what it was made of if that is known."""
+    """An embedding of this package, whose last dimensions are the image's, and what it was made of if that is known."""
     end = code.shape[1] - n_image
     found = {} if components is None else {"components": components[:, :_COMPONENTS]}
     found["expression"] = code[:, :end]
@@ -135,7 +135,7 @@ def embedded_sources(code: np.ndarray, n_image: int, components: np.ndarray | No
 
 
 def views_of(sources: Mapping[str, np.ndarray], adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
-    """The tissue at several scales: each spot by itself, and what comes first of it, of expression, averaged further and further."""
+    """The tissue at several scales: each spot by itself, and its first components averaged further and further."""
     from multist.cluster.stroke_views import scale_views
 
     near = list(sources.values())
@@ -206,7 +206,10 @@ def _further(number: int) -> list[str]:
 
 
 def _named(table: AnnData, key: str) -> pd.Series:
-    """Column as strings in categories; what is missing or blank stays missing, and so does all where there is no column."""
+    """Column as strings in categories.
+
+    What is missing or blank stays missing, and so does all where there is no column.
+    """
     if key not in table.obs:
         return pd.Series(np.nan, index=table.obs_names, dtype=object).astype("category")
     column = table.obs[key]

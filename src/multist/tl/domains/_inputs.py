@@ -137,7 +137,10 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
 
 
 def _narrowest_spot(record: SpatialRecord) -> float:
-    """Pixels across a spot of the section whose image is coarsest; where a diameter is unknown, the spacing of the spots tells it."""
+    """Pixels across a spot of the section whose image is coarsest.
+
+    Where a diameter is unknown, the spacing of the spots tells it.
+    """
     rows = [np.flatnonzero(record.section == section) for section in range(len(record.section_names))]
     return min(typical_diameter(record.diameter[part], record.xy[part]) for part in rows)
 
@@ -153,9 +156,10 @@ def gather_histology(parts: Sequence[Part], image_key: str | None) -> np.ndarray
     missing = [number for number, part in enumerate(parts) if _keys.HISTOLOGY not in part.table.obsm]
     if 0 < len(missing) < len(parts):
         raise ValueError(
-            f"obsm[{_keys.HISTOLOGY!r}] is there in some of the objects and not in number {', '.join(map(str, missing))}, whose image may "
-            "be in another stain: delete it everywhere, and all are brought to one stain and embedded, or run "
-            "pp.normalize_histology(..., reference=) and pp.embed_histology on the others, or leave the image out by use_image=False"
+            f"obsm[{_keys.HISTOLOGY!r}] is there in some of the objects and not in number "
+            f"{', '.join(map(str, missing))}, whose image may be in another stain: delete it everywhere, and all are "
+            "brought to one stain and embedded, or run pp.normalize_histology(..., reference=) and "
+            "pp.embed_histology on the others, or leave the image out by use_image=False"
         )
     if not missing:
         logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
@@ -185,8 +189,9 @@ def _one_stain(parts: Sequence[Part], image_key: str | None) -> None:
     ]
     if any(done) and not known:
         raise ValueError(
-            f"the image of object number {done.index(True)} is normalised, those of others are not, and its uns[{_keys.MULTIST!r}] holds no "
-            f"{_keys.STAIN_REFERENCE!r} to bring them to: run pp.normalize_histology on all of them, with one reference"
+            f"the image of object number {done.index(True)} is normalised, those of others are not, and its "
+            f"uns[{_keys.MULTIST!r}] holds no {_keys.STAIN_REFERENCE!r} to bring them to: run pp.normalize_histology "
+            "on all of them, with one reference"
         )
     reference = known[0] if known else None
     logger.info("several slides, and %d objects not normalised: running pp.normalize_histology", done.count(False))
@@ -197,7 +202,10 @@ def _one_stain(parts: Sequence[Part], image_key: str | None) -> None:
 
 
 def restain(part: Part, reference: Mapping[str, Any] | None) -> None:
-    """Bring the images of a part to a stored stain, or to the stain of its first; its record then has the new images."""
+    """Bring the images of a part to a stored stain, or to the stain of its first.
+
+    Its record then has the new images.
+    """
     from multist.pp.stages import change_stain, given_reference
 
     method = "patches" if reference is None else str(reference["method"])

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class MultiST:
     """Fusion of expression, histology and space, fitted to some sections and applied to others.
 
-    :func:`multist.tl.multist_domains` is :meth:`fit` and :meth:`cluster` in one call; this object is for those who want to
-    embed a section that was not there when the model was fitted, or to keep the model. It can be pickled, and
+    :func:`multist.tl.multist_domains` is :meth:`fit` and :meth:`cluster` in one call; this object is for those who want
+    to embed a section that was not there when the model was fitted, or to keep the model. It can be pickled, and
     :func:`sklearn.base.clone` gives one with the same parameters that is not fitted.
 
     Parameters
@@ -118,8 +118,8 @@ class MultiST:
     ) -> Data | None:
         """Embed sections that the model was not fitted on, without training.
 
-        A section gets a graph of its own; its counts are projected on the axes of the fitted ones, its image is brought to
-        their stain and described by the same encoder.
+        A section gets a graph of its own; its counts are projected on the axes of the fitted ones, its image is brought
+        to their stain and described by the same encoder.
 
         Parameters
         ----------
@@ -135,8 +135,8 @@ class MultiST:
         RuntimeError
             If the model is not fitted.
         KeyError, ValueError
-            If a section lacks what the model reads (genes, the embedding it was given, or an image), or that embedding holds principal
-            components of its own.
+            If a section lacks what the model reads (genes, the embedding it was given, or an image), or that embedding
+            holds principal components of its own.
         """
         from multist.tl.domains._model_steps import embed_parts
 
@@ -204,8 +204,8 @@ class MultiST:
     ) -> Data | None:
         """Recognise the domains that :meth:`cluster` found; what is not embedded yet is embedded.
 
-        Domains that strokes named are recognised by what the strokes taught, at several scales and with a spatial prior that
-        stops at borders; others by a linear discriminant of the embedding. A section need not have all of them.
+        Domains that strokes named are recognised by what the strokes taught, at several scales and with a spatial prior
+        that stops at borders; others by a linear discriminant of the embedding. A section need not have all of them.
 
         Parameters
         ----------
@@ -214,8 +214,9 @@ class MultiST:
 
         Returns
         -------
-        None, or the changed copy. ``obs["multist_domain"]``, ``obs["multist_confidence"]``, ``uns["multist_domain_colors"]``, the
-        parameters in ``uns["multist"]``, and of domains that strokes named ``obsm["multist_probability"]``.
+        None, or the changed copy. ``obs["multist_domain"]``, ``obs["multist_confidence"]``,
+        ``uns["multist_domain_colors"]``, the parameters in ``uns["multist"]``, and of domains that strokes named
+        ``obsm["multist_probability"]``.
 
         Raises
         ------
@@ -255,7 +256,10 @@ class MultiST:
         labels_key: str | None = None,
         **options: Any,
     ) -> Data | None:
-        """:meth:`cluster` with ``n_domains`` or ``labels_key``, :meth:`predict` without; takes the options of either."""
+        """:meth:`cluster` with ``n_domains`` or ``labels_key``, :meth:`predict` without.
+
+        Takes the options of either.
+        """
         if n_domains is None and labels_key is None:
             return self.predict(data, **options)
         return self.cluster(data, n_domains, labels_key=labels_key, **options)
@@ -303,7 +307,8 @@ class MultiST:
     def _repr_html_(self) -> str:
         told = self.get_params() | (self._fitted.facts() if self._fitted else {"fitted on": "nothing yet"})
         rows = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td style='text-align:left'>{html.escape(str(value))}</td></tr>"
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th><td "
+            f"style='text-align:left'>{html.escape(str(value))}</td></tr>"
             for name, value in told.items()
         )
         return f"<details open><summary><b>MultiST</b></summary><table>{rows}</table></details>"

@@ -1,4 +1,4 @@
-"""What :class:`multist.MultiST` does in each of its steps: parts and a fitted model go in, fields and a fitted model come out."""
+"""The steps of :class:`multist.MultiST`: parts and a fitted model go in, fields and a fitted model come out."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ def embed_parts(
     device: str,
     params: Mapping[str, Any],
 ) -> None:
-    """Write the embedding of sections that the model was not fitted on; ``params`` are those that named table, sections and image."""
+    """Write the embedding of sections that the model was not fitted on.
+
+    ``params`` are those that named table, sections and image.
+    """
     fusion, recipe = fitted.fusion, fitted.recipe
     with steady_threads("torch", "sklearn.cluster"):
         tissue = gather_tissue(parts, on_image=True)

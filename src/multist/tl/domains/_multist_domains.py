@@ -40,13 +40,14 @@ def multist_domains(
     """Find spatial domains from expression, histology and space.
 
     Each stage that has not been run yet is run with its defaults, and the log says so:
-    :func:`multist.pp.embed_expression`, :func:`multist.pp.spatial_graph` and :func:`multist.pp.embed_histology`. What is
-    there is reused, so a table that holds only coordinates and an embedding is enough.
+    :func:`multist.pp.embed_expression`, :func:`multist.pp.spatial_graph` and :func:`multist.pp.embed_histology`. What
+    is there is reused, so a table that holds only coordinates and an embedding is enough.
 
-    Each factor of the expression and of the image is averaged over the surroundings as far as the data says that space structures it.
-    Where there is an image, attention decides whom a spot listens to: it is learnt from spots whose expression is hidden, whose image
-    asks which of the spots around it are of its tissue. The image takes part if that tells hidden spots better on tissue that
-    was held out, and not otherwise. The embedding is then divided by a Gaussian mixture with one covariance for all domains.
+    Each factor of the expression and of the image is averaged over the surroundings as far as the data says that space
+    structures it. Where there is an image, attention decides whom a spot listens to: it is learnt from spots whose
+    expression is hidden, whose image asks which of the spots around it are of its tissue. The image takes part if that
+    tells hidden spots better on tissue that was held out, and not otherwise. The embedding is then divided by a
+    Gaussian mixture with one covariance for all domains.
 
     Parameters
     ----------
@@ -54,12 +55,13 @@ def multist_domains(
         Table with spots or cells, or a list of such objects, which then share one embedding and one set of domains; not
         changed but for the fields below.
     n_domains
-        Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that were named; several to choose from, such as ``range(4, 12)``; or
-        ``"auto"``, which chooses from 2 to 20, but no more than one per ten spots. See
-        ``multist.cluster.count.choose_count`` for the rule, and :func:`multist.pl.n_domains` to see the curve.
+        Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that were named;
+        several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no more than
+        one per ten spots. See ``multist.cluster.count.choose_count`` for the rule, and :func:`multist.pl.n_domains` to
+        see the curve.
     labels_key
-        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were named, with their
-        names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
+        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
+        named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
     unlabeled_category
         Value of that column that means "not named"; None if these are missing.
     trust
@@ -95,19 +97,23 @@ def multist_domains(
     ``obs["multist_domain"]``
         Categorical of strings, "0" being the largest domain; colours in ``uns["multist_domain_colors"]``.
     ``obs["multist_image_weight"]``
-        Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up, 0 to 1.
+        Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up, 0
+        to 1.
     ``obs["multist_confidence"]``
         Probability of the domain in the mixture.
     ``obsm["multist_probability"]``, with ``labels_key``
         (n_obs, n_domains) float64 probability of each domain, in the order of ``uns["multist"]["guided"]["classes"]``.
     ``obsm["X_multist"]``
-        (n_obs, d) float32 embedding: up to 30 dimensions of the expression, then, if the image takes part, up to 10 of the image.
+        (n_obs, d) float32 embedding: up to 30 dimensions of the expression, then, if the image takes part, up to 10 of
+        the image.
     ``obsp["multist_attention"]``, if the image takes part
-        (n_obs, n_obs) float32 CSR: how much each spot listened to those within two steps; see :func:`multist.pl.attention`.
+        (n_obs, n_obs) float32 CSR: how much each spot listened to those within two steps; see
+        :func:`multist.pl.attention`.
     ``uns["multist"]``
-        Parameters, versions, the course of training, ``"image_gain"``: the share of the error of hidden spots that the image takes
-        away, zero if it takes no part; ``"structured"``: the share of each factor of expression that space structures; and where
-        there was a number of domains to choose, ``"n_domains"``: the candidates, their criteria and stability, and the one chosen.
+        Parameters, versions, the course of training, ``"image_gain"``: the share of the error of hidden spots that the
+        image takes away, zero if it takes no part; ``"structured"``: the share of each factor of expression that space
+        structures; and where there was a number of domains to choose, ``"n_domains"``: the candidates, their criteria
+        and stability, and the one chosen.
 
     Raises
     ------

@@ -79,12 +79,12 @@ class Recipe:
         if shared:
             return
         what = (
-            f"obsm[{self.expression_key!r}] of {', '.join(names)} holds principal components that were made there, without the fitted "
-            "sections (they are uncorrelated), so its columns mean something else"
+            f"obsm[{self.expression_key!r}] of {', '.join(names)} holds principal components that were made there, "
+            "without the fitted sections (they are uncorrelated), so its columns mean something else"
         )
         cure = (
-            "run pp.embed_expression(fitted) and fit on that, and embed will project new counts as pp.embed_expression(new, "
-            "reference=fitted) does; or fit on one embedding of all sections"
+            "run pp.embed_expression(fitted) and fit on that, and embed will project new counts as "
+            "pp.embed_expression(new, reference=fitted) does; or fit on one embedding of all sections"
         )
         if shared is None:
             logger.warning("%s, unless the fitted ones were projected on these axes; if not, %s", what, cure)
@@ -109,8 +109,9 @@ class Recipe:
                 continue
             if self.histology.get("encoder") != "texture":
                 raise ValueError(
-                    f"the histology of the fitted sections was made by {self.histology.get('encoder', 'another function')!r}, "
-                    f"which is not kept: run pp.embed_histology with it first"
+                    "the histology of the fitted sections was made by "
+                    f"{self.histology.get('encoder', 'another function')!r}, which is not kept: run "
+                    "pp.embed_histology with it first"
                 )
             size, unit = float(self.histology["patch_size"]), str(self.histology["patch_unit"])
             self._stained(part)
@@ -123,13 +124,13 @@ class Recipe:
         differing = [name for name in (self.histology or {}) if str(own.get(name)) != str((self.histology or {})[name])]
         if differing:
             raise ValueError(
-                f"obsm[{_keys.HISTOLOGY!r}] was made with another {', '.join(differing)} than that of the fitted sections "
-                f"({self.histology}); delete it, or make it with the same"
+                f"obsm[{_keys.HISTOLOGY!r}] was made with another {', '.join(differing)} than that of the fitted "
+                f"sections ({self.histology}); delete it, or make it with the same"
             )
         if self.stain is not None and not _normalized(own.get("image_key", [])):
             raise ValueError(
-                f"obsm[{_keys.HISTOLOGY!r}] was made from an image in its own stain, but those of the fitted sections are "
-                "normalised; delete it, and the image is brought to their stain"
+                f"obsm[{_keys.HISTOLOGY!r}] was made from an image in its own stain, but those of the fitted sections "
+                "are normalised; delete it, and the image is brought to their stain"
             )
 
     def _stained(self, part: Part) -> None:
@@ -143,7 +144,10 @@ class Recipe:
 def fitted_expression(
     parts: Sequence[Part], use_rep: str | None, *, layer: str | None, library_key: str | None
 ) -> tuple[np.ndarray, str, dict[str, Any] | None]:
-    """Expression embedding of all parts in one space, computed if there is none; its key; what projects counts on it."""
+    """Expression embedding of all parts in one space, computed if there is none; its key.
+
+    What projects counts on it.
+    """
     if use_rep is not None:
         return features_of(parts, use_rep), use_rep, _axes(parts, use_rep)
     tables = [part.table for part in parts]

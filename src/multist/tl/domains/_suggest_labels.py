@@ -66,7 +66,8 @@ def suggest_labels(
     record, table, probability_key = part.record, part.table, _keys.probability_key(key)
     if probability_key not in table.obsm:
         raise KeyError(
-            f"obsm[{probability_key!r}] is not there: run tl.multist_domains with labels_key and key_added={key!r} first"
+            f"obsm[{probability_key!r}] is not there: run tl.multist_domains with labels_key and key_added={key!r} "
+            "first"
         )
     params = table.uns.get(key, {}).get("params", {})
     labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)

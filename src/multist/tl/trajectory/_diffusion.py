@@ -74,9 +74,10 @@ def mixed_graph(
 ) -> sparse.csr_matrix:
     """Neighbours in expression and in space as one graph.
 
-    A spatial edge counts as far as its ends are alike, by the self-tuning kernel ``exp(-d^2 / (s_i s_j))`` of Zelnik-Manor and
-    Perona (2004), where ``s`` is the distance to the farthest of a cell's neighbours in expression: two layers that touch
-    where the tissue is folded are not short-circuited. Among cells that are all alike, a cell has as much weight in space as in expression.
+    A spatial edge counts as far as its ends are alike, by the self-tuning kernel ``exp(-d^2 / (s_i s_j))`` of
+    Zelnik-Manor and Perona (2004), where ``s`` is the distance to the farthest of a cell's neighbours in expression:
+    two layers that touch where the tissue is folded are not short-circuited. Among cells that are all alike, a cell has
+    as much weight in space as in expression.
 
     Parameters
     ----------
@@ -177,8 +178,9 @@ def domain_graph(neighbors: AnnData, domains: pd.Series) -> dict[str, np.ndarray
 
     Returns
     -------
-    ``"domains"``, their names; ``"connectivities"`` and ``"connectivities_tree"``, (k, k) each in that order, zero where
-    no two domains are joined. Nothing, with a warning, where igraph is not installed: scanpy needs it, and its licence keeps it an extra here.
+    ``"domains"``, their names; ``"connectivities"`` and ``"connectivities_tree"``, (k, k) each in that order, zero
+    where no two domains are joined. Nothing, with a warning, where igraph is not installed: scanpy needs it, and its
+    licence keeps it an extra here.
     """
     import scanpy as sc
 

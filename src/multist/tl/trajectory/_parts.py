@@ -30,7 +30,8 @@ def find_parts(graph: sparse.csr_matrix, smallest: int) -> np.ndarray:
     code[sizes < smallest] = STRAY
     if (code == STRAY).all():
         raise ValueError(
-            f"the graph of neighbours falls into {len(sizes)} parts of less than {smallest} cells each; increase n_neighbors"
+            f"the graph of neighbours falls into {len(sizes)} parts of less than {smallest} cells each; increase "
+            "n_neighbors"
         )
     return code[labels]
 

@@ -61,10 +61,11 @@ def pseudotime(
 ) -> AnnData | SpatialData | None:
     """Order spots or cells along the tissue by diffusion pseudotime, starting from a root.
 
-    Scanpy's neighbours, diffusion map and DPT (Haghverdi et al. 2016, doi:10.1038/nmeth.3971) on an embedding, with neighbours in
-    space mixed in, so that the order follows the tissue. A spatial edge counts as far as its ends are alike. All sections
-    of a table share one graph and one scale; neighbours in space are sought within, those in expression across sections.
-    Beside it, scanpy's PAGA (Wolf et al. 2019, doi:10.1186/s13059-019-1663-x) of the domains.
+    Scanpy's neighbours, diffusion map and DPT (Haghverdi et al. 2016, doi:10.1038/nmeth.3971) on an embedding, with
+    neighbours in space mixed in, so that the order follows the tissue. A spatial edge counts as far as its ends are
+    alike. All sections of a table share one graph and one scale; neighbours in space are sought within, those in
+    expression across sections. Beside it, scanpy's PAGA (Wolf et al. 2019, doi:10.1186/s13059-019-1663-x) of the
+    domains.
 
     Parameters
     ----------
@@ -72,9 +73,10 @@ def pseudotime(
         Table with an embedding and domains; not changed but for the fields below.
     root
         A domain, or the name of an observation; what is both is taken for a domain. Inside a domain, the cell farthest
-        from the other domains along the leading diffusion component is taken. ``"auto"`` takes the domain whose median lies
-        farthest from the median of all cells along that component, among those of at least ``n_neighbors`` cells: one end
-        of the longest path. Which of the two ends a process starts from is biology, and nothing in the data says it.
+        from the other domains along the leading diffusion component is taken. ``"auto"`` takes the domain whose median
+        lies farthest from the median of all cells along that component, among those of at least ``n_neighbors`` cells:
+        one end of the longest path. Which of the two ends a process starts from is biology, and nothing in the data
+        says it.
     use_rep
         ``obsm`` key of the embedding.
     domain_key
@@ -86,13 +88,14 @@ def pseudotime(
     n_dcs
         Diffusion components, at least 2, without the stationary state.
     on_disconnected
-        If parts of the graph are joined by no path: ``"error"`` names them, ``"separate"`` gives each a root of its own and
-        scales each from 0 to 1, ``"missing"`` gives NaN to all but the root's part. The root of a part without the
+        If parts of the graph are joined by no path: ``"error"`` names them, ``"separate"`` gives each a root of its own
+        and scales each from 0 to 1, ``"missing"`` gives NaN to all but the root's part. The root of a part without the
         given one is the extreme cell of the same domain if the part has it, else it follows the rule of ``"auto"``.
         Parts of less than ``n_neighbors`` cells are too small for a diffusion and get NaN, with a warning.
     max_cells
         With more cells than this, as many landmarks are drawn, evenly from the domains of each section but rare
-        domains more densely; the others get the mean of the nearest landmarks, weighted by their distance in the embedding.
+        domains more densely; the others get the mean of the nearest landmarks, weighted by their distance in the
+        embedding.
     table_key
         Table of a SpatialData; None finds it.
     library_key
@@ -112,8 +115,8 @@ def pseudotime(
         From 0, the root, to 1, the farthest from it; NaN where there is none; never infinite.
     ``uns["multist"]["pseudotime"]``
         ``"params"``; ``"versions"``; ``"roots"``, ``"root_domains"`` and ``"part_sizes"`` of each part of the graph;
-        ``"n_landmarks"``, 0 for none; ``"paga"`` with ``"domains"``, ``"connectivities"`` and ``"connectivities_tree"``,
-        empty where the extra ``multist[paga]`` is not installed.
+        ``"n_landmarks"``, 0 for none; ``"paga"`` with ``"domains"``, ``"connectivities"`` and
+        ``"connectivities_tree"``, empty where the extra ``multist[paga]`` is not installed.
 
     Where there is no spatial graph, :func:`multist.pp.spatial_graph` makes it.
 
@@ -229,11 +232,12 @@ def _report(parts: np.ndarray, domains: np.ndarray, record: SpatialRecord, choic
     if count == 1:
         return
     sections = np.array(record.section_names, dtype=object)[record.section]
-    what = f"the graph of neighbours falls into {count} parts that no path joins: {describe_parts(parts, domains, sections)}"
+    described = describe_parts(parts, domains, sections)
+    what = f"the graph of neighbours falls into {count} parts that no path joins: {described}"
     if choices.on_disconnected == "error":
         raise ValueError(
-            f"{what}. Increase n_neighbors or spatial_weight, or pass on_disconnected='separate' for a root and a scale "
-            "in each part, or 'missing' for NaN in all but the root's"
+            f"{what}. Increase n_neighbors or spatial_weight, or pass on_disconnected='separate' for a root and a "
+            "scale in each part, or 'missing' for NaN in all but the root's"
         )
     logger.warning("%s", what)
 

@@ -55,8 +55,8 @@ def read_root(root: Any, obs_names: pd.Index, domains: pd.Series, domain_key: st
 def root_domain(component: np.ndarray, domains: np.ndarray, smallest: int) -> str | None:
     """The domain whose median lies farthest from that of all cells along the leading diffusion component.
 
-    The sign of a component has no meaning, and this does not depend on it. Domains with fewer than ``smallest`` cells do
-    not count unless there are no others; of equals the larger one is taken, then the first by name.
+    The sign of a component has no meaning, and this does not depend on it. Domains with fewer than ``smallest`` cells
+    do not count unless there are no others; of equals the larger one is taken, then the first by name.
 
     Parameters
     ----------
