@@ -16,9 +16,11 @@ _FEWEST_SPOTS = 8
 _REGULAR_SHARE = 0.5  # have their nearest neighbour at one distance, also where more than half of a lattice is empty
 _MIN_ORDER = 0.5
 _SHARED_PLACES = 0.1
-_BETWEEN = 0.7  # of the way from one ring to the next
-_LOOKED_AT = 20_000  # spots around the middle, of more
-_RANK = 4  # among scattered cells this neighbour is as far away as all six are on a hexagonal lattice as dense
+_RING_LIMIT = 0.7  # of the way from one ring to the next
+_MAX_SPOTS = 20_000  # spots around the middle, of more
+_NEIGHBOUR_RANK = (
+    4  # among scattered cells this neighbour is as far away as all six are on a hexagonal lattice as dense
+)
 
 
 class Lattice(NamedTuple):
@@ -59,9 +61,9 @@ def find_lattice(xy: np.ndarray) -> Lattice | None:
     the absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin
     and Nelson, 1978).
     """
-    if len(xy) > _LOOKED_AT:
+    if len(xy) > _MAX_SPOTS:
         away = np.abs(xy - np.median(xy, axis=0)).max(axis=1)
-        xy = xy[np.argpartition(away, _LOOKED_AT)[:_LOOKED_AT]]
+        xy = xy[np.argpartition(away, _MAX_SPOTS)[:_MAX_SPOTS]]
     if len(xy) < _FEWEST_SPOTS:
         return None
     distance, neighbor = cKDTree(xy).query(xy, k=7)
@@ -115,7 +117,7 @@ def _scattered_spacings(xy: np.ndarray) -> np.ndarray:
     places, inverse = np.unique(xy, axis=0, return_inverse=True)
     if len(places) < 2:
         return np.full(len(xy), np.nan)
-    rank = _RANK if len(places) >= _FEWEST_SPOTS else 1
+    rank = _NEIGHBOUR_RANK if len(places) >= _FEWEST_SPOTS else 1
     return cKDTree(places).query(places, k=[rank + 1])[0][inverse.ravel(), 0]
 
 
@@ -147,4 +149,4 @@ def _rings(kind: Kind, count: int) -> tuple[int, float]:
     rings, sizes = np.unique(squared[squared > 0], return_counts=True)
     last = int(np.searchsorted(np.cumsum(sizes), count))
     inner, outer = np.sqrt(rings[last : last + 2])
-    return int(sizes[: last + 1].sum()), float(inner + _BETWEEN * (outer - inner))
+    return int(sizes[: last + 1].sum()), float(inner + _RING_LIMIT * (outer - inner))

@@ -95,9 +95,9 @@ def test_the_table_of_all_colours_gives_the_same_bits(monkeypatch, chunks):
     lazy = da.from_array(rgb, chunks=chunks)
     for matrix, offset in ((np.eye(3) * 1.3, np.zeros(3)), (np.eye(3) * 0.7 + 0.1, np.array([0.1, -0.05, 0.02]))):
         change = DensityTransfer(matrix, offset, WHITE, WHITE - 10)
-        monkeypatch.setattr(stain_transfer, "_TABLE_WORTH", 2**40)
+        monkeypatch.setattr(stain_transfer, "_MIN_VALUES_FOR_TABLE", 2**40)
         expected = recolour(lazy, 1.0, overview, change).compute()
-        monkeypatch.setattr(stain_transfer, "_TABLE_WORTH", 0)
+        monkeypatch.setattr(stain_transfer, "_MIN_VALUES_FOR_TABLE", 0)
         found = recolour(lazy, 1.0, overview, change).compute()
         np.testing.assert_array_equal(found, expected)
         assert (found[70:160, 40:220] != rgb[70:160, 40:220]).any()

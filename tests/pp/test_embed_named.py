@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_costs_no_result(tissue_table, model, cap
 
 
 def test_what_is_too_large_is_not_kept(tissue_table, model, monkeypatch):
-    monkeypatch.setattr(kept, "_LARGEST", 100)
+    monkeypatch.setattr(kept, "_MAX_BYTES", 100)
     embed_histology(tissue_table, model, device="cpu")
     assert not (settings.cache_dir / "histology").exists()
 

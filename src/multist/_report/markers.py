@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _MOST_SPOTS = 20_000
-_FEWEST = 3
+_MIN_SPOTS = 3
 _FDR = 0.05
 
 
@@ -27,9 +27,9 @@ def markers(
         return "the table has no genes"
     names = gene_names(table, gene_symbols)
     rows, sampled = _sample(domains)
-    tested = [name for name in domains.cat.categories if (domains.iloc[rows] == name).sum() >= _FEWEST]
+    tested = [name for name in domains.cat.categories if (domains.iloc[rows] == name).sum() >= _MIN_SPOTS]
     if len(tested) < 2:
-        return f"fewer than two domains have {_FEWEST} spots"
+        return f"fewer than two domains have {_MIN_SPOTS} spots"
     try:
         expression = log_expression(table, layer)
     except ValueError as error:

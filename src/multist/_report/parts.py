@@ -16,7 +16,7 @@ from multist._report.result import Result
 
 _FDR = 0.05
 _MOST_ROWS = 25
-_LARGER = 2.0
+_WIDENING = 2.0
 """How much wider than on a page the picture at the top is."""
 
 
@@ -29,7 +29,7 @@ def tissue(result: Result) -> Tissue:
 
     def draw(shows: str, *, transparent: bool, **look: Any) -> Picture:
         figure: Any = pl.domains(result.data, result.domain_key, **look, **common)
-        figure.set_size_inches((_LARGER if not several else 1.0) * figure.get_size_inches())
+        figure.set_size_inches((_WIDENING if not several else 1.0) * figure.get_size_inches())
         return picture(figure, shows, transparent=transparent)
 
     if all(image is None for image in result.record.images):

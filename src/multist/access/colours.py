@@ -49,10 +49,10 @@ def read_scale(array: da.Array, name: str, white: float | None = None) -> Scale:
         raise ValueError(
             f"{name} is {array.dtype}, which holds no white of {white:g}: leave white= out if it was converted before"
         )
-    known = {"uint8": 255.0, "bool": 1.0}.get(array.dtype.name)
+    usual = {"uint8": 255.0, "bool": 1.0}.get(array.dtype.name)
     has_alpha = array.shape[2] == 4
-    if known is not None:
-        return Scale(known if white is None else float(white), known)
+    if usual is not None:
+        return Scale(usual if white is None else float(white), usual)
     if white is not None and not has_alpha:
         return Scale(float(white), float(white))
     step = max(1, -(-max(array.shape[:2]) // _SAMPLED_SIDE))

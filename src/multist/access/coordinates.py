@@ -61,8 +61,8 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
     """The columns that hold x and y; all columns where no name is known."""
     plain = {re.sub(r"[^a-z0-9]", "", str(column).lower().replace("µm", "")): column for column in frame}
     alike = _alike(list(frame))
-    known = [*_PIXELS, *([alike] if alike else []), *_PLACES]
-    for x, y in known:
+    pairs = [*_PIXELS, *([alike] if alike else []), *_PLACES]
+    for x, y in pairs:
         if x in plain and y in plain:
             logger.info("%s: x is column %r, y is column %r", where, plain[x], plain[y])
             return [plain[x], plain[y]]
@@ -108,9 +108,9 @@ def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
     if len(np.unique(parity)) > 1 or not all(both):
         return None
     column = int(np.argmax(np.ptp(xy, axis=0)))
-    known = table.obs["array_col"] if "array_col" in table.obs else None
-    if known is not None and pd.api.types.is_numeric_dtype(known):
-        same = [np.array_equal(axis, known.to_numpy(dtype=np.float64)) for axis in xy.T]
+    columns = table.obs["array_col"] if "array_col" in table.obs else None
+    if columns is not None and pd.api.types.is_numeric_dtype(columns):
+        same = [np.array_equal(axis, columns.to_numpy(dtype=np.float64)) for axis in xy.T]
         column = int(np.argmax(same)) if any(same) else column
     scale = np.full(2, np.sqrt(3) / 2)
     scale[column] = 0.5

@@ -48,17 +48,17 @@ def resolve_spatialdata(
     white: float | None,
 ) -> SpatialRecord:
     """The record of a SpatialData; see :func:`multist.access.resolve`."""
-    own = read_spots(sdata, table)
+    spots = read_spots(sdata, table)
     options: dict[str, Any] = {
         "library_key": library_key,
         "coordinate_system": coordinate_system,
         "prefer_normalized": prefer_normalized,
         "strays": strays,
     }
-    record = _placed(sdata, table, own, image_key=image_key, image=image, white=white, **options)
+    record = _placed(sdata, table, spots, image_key=image_key, image=image, white=white, **options)
     if image is False:
         return record
-    again = partial(_placed, sdata, table, own, image_key=None, image=False, white=None, **options)
+    again = partial(_placed, sdata, table, spots, image_key=None, image=False, white=None, **options)
     return replace(record, coordinates=again)
 
 
@@ -84,7 +84,7 @@ def read_spots(sdata: SpatialData, table: AnnData) -> OwnSpots:
 def _placed(
     sdata: SpatialData,
     table: AnnData,
-    own: OwnSpots,
+    spots: OwnSpots,
     *,
     image_key: str | None,
     library_key: str | None,
@@ -95,7 +95,7 @@ def _placed(
     white: float | None,
 ) -> SpatialRecord:
     """Spots taken to the pixels of their section's image, or without one to a coordinate system."""
-    region, xy, diameter = own.region, own.xy.copy(), own.diameter.copy()
+    region, xy, diameter = spots.region, spots.xy.copy(), spots.diameter.copy()
     if coordinate_system is not None and coordinate_system not in sdata.coordinate_systems:
         raise KeyError(f"coordinate_system {coordinate_system!r} not found; found: {listed(sdata.coordinate_systems)}")
     section, names = find_sections(table, library_key)

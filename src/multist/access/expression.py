@@ -20,11 +20,11 @@ Kind = Literal["counts", "log-normalised", "scaled", "unknown", "not finite"]
 """Whole numbers from 0 on; logarithms of normalised counts; values below 0; other decimals; NaN or infinite values."""
 
 TARGET_SUM = 1e4
-_ROWS = 4096  # rows that are in memory as a copy at once
+_ROWS_AT_ONCE = 4096  # rows that are in memory as a copy at once
 _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
 _HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
 _SPREAD = 0.1  # up to which row sums are called constant
-_WHOLE, _ENOUGH = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
+_WHOLE_SHARE, _ENOUGH_VALUES = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
 _LOGGED: tuple[Collection[Kind], ...] = (("counts", "log-normalised"),)
 
 
@@ -161,8 +161,8 @@ def row_blocks(values: Any) -> Iterator[tuple[slice, sparse.csr_matrix]]:
     ends = np.cumsum(values.chunks[0]).tolist() if hasattr(values, "compute") else [values.shape[0]]
     for first, last in zip([0, *ends[:-1]], ends, strict=True):
         piece = values[first:last].compute() if hasattr(values, "compute") else values
-        for start in range(first, last, _ROWS):
-            stop = min(start + _ROWS, last)
+        for start in range(first, last, _ROWS_AT_ONCE):
+            stop = min(start + _ROWS_AT_ONCE, last)
             part = piece[start - first : stop - first]
             block = sparse.csr_matrix(part, dtype=np.float32, copy=True)
             block.sum_duplicates()
@@ -254,7 +254,7 @@ def _logs_of_normalised(values: Any) -> bool:
     """Whether exponentials, minus one, look like counts over a library size, and the values themselves do not."""
     spread, whole = _trace_of_counts(values, np.expm1)
     own_spread, own_whole = _trace_of_counts(values, np.asarray)
-    return (spread <= _SPREAD and spread < own_spread) or (whole >= _WHOLE > own_whole)
+    return (spread <= _SPREAD and spread < own_spread) or (whole >= _WHOLE_SHARE > own_whole)
 
 
 def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
@@ -270,7 +270,7 @@ def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) 
             multiple = multiple[(multiple > 1.5) & (multiple < 100)]
             compared += len(multiple)
             whole += int((np.abs(multiple - np.rint(multiple)) < 0.02).sum())
-    return _spread(np.concatenate(sums)), whole / compared if compared >= _ENOUGH else 0.0
+    return _spread(np.concatenate(sums)), whole / compared if compared >= _ENOUGH_VALUES else 0.0
 
 
 def _spread(sums: np.ndarray) -> float:

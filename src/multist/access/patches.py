@@ -13,8 +13,8 @@ from multist._chunks import ChunkCache, strip_width
 from multist.access.record import SectionImage, SpatialRecord
 from multist.histology.spots import check_width
 
-_LOOKS = 40  # places of a section at which the image is looked at
-_BLACK = 12  # what JPEG makes of 0, at most
+_PLACES_LOOKED_AT = 40  # places of a section at which the image is looked at
+_MAX_BLACK = 12  # what JPEG makes of 0, at most
 
 
 class PatchReader:
@@ -180,7 +180,7 @@ def black_sections(record: SpatialRecord) -> tuple[str, ...]:
         if image is None or len(rows) == 0:
             continue
         rows = rows[np.argsort(record.xy[rows, 1], kind="stable")]
-        rows = rows[np.unique(np.linspace(0, len(rows) - 1, _LOOKS).round().astype(int))]
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, _PLACES_LOOKED_AT).round().astype(int))]
         side = max(image.shape) / 100
         looks = replace(
             record,
@@ -192,7 +192,7 @@ def black_sections(record: SpatialRecord) -> tuple[str, ...]:
         )
         reader = PatchReader(looks, size=side, pixels=8, fill=0)
         if all(
-            reader[row].max() < _BLACK for row in range(len(reader))
+            reader[row].max() < _MAX_BLACK for row in range(len(reader))
         ):  # one that is not is enough, and the first as a rule
             black.append(record.section_names[section])
     return tuple(black)

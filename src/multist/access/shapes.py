@@ -121,9 +121,9 @@ def read_drawn(
         rows = np.isin(region, here)
         xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
         for name in here:
-            own = region == name
-            centres = element_spots(sdata[name], name, instance[own])
-            xy[own], diameter[own] = apply_affine(affine_to(sdata[name], system), *centres)
+            here_rows = region == name
+            centres = element_spots(sdata[name], name, instance[here_rows])
+            xy[here_rows], diameter[here_rows] = apply_affine(affine_to(sdata[name], system), *centres)
         check_finite(xy[rows], table.obs_names[rows], "the regions of the table")
         drawn.append(Drawn(rows, xy[rows], diameter[rows], _moved(element, system)))
     return drawn
@@ -173,8 +173,8 @@ def _transformations(sdata: Any, record: SpatialRecord, region: np.ndarray, sect
     image = record.images[section]
     if image is not None:
         return dict(get_transformation(sdata.images[image.key], get_all=True))
-    own = np.unique(region[record.section == section]).tolist()
-    return {choose_system(sdata, own, None, None): Identity()}
+    regions = np.unique(region[record.section == section]).tolist()
+    return {choose_system(sdata, regions, None, None): Identity()}
 
 
 def _moved(element: Any, system: str) -> GeoDataFrame:
@@ -210,9 +210,9 @@ def spot_polygons(data: AnnData | SpatialData, record: SpatialRecord, rows: np.n
     (without holes, the largest part of several), of spots that lie on a square lattice without gaps the bin. None for
     circles.
     """
-    own = _own_polygons(data, record, rows) if is_spatialdata(data) else None
-    if own is not None:
-        return own
+    polygons = _own_polygons(data, record, rows) if is_spatialdata(data) else None
+    if polygons is not None:
+        return polygons
     lattice = find_lattice(record.xy[rows])
     diameter = float(np.median(record.diameter[rows]))
     if lattice is None or lattice.kind != "square" or not _GAPLESS[0] < lattice.pitch / diameter < _GAPLESS[1]:

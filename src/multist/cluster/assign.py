@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 _RIDGE = 1e-6  # of the mean variance
 
@@ -37,6 +38,4 @@ class DomainClassifier(NamedTuple):
 
     def predict(self, points: np.ndarray) -> np.ndarray:
         """(n, k) probability of each domain at (n, d) points."""
-        logit = np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset
-        weight = np.exp(logit - logit.max(axis=1, keepdims=True))
-        return weight / weight.sum(axis=1, keepdims=True)
+        return softmax(np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset, axis=1)

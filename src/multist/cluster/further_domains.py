@@ -54,8 +54,8 @@ def further_domains(
             away[stroke, n_classes:] = np.inf
             nearest = away.argmin(axis=1)
             centers = centers.copy()
-            for own in np.unique(nearest):
-                centers[own] = points[nearest == own].mean(axis=0)
+            for number in np.unique(nearest):
+                centers[number] = points[nearest == number].mean(axis=0)
             centers[:n_classes] += _ANCHOR * (named - centers[:n_classes])
         if (inertia := away.min(axis=1).sum()) < least:
             best, least = nearest, inertia

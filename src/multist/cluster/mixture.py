@@ -12,7 +12,7 @@ from torch import Tensor
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import SHORT_RUN, expectation_maximization, split_and_merge
 
-_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
+_LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def likeliest_weights(
     weights, likelihood = expectation_maximization(x, weights[:, best], max_iter, tol)
     for _ in range(n_rounds):
         moved = split_and_merge(x, weights[:, int(likelihood.argmax())], max_iter, tol)
-        if moved is None or float(moved[1].max() - likelihood.max()) < _GAIN * len(x):
+        if moved is None or float(moved[1].max() - likelihood.max()) < _LEAST_GAIN * len(x):
             break
         weights, likelihood = moved
     polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)]

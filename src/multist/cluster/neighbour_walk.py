@@ -83,4 +83,4 @@ def strength_from_held_out(
     start[place] = held
     inner = edges[near][:, near]
     found = [walk_to_neighbours(start, inner, strength)[place, classes] for strength in _STRENGTHS]
-    return _STRENGTHS[int(np.argmax([np.log(own + LEAST).mean() for own in found]))]
+    return _STRENGTHS[int(np.argmax([np.log(shares + LEAST).mean() for shares in found]))]

@@ -125,11 +125,11 @@ def _among_strokes(drawn: np.ndarray, weight: np.ndarray, mean: np.ndarray, floo
 
     None where each class has one spot, or all but one.
     """
-    own = weight.argmax(axis=1)
-    degrees = len(drawn) - len(np.unique(own))
+    class_of = weight.argmax(axis=1)
+    degrees = len(drawn) - len(np.unique(class_of))
     if degrees < 2:
         return None
-    residual = drawn - mean[own]
+    residual = drawn - mean[class_of]
     scale = np.maximum(residual.std(axis=0), floor)
     residual = residual / scale
     shrink = ledoit_wolf_shrinkage(residual, assume_centered=True)

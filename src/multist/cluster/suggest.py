@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 from sklearn.cluster import KMeans
 
-_FLOOR = 1.0  # of the mean doubt: what a few strokes make certain may be wrong
-_LOOK = 20_000  # spots among which centers are sought
+_LEAST_DOUBT = 1.0  # of the mean doubt: what a few strokes make certain may be wrong
+_MAX_CANDIDATES = 20_000  # spots among which centers are sought
 
 
 def suggest(
@@ -56,9 +56,9 @@ def suggest(
     near = sp.csr_matrix(adjacency, dtype=np.float64) + sp.identity(m, format="csr")
     near.data[:] = 1
     doubt = near @ doubt / np.asarray(near.sum(axis=1)).ravel()
-    doubt = doubt + max(_FLOOR * float(doubt.mean()), 1e-9)
+    doubt = doubt + max(_LEAST_DOUBT * float(doubt.mean()), 1e-9)
     strokes, free = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
-    free = free[:: max(1, -(-len(free) // _LOOK))]
+    free = free[:: max(1, -(-len(free) // _MAX_CANDIDATES))]
     weight, place = doubt[free], xy[free]
     if len(free) <= n:
         return free[np.argsort(-weight, kind="stable")]

@@ -14,7 +14,7 @@ import numpy as np
 
 from multist._settings import logger, settings
 
-_LARGEST = 2**30
+_MAX_BYTES = 2**30
 """Bytes; results that are larger are not kept."""
 
 
@@ -45,19 +45,19 @@ class KeptVectors:
         self.new += int(unknown.sum())
         if unknown.all():
             return encoder(patches)
-        known = self._vectors[[self._place[digest] for digest in digests if digest in self._place]]
+        kept = self._vectors[[self._place[digest] for digest in digests if digest in self._place]]
         if not unknown.any():
-            return known
+            return kept
         fresh = encoder(patches[unknown])
         vectors = np.empty((len(patches), fresh.shape[1]), np.float32)
-        vectors[unknown], vectors[~unknown] = fresh, known
+        vectors[unknown], vectors[~unknown] = fresh, kept
         return vectors
 
     def keep(self, vectors: np.ndarray) -> None:
         """Write the (n, d) vectors of all patches that were encoded, in that order, if any of them is new."""
         if not self.new:
             logger.info("all %d patches were known: their vectors are those in %s", len(vectors), self.path)
-        elif vectors.nbytes > _LARGEST:
+        elif vectors.nbytes > _MAX_BYTES:
             logger.info("the vectors are not kept: they need %.1f GB", vectors.nbytes / 1e9)
         else:
             try:

@@ -30,9 +30,9 @@ def typical_diameter(diameter: np.ndarray, xy: np.ndarray) -> float:
     ValueError
         If neither tells, as for a single spot of unknown diameter.
     """
-    known = diameter[np.isfinite(diameter) & (diameter > 0)]
-    if len(known):
-        return float(np.median(known))
+    believed = diameter[np.isfinite(diameter) & (diameter > 0)]
+    if len(believed):
+        return float(np.median(believed))
     apart = spacing(xy)
     if np.isfinite(apart):
         logger.info("no spot diameter is known: the distance between neighbouring spots is taken instead")

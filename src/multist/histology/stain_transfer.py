@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from multist.histology.tissue import Overview
 
 # values of an image from which on a table of all colours, which takes half a second, is faster
-_TABLE_WORTH = 3 * 2**25
+_MIN_VALUES_FOR_TABLE = 3 * 2**25
 _TABLES: dict[bytes, np.ndarray] = {}
 _TABLE_LOCK = threading.Lock()
-_STRIP = 64  # rows of a block that are recoloured at once, few enough for the processor's cache
+_STRIP_ROWS = 64  # rows of a block that are recoloured at once, few enough for the processor's cache
 _RIDGE = 1e-4  # variance of optical density below the noise of any camera
 
 
@@ -144,7 +144,7 @@ def recolour(level: da.Array, downsample: float, overview: Overview, change: Den
     context: dict[str, Any] = {"downsample": downsample, "overview": overview, "dtype": np.uint8}
     meta = np.empty((0, 0, 0), np.uint8)
     if isinstance(change, DensityTransfer):
-        context["by_table"] = source.size >= _TABLE_WORTH
+        context["by_table"] = source.size >= _MIN_VALUES_FOR_TABLE
         return da.map_blocks(_recolour_block, source, change=change, meta=meta, **context)
     return da.map_blocks(_recolour_block, source, da.asarray(change).rechunk(source.chunks), meta=meta, **context)
 
@@ -166,8 +166,8 @@ def _recolour_block(
     if not tissue.any():
         return block
     out = np.empty(block.shape, np.uint8)
-    for start in range(0, len(block), _STRIP):
-        strip = slice(start, start + _STRIP)
+    for start in range(0, len(block), _STRIP_ROWS):
+        strip = slice(start, start + _STRIP_ROWS)
         rgb, inside = block[strip], tissue[strip]
         if not inside.any():
             out[strip] = rgb

@@ -170,8 +170,8 @@ def _background(overview: Overview, xy: np.ndarray, diameter: float, scale: Slid
 def _assemble(pooled: dict[str, np.ndarray], background: np.ndarray, spot_area: float) -> np.ndarray:
     """Columns in the order of :func:`feature_names` from the maps' averages over the patches."""
     share = pooled["weight"]
-    known = share > 0.02
-    mean = {name: value / np.where(known, share, 1) for name, value in pooled.items()}
+    covered = share > 0.02
+    mean = {name: value / np.where(covered, share, 1) for name, value in pooled.items()}
     columns: dict[str, np.ndarray] = {name: mean[name] for name in feature_names() if name in mean}
     for stain in "HER":
         columns[f"{stain}_sd"] = _deviation(mean[f"{stain}_square"], mean[f"{stain}_mean"])
@@ -191,9 +191,9 @@ def _assemble(pooled: dict[str, np.ndarray], background: np.ndarray, spot_area: 
         columns[f"{stain}_above_surroundings"] = mean[f"{stain}_mean"] - background[:, i]
     columns["tissue"] = share
     out = np.stack([columns[name] for name in feature_names()], axis=1)
-    empty = np.median(out[known], axis=0) if known.any() else np.zeros(out.shape[1])
-    out[~known, :-4] = empty[:-4]  # all but "tissue" and what is measured against the surroundings
-    out[~known, -3:] = 0
+    empty = np.median(out[covered], axis=0) if covered.any() else np.zeros(out.shape[1])
+    out[~covered, :-4] = empty[:-4]  # all but "tissue" and what is measured against the surroundings
+    out[~covered, -3:] = 0
     return out.astype(np.float32)
 
 

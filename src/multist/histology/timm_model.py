@@ -25,20 +25,20 @@ def repository(name: str, encoder: str) -> str:
     if "/" in name or Path(name).expanduser().is_dir():
         return name
     try:
-        known = timm.get_pretrained_cfg(name)
+        config = timm.get_pretrained_cfg(name)
     except RuntimeError:  # a model of timm, but a tag that it has not
-        known = None
-    if known is None or not known.hf_hub_id:
+        config = None
+    if config is None or not config.hf_hub_id:
         family = re.split(r"[._]", name)[0]
         near = timm.list_models(f"*{family}*", pretrained=True)[:5] if family else []
         listed = f", such as {', '.join(map(repr, near))}" if near else ""
         raise ValueError(
             f"encoder {encoder!r}: timm has no weights of this name; see timm.list_models(pretrained=True){listed}"
         )
-    if not known.hf_hub_id.endswith("/"):
-        return str(known.hf_hub_id)
-    tag = "" if known.tag in ("", None) or "." in name else f".{known.tag}"
-    return f"{known.hf_hub_id}{name}{tag}"
+    if not config.hf_hub_id.endswith("/"):
+        return str(config.hf_hub_id)
+    tag = "" if config.tag in ("", None) or "." in name else f".{config.tag}"
+    return f"{config.hf_hub_id}{name}{tag}"
 
 
 def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform, str]:

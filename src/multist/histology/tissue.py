@@ -56,7 +56,7 @@ class Overview:
 
 
 _REMEMBERED: OrderedDict[tuple[str, int], np.ndarray] = OrderedDict()
-_REMEMBER = 8  # overviews, of 4 MB each
+_MAX_REMEMBERED = 8  # overviews, of 4 MB each
 
 
 def remember_overview(levels: Sequence[da.Array], rgb: np.ndarray) -> None:
@@ -74,7 +74,7 @@ def remember_overview(levels: Sequence[da.Array], rgb: np.ndarray) -> None:
     if rgb.shape[:2] != tuple(-(-side // step) for side in levels[level].shape[:2]):
         raise ValueError(f"an overview of shape {rgb.shape} is not that of a slide of {levels[level].shape}")
     _REMEMBERED[levels[level].name, step] = rgb
-    while len(_REMEMBERED) > _REMEMBER:
+    while len(_REMEMBERED) > _MAX_REMEMBERED:
         _REMEMBERED.popitem(last=False)
 
 
@@ -167,11 +167,11 @@ def tissue_mask(
     sigma = max(size / 4, 1.0)
     weight = ndimage.gaussian_filter((~excluded).astype(np.float32), sigma)
     smooth = ndimage.gaussian_filter(density, sigma) / np.maximum(weight, 0.05)
-    known = np.minimum(smooth[weight > 0.5], 1.0)
-    if known.size == 0 or np.ptp(known) == 0:
+    levels = np.minimum(smooth[weight > 0.5], 1.0)
+    if levels.size == 0 or np.ptp(levels) == 0:
         return np.zeros(rgb.shape[:2], bool)
-    otsu = threshold_otsu(known)
-    glass = float(np.median(known[known <= otsu]))
+    otsu = threshold_otsu(levels)
+    glass = float(np.median(levels[levels <= otsu]))
     mask = (smooth > np.clip((2 * glass + otsu) / 3, *_THRESHOLD_RANGE)) & (weight > 0.3)
     return _fill_small_holes(_with_spots(mask, xy, size), size) & ~excluded
 

@@ -14,7 +14,7 @@ from multist._progress import progress_bar
 if TYPE_CHECKING:
     import dask.array as da
 
-_LOWEST = 64  # working pixels; below, the halo would cost more than chunks that are computed twice
+_MIN_STRIP_ROWS = 64  # working pixels; below, the halo would cost more than chunks that are computed twice
 _SPOT_PIXELS = 24  # at least this many working pixels across a spot, if the image has them, and less than twice
 
 Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -162,8 +162,8 @@ def _low_tile(image: WorkingImage, width: float, halo: int, tile: int) -> int:
     if isinstance(image.level, np.ndarray):
         return tile
     needed = min(image.level.shape[1], 2 * max(image.level.chunks[1]))
-    while tile > _LOWEST and columns_that_fit(image.level, (tile + 2 * halo + width) * image.factor) < needed:
-        tile = max(_LOWEST, tile // 32 * 16)
+    while tile > _MIN_STRIP_ROWS and columns_that_fit(image.level, (tile + 2 * halo + width) * image.factor) < needed:
+        tile = max(_MIN_STRIP_ROWS, tile // 32 * 16)
     return tile
 
 

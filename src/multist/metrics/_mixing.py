@@ -8,8 +8,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-_LEAST = 10  # observations of a section; fewer have too few neighbours to tell mixed from apart
-_BLOCK = 10_000  # observations whose neighbours are held at once
+_MIN_OBSERVATIONS = 10  # observations of a section; fewer have too few neighbours to tell mixed from apart
+_OBSERVATIONS_AT_ONCE = 10_000  # observations whose neighbours are held at once
 
 
 def section_mixing(
@@ -73,15 +73,16 @@ def section_mixing(
     found = _mixed(points, code, n_neighbors)
     if found is None:
         raise ValueError(
-            f"mixing needs two sections with {_LEAST} observations each; there are {len(set(code))} sections in "
-            f"{len(points)} observations"
+            f"mixing needs two sections with {_MIN_OBSERVATIONS} observations each; "
+            f"there are {len(set(code))} sections in {len(points)} observations"
         )
     scores = {"ilisi": found[0]}
     if domain is not None:
         domains = _aligned(domain, len(points), "domain")
-        known = domains.notna() & (domains.astype(str) != "nan")
-        rows = [np.asarray(index) for index in domains[known].groupby(domains[known].astype(str)).groups.values()]
-        parts = [part for part in (_mixed(points[own], code[own], n_neighbors) for own in rows) if part is not None]
+        has_domain = domains.notna() & (domains.astype(str) != "nan")
+        names = domains[has_domain].astype(str)
+        rows = [np.asarray(index) for index in names.groupby(names).groups.values()]
+        parts = [part for these in rows if (part := _mixed(points[these], code[these], n_neighbors)) is not None]
         mixing, counts = zip(*parts, strict=True) if parts else ((np.nan,), (1,))
         scores["ilisi_within"] = float(np.average(mixing, weights=counts))
     return scores
@@ -99,7 +100,7 @@ def _mixed(points: np.ndarray, code: np.ndarray, n_neighbors: int) -> tuple[floa
     from sklearn.neighbors import NearestNeighbors
 
     sizes = np.bincount(code)
-    kept = sizes[code] >= _LEAST
+    kept = sizes[code] >= _MIN_OBSERVATIONS
     points, code = points[kept], np.unique(code[kept], return_inverse=True)[1]
     sizes = np.bincount(code)
     if len(sizes) < 2:
@@ -107,8 +108,8 @@ def _mixed(points: np.ndarray, code: np.ndarray, n_neighbors: int) -> tuple[floa
     k = min(n_neighbors, int(sizes.min()) - 1)
     search = NearestNeighbors(n_neighbors=k).fit(points)
     total = 0.0
-    for start in range(0, len(points), _BLOCK):
-        block = points[start : start + _BLOCK]
+    for start in range(0, len(points), _OBSERVATIONS_AT_ONCE):
+        block = points[start : start + _OBSERVATIONS_AT_ONCE]
         near = _without_self(search.kneighbors(block, k + 1, return_distance=False), start)
         shares = np.stack([(code[near] == one).mean(axis=1) for one in range(len(sizes))])
         total += float((1 / (shares**2).sum(axis=0)).sum())

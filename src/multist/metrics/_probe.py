@@ -63,14 +63,16 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
         raise ValueError(
             f"{len(points)} rows of embedding, {len(series)} of truth and {len(place)} of xy; pass one each"
         )
-    known = (series.notna() & (series.astype(str) != "nan")).to_numpy()
-    points, labels, place = points[known], series[known].astype(str).to_numpy(), place[known, :2]
+    labelled = (series.notna() & (series.astype(str) != "nan")).to_numpy()
+    points, labels, place = points[labelled], series[labelled].astype(str).to_numpy(), place[labelled, :2]
     for name, values in (("embedding", points), ("xy", place)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name} holds values that are not finite")
     block = _blocks(place) if len(place) else np.zeros(0, int)
     if len(np.unique(block)) < _FOLDS:
-        raise ValueError(f"{known.sum()} observations with a known domain lie in fewer than {_FOLDS} blocks of tissue")
+        raise ValueError(
+            f"{labelled.sum()} observations with a known domain lie in fewer than {_FOLDS} blocks of tissue"
+        )
     folds = list(GroupKFold(_FOLDS).split(points, labels, block))
     if min(len(np.unique(labels[seen])) for seen, _ in folds) < 2:
         raise ValueError("two known domains are needed outside of each fifth of the tissue")

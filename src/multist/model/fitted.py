@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from multist.model.network.attention import ImageAttention
     from multist.model.network.published import PublishedNetwork
 
-_FURTHEST = 2.5
+_MAX_DEVIATIONS = 2.5
 """Standard deviations at which a dimension of the embedding ends.
 
 With 2 to 4 the mean agreement changes by .04 at most.
@@ -281,7 +281,7 @@ class FusionModel:
         return np.hstack([code, self.image.averaging(picture, adjacency, attention) * self.image.scale])
 
     def _embedding(self, code: np.ndarray, attention: sp.csr_matrix | None, losses: dict[str, np.ndarray]) -> Embedding:
-        standard = np.clip((code - self.center) / self.spread, -_FURTHEST, _FURTHEST)
+        standard = np.clip((code - self.center) / self.spread, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         n_shown = 0 if self.image is None or self.published is not None else self.image.averaging.weights.shape[0]
         weight = np.zeros(len(code))
         if n_shown:

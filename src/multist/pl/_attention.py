@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from multist.access.record import SpatialRecord
 
-_MOST = 12
+_MAX_SPOTS = 12
 """Spots in a figure; more are too small to read."""
 
 
@@ -130,8 +130,8 @@ def attention(
 
 def _rows(table: AnnData, names: list[str]) -> list[int]:
     """Rows of the chosen spots."""
-    if not 1 <= len(names) <= _MOST:
-        raise ValueError(f"spots names {len(names)} spots; give one, or a list of up to {_MOST}")
+    if not 1 <= len(names) <= _MAX_SPOTS:
+        raise ValueError(f"spots names {len(names)} spots; give one, or a list of up to {_MAX_SPOTS}")
     missing = [name for name in names if name not in table.obs_names]
     if missing:
         known = ", ".join(map(repr, table.obs_names[:3]))

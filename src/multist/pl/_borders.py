@@ -134,9 +134,9 @@ def _canvas(windows: list[_base.Window], shown: pd.DataFrame, look: Look) -> Can
     import matplotlib.pyplot as plt
 
     n_sections = len(windows)
-    own = user_axes(look, n_sections + (n_sections > 1 or isinstance(look.ax, Iterable)))
-    if own is not None:
-        return canvas_of(own, look)
+    given_axes = user_axes(look, n_sections + (n_sections > 1 or isinstance(look.ax, Iterable)))
+    if given_axes is not None:
+        return canvas_of(given_axes, look)
     inner, outer = matrix_inches(shown)
     beside = outer[0] <= 0.6 * PAGE and n_sections == 1
     aspect = float(np.median([window.aspect for window in windows]))

@@ -20,7 +20,7 @@ PAGE = 7.2
 DPI = 150
 LABEL = 0.15
 """Inches of height that a label of an axis needs."""
-_WIDEST, _HIGHEST = 3.1, 4.0
+_MAX_WIDTH, _MAX_HEIGHT = 3.1, 4.0
 """Inches of a panel, whatever room there is."""
 _BETWEEN, _TITLE = 0.12, 0.3
 
@@ -147,12 +147,12 @@ def panels(
     """
     import matplotlib.pyplot as plt
 
-    own = user_axes(look, len(cells))
-    if own is not None:
-        return canvas_of(own, look)
+    given_axes = user_axes(look, len(cells))
+    if given_axes is not None:
+        return canvas_of(given_axes, look)
     rows, columns = (max(cell[side] for cell in cells) + 1 for side in (0, 1))
-    width = min(_WIDEST, first * panel_width(columns - 1 + first, beside))
-    height = min(width / aspect, _HIGHEST)
+    width = min(_MAX_WIDTH, first * panel_width(columns - 1 + first, beside))
+    height = min(width / aspect, _MAX_HEIGHT)
     width, height = min(width, height * aspect), max(height, least)
     size = (
         (1 + (columns - 1) / first) * width + columns * _BETWEEN + beside,
@@ -165,7 +165,7 @@ def panels(
 
 def panel_width(columns: float, beside: float) -> float:
     """Inches of each of so many panels, when legends beside them take their part of the page."""
-    return min(_WIDEST, max(0.8, (PAGE - beside) / columns - _BETWEEN))
+    return min(_MAX_WIDTH, max(0.8, (PAGE - beside) / columns - _BETWEEN))
 
 
 def inches_of(ax: Axes) -> tuple[float, float]:

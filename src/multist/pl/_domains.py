@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
-_NARROWEST = 1.7
+_MIN_WIDTH = 1.7
 """Inches of a panel; where more would have to be narrower, they go into a further row."""
-_MOST = 4
+_MAX_PANELS_IN_ROW = 4
 
 
 @drawn(MapOptions)
@@ -167,10 +167,10 @@ def _codes(obs: Any, key: str) -> np.ndarray:
 def _usual_columns(n_sections: int, n_layers: int, beside: list[float]) -> int:
     """As many panels in a row as stay wide enough on a page with their legends."""
     if n_sections > 1:
-        fits = lambda columns: panel_width(columns, max(beside)) >= _NARROWEST
+        fits = lambda columns: panel_width(columns, max(beside)) >= _MIN_WIDTH
     else:
-        fits = lambda columns: panel_width(columns, sum(sorted(beside, reverse=True)[:columns])) >= _NARROWEST
-    most = min(_MOST, n_sections if n_sections > 1 else n_layers)
+        fits = lambda columns: panel_width(columns, sum(sorted(beside, reverse=True)[:columns])) >= _MIN_WIDTH
+    most = min(_MAX_PANELS_IN_ROW, n_sections if n_sections > 1 else n_layers)
     return max((columns for columns in range(1, most + 1) if fits(columns)), default=1)
 
 

@@ -120,16 +120,16 @@ class Layer:
         groups_of = self.values if of is None else of
         if groups is None or not isinstance(groups_of.dtype, pd.CategoricalDtype):
             return self
-        known = list(groups_of.cat.categories)
-        unknown = [name for name in groups if name not in known]
+        categories = list(groups_of.cat.categories)
+        unknown = [name for name in groups if name not in categories]
         if unknown:
-            named, found = ", ".join(map(repr, unknown)), ", ".join(map(repr, known))
+            named, found = ", ".join(map(repr, unknown)), ", ".join(map(repr, categories))
             raise ValueError(f"groups {named} not among the categories; found: {found}")
         kept = groups_of.isin(groups).to_numpy()
         values = self.values.where(kept)
         colors = self.colors
         if of is None and colors is not None:
-            values = values.cat.set_categories([name for name in known if name in groups])
+            values = values.cat.set_categories([name for name in categories if name in groups])
             colors = {name: color for name, color in colors.items() if name in groups}
         return replace(self, values=values, colors=colors, left_out=bool((~kept).any()))
 

@@ -160,7 +160,7 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
 
     def decorate(plot: Plot) -> Plot:
         signature = inspect.signature(plot)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         only = inspect.Parameter.KEYWORD_ONLY
         extra = [inspect.Parameter(n, only, default=defaults[n], annotation=annotations[n]) for n in names]
 
@@ -169,10 +169,10 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
             import matplotlib as mpl
             import matplotlib.pyplot as plt
 
-            known = {p.name for p in own} | set(names)
-            unknown = [name for name in kwargs if name not in known]
+            accepted = {p.name for p in named} | set(names)
+            unknown = [name for name in kwargs if name not in accepted]
             if unknown:
-                options = ", ".join(sorted(known - {"data"}))
+                options = ", ".join(sorted(accepted - {"data"}))
                 raise TypeError(f"pl.{plot.__name__} has no option {', '.join(map(repr, unknown))}; it has: {options}")
             before = set(plt.get_fignums())
             try:
@@ -183,7 +183,7 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
                     plt.close(number)
                 raise
 
-        call.__signature__ = signature.replace(parameters=[*own, *extra])  # type: ignore[attr-defined]
+        call.__signature__ = signature.replace(parameters=[*named, *extra])  # type: ignore[attr-defined]
         call.__doc__ = _with_options(plot.__doc__ or "", names)
         return cast("Plot", call)
 

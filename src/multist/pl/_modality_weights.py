@@ -139,9 +139,10 @@ def _borders(
 
 def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
     """A box a domain, from the one with the largest median down."""
-    own = {name: weight[(domains.values == name).to_numpy() & np.isfinite(weight)] for name in domains.colors or {}}
-    own = dict(sorted(((n, w) for n, w in own.items() if len(w)), key=lambda item: -float(np.median(item[1]))))
-    for place, (name, values) in enumerate(own.items()):
+    finite = np.isfinite(weight)
+    by_domain = ((name, weight[(domains.values == name).to_numpy() & finite]) for name in domains.colors or {})
+    weights_of = dict(sorted((item for item in by_domain if len(item[1])), key=lambda item: -float(np.median(item[1]))))
+    for place, (name, values) in enumerate(weights_of.items()):
         lowest, low, middle, high, highest = np.percentile(values, [5, 25, 50, 75, 95])
         ax.plot([lowest, highest], [place, place], color="0.3", linewidth=0.9, zorder=1)
         ax.barh(
@@ -155,7 +156,7 @@ def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
             zorder=2,
         )
         ax.plot([middle, middle], [place - 0.31, place + 0.31], color="black", linewidth=2, zorder=3)
-    ax.set(xlabel="weight of the image", ylim=(len(own) - 0.4, -0.6))
-    ax.set_yticks(range(len(own)), list(own))
+    ax.set(xlabel="weight of the image", ylim=(len(weights_of) - 0.4, -0.6))
+    ax.set_yticks(range(len(weights_of)), list(weights_of))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)

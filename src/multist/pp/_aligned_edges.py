@@ -51,5 +51,5 @@ def across_sections(place: np.ndarray, xy: np.ndarray, section: np.ndarray) -> s
 
 def _typical_step(place: np.ndarray, rows: list[np.ndarray]) -> float:
     """Median over all spots of how far apart spots are around them."""
-    steps = [local_spacings(place[own]) for own in rows if len(own) > 1]
+    steps = [local_spacings(place[inside]) for inside in rows if len(inside) > 1]
     return float(np.median(np.concatenate(steps))) if steps else np.inf

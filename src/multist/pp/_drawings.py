@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from geopandas import GeoDataFrame, GeoSeries
 
-_BESIDE = 1.25
+_MAX_DISTANCE = 1.25
 """Distances between spots within which a point means a spot.
 
 3 in 1,000 places among scattered cells are farther from all of them.
@@ -59,7 +59,7 @@ def name_spots(
     points = points[~points.index.isin(hits["drawing"])]
     size = areas.area.reindex(drawings.index).fillna(0.0)
     size[points.index] = 0.0
-    reach = np.fmax(_BESIDE * apart, np.nanmax(np.nan_to_num(diameter)) / 2)
+    reach = np.fmax(_MAX_DISTANCE * apart, np.nanmax(np.nan_to_num(diameter)) / 2)
     hits = pd.concat([hits, _nearest(xy, points, reach)], ignore_index=True)
     missed = len(drawings) - hits["drawing"].nunique()
     if missed == len(drawings):

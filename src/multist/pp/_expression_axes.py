@@ -16,11 +16,11 @@ from multist.access import Expression, refuse_twins
 POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
 """Of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero."""
 
-_FEWEST = 0.5  # share of the genes; with less, the names are of another kind
-_EXACT = 512  # genes up to which all axes are found at once
-_SAMPLE = 20_000  # spots of which axes are exact
+_MIN_SHARED_GENES = 0.5  # share of the genes; with less, the names are of another kind
+_MAX_EXACT_GENES = 512  # genes up to which all axes are found at once
+_MAX_EXACT_SPOTS = 20_000  # spots of which axes are exact
 _SPARE = 10
-_ROWS = 4096  # spots that are dense at once
+_ROWS_AT_ONCE = 4096  # spots that are dense at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +115,11 @@ class ExpressionAxes:
         blocks = _Transformed(expression, genes, _scale(expression.total, depth), power)
         rng = np.random.default_rng(random_state)
         n_obs = len(expression.total)
-        if n_obs <= _SAMPLE:
+        if n_obs <= _MAX_EXACT_SPOTS:
             every = sparse.vstack([block for _, block in blocks.blocks()], format="csr")
             loadings, mean, total = _leading(every, n_comps, rng)
         else:
-            sample = blocks.rows(np.sort(rng.choice(n_obs, _SAMPLE, replace=False)))
+            sample = blocks.rows(np.sort(rng.choice(n_obs, _MAX_EXACT_SPOTS, replace=False)))
             start = _leading(sample, min(n_comps + _SPARE, len(genes) - 1), rng)[0]
             product, mean, total = blocks.times_covariance(start)
             loadings = np.linalg.svd(product, full_matrices=False)[0][:, :n_comps]
@@ -174,7 +174,7 @@ class ExpressionAxes:
         refuse_twins(self.genes, "genes of the reference, which is to be embedded again,")
         place = names.get_indexer(pd.Index(self.genes))
         there = place >= 0
-        if there.mean() < _FEWEST:
+        if there.mean() < _MIN_SHARED_GENES:
             raise ValueError(
                 f"{int(there.sum())} of the reference's {len(there)} genes are in var_names ({names[0]!r}, ...); the "
                 f"reference has {self.genes[0]!r}, ...: are these names of the same kind?"
@@ -268,7 +268,7 @@ def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) ->
     n_obs, width = values.shape
     mean = values.mean(axis=0, dtype=np.float64).A1
     total = float(np.square(values.data, dtype=np.float64).sum() - n_obs * mean @ mean) / (n_obs - 1)
-    if width <= max(_EXACT, 4 * count):
+    if width <= max(_MAX_EXACT_GENES, 4 * count):
         return eigh(_covariance(values, mean), subset_by_index=[width - count, width - 1])[1][:, ::-1], mean, total
     if 2 * values.nnz < width**2:
         turned, middle = values.T.tocsr(), mean.astype(np.float32)
@@ -289,6 +289,6 @@ def _covariance(values: sparse.csr_matrix, mean: np.ndarray) -> np.ndarray:
 
     n_obs, width = values.shape
     upper = np.zeros((width, width), order="F")
-    for start in range(0, n_obs, _ROWS):
-        upper += ssyrk(1.0, values[start : start + _ROWS].toarray().T)
+    for start in range(0, n_obs, _ROWS_AT_ONCE):
+        upper += ssyrk(1.0, values[start : start + _ROWS_AT_ONCE].toarray().T)
     return (np.triu(upper) + np.triu(upper, 1).T - n_obs * np.outer(mean, mean)) / (n_obs - 1)

@@ -155,9 +155,9 @@ def change_stain(
         levels, target = _by_patches(record, slides, target, random_state)
     else:
         levels, target = _by_squidpy(slides, target, method)
-    own = [next(slide for slide in slides if section in slide.sections) for section in range(len(record.images))]
+    slide_of = [next(slide for slide in slides if section in slide.sections) for section in range(len(record.images))]
     logger.info("%s: stain normalised by %r", ", ".join(sorted({slide.image.key for slide in slides})), method)
-    found = Stained([levels[slide.index][:-1] for slide in own], [levels[slide.index][-1] for slide in own])
+    found = Stained([levels[slide.index][:-1] for slide in slide_of], [levels[slide.index][-1] for slide in slide_of])
     return found, {"uns": {_keys.MULTIST: {reference_key_added: target.to_dict()}}}
 
 

@@ -201,18 +201,18 @@ def _grouped(table: AnnData, rows: np.ndarray, groups: Sequence[Groups]) -> np.n
     twice = named["id"][named["id"].duplicated()]
     if len(twice):
         raise ValueError(f"{len(twice)} observations are in two groups ({listed(twice[:3])}); each may be in one")
-    own, ids = _matching(table, rows, named["id"])
-    known = ids.isin(own)
-    if not known.any():
+    observed, ids = _matching(table, rows, named["id"])
+    in_table = ids.isin(observed)
+    if not in_table.any():
         raise ValueError(
             f"none of {len(ids)} observations in the file is in the table: the file has {listed(named['id'][:3])}, "
             f"obs_names has {listed(table.obs_names[rows][:3])}"
         )
-    if not known.all():
+    if not in_table.all():
         logger.warning(
-            "%d of %d observations in the file are in the table; the others are left out", known.sum(), len(ids)
+            "%d of %d observations in the file are in the table; the others are left out", in_table.sum(), len(ids)
         )
-    names = own.map(pd.Series(named["name"].to_numpy(), index=ids.to_numpy()))
+    names = observed.map(pd.Series(named["name"].to_numpy(), index=ids.to_numpy()))
     return names.astype(object).where(names.notna(), None).to_numpy()
 
 
@@ -220,8 +220,11 @@ def _matching(table: AnnData, rows: np.ndarray, ids: pd.Series) -> tuple[pd.Seri
     """Names of the rows and of the file, in the form in which they have most in common."""
     instance = table.uns.get(SPATIAL_ATTRS, {}).get("instance_key")
     columns = [key for key in dict.fromkeys([*_ID_COLUMNS, instance]) if key in table.obs]
-    own = [pd.Series(table.obs_names[rows].astype(str)), *(table.obs.loc[rows, key].astype(str) for key in columns)]
-    exact = [(each.reset_index(drop=True), ids) for each in own]
+    observed = [
+        pd.Series(table.obs_names[rows].astype(str)),
+        *(table.obs.loc[rows, key].astype(str) for key in columns),
+    ]
+    exact = [(each.reset_index(drop=True), ids) for each in observed]
     bare = [(each.str.replace(_SUFFIX, "", regex=True), ids.str.replace(_SUFFIX, "", regex=True)) for each, _ in exact]
     usable = [pair for pair in [*exact, *bare] if pair[0].is_unique and pair[1].is_unique]
     return max(usable, key=lambda pair: pair[1].isin(pair[0]).sum())  # the first of equal ones

@@ -44,14 +44,14 @@ def moments(expression: Expression, section: np.ndarray, ceiling: np.ndarray | N
     shape = (int(section.max()) + 1, len(expression.genes))
     detected, sums, squares = np.zeros(shape[1], dtype=np.int64), np.zeros(shape), np.zeros(shape)
     for rows, block in expression.blocks():
-        own = np.repeat(section[rows], np.diff(block.indptr))
+        section_of = np.repeat(section[rows], np.diff(block.indptr))
         values = block.data.astype(np.float64)
         if ceiling is not None:
-            values = np.minimum(values, ceiling[own, block.indices])
+            values = np.minimum(values, ceiling[section_of, block.indices])
         detected += np.bincount(block.indices, minlength=shape[1])
         codes = np.unique(section[rows])
         for code in codes:
-            inside = own == code if len(codes) > 1 else slice(None)
+            inside = section_of == code if len(codes) > 1 else slice(None)
             sums[code] += np.bincount(block.indices[inside], values[inside], shape[1])
             squares[code] += np.bincount(block.indices[inside], values[inside] ** 2, shape[1])
     return Moments(np.bincount(section, minlength=shape[0]), detected, sums, squares)

@@ -143,7 +143,7 @@ def test_edges_across_sections_do_not_hide_what_sets_them_apart():
 
 
 def test_of_many_spots_the_same_are_looked_at_again(monkeypatch):
-    monkeypatch.setattr(sections, "_LOOKED_AT", 50)
+    monkeypatch.setattr(sections, "_MAX_COMPARED", 50)
     features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
     found = [section_offsets(features, adjacency, section, one_scale=True, random_state=seed)[1] for seed in (0, 0, 1)]
     assert len(found[0].values) == 100

@@ -170,7 +170,7 @@ def test_blocks_of_spots_do_not_matter(small_arrays, monkeypatch):
 
     learnt = fit(small_arrays)
     whole = matrix(small_arrays, learnt).toarray()
-    monkeypatch.setattr(attention, "_AT_ONCE", 33)
+    monkeypatch.setattr(attention, "_SPOTS_AT_ONCE", 33)
     np.testing.assert_allclose(matrix(small_arrays, learnt).toarray(), whole, atol=1e-6)
 
 

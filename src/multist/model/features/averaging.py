@@ -13,9 +13,9 @@ STEPS = (1, 2, 4, 8, 16)
 """Lengths of the averages, in steps on the graph. They double, so that one of them is near any width of a domain."""
 
 _RIDGE = 1e-3  # of the mean variance of the averages, which resemble each other
-_STEEPEST = 2.0  # ratio of the covariances of two rings, beyond which the farther one is chance
-_PROBES = 40_000  # random signs that tell how much of a spot's own value returns to it; the error is below .005
-_COLUMNS = 8  # factors of many spots that are averaged at once
+_MAX_STEEPNESS = 2.0  # ratio of the covariances of two rings, beyond which the farther one is chance
+_N_PROBES = 40_000  # random signs that tell how much of a spot's own value returns to it; the error is below .005
+_COLUMNS_AT_ONCE = 8  # factors of many spots that are averaged at once
 
 
 class Averaging(NamedTuple):
@@ -74,7 +74,7 @@ class Averaging(NamedTuple):
         n, p = features.shape
         center = features.mean(axis=0, dtype=np.float64)
         structured = _structured_variance(features - center.astype(features.dtype), adjacency, rng)
-        signs = rng.choice(np.array([-1, 1], features.dtype), (n, -(-_PROBES // n)))
+        signs = rng.choice(np.array([-1, 1], features.dtype), (n, -(-_N_PROBES // n)))
         returned = np.array([float((signs * each).mean()) for each in _averages(signs, adjacency, attention)])
         weights = np.zeros((p, len(returned)))
         variance = np.zeros(p)
@@ -128,26 +128,26 @@ def _structured_variance(values: np.ndarray, adjacency: sp.csr_matrix, rng: np.r
     """(p,) variance of the part of centred values that space structures."""
     n = len(values)
     rows = np.sort(rng.choice(n, ENOUGH, replace=False)) if n > ENOUGH else np.arange(n)
-    own = values[rows].astype(np.float64)
+    centred = values[rows].astype(np.float64)
     first = sp.csr_matrix(adjacency, dtype=np.float32)[rows]
-    variance = (own**2).mean(axis=0)
-    near, far = (_covariance(own, ring, values) for ring in (first != 0, second_ring(adjacency, rows)))
+    variance = (centred**2).mean(axis=0)
+    near, far = (_covariance(centred, ring, values) for ring in (first != 0, second_ring(adjacency, rows)))
     near = np.clip(near, 0, variance)
     with np.errstate(divide="ignore", invalid="ignore"):
-        steepness = np.where(far > 0, near / far, _STEEPEST)
-    return np.minimum(near * np.clip(steepness, 1, _STEEPEST), variance)
+        steepness = np.where(far > 0, near / far, _MAX_STEEPNESS)
+    return np.minimum(near * np.clip(steepness, 1, _MAX_STEEPNESS), variance)
 
 
-def _covariance(own: np.ndarray, ring: sp.csr_matrix, values: np.ndarray) -> np.ndarray:
+def _covariance(centred: np.ndarray, ring: sp.csr_matrix, values: np.ndarray) -> np.ndarray:
     """(p,) mean product of a spot's value and the mean of its ring, over spots that have one."""
     count = np.asarray(ring.sum(axis=1)).ravel()
     if not count.any():
-        return np.zeros(own.shape[1])
+        return np.zeros(centred.shape[1])
     mean = (ring @ values)[count > 0] / count[count > 0, None]
-    return (own[count > 0] * mean).mean(axis=0)
+    return (centred[count > 0] * mean).mean(axis=0)
 
 
 def _column_blocks(features: np.ndarray) -> list[slice]:
     n, p = features.shape
-    width = p if n <= ENOUGH else _COLUMNS
+    width = p if n <= ENOUGH else _COLUMNS_AT_ONCE
     return [slice(start, min(start + width, p)) for start in range(0, p, width)]

@@ -9,8 +9,8 @@ from multist._settings import logger
 from multist.model.features.neighbourhood import smooth
 from multist.model.features.sections import within_sections
 
-_COMPONENTS = 50  # as many as pp.embed_expression makes; a rotation of more is fitted to noise
-_LOOKED_AT = 10  # components
+_MAX_COMPONENTS = 50  # as many as pp.embed_expression makes; a rotation of more is fitted to noise
+_MAX_COMPARED = 10  # components
 _UNCORRELATED = 1e-3
 _HOPS = 6
 
@@ -51,25 +51,25 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
             n_sections,
         )
         return features
-    features = features[:, :_COMPONENTS].copy()
+    features = features[:, :_MAX_COMPONENTS].copy()
     start, end = edges.row[across], edges.col[across]
-    for own in range(n_sections):
-        features[section == own] -= features[section == own].mean(axis=0)
+    for k in range(n_sections):
+        features[section == k] -= features[section == k].mean(axis=0)
     around = smooth(features, within_sections(adjacency, section), _HOPS)
     placed, waiting = {0}, set(range(1, n_sections))
     while waiting:
-        joined = {own: (section[start] == own) & np.isin(section[end], list(placed)) for own in waiting}
-        own = max(waiting, key=lambda number: (int(joined[number].sum()), -number))
-        if not joined[own].any():
+        joined = {k: (section[start] == k) & np.isin(section[end], list(placed)) for k in waiting}
+        k = max(waiting, key=lambda number: (int(joined[number].sum()), -number))
+        if not joined[k].any():
             raise ValueError(
                 f"{len(waiting)} sections touch none of the others, and their embedding was made in each by itself: "
                 "align all of them, or make one embedding of all"
             )
-        rotation = _procrustes(around[start[joined[own]]], around[end[joined[own]]])
-        rows = section == own
+        rotation = _procrustes(around[start[joined[k]]], around[end[joined[k]]])
+        rows = section == k
         features[rows], around[rows] = features[rows] @ rotation, around[rows] @ rotation
-        placed.add(own)
-        waiting.remove(own)
+        placed.add(k)
+        waiting.remove(k)
     logger.info("the embedding was made in each section by itself; brought to common axes where the sections touch")
     return features
 
@@ -92,8 +92,8 @@ def own_axes(features: np.ndarray, section: np.ndarray) -> np.ndarray:
     (m, up to 10) standard deviations: of each section whose components were made in it, or else a single row if they
     were made in all of them together. No row if they come from elsewhere, or are no principal components.
     """
-    some = features[:, :_LOOKED_AT]
-    sections = (some[section == own] for own in range(section.max() + 1))
+    some = features[:, :_MAX_COMPARED]
+    sections = (some[section == number] for number in range(section.max() + 1))
     found = [values.std(axis=0, dtype=np.float64) for values in sections if _uncorrelated(values)]
     if not found and _uncorrelated(some):
         found = [some.std(axis=0, dtype=np.float64)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from multist.model.features.neighbourhood import as_floats
 
-_CLIP = 5.0  # standard deviations; folds and debris are further out and would each become an axis
+_MAX_DEVIATIONS = 5.0  # standard deviations; folds and debris are further out and would each become an axis
 
 
 class ImageAxes(NamedTuple):
@@ -38,7 +38,7 @@ class ImageAxes(NamedTuple):
         scale = features.std(axis=0, dtype=np.float64).astype(kind)
         varied = scale > 1e-9 * max(float(np.abs(features).max(initial=0)), 1e-30)
         median = np.median(features[:, varied], axis=0)
-        standard = np.clip((features[:, varied] - median) / scale[varied], -_CLIP, _CLIP)
+        standard = np.clip((features[:, varied] - median) / scale[varied], -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         center, axes = np.zeros(0), np.zeros((0, 1))
         if varied.any():
             center = standard.mean(axis=0, dtype=np.float64)
@@ -53,5 +53,5 @@ class ImageAxes(NamedTuple):
         features = as_floats(features)
         kind = features.dtype
         standard = (features[:, self.varied] - self.median.astype(kind)) / self.scale.astype(kind)
-        standard = np.clip(standard, -_CLIP, _CLIP) - self.center.astype(kind)
+        standard = np.clip(standard, -_MAX_DEVIATIONS, _MAX_DEVIATIONS) - self.center.astype(kind)
         return standard @ self.axes.astype(kind)

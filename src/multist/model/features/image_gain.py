@@ -13,8 +13,8 @@ JUDGED = 2048
 
 _FOLDS = 4
 _BLOCKS = 5  # along each axis of a section; a block is held out as a whole
-_FEWEST = 8  # spots in a block
-_LEVEL = 0.05  # of the test whether the image adds anything
+_MIN_SPOTS_IN_BLOCK = 8  # spots in a block
+_SIGNIFICANCE = 0.05  # of the test whether the image adds anything
 _RIDGE = 1e-3  # of the mean variance of what predicts
 
 
@@ -28,12 +28,12 @@ def folds_of_tissue(xy: np.ndarray, section: np.ndarray, rng: np.random.Generato
 def tissue_blocks(xy: np.ndarray, section: np.ndarray) -> np.ndarray:
     """(n,) int64 block of each spot: cells of a grid of quantiles, in each section its own."""
     block = np.zeros(len(xy), dtype=np.int64)
-    for own in range(int(section.max()) + 1):
-        rows = np.flatnonzero(section == own)
-        side = int(np.clip((len(rows) / _FEWEST) ** 0.5, 2, _BLOCKS))
+    for number in range(int(section.max()) + 1):
+        rows = np.flatnonzero(section == number)
+        side = int(np.clip((len(rows) / _MIN_SPOTS_IN_BLOCK) ** 0.5, 2, _BLOCKS))
         cuts = np.linspace(0, 1, side + 1)[1:-1]
         x, y = (np.digitize(xy[rows, axis], np.quantile(xy[rows, axis], cuts)) for axis in (0, 1))
-        block[rows] = block.max() + 1 + x * side + y if own else x * side + y
+        block[rows] = block.max() + 1 + x * side + y if number else x * side + y
     return np.unique(block, return_inverse=True)[1]
 
 
@@ -77,8 +77,8 @@ def lasting_gain(alone: np.ndarray, helped: np.ndarray, block: np.ndarray) -> fl
 
     Zero unless it holds over the (m,) blocks (t-test).
     """
-    gained = [float((alone - helped)[block == own].mean()) for own in np.unique(block)]
-    if len(gained) < 2 or np.ptp(gained) == 0 or ttest_1samp(gained, 0, alternative="greater").pvalue >= _LEVEL:
+    gained = [float((alone - helped)[block == number].mean()) for number in np.unique(block)]
+    if len(gained) < 2 or np.ptp(gained) == 0 or ttest_1samp(gained, 0, alternative="greater").pvalue >= _SIGNIFICANCE:
         return 0.0
     return max(0.0, 1 - float(helped.mean()) / max(float(alone.mean()), 1e-12))
 
@@ -114,8 +114,8 @@ def _predictors(values: np.ndarray, adjacency: sp.csr_matrix, rows: np.ndarray, 
     around = np.stack(means, axis=2)
     if image is None:
         return around
-    own = np.broadcast_to(image[rows][:, None, :], (len(rows), values.shape[1], image.shape[1]))
-    return np.concatenate([around, own], axis=2)
+    image_of_spot = np.broadcast_to(image[rows][:, None, :], (len(rows), values.shape[1], image.shape[1]))
+    return np.concatenate([around, image_of_spot], axis=2)
 
 
 def some_of(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,10 +9,10 @@ import scipy.sparse as sp
 
 from multist.model.features.neighbourhood import neighbourhood_mean
 
-_LOOKED_AT = 1000  # spots of each section that are compared
-_NEAREST = 30
+_MAX_COMPARED = 1000  # spots of each section that are compared
+_N_NEIGHBORS = 30
 _HOPS = 3
-_GAIN = 0.02  # share of the neighbours that has to be won
+_LEAST_GAIN = 0.02  # share of the neighbours that has to be won
 
 
 class Surroundings(NamedTuple):
@@ -66,42 +66,43 @@ def section_offsets(
     offsets = means - middle
     centred = around - offsets[member]
     scale = np.ones(features.shape[1]) if one_scale else _spread(centred)
-    if len(means) > 1 and mixing(centred / scale, member) > mixing(around / scale, member) + _GAIN:
+    if len(means) > 1 and mixing(centred / scale, member) > mixing(around / scale, member) + _LEAST_GAIN:
         return offsets, Surroundings(centred.astype(np.float32), scale, middle)
     return np.zeros_like(offsets), Surroundings(around.astype(np.float32), scale, middle)
 
 
 def offsets_to(
-    known: Surroundings, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray, *, random_state: int = 0
+    fitted: Surroundings, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray, *, random_state: int = 0
 ) -> np.ndarray:
     """(n_sections, p) offsets of sections that were not there when the ``known`` ones were fitted, by the same rule."""
     rows = _some_of_each(section, random_state)
     around, offsets = _averaged(features, within_sections(adjacency, section), rows), []
     for k in range(section.max() + 1):
-        own = around[section[rows] == k]
-        offset = features[section == k].mean(axis=0, dtype=np.float64) - known.middle
-        member = np.repeat([0, 1], [len(known.values), len(own)])
+        averaged = around[section[rows] == k]
+        offset = features[section == k].mean(axis=0, dtype=np.float64) - fitted.middle
+        member = np.repeat([0, 1], [len(fitted.values), len(averaged)])
         before, after = (
-            mixing(np.concatenate([known.values, each]) / known.scale, member) for each in (own, own - offset)
+            mixing(np.concatenate([fitted.values, each]) / fitted.scale, member)
+            for each in (averaged, averaged - offset)
         )
-        offsets.append(offset if after > before + _GAIN else np.zeros_like(offset))
+        offsets.append(offset if after > before + _LEAST_GAIN else np.zeros_like(offset))
     return np.stack(offsets)
 
 
 def within_sections(adjacency: sp.csr_matrix, section: np.ndarray) -> sp.csr_matrix:
     """(n, n) neighbourhoods without the edges that join sections, over which an average is of one section no more."""
     edges = sp.coo_matrix(adjacency)
-    own = section[edges.row] == section[edges.col]
-    if own.all():
+    inside = section[edges.row] == section[edges.col]
+    if inside.all():
         return adjacency
-    return sp.csr_matrix((edges.data[own], (edges.row[own], edges.col[own])), shape=edges.shape)
+    return sp.csr_matrix((edges.data[inside], (edges.row[inside], edges.col[inside])), shape=edges.shape)
 
 
 def mixing(points: np.ndarray, member: np.ndarray) -> float:
     """Share of the nearest neighbours of (m, p) points that are of another section than the point itself."""
     from sklearn.neighbors import NearestNeighbors
 
-    k = min(_NEAREST, len(points) - 1)
+    k = min(_N_NEIGHBORS, len(points) - 1)
     near = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(return_distance=False)
     return float((member[near] != member[:, None]).mean())
 
@@ -110,7 +111,7 @@ def _some_of_each(section: np.ndarray, random_state: int) -> np.ndarray:
     """Rows, as many of each section where it has them."""
     rng = np.random.default_rng(random_state)
     members = (np.flatnonzero(section == k) for k in range(section.max() + 1))
-    chosen = [rng.choice(own, _LOOKED_AT, replace=False) if len(own) > _LOOKED_AT else own for own in members]
+    chosen = [rng.choice(rows, _MAX_COMPARED, replace=False) if len(rows) > _MAX_COMPARED else rows for rows in members]
     return np.sort(np.concatenate(chosen))
 
 

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from multist.cluster.watched import watched
+from multist._progress import with_progress
 from multist.model.config import MultiSTConfig
 from multist.model.features.image_gain import (
     JUDGED,
@@ -22,9 +22,9 @@ from multist.model.features.image_gain import (
 from multist.model.network.processes import Processes
 from multist.model.network.reach import Hidden, Reach
 
-_PER_STEP = 768  # hidden spots of a step
-_EVERY = 10  # steps between two looks at held-out tissue
-_AT_ONCE = 20_000  # spots whose weights are read off together
+_SPOTS_A_STEP = 768  # hidden spots of a step
+_STEPS_BETWEEN_LOOKS = 10  # steps between two looks at held-out tissue
+_SPOTS_AT_ONCE = 20_000  # spots whose weights are read off together
 
 
 class ImageAttention(nn.Module):
@@ -161,7 +161,7 @@ def fit_attention(
             processes,
             random_state,
         )
-        for f in watched(range(n_folds), n_folds, "multist: attention", hidden=processes.rank > 0)
+        for f in with_progress(range(n_folds), n_folds, "multist: attention", hidden=processes.rank > 0)
     ]
     errors = np.concatenate([np.stack(each.errors, axis=1) for each in trained])  # spots by looks
     best = int(errors.mean(axis=0).argmin())
@@ -175,7 +175,7 @@ def fit_attention(
     return LearntAttention(
         networks,
         fold,
-        (best + 1) * _EVERY,
+        (best + 1) * _STEPS_BETWEEN_LOOKS,
         float(errors[:, best].mean()) / variance,
         float(alone.mean()) / variance,
         lasting_gain(alone, errors[:, best], block[rows]),
@@ -197,8 +197,8 @@ def attention_matrix(
     genes, picture = (torch.as_tensor(unit_variance(each), device=place) for each in (expression, image))
     reach, pieces = Reach(adjacency, place), []
     models = [network.to(place) for network in networks]
-    for start in range(0, len(genes), _AT_ONCE):
-        hidden = reach.of(np.arange(start, min(start + _AT_ONCE, len(genes))))
+    for start in range(0, len(genes), _SPOTS_AT_ONCE):
+        hidden = reach.of(np.arange(start, min(start + _SPOTS_AT_ONCE, len(genes))))
         seen = torch.as_tensor(hidden.spots, device=place)
         shown = (genes.index_select(0, seen), picture.index_select(0, seen))
         weight = torch.stack([model.weights(hidden, *shown).mean(1) for model in models]).mean(0)
@@ -245,13 +245,13 @@ def _train_fold(
     rng = np.random.default_rng([random_state, f, processes.rank])
     test, states, errors = reach.of(judged), [], []
     for step in range(1, config.epochs + 1):
-        hidden = reach.of(some_of(seen, _PER_STEP, rng))
+        hidden = reach.of(some_of(seen, _SPOTS_A_STEP, rng))
         loss = _squared_errors(network, hidden, genes, picture).mean()
         optimizer.zero_grad()
         processes.backward(loss)
         processes.average_gradients(parameters)
         optimizer.step()
-        if step % _EVERY == 0 or step == config.epochs:
+        if step % _STEPS_BETWEEN_LOOKS == 0 or step == config.epochs:
             with torch.no_grad():
                 errors.append(_squared_errors(network, test, genes, picture).cpu().numpy())
             states.append({name: value.detach().clone() for name, value in network.state_dict().items()})

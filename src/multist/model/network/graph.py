@@ -85,9 +85,9 @@ class SpatialGraph(ABC):
         """Pairs of different spots that are no neighbours, drawn uniformly; the few that collide are left out."""
         pair = torch.randint(self.n_spots, (2, n_pairs), generator=generator).to(self.device)
         code = pair[0] * self.n_spots + pair[1]
-        known = self.receiver * self.n_spots + self.sender  # sorted, because the rows are
-        place = torch.searchsorted(known, code).clamp_max(len(known) - 1)
-        free = known[place] != code
+        edges = self.receiver * self.n_spots + self.sender  # sorted, because the rows are
+        place = torch.searchsorted(edges, code).clamp_max(len(edges) - 1)
+        free = edges[place] != code
         return pair[0][free], pair[1][free]
 
 

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from multist._progress import with_progress
 from multist._settings import settings
-from multist.cluster.watched import watched
 from multist.model.config import MultiSTConfig, PublishedLosses
 from multist.model.features.image_gain import some_of
 from multist.model.features.neighbourhood import smooth
 from multist.model.network.graph import SpatialGraph, build_graph, with_self
 from multist.model.network.processes import Processes
 
-_EDGES = 20_000  # pairs that the edge loss looks at per step
-_CENTRED_ON = 20_000  # spots by which centres are placed
-_SAMPLE = 512  # spots that pairwise terms look at: nothing is n x n
+_PAIRS_A_STEP = 20_000  # pairs that the edge loss looks at per step
+_MAX_CENTRED_ON = 20_000  # spots by which centres are placed
+_MAX_PAIRED = 512  # spots that pairwise terms look at: nothing is n x n
 
 
 def fit_published(
@@ -76,7 +76,7 @@ def fit_published(
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(config.epochs, 1))
     losses: dict[str, list[float]] = {}
-    for epoch in watched(range(config.epochs), config.epochs, "multist: published method"):
+    for epoch in with_progress(range(config.epochs), config.epochs, "multist: published method"):
         late = epoch >= config.epochs // 2
         if epoch == config.epochs // 2:
             with torch.no_grad():
@@ -161,7 +161,7 @@ class Objective(nn.Module):
         """Start the domains' centres at k-means of the (n, d) standardised code."""
         from sklearn.cluster import KMeans
 
-        rows = some_of(np.arange(len(code)), _CENTRED_ON, np.random.default_rng(random_state))
+        rows = some_of(np.arange(len(code)), _MAX_CENTRED_ON, np.random.default_rng(random_state))
         found = KMeans(self.n_domains, n_init=4, random_state=random_state).fit(code.cpu().numpy()[rows])
         with torch.no_grad():
             self.clustering.centers.copy_(torch.as_tensor(found.cluster_centers_))
@@ -190,7 +190,9 @@ class Objective(nn.Module):
             tokens = (self.gene_projection(standardized(gene)), self.image_projection(standardized(picture)))
             terms["alignment"] = losses.alignment * alignment_loss(*tokens, losses.temperature, generator)
         edges = graph.edges()
-        pick = torch.randint(max(len(edges[0]), 1), (min(len(edges[0]), _EDGES),), generator=generator).to(code.device)
+        pick = torch.randint(max(len(edges[0]), 1), (min(len(edges[0]), _PAIRS_A_STEP),), generator=generator).to(
+            code.device
+        )
         if len(pick) and graph.n_spots > 2:
             far = graph.sample_non_edges(len(pick), generator)
             terms["edges"] = losses.edges * edge_loss(scaled, (edges[0][pick], edges[1][pick]), far)
@@ -239,8 +241,8 @@ def alignment_loss(gene: Tensor, image: Tensor, temperature: float, generator: t
         functional.normalize(image.index_select(0, pick), dim=1),
     )
     similarity = a @ b.T / temperature
-    own = torch.arange(len(pick), device=gene.device)
-    return 0.5 * (functional.cross_entropy(similarity, own) + functional.cross_entropy(similarity.T, own))
+    same_spot = torch.arange(len(pick), device=gene.device)
+    return 0.5 * (functional.cross_entropy(similarity, same_spot) + functional.cross_entropy(similarity.T, same_spot))
 
 
 class _Reverse(torch.autograd.Function):
@@ -305,4 +307,4 @@ class ClusterLoss(nn.Module):
 
 
 def _sample(n: int, generator: torch.Generator) -> Tensor:
-    return torch.randperm(n, generator=generator)[:_SAMPLE]
+    return torch.randperm(n, generator=generator)[:_MAX_PAIRED]

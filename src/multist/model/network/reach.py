@@ -71,7 +71,7 @@ class Reach:
         near, n = first.tocoo(), len(self._place)
         far = ~np.isin(start * n + spots[end], near.row.astype(np.int64) * n + near.col)
         ring = np.stack([~far, far], axis=1).astype(np.float32)
-        count = np.stack([np.bincount(start, own, minlength=len(spots)) for own in ring.T], axis=1)
+        count = np.stack([np.bincount(start, of_ring, minlength=len(spots)) for of_ring in ring.T], axis=1)
         ring /= np.maximum(count[start], 1)
         return Hidden(
             graph,

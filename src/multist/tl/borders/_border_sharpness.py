@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from multist.access import SpatialRecord
 
 _COMPONENTS = 50
-_CLIP = 5.0  # standard deviations; folds and debris are further out
-_LEAST = 10  # spots on either side
-_LEVEL = 0.05
-_ENOUGH_DRAWS = 19  # with fewer no p-value can reach the level
+_MAX_DEVIATIONS = 5.0  # standard deviations; folds and debris are further out
+_MIN_SPOTS = 10  # spots on either side
+_SIGNIFICANCE = 0.05
+_MIN_DRAWS = 19  # with fewer no p-value can reach the level
 
 
 def border_sharpness(
@@ -128,7 +128,7 @@ def border_sharpness(
     >>> mt.tl.border_sharpness(adata)
     >>> adata.uns["multist"]["border_sharpness"][["domain_1", "domain_2", "expression", "histology", "drawn_by"]]
     """
-    for name, value, least in (("n_steps", n_steps, 1), ("n_null", n_null, 2 * _ENOUGH_DRAWS)):
+    for name, value, least in (("n_steps", n_steps, 1), ("n_null", n_null, 2 * _MIN_DRAWS)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     names: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
@@ -187,12 +187,12 @@ def _components(record: SpatialRecord, key: str) -> np.ndarray:
     features = np.array(read_features(record.table, key), dtype=np.float64)
     for number in range(len(record.section_names)):
         # only spots of the same section are compared; a shift between sections would drown what differs within them
-        own = record.section == number
-        features[own] -= features[own].mean(axis=0)
+        rows = record.section == number
+        features[rows] -= features[rows].mean(axis=0)
     if key not in _keys.EXPRESSION_FEATURES:
         spread = features.std(axis=0)
         varied = spread > 1e-9 * max(float(spread.max(initial=0)), 1e-30)
-        features = np.clip(features[:, varied] / spread[varied], -_CLIP, _CLIP)
+        features = np.clip(features[:, varied] / spread[varied], -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         features = features - features.mean(axis=0)
     if features.shape[1] == 0:
         return np.zeros((len(features), 1))
@@ -227,7 +227,7 @@ def _measure(
     for modality, values in features.items():
         lines = {code: _lines(values, tissue, reach, rows[code], n_null // 2, rng) for code in touching}
         drawn = [lines[contact.first] + lines[contact.second] for contact in contacts]
-        measured = [_judge(values, tissue, border, own, rng) for border, own in zip(borders, drawn, strict=True)]
+        measured = [_judge(values, tissue, border, pseudo, rng) for border, pseudo in zip(borders, drawn, strict=True)]
         for name, column in zip(("", "_null", "_pvalue"), np.array(measured).T, strict=True):
             columns[modality + name] = column.tolist()
     return columns
@@ -237,7 +237,7 @@ def _lines(
     values: np.ndarray, tissue: Tissue, reach: Any, rows: np.ndarray, n_draws: int, rng: np.random.Generator
 ) -> list[Border]:
     """Borders within one domain."""
-    if len(rows) < 2 * _LEAST:
+    if len(rows) < 2 * _MIN_SPOTS:
         return []
     halves = halved(values[rows], tissue.adjacency[rows][:, rows], n_draws, rng)
     return [near_border(reach, rows[~half], rows[half]) for half in halves]
@@ -253,14 +253,14 @@ def _judge(
     as_long = [stretch(line, tissue, len(border.rows), rng) for line in lines]
     null = np.array([held_out_auc(values, line, tissue) for line in as_long if _long_enough(line)])
     null = null[np.isfinite(null)]
-    if len(null) < _ENOUGH_DRAWS or not np.isfinite(sharpness):
+    if len(null) < _MIN_DRAWS or not np.isfinite(sharpness):
         return sharpness, np.nan, np.nan
     pvalue = (1 + (null >= sharpness).sum()) / (1 + len(null))
-    return sharpness, float(np.quantile(null, 1 - _LEVEL)), float(pvalue)
+    return sharpness, float(np.quantile(null, 1 - _SIGNIFICANCE)), float(pvalue)
 
 
 def _long_enough(border: Border) -> bool:
-    return bool(min(border.side.sum(), (~border.side).sum()) >= _LEAST)
+    return bool(min(border.side.sum(), (~border.side).sum()) >= _MIN_SPOTS)
 
 
 def _table(columns: dict[str, list[float]], contacts: list[Contact], names: list[str]) -> pd.DataFrame:
@@ -275,7 +275,7 @@ def _table(columns: dict[str, list[float]], contacts: list[Contact], names: list
     for modality in ("expression", "histology"):
         for name in (modality, f"{modality}_null", f"{modality}_pvalue"):
             table[name] = columns.get(name, [np.nan] * len(contacts))
-    expression, histology = (table[f"{modality}_pvalue"] <= _LEVEL for modality in ("expression", "histology"))
+    expression, histology = (table[f"{modality}_pvalue"] <= _SIGNIFICANCE for modality in ("expression", "histology"))
     unknown = table[["expression_pvalue", "histology_pvalue"]].isna().all(axis=1)
     choices = [unknown, expression & histology, expression, histology]
     table["drawn_by"] = np.select(choices, ["unknown", "both", "expression", "histology"], "neither").astype(object)

@@ -10,7 +10,7 @@ from scipy import sparse
 if TYPE_CHECKING:
     from multist.tl.borders._contacts import Contact
 
-_FEW = 10
+_MIN_COUNTED = 10
 
 
 class Spots(NamedTuple):
@@ -135,11 +135,11 @@ def border_test(
             facing = sparse.csr_matrix(reached[here][:, there])
             rows = np.flatnonzero(facing.getnnz(axis=1))
             facing = facing[rows] * np.float32(1 / facing.nnz)
-            for name, own, other, direction in (
+            for name, shuffled, other, direction in (
                 ("ligand", ligand, receptor, in_second),
                 ("receptor", receptor, ligand, 1 - in_second),
             ):
-                observed, null = _scores(own[here], facing @ other[there], rows, shuffles)
+                observed, null = _scores(shuffled[here], facing @ other[there], rows, shuffles)
                 at = (slice(None), c, direction)
                 score[at], sides[name][at] = observed, _pvalues(observed, null)
                 with np.errstate(divide="ignore", invalid="ignore"):
@@ -152,11 +152,11 @@ def _shuffles(rows: np.ndarray, spots: Spots, side: int, n_perms: int, rng: np.r
     """(n_perms, len(rows)) permutations of the spots of a domain, each within its section."""
     shuffles = np.tile(np.arange(len(rows), dtype=np.int32), (n_perms, 1))
     for section in np.unique(spots.section[rows]):
-        own = np.flatnonzero(spots.section[rows] == section)
-        if len(own) < side * side:
+        inside = np.flatnonzero(spots.section[rows] == section)
+        if len(inside) < side * side:
             continue  # not one patch: it stays as it is
         for shuffle in shuffles:
-            shuffle[own] = own[shuffle_patches(spots.xy[rows[own]], side, float(spots.spacing[section]), rng)]
+            shuffle[inside] = inside[shuffle_patches(spots.xy[rows[inside]], side, float(spots.spacing[section]), rng)]
     return shuffles
 
 
@@ -185,8 +185,8 @@ def _pvalues(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
     reached = (null >= observed * (1 - 1e-5)).sum(axis=0)
     pvalues = (reached + 1) / (n_perms + 1)
     center, spread = null.mean(axis=0, dtype=np.float64), null.std(axis=0, dtype=np.float64)
-    few = (reached < _FEW) & (spread > 0)
-    if few.any() and n_perms >= 10 * _FEW:
+    few = (reached < _MIN_COUNTED) & (spread > 0)
+    if few.any() and n_perms >= 10 * _MIN_COUNTED:
         standard = (null[:, few] - center[few]) / spread[few]
         skewness = np.maximum((standard**3).mean(axis=0), 0)
         tail = pearson3.sf((observed[few] - center[few]) / spread[few], skewness)

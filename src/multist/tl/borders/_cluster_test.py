@@ -120,7 +120,7 @@ def adjusted(pvalues: np.ndarray) -> np.ndarray:
     from scipy.stats import false_discovery_control
 
     rates = np.full(len(pvalues), np.nan)
-    known = ~np.isnan(pvalues)
-    if known.any():
-        rates[known] = false_discovery_control(pvalues[known])
+    tested = ~np.isnan(pvalues)
+    if tested.any():
+        rates[tested] = false_discovery_control(pvalues[tested])
     return rates

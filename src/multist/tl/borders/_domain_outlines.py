@@ -45,10 +45,10 @@ def _colors(record: SpatialRecord, domain_key: str, names: list[str]) -> list[st
     from matplotlib.colors import to_hex
 
     categories = [str(name) for name in record.table.obs[domain_key].astype("category").cat.categories]
-    known = stored_colors(record.table, domain_key) or dict(
+    color_of = stored_colors(record.table, domain_key) or dict(
         zip(categories, domain_colors(len(categories)), strict=True)
     )
-    return [to_hex(known[name]).upper() for name in names]
+    return [to_hex(color_of[name]).upper() for name in names]
 
 
 def _frame(record: SpatialRecord, section: int, codes: np.ndarray, names: list[str], colors: list[str]) -> GeoDataFrame:
@@ -57,20 +57,20 @@ def _frame(record: SpatialRecord, section: int, codes: np.ndarray, names: list[s
     rows = record.section == section
     outlines, touching = outline(record.xy[rows], codes[rows], record.diameter[rows])
     scale = record.microns_per_pixel[section]
-    own = sorted(outlines)
-    beside: dict[int, list[str]] = {code: [] for code in own}
+    with_spots = sorted(outlines)
+    beside: dict[int, list[str]] = {code: [] for code in with_spots}
     for one, two in sorted(touching):
         beside[one].append(names[two])
         beside[two].append(names[one])
-    geometry = [outlines[code] for code in own]
+    geometry = [outlines[code] for code in with_spots]
     return GeoDataFrame(
         {
-            "name": [names[code] for code in own],
-            "colour": [colors[code] for code in own],
+            "name": [names[code] for code in with_spots],
+            "colour": [colors[code] for code in with_spots],
             "area": [each.area * (scale or 1.0) ** 2 for each in geometry],
             "area_unit": "coordinates^2" if scale is None else "um^2",
-            "n_spots": np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))[own],
-            "neighbours": pd.Series([beside[code] for code in own], dtype=object),
+            "n_spots": np.bincount(codes[rows][codes[rows] >= 0], minlength=len(names))[with_spots],
+            "neighbours": pd.Series([beside[code] for code in with_spots], dtype=object),
         },
         geometry=geometry,
     )

@@ -89,9 +89,9 @@ def _cellphonedb(folder: Path) -> pd.DataFrame:
     parts = complexes[[column for column in complexes if column.startswith("uniprot")]]
     molecules = dict(symbols)
     for name, subunits in zip(complexes["complex_name"], parts.itertuples(index=False), strict=True):
-        known = [symbols.get(subunit) for subunit in subunits if isinstance(subunit, str) and subunit]
-        if known and None not in known:
-            molecules[name] = SUBUNITS.join(str(subunit) for subunit in known)
+        named = [symbols.get(subunit) for subunit in subunits if isinstance(subunit, str) and subunit]
+        if named and None not in named:
+            molecules[name] = SUBUNITS.join(str(subunit) for subunit in named)
     receptors = {*_flagged(proteins, "uniprot"), *_flagged(complexes, "complex_name")}
     first, second = interactions["partner_a"], interactions["partner_b"]
     # version 5 lists the ligand first and says so; before, only the receptors are marked
@@ -104,8 +104,8 @@ def _cellphonedb(folder: Path) -> pd.DataFrame:
 def _symbols(genes: pd.DataFrame) -> dict[str, str]:
     """UniProt accession to gene symbol."""
     names = genes["gene_name"] if "hgnc_symbol" not in genes else genes["hgnc_symbol"].fillna(genes["gene_name"])
-    known = names.notna() & genes["uniprot"].notna()
-    first = ~genes["uniprot"].duplicated() & known
+    complete = names.notna() & genes["uniprot"].notna()
+    first = ~genes["uniprot"].duplicated() & complete
     return dict(zip(genes["uniprot"][first], names[first], strict=True))
 
 

@@ -9,9 +9,9 @@ from scipy import sparse
 
 _SHRINKAGE = 0.2
 """Weight of the identity in the covariance: a short border has hardly more spots than there are features."""
-_FEW = 160
+_MIN_FOR_EIGHT = 160
 """Spots from which there are eight stretches rather than four."""
-_ENOUGH = 2000
+_MAX_SPOTS = 2000
 """Spots of one border that are looked at; more do not change the second digit."""
 
 
@@ -73,9 +73,9 @@ def stretch(border: Border, tissue: Tissue, size: int, rng: np.random.Generator)
 
 def thinned(border: Border, rng: np.random.Generator) -> Border:
     """No more spots than are needed."""
-    if len(border.rows) <= _ENOUGH:
+    if len(border.rows) <= _MAX_SPOTS:
         return border
-    chosen = np.sort(rng.choice(len(border.rows), _ENOUGH, replace=False))
+    chosen = np.sort(rng.choice(len(border.rows), _MAX_SPOTS, replace=False))
     return Border(border.rows[chosen], border.side[chosen])
 
 
@@ -85,13 +85,13 @@ def blocks(place: np.ndarray) -> np.ndarray:
     The spots along a border lie in a narrow strip, so the cuts go across it, however it is turned.
     """
     block = np.zeros(len(place), dtype=np.int64)
-    for _ in range(3 if len(place) >= _FEW else 2):
+    for _ in range(3 if len(place) >= _MIN_FOR_EIGHT else 2):
         halves = np.zeros_like(block)
         for number in np.unique(block):
-            own = np.flatnonzero(block == number)
-            centred = place[own] - place[own].mean(axis=0)
+            rows = np.flatnonzero(block == number)
+            centred = place[rows] - place[rows].mean(axis=0)
             length = centred @ np.linalg.eigh(centred.T @ centred)[1][:, -1]
-            halves[own[np.argsort(length, kind="stable")[len(own) // 2 :]]] = 1
+            halves[rows[np.argsort(length, kind="stable")[len(rows) // 2 :]]] = 1
         block = 2 * block + halves
     return block
 
@@ -128,8 +128,8 @@ def held_out_auc(features: np.ndarray, border: Border, tissue: Tissue) -> float:
         if min(side[train].sum(), (~side[train]).sum()) < 2:
             continue
         score = features[rows[held]] @ discriminant(features[rows[train]], side[train])
-        own, n_own = _ordered_pairs(score, side[held], tissue.section[rows[held]])
-        right, pairs, used = right + own, pairs + n_own, used + (n_own > 0)
+        ordered, n_own = _ordered_pairs(score, side[held], tissue.section[rows[held]])
+        right, pairs, used = right + ordered, pairs + n_own, used + (n_own > 0)
     return right / pairs if used >= 2 else np.nan
 
 

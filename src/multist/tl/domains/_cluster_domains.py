@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from multist import _keys
 from multist.access import Part, plain, run, versions
-from multist.tl.domains._clusters import candidate_counts, divide, write_domains
+from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
 from multist.tl.domains._inputs import features_of, gather_tissue, split
 
@@ -164,22 +164,24 @@ def divide_parts(
     if code.ndim != 2:
         raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")
     tissue = gather_tissue(parts)
-    own = {**asked.params, "use_rep": use_rep, "refine": refine, "random_state": random_state, **params}
+    all_params = {**asked.params, "use_rep": use_rep, "refine": refine, "random_state": random_state, **params}
     guided, colors, probability = None, None, [None] * len(parts)
     if asked.strokes is not None:
         sources = spot_sources(parts, use_rep, key_added)
         guided = guide(sources, tissue, asked.strokes, trust=trust, random_state=random_state)
         obs, uns, colors = guided_columns(guided.found, asked.strokes)
         probability = split(parts, guided.found.probability)
-        own |= {"trust": trust}
+        all_params |= {"trust": trust}
     else:
-        obs, uns = divide(code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state, device=device)
-    own["n_domains"] = len(obs["domain"].categories)
+        obs, uns = labels_and_curve(
+            code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state, device=device
+        )
+    all_params["n_domains"] = len(obs["domain"].categories)
     columns = {name: split(parts, values) for name, values in obs.items()}
     for number, part in enumerate(parts):
         before = part.table.uns.get(key_added, {})
         kept = before["params"] if isinstance(before.get("params"), Mapping) else {}
-        own_uns = uns | {"params": {**kept, **plain(own)}, "versions": versions()}
+        own_uns = uns | {"params": {**kept, **plain(all_params)}, "versions": versions()}
         values = {name: each[number] for name, each in columns.items()}
         write_domains(part, values, own_uns, key_added, colors=colors, probability=probability[number])
     return guided

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from multist.access import Part
 
-_MOST, _SPOTS_EACH = 20, 10
+_MAX_DOMAINS, _MIN_SPOTS_EACH = 20, 10
 
 
 def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
@@ -35,7 +35,7 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     if isinstance(n_domains, str):
         if n_domains != "auto":
             raise ValueError(f"n_domains must be an integer, several, or 'auto'; got {n_domains!r}")
-        return list(range(min(2, n_obs), max(min(_MOST, n_obs // _SPOTS_EACH), min(2, n_obs)) + 1))
+        return list(range(min(2, n_obs), max(min(_MAX_DOMAINS, n_obs // _MIN_SPOTS_EACH), min(2, n_obs)) + 1))
     several = isinstance(n_domains, Sequence | np.ndarray)
     counts = list(n_domains) if several else [n_domains]
     if not counts or any(isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) for k in counts):
@@ -45,7 +45,7 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     return sorted({int(k) for k in counts})
 
 
-def divide(
+def labels_and_curve(
     code: np.ndarray,
     adjacency: sp.csr_matrix,
     counts: list[int],

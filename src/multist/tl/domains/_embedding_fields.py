@@ -68,8 +68,8 @@ def write_recognised(
     confidence = probability.max(axis=1)
     if refine:
         labels = majority_vote(labels, tissue.adjacency)
-    own = {"n_domains": len(known.names), "n_domains_asked": None, "labels_key": None, "refine": refine}
-    own = plain(own | {"use_rep": _keys.embedding_key(key_added), **params})
+    all_params = {"n_domains": len(known.names), "n_domains_asked": None, "labels_key": None, "refine": refine}
+    all_params = plain(all_params | {"use_rep": _keys.embedding_key(key_added), **params})
     uns = {_keys.GUIDED: {"classes": list(known.names)}} if known.sources else {}
     rows = zip(parts, *(split(parts, values) for values in (labels, confidence, probability)), strict=True)
     for part, codes, sure, each in rows:
@@ -78,7 +78,7 @@ def write_recognised(
         write_domains(
             part,
             obs,
-            {**uns, "params": {**before, **own}},
+            {**uns, "params": {**before, **all_params}},
             key_added,
             colors=list(known.colors),
             probability=each if known.sources else None,

@@ -17,7 +17,7 @@ from multist.tl._graph import ensure_graph
 if TYPE_CHECKING:
     from multist.access import Part, SpatialRecord
 
-_RESOLVED = 10.0  # pixels per spot or cell diameter, about 5 um per pixel on Visium: coarser than any nucleus
+_MIN_SPOT_PIXELS = 10.0  # pixels per spot or cell diameter, about 5 um per pixel on Visium: coarser than any nucleus
 
 
 class Tissue(NamedTuple):
@@ -118,12 +118,12 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
         if use_image != "auto" or foreign or not record.has_image:
             continue
         width = _narrowest_spot(record)
-        if width < _RESOLVED:
+        if width < _MIN_SPOT_PIXELS:
             logger.warning(
                 "the image is ignored: a spot is only %.1f pixels wide in it, and below %g it shows no morphology; "
                 "use_image=True uses it all the same",
                 width,
-                _RESOLVED,
+                _MIN_SPOT_PIXELS,
             )
             return False
         black = () if embedded else black_sections(record)
@@ -182,18 +182,18 @@ def _one_stain(parts: Sequence[Part], image_key: str | None) -> None:
         return
     references = [part.table.uns.get(_keys.MULTIST, {}).get(_keys.STAIN_REFERENCE) for part in parts]
     # of images that are named by a key, the normalised ones have another: what they were brought to still holds
-    known = [
+    held_references = [
         reference
         for reference, is_done in zip(references, done, strict=True)
         if (is_done or image_key is not None) and reference is not None
     ]
-    if any(done) and not known:
+    if any(done) and not held_references:
         raise ValueError(
             f"the image of object number {done.index(True)} is normalised, those of others are not, and its "
             f"uns[{_keys.MULTIST!r}] holds no {_keys.STAIN_REFERENCE!r} to bring them to: run pp.normalize_histology "
             "on all of them, with one reference"
         )
-    reference = known[0] if known else None
+    reference = held_references[0] if held_references else None
     logger.info("several slides, and %d objects not normalised: running pp.normalize_histology", done.count(False))
     for part, is_done in zip(parts, done, strict=True):
         if not is_done:

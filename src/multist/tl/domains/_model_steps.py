@@ -53,7 +53,7 @@ def fit_parts(
             device=device,
             random_state=random_state,
         )
-        own = {
+        all_params = {
             "expression_key": key,
             "with_image": fusion.n_image > 0,
             "device": device,
@@ -63,7 +63,7 @@ def fit_parts(
             **params,
             **asdict(config),
         }
-        write_embedding(parts, fusion, embedding, own, key_added)
+        write_embedding(parts, fusion, embedding, all_params, key_added)
         recipe = Recipe.of(parts, key, axes, with_image=fusion.n_image > 0)
     return FittedModel(fusion, recipe, tissue.section_names, len(tissue.xy), random_state)
 
@@ -87,7 +87,7 @@ def embed_parts(
         expression = recipe.expression_of(parts, layer, fusion, tissue)
         histology = recipe.histology_of(parts, params["image_key"])
         embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.section, device=device)
-        own = {
+        all_params = {
             "expression_key": recipe.expression_key,
             "with_image": histology is not None,
             "device": device,
@@ -96,7 +96,7 @@ def embed_parts(
             **params,
             **asdict(fusion.config),
         }
-        write_embedding(parts, fusion, embedding, own, key_added)
+        write_embedding(parts, fusion, embedding, all_params, key_added)
 
 
 def cluster_parts(

@@ -120,14 +120,16 @@ class Recipe:
 
     def _check_histology(self, table: AnnData) -> None:
         """Refuse an embedding of the image that was made otherwise than those of the fitted sections."""
-        own = table.uns.get(_keys.MULTIST, {}).get("histology", {})
-        differing = [name for name in (self.histology or {}) if str(own.get(name)) != str((self.histology or {})[name])]
+        told = table.uns.get(_keys.MULTIST, {}).get("histology", {})
+        differing = [
+            name for name in (self.histology or {}) if str(told.get(name)) != str((self.histology or {})[name])
+        ]
         if differing:
             raise ValueError(
                 f"obsm[{_keys.HISTOLOGY!r}] was made with another {', '.join(differing)} than that of the fitted "
                 f"sections ({self.histology}); delete it, or make it with the same"
             )
-        if self.stain is not None and not _normalized(own.get("image_key", [])):
+        if self.stain is not None and not _normalized(told.get("image_key", [])):
             raise ValueError(
                 f"obsm[{_keys.HISTOLOGY!r}] was made from an image in its own stain, but those of the fitted sections "
                 "are normalised; delete it, and the image is brought to their stain"

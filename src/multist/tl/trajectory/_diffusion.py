@@ -16,7 +16,7 @@ from multist._progress import first_call_compiles
 from multist._settings import logger
 from multist._threads import steady_threads
 
-_LARGEST = 0.999
+_MAX_EIGENVALUE = 0.999
 """Eigenvalues are brought below this; from 0.9994 on, scanpy's DPT takes a component for a stationary state."""
 
 _NEIGHBORS, _CONNECTIVITIES, _DISTANCES = "neighbors", "connectivities", "distances"
@@ -103,9 +103,9 @@ def mixed_graph(
     for column in np.asarray(rep, dtype=np.float64).T:
         squared += (column[start] - column[end]) ** 2
     alike = np.exp(-squared / np.maximum(reach[start] * reach[end], np.finfo(float).tiny))
-    own = sparse.csr_matrix((alike, (start, end)), shape=expression.shape)
+    similarity = sparse.csr_matrix((alike, (start, end)), shape=expression.shape)
     unit = expression.sum() / len(start)
-    mixed = sparse.csr_matrix((1 - weight) * expression + weight * unit * own.maximum(own.T))
+    mixed = sparse.csr_matrix((1 - weight) * expression + weight * unit * similarity.maximum(similarity.T))
     mixed.eliminate_zeros()
     return mixed
 
@@ -156,7 +156,7 @@ def diffusion_time(diffusion: Diffusion, root: int) -> np.ndarray:
     import scanpy as sc
 
     odds = diffusion.values / (1 - diffusion.values)
-    odds *= min(1.0, _LARGEST / (1 - _LARGEST) / np.abs(odds).max())
+    odds *= min(1.0, _MAX_EIGENVALUE / (1 - _MAX_EIGENVALUE) / np.abs(odds).max())
     scratch = _scratch(len(diffusion.vectors))
     # no edges: scanpy needs none for this, and would look for parts in them
     scratch.uns[_NEIGHBORS] = {**_KEYS, "params": {"n_neighbors": 0}}
@@ -187,10 +187,10 @@ def domain_graph(neighbors: AnnData, domains: pd.Series) -> dict[str, np.ndarray
     if find_spec("igraph") is None:
         logger.warning("no PAGA of the domains: it needs igraph, pip install 'multist[paga]'")
         return {}
-    known = domains.notna().to_numpy()
-    groups = domains[known].cat.remove_unused_categories()
+    has_domain = domains.notna().to_numpy()
+    groups = domains[has_domain].cat.remove_unused_categories()
     names = groups.cat.categories.to_numpy(dtype=str)
-    scratch = neighbors[known].copy()
+    scratch = neighbors[has_domain].copy()
     edges, codes = scratch.obsp[_DISTANCES].tocoo(), groups.cat.codes.to_numpy()
     if not (codes[edges.row] != codes[edges.col]).any():  # scanpy needs an edge
         empty = np.zeros((len(names),) * 2)

@@ -11,7 +11,7 @@ from multist.tl.trajectory._roots import Root
 STRAY = -1
 """Part of a cell that belongs to none large enough."""
 
-_LISTED = 8
+_MAX_LISTED = 8
 
 
 def find_parts(graph: sparse.csr_matrix, smallest: int) -> np.ndarray:
@@ -69,18 +69,18 @@ def describe_parts(parts: np.ndarray, domains: np.ndarray, sections: np.ndarray)
         (n,) name of each cell's section.
     """
     lines = []
-    for part in range(min(parts.max() + 1, _LISTED)):
+    for part in range(min(parts.max() + 1, _MAX_LISTED)):
         inside = parts == part
         what = f"domains {_counted(domains[inside])}"
         if len(np.unique(sections)) > 1:
             what += f"; sections {_counted(sections[inside])}"
         lines.append(f"part {part + 1}: {inside.sum()} cells ({what})")
-    rest = parts.max() + 1 - _LISTED
+    rest = parts.max() + 1 - _MAX_LISTED
     return "; ".join(lines) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def _counted(names: np.ndarray) -> str:
     found, counts = np.unique([str(name) if name is not None else "none" for name in names], return_counts=True)
     order = np.argsort(-counts, kind="stable")
-    shown = ", ".join(f"{str(found[i])!r}: {counts[i]}" for i in order[:_LISTED])
-    return shown + (", ..." if len(found) > _LISTED else "")
+    shown = ", ".join(f"{str(found[i])!r}: {counts[i]}" for i in order[:_MAX_LISTED])
+    return shown + (", ..." if len(found) > _MAX_LISTED else "")

@@ -207,12 +207,14 @@ def _part_times(
     for part in [home] if choices.on_disconnected == "missing" else range(parts.max() + 1):
         members = np.flatnonzero(parts == part)
         diffusion = diffusion_map(graph[members][:, members], choices.n_neighbors, choices.n_dcs, choices.random_state)
-        leading, own = diffusion.vectors[:, 0], domains[members]
+        leading, domain_of = diffusion.vectors[:, 0], domains[members]
         if asked.cell is not None and part == home:
             cell = int(np.searchsorted(members, asked.cell))
         else:
-            given = asked.domain is not None and (own == asked.domain).any()
-            cell = root_cell(leading, own, asked.domain if given else root_domain(leading, own, choices.n_neighbors))
+            given = asked.domain is not None and (domain_of == asked.domain).any()
+            cell = root_cell(
+                leading, domain_of, asked.domain if given else root_domain(leading, domain_of, choices.n_neighbors)
+            )
         time[members] = diffusion_time(diffusion, cell)
         roots.append(int(members[cell]))
     return time, roots
