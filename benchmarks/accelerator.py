@@ -2,8 +2,9 @@
 
     python benchmarks/accelerator.py [--sizes 3600 100000 1000000 10000000] [--agree-up-to 1000000]
 
-Needs numpy, scipy, scikit-learn, torch and this checkout, which need not be installed; Fabric and DGL are used if they are
-there. Without an accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints Markdown tables and writes JSON.
+Needs numpy, scipy, scikit-learn, torch and this checkout, which need not be installed; Fabric and DGL are used if they
+are there. Without an accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints
+Markdown tables and writes JSON.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from multist._settings import settings
 from multist.cluster.domains import find_domains
 from multist.model.config import MultiSTConfig
 from multist.model.fitted import FusionModel
-from multist.model.graph import SpatialGraph, build_graph
+from multist.model.network.graph import SpatialGraph, build_graph
 
 ON_ACCELERATOR, ON_CPU = (3_600, 100_000, 1_000_000, 10_000_000), (1_500, 3_000)
 WIDTH, HEADS = 16, 4  # of the default network
@@ -57,20 +58,24 @@ def run(n_cells: int, device: str) -> tuple[dict[str, Any], np.ndarray]:
     labels = find_domains(embedding.code, adjacency, N_DOMAINS, device=device).labels
     marks.append(time.perf_counter())
     result = {
-        "cells": n_cells, "device": device, "image_gain": model.gain,
+        "cells": n_cells,
+        "device": device,
+        "image_gain": model.gain,
         "stages": dict(zip(("train and embed", "cluster"), np.diff(marks).tolist(), strict=True)),
-        "seconds": marks[-1] - marks[0], "process_gb": process_gb(),
+        "seconds": marks[-1] - marks[0],
+        "process_gb": process_gb(),
         "device_gb": torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None,
         "ari": float(adjusted_rand_score(tissue.truth, labels)),
-    }  # fmt: skip
+    }
     return result, labels
 
 
 def kernels(n_cells: int, device: str) -> dict[str, Any]:
     """How near averaging over the neighbours and one step of attention come to reading and writing each byte once.
 
-    Counted are the features in and out, the edges' ends, and the weights of attention, which are written and read; what a
-    kernel reads twice, or stores in between, is its own loss. The bandwidth is that of copying a large tensor on this device.
+    Counted are the features in and out, the edges' ends, and the weights of attention, which are written and read; what
+    a kernel reads twice, or stores in between, is its own loss. The bandwidth is that of copying a large tensor on this
+    device.
     """
     graph = build_graph(nearest_cells(large_tissue(n_cells).xy), backend=settings.graph_backend, device=device)
     generator = torch.Generator().manual_seed(0)
@@ -89,13 +94,19 @@ def kernels(n_cells: int, device: str) -> dict[str, Any]:
         "attention": ends + 4 * features + 3 * bias.nbytes,
     }
     return {
-        "cells": n_cells, "device": device, "kernels": type(graph).__name__, "bandwidth_gb_per_s": bandwidth / 2**30,
+        "cells": n_cells,
+        "device": device,
+        "kernels": type(graph).__name__,
+        "bandwidth_gb_per_s": bandwidth / 2**30,
         "steps": {
-            name: {"ms": 1000 * seconds[name], "mb": needed[name] / 2**20,
-                   "share_of_floor": needed[name] / bandwidth / seconds[name]}
+            name: {
+                "ms": 1000 * seconds[name],
+                "mb": needed[name] / 2**20,
+                "share_of_floor": needed[name] / bandwidth / seconds[name],
+            }
             for name in seconds
         },
-    }  # fmt: skip
+    }
 
 
 def step_bytes(graph: SpatialGraph) -> tuple[int, int]:
@@ -151,10 +162,13 @@ def main(argv: list[str] | None = None) -> int:
     report: dict[str, Any] = {
         "machine": {
             "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
-            "torch": torch.__version__, "threads": torch.get_num_threads(), "platform": platform.platform(),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "platform": platform.platform(),
         },
-        "runs": [], "kernels": [],
-    }  # fmt: skip
+        "runs": [],
+        "kernels": [],
+    }
     for n_cells in sorted(options.sizes):
         result, labels = run(n_cells, options.device)
         if options.device == "cuda" and n_cells <= options.agree_up_to:
@@ -173,15 +187,16 @@ def main(argv: list[str] | None = None) -> int:
 
 def runs_table(runs: list[dict[str, Any]]) -> str:
     lines = [
-        "| cells | device | seconds | train and embed | cluster | device GB | process GB | ARI | CPU seconds | agreement |",
+        "| cells | device | seconds | train and embed | cluster | device GB | process GB | ARI | CPU seconds | "
+        "agreement |",
         "|" + "---|" * 10,
     ]
     for each in runs:
         stages = " | ".join(f"{seconds:.1f}" for seconds in each["stages"].values())
         lines.append(
-            f"| {each['cells']:,} | {each['device']} | {each['seconds']:.1f} | {stages} | {_maybe(each['device_gb'], 2)} "
-            f"| {each['process_gb']:.2f} | {each['ari']:.3f} | {_maybe(each.get('cpu_seconds'), 1)} "
-            f"| {_maybe(each.get('agreement'), 3)} |"
+            f"| {each['cells']:,} | {each['device']} | {each['seconds']:.1f} | {stages} | "
+            f"{_maybe(each['device_gb'], 2)} | {each['process_gb']:.2f} | {each['ari']:.3f} | "
+            f"{_maybe(each.get('cpu_seconds'), 1)} | {_maybe(each.get('agreement'), 3)} |"
         )
     return "\n".join(lines)
 

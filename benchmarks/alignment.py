@@ -14,8 +14,8 @@ N_COMPONENTS, N_FOLDS, N_NEAREST = 50, 5, 60
 def laid_on_each_other(adata: AnnData, library_key: str, rep: str) -> np.ndarray:
     """(n, 2) coordinates: boxes centred, every later section mirrored as its components say best. No truth is used.
 
-    Of the four ways to mirror, that one is taken in which a rotation of the section's averaged components, fitted on four
-    fifths of the tissue, predicts those of the first section on the last fifth best.
+    Of the four ways to mirror, that one is taken in which a rotation of the section's averaged components, fitted on
+    four fifths of the tissue, predicts those of the first section on the last fifth best.
     """
     section = adata.obs[library_key].astype(str).to_numpy()
     names = list(dict.fromkeys(section))

@@ -2,12 +2,13 @@
 
     python benchmarks/attention.py FOLDER [--seeds 3] [--only her2st/A1]
 
-For every section of FOLDER with an image in which a spot is wide enough to show tissue. The first table has the squared error
-with which the expression of hidden spots on held-out blocks is predicted, as a share of its variance: from the means of two rings
-of neighbours alone, with attention, and with attention whose images are other spots' patches or noise. The second looks at true
-borders: at spots within whose reach of two steps lie their own domain and others. It has the mean weight of a neighbour of the
-own domain divided by that of a neighbour of another; each spot asks the one network that has not seen its block. Equal weights
-give one. Truth is for scoring only. Prints Markdown tables and writes every run as JSON.
+For every section of FOLDER with an image in which a spot is wide enough to show tissue. The first table has the squared
+error with which the expression of hidden spots on held-out blocks is predicted, as a share of its variance: from the
+means of two rings of neighbours alone, with attention, and with attention whose images are other spots' patches or
+noise. The second looks at true borders: at spots within whose reach of two steps lie their own domain and others. It
+has the mean weight of a neighbour of the own domain divided by that of a neighbour of another; each spot asks the one
+network that has not seen its block. Equal weights give one. Truth is for scoring only. Prints Markdown tables and
+writes every run as JSON.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from report import markdown, mean_sd, number
 from sections import Section, load_section, section_names
 from variants import HISTOLOGY, prepare
 
-from multist.model.attention import ImageAttention, LearntAttention, attention_matrix, fit_attention
 from multist.model.config import MultiSTConfig
-from multist.model.image_axes import ImageAxes
+from multist.model.features.image_axes import ImageAxes
+from multist.model.network.attention import ImageAttention, LearntAttention, attention_matrix, fit_attention
 
 IMAGES = ("attention", "shuffled", "noise")
 UNTRAINED = "untrained"
@@ -69,9 +70,7 @@ def measure(section: Section, seed: int) -> dict[str, Any]:
     genes = np.asarray(adata.obsm[key], dtype=np.float64)[:, : CONFIG.n_expression]
     features = np.asarray(adata.obsm[HISTOLOGY], dtype=np.float64)
     adjacency = sp.csr_matrix(adata.obsp["spatial_connectivities"])
-    given = {
-        "attention": features, "shuffled": rng.permutation(features), "noise": rng.normal(size=features.shape)
-    }  # fmt: skip
+    given = {"attention": features, "shuffled": rng.permutation(features), "noise": rng.normal(size=features.shape)}
     result: dict[str, Any] = {}
     for name, image in given.items():
         picture = ImageAxes.of(image, CONFIG.n_image)(image)
@@ -108,7 +107,8 @@ def untrained(genes: np.ndarray, picture: np.ndarray, seed: int) -> ImageAttenti
 def ratio_at_borders(weights: sp.csr_matrix, truth: pd.Series) -> tuple[float, int]:
     """Mean weight of a neighbour of the own domain over that of another's, and the number of spots that see both.
 
-    A neighbour's weight counts in multiples of the mean weight of its spot, so that spots with few neighbours count no more.
+    A neighbour's weight counts in multiples of the mean weight of its spot, so that spots with few neighbours count no
+    more.
     """
     code = pd.Categorical(truth).codes
     edges = weights.tocoo()
@@ -124,7 +124,7 @@ def ratio_at_borders(weights: sp.csr_matrix, truth: pd.Series) -> tuple[float, i
 
 
 def errors_table(runs: pd.DataFrame) -> str:
-    """Markdown: error of hidden spots, mean ± standard deviation over the seeds, and the share of it that the image takes away."""
+    """Markdown: error of hidden spots, mean ± standard deviation over seeds, and what share the image takes away."""
     columns = [
         "neighbours_error",
         *(f"{image}_error" for image in IMAGES),

@@ -3,9 +3,9 @@
     python benchmarks/borders.py [--seeds 10] [--spots 2500]
 
 On ``layered_tissue``, divided by its true domains, two borders are made to be seen by one modality only, and all others
-by both: :func:`multist.tl.border_sharpness` has to say so. Then every true domain is divided in two by k-means of its own
-averaged features, of both modalities, or of one: these borders are not real, and it should say that, too. Prints two
-Markdown tables and writes every border as JSON.
+by both: :func:`multist.tl.border_sharpness` has to say so. Then every true domain is divided in two by k-means of its
+own averaged features, of both modalities, or of one: these borders are not real, and it should say that, too. Prints
+two Markdown tables and writes every border as JSON.
 """
 
 from __future__ import annotations

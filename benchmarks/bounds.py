@@ -2,10 +2,10 @@
 
     python benchmarks/bounds.py FOLDER [--seeds 3] [--only dlpfc/151673]
 
-For every labelled section, the embedding of the default call, and on it: the domains found; a linear discriminant that was
-shown the truth, which is what the embedding still holds; and one tied mixture that starts *at* the truth, which is what the
-likelihood makes of it. Where that falls far below the discriminant, no better search for the likeliest mixture helps.
-Nothing here is a method: the truth is an input. Prints a Markdown table and writes every run as JSON.
+For every labelled section, the embedding of the default call, and on it: the domains found; a linear discriminant that
+was shown the truth, which is what the embedding still holds; and one tied mixture that starts *at* the truth, which is
+what the likelihood makes of it. Where that falls far below the discriminant, no better search for the likeliest mixture
+helps. Nothing here is a method: the truth is an input. Prints a Markdown table and writes every run as JSON.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=UserWarning)
     report: dict[str, Any] = {
-        "versions": {name: version(name) for name in VERSIONS}, "platform": platform.platform(), "runs": []
-    }  # fmt: skip
+        "versions": {name: version(name) for name in VERSIONS},
+        "platform": platform.platform(),
+        "runs": [],
+    }
     print("| section | " + " | ".join(MEASURES.values()) + " |\n" + "|---" * (len(MEASURES) + 1) + "|")
     for name in section_names(options.folder):
         if options.only and name not in options.only:
@@ -80,9 +82,14 @@ def started_at(points: np.ndarray, truth: np.ndarray) -> GaussianMixture:
     within = np.cov((points - means[codes]).T, bias=True).reshape(points.shape[1], -1)
     ridge = 1e-6 * np.trace(within) / len(within)
     return GaussianMixture(
-        len(names), covariance_type="tied", weights_init=np.bincount(codes) / len(codes), means_init=means,
-        precisions_init=np.linalg.inv(within + ridge * np.eye(len(within))), reg_covar=ridge, max_iter=500,
-    ).fit(points)  # fmt: skip
+        len(names),
+        covariance_type="tied",
+        weights_init=np.bincount(codes) / len(codes),
+        means_init=means,
+        precisions_init=np.linalg.inv(within + ridge * np.eye(len(within))),
+        reg_covar=ridge,
+        max_iter=500,
+    ).fit(points)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -5,8 +5,9 @@
 FOLDER holds ``dlpfc/151673.h5ad``, ``starmap_by3.h5ad`` and so on; ``sections.TRUTH`` says which column of each kind is
 the truth, and no method sees it. Seeds are 0, 1, ... and nothing is chosen by a score. Components, graph and histology
 features depend on no seed and are computed once per section; their seconds are part of every run's, those of importing
-libraries of none. The probe is the accuracy of :func:`multist.metrics.probe`, of the embedding and of the inputs. Prints Markdown
-tables and writes every single run as JSON, after each section, so that an interrupted run keeps what it has.
+libraries of none. The probe is the accuracy of :func:`multist.metrics.probe`, of the embedding and of the inputs.
+Prints Markdown tables and writes every single run as JSON, after each section, so that an interrupted run keeps what it
+has.
 """
 
 from __future__ import annotations
@@ -136,9 +137,12 @@ def run_section(section: Section, options: argparse.Namespace, runs: list[dict[s
     """Append every run of a section; return what they share."""
     wanted = [name for name in options.variants if section.has_image or not VARIANTS[name].needs_image]
     shared: dict[str, Any] = {
-        "n_obs": section.adata.n_obs, "n_vars": section.adata.n_vars, "n_domains": section.n_domains,
-        "n_labelled": int(section.truth.notna().sum()), "has_image": section.has_image,
-    }  # fmt: skip
+        "n_obs": section.adata.n_obs,
+        "n_vars": section.adata.n_vars,
+        "n_domains": section.n_domains,
+        "n_labelled": int(section.truth.notna().sum()),
+        "has_image": section.has_image,
+    }
     sizes = section.truth.astype(str)[section.truth.notna()].value_counts().to_dict()
     features, prepared = None, section.adata.copy()
     if FLOOR in wanted:
@@ -154,10 +158,14 @@ def run_section(section: Section, options: argparse.Namespace, runs: list[dict[s
             else:
                 run = run_multist(section, prepared, name, seed, quick=options.quick)
             run |= {
-                "section": section.name, "variant": name, "title": title(name, quick=options.quick), "seed": seed,
+                "section": section.name,
+                "variant": name,
+                "title": title(name, quick=options.quick),
+                "seed": seed,
                 "seconds_in_all": run["seconds"] + before["seconds"],
-                "peak_mb": max(run["peak_mb"], before["peak_mb"]), "domain_sizes": sizes,
-            }  # fmt: skip
+                "peak_mb": max(run["peak_mb"], before["peak_mb"]),
+                "domain_sizes": sizes,
+            }
             runs.append(run)
             scores = f"ARI {run['ari']:.3f}, probe {run['probe']:.3f}, {run['seconds']:.1f} s"
             print(f"{section.name} {name} {seed}: {scores}", file=sys.stderr)
@@ -217,19 +225,25 @@ def peak_mb(*, own: bool) -> float:
 
 def describe(options: argparse.Namespace) -> dict[str, Any]:
     return {
-        "seeds": list(range(options.seeds)), "variants": options.variants, "only": options.only, "quick": options.quick,
-    }  # fmt: skip
+        "seeds": list(range(options.seeds)),
+        "variants": options.variants,
+        "only": options.only,
+        "quick": options.quick,
+    }
 
 
 def machine() -> dict[str, Any]:
     import torch
 
     return {
-        "versions": {name: version(name) for name in VERSIONS}, "python": platform.python_version(),
-        "platform": platform.platform(), "cpu_count": os.cpu_count(), "torch_threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in VERSIONS},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "memory_is_per_run": reset_peak(),
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

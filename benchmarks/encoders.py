@@ -3,8 +3,8 @@
     python benchmarks/encoders.py FOLDER [--only her2st/A1]
 
 For every section of FOLDER with an image in which a spot is wide enough to show tissue. Both see the patch that
-``pp.embed_histology`` takes by default, of the normalised image. The table has the balanced accuracy of ``metrics.probe``; chance
-is one over the number of domains. Truth is for scoring only. Prints a Markdown table.
+``pp.embed_histology`` takes by default, of the normalised image. The table has the balanced accuracy of
+``metrics.probe``; chance is one over the number of domains. Truth is for scoring only. Prints a Markdown table.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
     python benchmarks/generalisation.py FOLDER [--seeds 1] [--only dlpfc] [--kinds half jittered] [--workers 2]
 
-FOLDER as for ``domains.py``. Each labelled section is cut into halves and thirds along each axis; a fifth of its spots is
-taken away, or spots are moved by a fifth of their spacing; and where it has counts, these are drawn again from a binomial that
-keeps 50, 30 or 15 % of the molecules, or half of the genes are left out. Whatever is drawn is drawn twice. A label of fewer than
-ten spots in a part is no domain of it. Floor and default run on each, with the same seeds. The image, where there is one, is
-described once per section, by its patches at the true places. Prints means over the variants of each section, and of each
-kind, with how many are below the floor; writes every run as JSON, after each section.
+FOLDER as for ``domains.py``. Each labelled section is cut into halves and thirds along each axis; a fifth of its spots
+is taken away, or spots are moved by a fifth of their spacing; and where it has counts, these are drawn again from a
+binomial that keeps 50, 30 or 15 % of the molecules, or half of the genes are left out. Whatever is drawn is drawn
+twice. A label of fewer than ten spots in a part is no domain of it. Floor and default run on each, with the same seeds.
+The image, where there is one, is described once per section, by its patches at the true places. Prints means over the
+variants of each section, and of each kind, with how many are below the floor; writes every run as JSON, after each
+section.
 """
 
 from __future__ import annotations

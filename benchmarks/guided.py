@@ -7,16 +7,20 @@ FOLDER as for ``domains.py``. Each section is embedded once with the image and o
 
 - *people*: what people drew, where they did.
 - *random*: 5 and 10 random spots of each domain, on the cortex also 1, 2, 20 and 50.
-- *wrong*: the people's strokes, and ten random spots a class, one in ten under a wrong name, with full trust and with .9.
-- *suggested*: two random spots a class, then ten more: those of ``tl.suggest_labels``, or random ones, answered by the truth.
-- *unnamed*: ten random spots of each domain but one, and one further domain asked for; precision and recall of the domain without strokes.
-- *next*: strokes on the first of ``PAIR``, the second recognised by ``MultiST.predict``, and by the linear discriminant of the embedding that
+- *wrong*: the people's strokes, and ten random spots a class, one in ten under a wrong name, with full trust and with
+  .9.
+- *suggested*: two random spots a class, then ten more: those of ``tl.suggest_labels``, or random ones, answered by the
+  truth.
+- *unnamed*: ten random spots of each domain but one, and one further domain asked for; precision and recall of the
+  domain without strokes.
+- *next*: strokes on the first of ``PAIR``, the second recognised by ``MultiST.predict``, and by the linear discriminant
+  of the embedding that
   recognises domains which no strokes named.
 - ``--cells``: how long that many made cells with a hundred strokes a class take.
 
-All scores are on labelled spots without a stroke, as those of a section whose strokes are an input have to be; truth chooses nothing. The
-calibration error is the mean distance between confidence and accuracy in ten bins of confidence. Prints Markdown tables, draws the
-reliability curve (``--picture``), and writes every run as JSON.
+All scores are on labelled spots without a stroke, as those of a section whose strokes are an input have to be; truth
+chooses nothing. The calibration error is the mean distance between confidence and accuracy in ten bins of confidence.
+Prints Markdown tables, draws the reliability curve (``--picture``), and writes every run as JSON.
 """
 
 from __future__ import annotations
@@ -180,9 +184,7 @@ def scored(adata: AnnData, truth: pd.Series, without_stroke: pd.Series | bool) -
     error = float(np.abs(table[1] - table[2]).sum() / len(bins))
     balanced = balanced_accuracy_score(known, found)
     reliability = np.stack(table).tolist()
-    return {
-        **mt.metrics.agreement(known, found), "balanced": float(balanced), "ece": error, "reliability": reliability
-    }  # fmt: skip
+    return {**mt.metrics.agreement(known, found), "balanced": float(balanced), "ece": error, "reliability": reliability}
 
 
 def suggested(adata: AnnData, truth: pd.Series, draw: int) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,8 @@ from variants import HISTOLOGY
 
 import multist as mt
 from multist.model.config import MultiSTConfig
-from multist.model.image_axes import ImageAxes
-from multist.model.neighbourhood import smooth
+from multist.model.features.image_axes import ImageAxes
+from multist.model.features.neighbourhood import smooth
 
 HOPS = 2
 BEST = "best"

@@ -3,10 +3,11 @@
     python benchmarks/interactions.py [--seeds 10] [--background 500] [--output FILE]
 
 Tissues are ``layered_tissue`` of seeds 0, 1, ..., divided by their true domains, so that nothing but the tests of
-interactions is compared. A call is a pair at a border in one direction; the planted ones are true, all others false: the
-decoys at any border, planted pairs elsewhere or the other way round. The second table adds random pairs of other genes,
-markers of domains and genes with a gradient along the depth among them. The third says how often a pair is called whose
-ligand and receptor are patchy and know nothing of the domains. Prints Markdown and writes every run as JSON.
+interactions is compared. A call is a pair at a border in one direction; the planted ones are true, all others false:
+the decoys at any border, planted pairs elsewhere or the other way round. The second table adds random pairs of other
+genes, markers of domains and genes with a gradient along the depth among them. The third says how often a pair is
+called whose ligand and receptor are patchy and know nothing of the domains. Prints Markdown and writes every run as
+JSON.
 """
 
 from __future__ import annotations
@@ -126,9 +127,17 @@ def ligrec(tissue: Tissue, seed: int, corrected: str | None) -> set[Call]:
     sc.pp.normalize_total(adata, target_sum=1e4)
     sc.pp.log1p(adata)
     result = sq.gr.ligrec(
-        adata, DOMAIN, interactions=tissue.pairs.astype(str), use_raw=False, copy=True, n_perms=1000, seed=seed,
-        corr_method=corrected, n_jobs=1, show_progress_bar=False,
-    )  # fmt: skip
+        adata,
+        DOMAIN,
+        interactions=tissue.pairs.astype(str),
+        use_raw=False,
+        copy=True,
+        n_perms=1000,
+        seed=seed,
+        corr_method=corrected,
+        n_jobs=1,
+        show_progress_bar=False,
+    )
     pvalues = result["pvalues"].sparse.to_dense()
     calls = pvalues.stack([0, 1], future_stack=True)
     return {tuple(call) for call in calls.index[calls <= LEVEL]}
@@ -137,9 +146,12 @@ def ligrec(tissue: Tissue, seed: int, corrected: str | None) -> set[Call]:
 def compared(calls: set[Call], planted: set[Call]) -> dict[str, Any]:
     true = len(calls & planted)
     return {
-        "planted": len(planted), "called": len(calls), "found": true, "false": len(calls) - true,
+        "planted": len(planted),
+        "called": len(calls),
+        "found": true,
+        "false": len(calls) - true,
         "false_share": (len(calls) - true) / max(len(calls), 1),
-    }  # fmt: skip
+    }
 
 
 def table(runs: list[dict[str, Any]], background: int) -> str:
@@ -205,9 +217,11 @@ def timed(work: Any) -> tuple[Any, float]:
 
 def machine() -> dict[str, Any]:
     return {
-        "versions": {name: version(name) for name in VERSIONS}, "python": platform.python_version(),
-        "platform": platform.platform(), "cpu_count": os.cpu_count(),
-    }  # fmt: skip
+        "versions": {name: version(name) for name in VERSIONS},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+    }
 
 
 if __name__ == "__main__":

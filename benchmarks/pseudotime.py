@@ -2,12 +2,12 @@
 
     python benchmarks/pseudotime.py FOLDER [--seeds 10] [--only dlpfc/151673 layered_tissue]
 
-Every cortex section of FOLDER, and the tissue that comes with the package. For every seed, domains are found and the same
-function, :func:`multist.tl.pseudotime`, orders the spots by the fused embedding, by plain principal components and by
-the floor's smoothed ones, each with and without neighbours in space. All start from the same domain: the one that holds
-most of the first layer, as a biologist would name it by its markers; the truth enters nowhere else. The score is
-|Spearman| between pseudotime and layer; as layers are ties, a perfect order stays below 1, and the table says where. Prints
-a Markdown table and writes every run as JSON.
+Every cortex section of FOLDER, and the tissue that comes with the package. For every seed, domains are found and the
+same function, :func:`multist.tl.pseudotime`, orders the spots by the fused embedding, by plain principal components and
+by the floor's smoothed ones, each with and without neighbours in space. All start from the same domain: the one that
+holds most of the first layer, as a biologist would name it by its markers; the truth enters nowhere else. The score is
+|Spearman| between pseudotime and layer; as layers are ties, a perfect order stays below 1, and the table says where.
+Prints a Markdown table and writes every run as JSON.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def run_section(section: Section, n_seeds: int) -> list[dict[str, Any]]:
         for rep in REPRESENTATIONS:
             for weight in WEIGHTS:
                 start = time.perf_counter()
-                # a lesion may lie apart in the features; it then has a scale of its own, and the order of the layers is unharmed
+                # a lesion may lie apart in the features; it then has a scale of its own, and the order of the layers is
+                # unharmed
                 mt.tl.pseudotime(
                     adata, first, use_rep=rep, spatial_weight=weight, on_disconnected="separate", random_state=seed
                 )

@@ -20,7 +20,7 @@ DIGITS = {"seconds_in_all": 1, "peak_mb": 0}
 
 
 def runs_table(runs: list[dict[str, Any]], columns: Mapping[str, str]) -> str:
-    """Markdown: a row per section and variant, and the mean over the sections of every variant that ran on all of them."""
+    """Markdown: a row per section and variant, and the mean of every variant that ran on all sections."""
     frame = pd.DataFrame(runs).reindex(columns=["section", "title", *columns])
     rows = []
     for (section, title), group in frame.groupby(["section", "title"], sort=False):
@@ -34,7 +34,7 @@ def runs_table(runs: list[dict[str, Any]], columns: Mapping[str, str]) -> str:
 
 
 def inputs_table(sections: dict[str, dict[str, Any]], runs: list[dict[str, Any]], default: str) -> str:
-    """Markdown: what a linear classifier reads from the inputs, from the default embedding, and how much the latter has more."""
+    """Markdown: what a linear classifier reads from the inputs, from the embedding, and the gain."""
     with_inputs = {name: shared["inputs"] for name, shared in sections.items() if "inputs" in shared}
     names = list(dict.fromkeys(name for found in with_inputs.values() for name in found))
     rows = []

@@ -2,12 +2,12 @@
 
     python benchmarks/scale.py [--sizes 3600 100000 1000000] [--methods multist floor ...] [--double] [--limit 600]
 
-Tissue is made for each size by ``large_tissue.py``: 50 expression components, 32 histology features, 10 domains. Seconds
-are those of the work, from the graph to the domains; libraries are imported and used once before. The peak is the most memory
-that the process ever held, libraries and data included. CPU seconds, and so their growth, hold on a busy machine too.
-``--double`` adds twice of every size. Work that takes more than ``--limit`` CPU seconds is cut off, and larger sizes of that
-method are not run. A method whose library is not installed is left out. Prints Markdown tables, and writes everything
-as JSON and, with ``--plot FILE``, a log-log plot.
+Tissue is made for each size by ``large_tissue.py``: 50 expression components, 32 histology features, 10 domains.
+Seconds are those of the work, from the graph to the domains; libraries are imported and used once before. The peak is
+the most memory that the process ever held, libraries and data included. CPU seconds, and so their growth, hold on a
+busy machine too. ``--double`` adds twice of every size. Work that takes more than ``--limit`` CPU seconds is cut off,
+and larger sizes of that method are not run. A method whose library is not installed is left out. Prints Markdown
+tables, and writes everything as JSON and, with ``--plot FILE``, a log-log plot.
 """
 
 from __future__ import annotations
@@ -65,10 +65,16 @@ def child(method: str, n_cells: int, limit: float) -> None:
     labels = work(method, adata, stages)
     signal.setitimer(signal.ITIMER_PROF, 0)
     result = {
-        "method": method, "cells": n_cells, "seconds": time.perf_counter() - start,
-        "cpu_seconds": time.process_time() - used, "peak_gb": peak_gb(), "before_gb": before,
-        "ari": float(adjusted_rand_score(tissue.truth, labels)), "n_found": len(np.unique(labels)), "stages": stages,
-    }  # fmt: skip
+        "method": method,
+        "cells": n_cells,
+        "seconds": time.perf_counter() - start,
+        "cpu_seconds": time.process_time() - used,
+        "peak_gb": peak_gb(),
+        "before_gb": before,
+        "ari": float(adjusted_rand_score(tissue.truth, labels)),
+        "n_found": len(np.unique(labels)),
+        "stages": stages,
+    }
     print(json.dumps(result))
 
 
@@ -150,9 +156,12 @@ def main(argv: list[str] | None = None) -> int:
     options.methods = at_hand(options.methods)
     libraries = [*VERSIONS, *(OPTIONAL[method] for method in options.methods if method in OPTIONAL)]
     machine = {
-        "versions": {name: version(name) for name in libraries}, "python": platform.python_version(),
-        "platform": platform.platform(), "cores": n_cores(), "limit_cpu_seconds": options.limit,
-    }  # fmt: skip
+        "versions": {name: version(name) for name in libraries},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": n_cores(),
+        "limit_cpu_seconds": options.limit,
+    }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     runs: list[dict[str, Any]] = []
     for run in run_all(options):

@@ -15,16 +15,23 @@ import numpy as np
 from large_tissue import N_DOMAINS
 
 STAGES = {  # functions, and where each is looked up when it is called
-    "attend": (("multist.model.attention", "fit_attention"), ("multist.model.attention", "attention_matrix")),
-    "average": (("multist.model.averaging", "Averaging.fit"), ("multist.model.fitted", "FusionModel._code")),
+    "attend": (
+        ("multist.model.network.attention", "fit_attention"),
+        ("multist.model.network.attention", "attention_matrix"),
+    ),
+    "average": (("multist.model.features.averaging", "Averaging.fit"), ("multist.model.fitted", "FusionModel._code")),
     "cluster": (("multist.cluster.domains", "find_domains"),),
 }
 FLOOR_HOPS, FLOOR_STARTS = 3, 6
 CHARTER_LAYERS = 3
 CHARTER_TRAINER = {
-    "accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False, "enable_model_summary": False,
+    "accelerator": "cpu",
+    "devices": 1,
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
     "enable_checkpointing": False,
-}  # fmt: skip
+}
 METHODS = ("multist", "floor", "niche_neighborhood", "niche_utag", "niche_cellcharter", "cellcharter")
 OPTIONAL = {"cellcharter": "cellcharter"}  # method: module that is no dependency of the project
 

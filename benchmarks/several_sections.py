@@ -2,25 +2,28 @@
 
     python benchmarks/several_sections.py [FOLDER] [--seeds 3] [--only dlpfc merfish] [--quick]
 
-Two neighbouring sections of human cortex, two of mouse hypothalamus (both from FOLDER), and three made ones of which the
-later two have another stain and other expression and the last lacks the lesion; the same three without stain and expression
-being shifted say how well such tissue mixes by itself. For every seed:
+Two neighbouring sections of human cortex, two of mouse hypothalamus (both from FOLDER), and three made ones of which
+the later two have another stain and other expression and the last lacks the lesion; the same three without stain and
+expression being shifted say how well such tissue mixes by itself. For every seed:
 
 - *alone*: every section by itself, prepared by itself. Its ARI is the mean over the sections.
 - *by order*: those labels pooled as they are, "0" being the largest domain of each section.
 - *pooled*: one run over all sections with ``library_key``, in every variant of ``VARIANTS``.
-- *applied*: fitted on the first section, its domains recognised in the later ones without training. Components that were computed in
+- *applied*: fitted on the first section, its domains recognised in the later ones without training. Components that
+  were computed in
   each section by itself are refused by :class:`multist.MultiST`, so there is none of these.
 
-ARI is that of all sections' labels against their truth. Mixing is :func:`multist.metrics.section_mixing` of the embedding, in
-all and within the true domains that sections share. *Invented* is the share of the last made section's spots that got
-the label which most of the missing domain's spots have elsewhere; *purity* is the missing domain's share of that label
-elsewhere. Nothing invented says little without purity: labels that keep to their section cannot turn up in another.
+ARI is that of all sections' labels against their truth. Mixing is :func:`multist.metrics.section_mixing` of the
+embedding, in all and within the true domains that sections share. *Invented* is the share of the last made section's
+spots that got the label which most of the missing domain's spots have elsewhere; *purity* is the missing domain's share
+of that label elsewhere. Nothing invented says little without purity: labels that keep to their section cannot turn up
+in another.
 
 Images that are too coarse for the package to use (human cortex) are left as they are; the others are normalised to one
 reference. The hypothalamus comes as components that were computed in each section by itself, so that their axes do not
 agree; the pooled runs lay its sections on each other (see ``alignment.py``) and let them touch in z, which brings the
-components to common axes. No truth is used but to score and for the number of domains. Prints a Markdown table and writes every run as JSON.
+components to common axes. No truth is used but to score and for the number of domains. Prints a Markdown table and
+writes every run as JSON.
 """
 
 from __future__ import annotations
@@ -224,7 +227,10 @@ def single_labels(sections: list[Section], prepared: list[AnnData], seed: int) -
 
 
 def applied_labels(sections: list[Section], pooled: AnnData, member: np.ndarray, seed: int) -> np.ndarray:
-    """Domains of the first section, and where the model that found them sees them in the others; axes are the first one's."""
+    """Domains of the first section, and where the model that found them sees them in the others.
+
+    Axes are the first one's.
+    """
     parts = []
     for number, one in enumerate(sections):
         adata = one.adata.copy()

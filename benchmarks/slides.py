@@ -2,10 +2,11 @@
 
     python benchmarks/slides.py [--data FOLDER] [--only CASE ...] [--side 60000] [--spots 5000]
 
-The large slide exists nowhere: its chunks are made when they are read, so that the time is that of the work and not of a
-disk. FOLDER may hold ``her2st/C3_full_image.jpg`` and ``her2st/C3.h5ad``. Each case runs in a process of its own; the peak
-is the most memory that this process held, libraries included (of dask's workers, that of the fullest one is added). CPU seconds are those of this process and hold on a busy machine too.
-Prints a Markdown table and writes everything as JSON.
+The large slide exists nowhere: its chunks are made when they are read, so that the time is that of the work and not of
+a disk. FOLDER may hold ``her2st/C3_full_image.jpg`` and ``her2st/C3.h5ad``. Each case runs in a process of its own; the
+peak is the most memory that this process held, libraries included (of dask's workers, that of the fullest one is
+added). CPU seconds are those of this process and hold on a busy machine too. Prints a Markdown table and writes
+everything as JSON.
 """
 
 from __future__ import annotations
@@ -30,10 +31,8 @@ import pandas as pd
 
 VERSIONS = ("multist", "numpy", "dask", "distributed", "spatialdata", "tifffile", "zarr", "squidpy", "torch")
 TEXTURE_SIDE, GLASS, TISSUE = 2048, 238, 0.94  # TISSUE: diameter of the disc of tissue, share of the slide
-SPOT, PITCH_FREE = (
-    220,
-    0.9,
-)  # pixels across a spot of 55 um at 0.25 um a pixel; spots lie within this share of the slide
+SPOT = 220  # pixels across a spot of 55 um at 0.25 um a pixel
+PITCH_FREE = 0.9  # spots lie within this share of the slide
 CASES: dict[str, tuple[str, Callable[[argparse.Namespace], dict[str, float]]]] = {}
 
 

@@ -1,4 +1,4 @@
-"""What is compared: the floor, the package with and without each modality, with an image that says nothing, and untrained."""
+"""What is compared: the floor; the package untrained, without a modality, and with an image that says nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw the rooms of the package and who imports whom: ``python docs/architecture_picture.py``, after rooms have moved."""
+"""Draw the rooms of the package and who imports whom; run this after rooms have moved."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from matplotlib.patches import FancyBboxPatch
 HERE = Path(__file__).parent
 # the imports are read as the test reads them that keeps the rules
 RULES = runpy.run_path(str(HERE.parent / "tests" / "test_architecture.py"))
-FLOOR_NAMES = ("ground floor", "arrays alone", "the data and the network", "faces")
-COLORS = ("#E8E8E8", "#CFE5F3", "#F6E2C4", "#E5D0E3")
+FLOOR_NAMES = ("ground floor", "arrays alone", "the data and the network", "faces", "report")
+COLORS = ("#E8E8E8", "#CFE5F3", "#F6E2C4", "#E5D0E3", "#D5E8D4")
 # from left to right, so that few arrows cross; rooms that are not named come last
-ORDER = ("datasets", "metrics", "tl", "pp", "pl", "model", "access", "cluster")
+ORDER = ("datasets", "metrics", "tl", "pp", "pl", "model", "access", "cluster", "histology")
 GROUND = "_"
-WIDTH, HEIGHT, STOREY = 1.5, 0.62, 1.2
+WIDTH, HEIGHT, STOREY = 2.0, 0.68, 1.3
 # between the middles of rooms on a floor: arrows to the floor of arrays pass between the two above
-APART = {1: 2.2, 2: 5.8, 3: 2.2}
+APART = {1: 2.6, 2: 6.6, 3: 2.6, 4: 2.6}
+# the report's arrow to the data passes between two faces
+MIDDLE = {4: 4.6}
 
 
 def room_of(module: str) -> str:
@@ -54,7 +56,8 @@ def place_rooms() -> dict[str, tuple[float, float]]:
     places = {GROUND: (0.0, 0.0)}
     for floor, rooms in storeys.items():
         for index, room in enumerate(rooms):
-            places[room] = ((index - (len(rooms) - 1) / 2) * APART[floor], floor * STOREY)
+            x = MIDDLE.get(floor, 0.0) + (index - (len(rooms) - 1) / 2) * APART[floor]
+            places[room] = (x, floor * STOREY)
     return places
 
 
@@ -83,7 +86,7 @@ def draw_room(ax: Axes, room: str, x: float, y: float, width: float) -> None:
         files = sorted(file.stem for file in RULES["PACKAGE"].glob("_[a-z]*.py"))
         ax.text(x, y, "   ".join(files), fontsize=8, **middle)
         return
-    ax.text(x, y + 0.09, room, fontsize=11, weight="bold", **middle)
+    ax.text(x, y + 0.09, room.strip("_"), fontsize=11, weight="bold", **middle)
     ax.text(x, y - 0.17, topics(room), fontsize=7, **middle)
 
 
@@ -91,7 +94,7 @@ def draw(path: Path) -> None:
     """Write the picture."""
     counts, places = count_imports(), place_rooms()
     wide = 2 * max(x for x, _ in places.values()) + WIDTH
-    figure, ax = plt.subplots(figsize=(9, 4), layout="constrained")
+    figure, ax = plt.subplots(figsize=(9, 4.2), layout="constrained")
     for (here, there), count in sorted(counts.items()):
         if there != GROUND:  # every room stands on the ground floor
             draw_arrow(ax, places[here], places[there], count)
@@ -99,7 +102,11 @@ def draw(path: Path) -> None:
         draw_room(ax, room, x, y, wide if room == GROUND else WIDTH)
     for floor, name in enumerate(FLOOR_NAMES):
         ax.text(-wide / 2 - 0.2, floor * STOREY, name.replace(" and ", "\nand "), ha="right", va="center", fontsize=8)
-    ax.set(xlim=(-wide / 2 - 1.6, wide / 2 + 0.1), ylim=(-0.6 * HEIGHT, 3 * STOREY + HEIGHT), aspect="equal")
+    ax.set(
+        xlim=(-wide / 2 - 1.6, wide / 2 + 0.1),
+        ylim=(-0.6 * HEIGHT, max(RULES["FLOORS"].values()) * STOREY + HEIGHT),
+        aspect="equal",
+    )
     ax.axis("off")
     figure.savefig(path, dpi=150)
     plt.close(figure)

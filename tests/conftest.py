@@ -36,7 +36,10 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def made_tissue() -> tuple[SpatialData, AnnData]:
-    """A small section with a known truth in both forms; shared by all tests, so take a copy of it from the fixtures below."""
+    """A small section with a known truth in both forms.
+
+    Shared by all tests, so take a copy of it from the fixtures below.
+    """
     from multist.datasets import layered_tissue
 
     size = {"n_spots": 400, "n_genes": 300, "image_size": 800}

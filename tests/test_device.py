@@ -7,8 +7,8 @@ import torch
 
 import multist as mt
 from multist._device import choose_device
-from multist.encoders.registry import PatchEncoder
-from multist.tl._clusters import _cuda_or_cpu
+from multist.histology.registry import PatchEncoder
+from multist.tl.domains._clusters import _cuda_or_cpu
 
 
 @pytest.fixture(params=[True, False], ids=["cuda", "no cuda"])

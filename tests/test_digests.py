@@ -87,9 +87,12 @@ def test_results_are_what_they_were(now, stage: str):
     assert now[stage]["shape"] == before["shape"]
     norm = before["numbers"][0]
     np.testing.assert_allclose(
-        now[stage]["numbers"], before["numbers"], rtol=TOLERANCE, atol=TOLERANCE * norm,
+        now[stage]["numbers"],
+        before["numbers"],
+        rtol=TOLERANCE,
+        atol=TOLERANCE * norm,
         err_msg=f"{stage} is another than stored; if the method was meant to change: python {Path(__file__).name}",
-    )  # fmt: skip
+    )
 
 
 def test_a_digest_tells_changed_results_from_the_same(now):

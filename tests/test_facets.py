@@ -8,8 +8,8 @@ import shapely
 
 from multist import _facets
 from multist._facets import border_facets
-from multist.tl._contacts import border_lengths
-from multist.tl._domain_outlines import outline
+from multist.tl.borders._contacts import border_lengths
+from multist.tl.borders._domain_outlines import outline
 
 
 def hexagons(side: int, pitch: float = 1.0) -> np.ndarray:
@@ -78,7 +78,7 @@ def test_of_many_spots_those_near_borders_are_enough(xy: np.ndarray, monkeypatch
     codes[np.hypot(middle[:, 0] - 25, middle[:, 1]) < 8] = 3
     codes[np.hypot(*(middle + 25).T) < 4] = -1
     every = border_facets(xy, codes)
-    monkeypatch.setattr(_facets, "_MANY", 100)
+    monkeypatch.setattr(_facets, "_MAX_LOOKED_AT", 100)
     near = border_facets(xy, codes)
     assert len(near.points) < len(every.points)
     for one, two in ((0, 1), (1, 2), (2, 3), (0, 2), (0, 3), (1, 3)):

@@ -1,4 +1,4 @@
-"""Merscope and CosMx, as spatialdata-io reads their folders: no H&E, many fields of view, micrometres where someone knows them."""
+"""Merscope and CosMx, as spatialdata-io reads their folders: no H&E, many fields of view, micrometres where known."""
 
 from __future__ import annotations
 

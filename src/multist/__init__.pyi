@@ -5,6 +5,6 @@ from . import pp as pp
 from . import tl as tl
 from ._report.report import report as report
 from ._settings import settings as settings
-from .tl._model import MultiST as MultiST
+from .tl.domains._model import MultiST as MultiST
 
 __version__: str

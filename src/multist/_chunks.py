@@ -67,7 +67,7 @@ class ChunkCache:
             self._compute(array, missing)
 
     def groups(self, array: Any, boxes: Sequence[Box]) -> Iterator[list[int]]:
-        """Fetch runs of consecutive windows whose chunks fill no more than half of the cache, and give their positions."""
+        """Fetch runs of consecutive windows whose chunks fill half of the cache at most, and give their positions."""
         if isinstance(array, np.ndarray):
             yield list(range(len(boxes)))
             return
@@ -105,7 +105,10 @@ class ChunkCache:
 
 
 def columns_that_fit(array: Any, height: float, limit: int | None = None) -> float:
-    """How many columns of pixels fit a cache with all chunks under a window of this height; endless for a numpy array."""
+    """How many columns of pixels fit a cache with all chunks under a window of this height.
+
+    Endless for a numpy array.
+    """
     if isinstance(array, np.ndarray):
         return np.inf
     tall = max(array.chunks[0])
@@ -117,8 +120,8 @@ def columns_that_fit(array: Any, height: float, limit: int | None = None) -> flo
 def strip_width(array: Any, height: float, limit: int | None = None) -> float:
     """How wide a strip of an image may be so that the chunks under a window of this height, all along it, fit a cache.
 
-    A walk through the image strip by strip, and from top to bottom within each, computes a chunk again only where it lies
-    across two strips.
+    A walk through the image strip by strip, and from top to bottom within each, computes a chunk again only where it
+    lies across two strips.
     """
     fits = columns_that_fit(array, height, limit)
     if fits >= array.shape[1]:
@@ -139,7 +142,7 @@ def _nbytes(array: Any, key: Key) -> int:
 
 
 def _overlaps(sizes: tuple[int, ...], start: int, stop: int) -> list[tuple[int, int, int, int]]:
-    """(chunk, first pixel, past the last pixel, first pixel of the chunk) of the chunks along an axis that a range meets."""
+    """(chunk, first pixel, past the last pixel, first pixel of the chunk) of the chunks that a range meets."""
     ends = np.cumsum(sizes)
     if stop <= max(start, 0) or start >= ends[-1]:
         return []

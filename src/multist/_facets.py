@@ -15,14 +15,14 @@ GLASS = -2
 _DIRECTIONS = 12
 _OFF_LATTICE = 1.5
 """How far from a cell at the rim, in distances to its neighbours, there is no tissue; half as far is its outline."""
-_EMPTY = 0.95
+_EMPTY_SHARE = 0.95
 """Share of that distance within which no other cell may be; below cos(pi / 12), so that every cell is enclosed."""
-_MANY = 20_000
+_MAX_LOOKED_AT = 20_000
 _NEIGHBOURS = 8
 _RINGS = 2
-_ACROSS = 4.0
-"""Distances between neighbours, less than what two rings of cells on either side of a border that is not looked at take up."""
-_GRID = 1e-6
+_MAX_DISTANCE = 4.0
+"""Distances between neighbours; two rings of cells on either side of a border take up more."""
+_ROUNDING = 1e-6
 """Corners are rounded to this share of the distance between spots, so that corners that should be one are one."""
 
 
@@ -57,8 +57,8 @@ class Facets(NamedTuple):
 def find_facets(xy: np.ndarray, codes: np.ndarray, diameter: float = np.nan) -> Facets:
     """Sides between places of different codes, with those towards the glass.
 
-    Around the tissue, and in its holes, places are marked where a lattice would have its next spots, or on a ring around
-    each cell, and are glass. So cells at the rim end where the tissue does.
+    Around the tissue, and in its holes, places are marked where a lattice would have its next spots, or on a ring
+    around each cell, and are glass. So cells at the rim end where the tissue does.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ def border_facets(xy: np.ndarray, codes: np.ndarray) -> Facets:
     if len(np.unique(owner[owner >= 0])) < 2:
         return Facets(np.empty((0, 2, 2)), np.empty((0, 2), np.int64), places, owner)
     local = _distances(places, np.nan)
-    near = _near_borders(places, owner) if len(places) > _MANY else np.arange(len(places))
+    near = _near_borders(places, owner) if len(places) > _MAX_LOOKED_AT else np.arange(len(places))
     found = _facets(places, owner, near, local)
     kept = np.flatnonzero((found.codes >= 0).all(axis=1))
     if len(near) < len(places):  # cells at the edge of what is looked at are open, and meet others far away
         beside = found.points[found.sides[kept]]
         apart = np.linalg.norm(beside[:, 0] - beside[:, 1], axis=1)
-        kept = kept[apart <= _ACROSS * local[near][found.sides[kept]].max(axis=1)]
+        kept = kept[apart <= _MAX_DISTANCE * local[near][found.sides[kept]].max(axis=1)]
     return found._replace(ends=found.ends[kept], sides=found.sides[kept])
 
 
@@ -116,7 +116,7 @@ def _near_borders(places: np.ndarray, owner: np.ndarray) -> np.ndarray:
 
 
 def _distances(places: np.ndarray, diameter: float) -> np.ndarray:
-    """(n,) how far from each place the next may be: as far as usual at least, so that the voids of random cells are no glass."""
+    """(n,) how far from each place the next may be; as far as usual at least, since random cells leave voids."""
     if len(places) > 1:
         local = local_spacings(places)
         return np.maximum(local, np.median(local))
@@ -136,7 +136,7 @@ def _facets(places: np.ndarray, owner: np.ndarray, rows: np.ndarray, local: np.n
     codes = kinds[cells.ridge_points]
     # a side without end lies between two places on the glass
     between = (codes[:, 0] != codes[:, 1]) & (corners >= 0).all(axis=1)
-    step = _GRID * float(np.median(local))
+    step = _ROUNDING * float(np.median(local))
     ends = (np.round(cells.vertices / step) * step + origin)[corners[between]]
     long = (ends[:, 0] != ends[:, 1]).any(axis=1)
     return Facets(ends[long], cells.ridge_points[between][long].astype(np.int64), points, kinds)
@@ -151,6 +151,6 @@ def _glass(places: np.ndarray, rows: np.ndarray, local: np.ndarray) -> np.ndarra
         angle = np.arange(_DIRECTIONS) * 2 * np.pi / _DIRECTIONS
         ring = np.column_stack([np.cos(angle), np.sin(angle)])
         around = places[rows, None] + _OFF_LATTICE * local[:, None, None] * ring
-        reach = _EMPTY * _OFF_LATTICE * local
+        reach = _EMPTY_SHARE * _OFF_LATTICE * local
     distance = cKDTree(places).query(around.reshape(-1, 2))[0].reshape(around.shape[:2])
     return around[distance > reach[:, None]]

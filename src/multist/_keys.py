@@ -1,7 +1,10 @@
 """Every name this package writes, in one place."""
 
 SPATIAL = "spatial"
-"""``obsm``: coordinates of the spots; also the prefix of the graph's ``obsp`` keys and the ``uns`` key of Visium images."""
+"""``obsm``: coordinates of the spots.
+
+Also the prefix of the graph's ``obsp`` keys and the ``uns`` key of Visium images.
+"""
 
 HISTOLOGY = "X_histology"
 """``obsm``: one vector per spot that describes its image patch."""
@@ -28,7 +31,10 @@ PSEUDOTIME = "pseudotime"
 """Entry of ``uns["multist"]`` with what belongs to the pseudotime: parameters, roots, PAGA."""
 
 BORDER_SHARPNESS = "border_sharpness"
-"""Entry of ``uns["multist"]``: how sharp each border is in either modality. Its parameters are beside it, ``_params`` appended."""
+"""Entry of ``uns["multist"]``: how sharp each border is in either modality.
+
+Its parameters are beside it, ``_params`` appended.
+"""
 
 IMAGE_WEIGHT_SUFFIX = "_image_weight"
 """End of the ``obs`` key of the image's weights, whatever the result is called."""
@@ -37,7 +43,7 @@ CURVE = "n_domains"
 """Entry of the result's ``uns`` that holds the curve from which the number of domains was chosen."""
 
 GUIDED = "guided"
-"""Entry of the result's ``uns``: the classes that strokes named, and how well strokes were recognised while they were held out."""
+"""Entry of the result's ``uns``: the classes that strokes named, and how well held-out strokes were recognised."""
 
 TRUE_DOMAIN = "domain"
 TRUE_DEPTH = "depth"
@@ -67,7 +73,10 @@ def image_weight_key(key_added: str = MULTIST) -> str:
 
 
 def probability_key(key_added: str = MULTIST) -> str:
-    """``obsm`` key of the probability of each class that strokes named; their names are in ``uns[key_added]["guided"]["classes"]``."""
+    """``obsm`` key of the probability of each class that strokes named.
+
+    Their names are in ``uns[key_added]["guided"]["classes"]``.
+    """
     return f"{key_added}_probability"
 
 
@@ -77,5 +86,8 @@ def pseudotime_key(key_added: str = MULTIST) -> str:
 
 
 def attention_key(key_added: str = MULTIST) -> str:
-    """``obsp`` key of the weights with which each spot's image asked the spots within two steps; rows sum to 1. Absent without an image."""
+    """``obsp`` key of the weights with which each spot's image asked the spots within two steps.
+
+    Rows sum to 1. Absent without an image.
+    """
     return f"{key_added}_attention"

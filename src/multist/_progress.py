@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from multist._settings import logger, settings
 
@@ -25,7 +26,19 @@ def first_call_compiles(what: str) -> None:
 
 
 def progress_bar(total: int, what: str, unit: str) -> tqdm:
-    """A bar to be used in a ``with`` statement and moved by ``update``; none appears with ``settings.progress = False``."""
+    """A bar to be used in a ``with`` statement and moved by ``update``.
+
+    None appears with ``settings.progress = False``.
+    """
     from tqdm.auto import tqdm as bar
 
     return bar(total=total, desc=what, unit=f" {unit}", delay=DELAY, leave=False, disable=not settings.progress)
+
+
+def with_progress(items: Iterable[Any], total: int, what: str, *, hidden: bool = False) -> Iterable[Any]:
+    """The items, with a bar of their own unless it is ``hidden`` or ``settings.progress`` is off."""
+    if hidden or not settings.progress:
+        return items
+    from tqdm.auto import tqdm as bar
+
+    return bar(items, desc=what, total=total, delay=DELAY, leave=False)

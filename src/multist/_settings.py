@@ -90,10 +90,11 @@ class Settings:
 
     @property
     def verbosity(self) -> Verbosity:
-        """How much is said on stderr: ``"error"`` (0), ``"warning"`` (1), ``"info"`` (2), ``"hint"`` (3) or ``"debug"`` (4).
+        """How much is said on stderr: ``"error"``, ``"warning"``, ``"info"``, ``"hint"`` or ``"debug"``; or 0 to 4.
 
-        The default is ``"info"``: every decision that changes a result is shown, such as what was reused and what was left
-        out. ``"error"`` is silence. Whatever is shown, decisions are in ``uns["multist"]["decisions"]`` of the result.
+        The default is ``"info"``: every decision that changes a result is shown, such as what was reused and what was
+        left out. ``"error"`` is silence. Whatever is shown, decisions are in ``uns["multist"]["decisions"]`` of the
+        result.
         """
         return next(each for each in reversed(Verbosity) if each.level >= _handler.level)
 

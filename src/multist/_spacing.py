@@ -16,9 +16,11 @@ _FEWEST_SPOTS = 8
 _REGULAR_SHARE = 0.5  # have their nearest neighbour at one distance, also where more than half of a lattice is empty
 _MIN_ORDER = 0.5
 _SHARED_PLACES = 0.1
-_BETWEEN = 0.7  # of the way from one ring to the next
-_LOOKED_AT = 20_000  # spots around the middle, of more
-_RANK = 4  # among scattered cells this neighbour is as far away as all six are on a hexagonal lattice as dense
+_RING_LIMIT = 0.7  # of the way from one ring to the next
+_MAX_SPOTS = 20_000  # spots around the middle, of more
+_NEIGHBOUR_RANK = (
+    4  # among scattered cells this neighbour is as far away as all six are on a hexagonal lattice as dense
+)
 
 
 class Lattice(NamedTuple):
@@ -31,8 +33,8 @@ class Lattice(NamedTuple):
     pitch
         Distance between neighbours, in the units of the places.
     angle
-        Direction of a row in radians, from the x axis; of a square lattice between -pi/4 and pi/4, of a hexagonal one between
-        -pi/6 and pi/6. NaN where it is not known.
+        Direction of a row in radians, from the x axis; of a square lattice between -pi/4 and pi/4, of a hexagonal one
+        between -pi/6 and pi/6. NaN where it is not known.
     """
 
     kind: Kind
@@ -51,14 +53,17 @@ class Lattice(NamedTuple):
 
 
 def find_lattice(xy: np.ndarray) -> Lattice | None:
-    """What lattice points (n, 2) lie on, places that are left out aside; None if they are scattered, or fewer than eight.
+    """What lattice points (n, 2) lie on, places that are left out aside.
 
-    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up: the
-    absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin and Nelson, 1978).
+    None if they are scattered, or fewer than eight.
+
+    A lattice has nearest neighbours at one distance, and bonds whose directions, the same all over the section, add up:
+    the absolute mean of ``exp(i k angle)`` is near 1 for k = 6 or 4 (the global bond-orientational order of Halperin
+    and Nelson, 1978).
     """
-    if len(xy) > _LOOKED_AT:
+    if len(xy) > _MAX_SPOTS:
         away = np.abs(xy - np.median(xy, axis=0)).max(axis=1)
-        xy = xy[np.argpartition(away, _LOOKED_AT)[:_LOOKED_AT]]
+        xy = xy[np.argpartition(away, _MAX_SPOTS)[:_MAX_SPOTS]]
     if len(xy) < _FEWEST_SPOTS:
         return None
     distance, neighbor = cKDTree(xy).query(xy, k=7)
@@ -86,9 +91,10 @@ def find_lattice(xy: np.ndarray) -> Lattice | None:
 def spacing(xy: np.ndarray) -> float:
     """Distance between neighbouring spots (n, 2) of one section, in the unit of ``xy``.
 
-    On a lattice it is the pitch. Among scattered cells it is the median distance to the fourth nearest other one, which is the pitch of a
-    hexagonal lattice as dense (within 2 % for a Poisson process); the nearest of all is but half as far away. Fewer than
-    eight spots show no lattice and have few neighbours: there the nearest is taken. Spots on one place count as one.
+    On a lattice it is the pitch. Among scattered cells it is the median distance to the fourth nearest other one, which
+    is the pitch of a hexagonal lattice as dense (within 2 % for a Poisson process); the nearest of all is but half as
+    far away. Fewer than eight spots show no lattice and have few neighbours: there the nearest is taken. Spots on one
+    place count as one.
 
     Returns
     -------
@@ -99,7 +105,10 @@ def spacing(xy: np.ndarray) -> float:
 
 
 def local_spacings(xy: np.ndarray) -> np.ndarray:
-    """(n,) what :func:`spacing` is around each spot: one pitch on a lattice, else the own distance; NaN of fewer than two places."""
+    """(n,) what :func:`spacing` is around each spot: one pitch on a lattice, else the own distance.
+
+    NaN of fewer than two places.
+    """
     lattice = find_lattice(xy)
     return np.full(len(xy), lattice.pitch) if lattice is not None else _scattered_spacings(xy)
 
@@ -108,7 +117,7 @@ def _scattered_spacings(xy: np.ndarray) -> np.ndarray:
     places, inverse = np.unique(xy, axis=0, return_inverse=True)
     if len(places) < 2:
         return np.full(len(xy), np.nan)
-    rank = _RANK if len(places) >= _FEWEST_SPOTS else 1
+    rank = _NEIGHBOUR_RANK if len(places) >= _FEWEST_SPOTS else 1
     return cKDTree(places).query(places, k=[rank + 1])[0][inverse.ravel(), 0]
 
 
@@ -119,8 +128,8 @@ def _median(values: np.ndarray) -> float:
 def lattice_pairs(xy: np.ndarray, lattice: Lattice, count: int) -> np.ndarray:
     """Pairs of points (m, 2) within the whole rings around a place that together have at least ``count`` places.
 
-    Where points lie a little off their places, those of the next ring may come near; so of two points at least one has to be
-    among the nearest of the other, as many as the rings have places.
+    Where points lie a little off their places, those of the next ring may come near; so of two points at least one has
+    to be among the nearest of the other, as many as the rings have places.
     """
     n_places, reach = _rings(lattice.kind, count)
     pairs = cKDTree(xy).query_pairs(reach * lattice.pitch, output_type="ndarray")
@@ -140,4 +149,4 @@ def _rings(kind: Kind, count: int) -> tuple[int, float]:
     rings, sizes = np.unique(squared[squared > 0], return_counts=True)
     last = int(np.searchsorted(np.cumsum(sizes), count))
     inner, outer = np.sqrt(rings[last : last + 2])
-    return int(sizes[: last + 1].sum()), float(inner + _BETWEEN * (outer - inner))
+    return int(sizes[: last + 1].sum()), float(inner + _RING_LIMIT * (outer - inner))

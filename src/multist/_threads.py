@@ -11,18 +11,20 @@ from importlib import import_module
 
 @contextmanager
 def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
-    """Run the body on as many threads as the machine has cores, or as torch was told to use if these are fewer; put back what was set.
+    """Run the body on as many threads as the machine has cores, or as torch was told to use if these are fewer.
 
-    The kernels that numba compiles for scanpy and squidpy set the number of OpenMP threads for the whole process to that of all
-    logical cores, so the same call would give other bits after a call of theirs.
+    Put back what was set.
+
+    The kernels that numba compiles for scanpy and squidpy set the number of OpenMP threads for the whole process to
+    that of all logical cores, so the same call would give other bits after a call of theirs.
 
     Parameters
     ----------
     libraries
         Modules that the body uses: those that are loaded only later cannot be held.
     limit
-        Number of threads; None takes ``OMP_NUM_THREADS``, or else the physical cores that this process may use, and no more than
-        ``torch.get_num_threads()``.
+        Number of threads; None takes ``OMP_NUM_THREADS``, or else the physical cores that this process may use, and no
+        more than ``torch.get_num_threads()``.
     """
     from threadpoolctl import ThreadpoolController
 

@@ -193,7 +193,7 @@ def test_only_the_chunks_under_the_patches_are_read():
 
 
 def test_chunks_are_read_about_once_and_few_are_held(monkeypatch):
-    """In spatial order, with a cache of eight chunks, half a row of them, few chunks of a shuffled table are read twice."""
+    """With a cache of eight chunks, half a row of them, few chunks of a shuffled table are read twice."""
     spots = np.random.default_rng(0).uniform(100, 8092, (4000, 2))
     record, computed = counted_record(spots, side=8192, chunk=512)
     monkeypatch.setattr(_chunks, "CACHE_BYTES", 8 * 512 * 512 * 3)

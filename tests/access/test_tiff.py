@@ -187,9 +187,15 @@ def test_opening_reads_no_pixel_and_a_corner_little(tmp_path, monkeypatch):
     path = tmp_path / "huge.tif"
     empty = (np.full((tile, tile, 3), 77, np.uint8) if i == 0 else None for i in range((side // tile) ** 2))
     tifffile.imwrite(
-        path, empty, shape=(side, side, 3), dtype=np.uint8, tile=(tile, tile), photometric="rgb", bigtiff=True,
+        path,
+        empty,
+        shape=(side, side, 3),
+        dtype=np.uint8,
+        tile=(tile, tile),
+        photometric="rgb",
+        bigtiff=True,
         compression="zlib",
-    )  # fmt: skip
+    )
     decoded = []
     original = tifffile.TiffPage.decode.func
 

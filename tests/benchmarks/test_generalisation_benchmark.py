@@ -15,9 +15,15 @@ import multist as mt
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 KINDS = {
-    "half": 4, "third": 6, "50% of the molecules": 2, "30% of the molecules": 2, "15% of the molecules": 2,
-    "half of the genes": 2, "20% of the spots missing": 2, "jittered": 2,
-}  # fmt: skip
+    "half": 4,
+    "third": 6,
+    "50% of the molecules": 2,
+    "30% of the molecules": 2,
+    "15% of the molecules": 2,
+    "half of the genes": 2,
+    "20% of the spots missing": 2,
+    "jittered": 2,
+}
 
 
 @pytest.fixture

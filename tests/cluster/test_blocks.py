@@ -16,7 +16,7 @@ def test_the_vote_of_the_surroundings(lattice, monkeypatch, block, n_rounds):
     labels[:200] = 0
     whole = majority_vote(labels, near, n_rounds=n_rounds)
     assert (whole != labels).any()
-    monkeypatch.setattr(refine, "_BLOCK", block)
+    monkeypatch.setattr(refine, "_SPOTS_AT_ONCE", block)
     np.testing.assert_array_equal(majority_vote(labels, near, n_rounds=n_rounds), whole)
 
 
@@ -37,7 +37,7 @@ def test_the_size_of_a_patch_from_some_spots(lattice, monkeypatch):
         noise = (near @ noise + noise) / 9
     whole = count._patch_size(noise, near)
     assert whole > 5
-    monkeypatch.setattr(count, "_ENOUGH", 400)
+    monkeypatch.setattr(count, "_MAX_CORRELATED", 400)
     assert count._patch_size(noise, near) == pytest.approx(whole, rel=0.15)
 
 
@@ -45,5 +45,5 @@ def test_axes_of_many_points_are_those_of_few(monkeypatch):
     points = np.random.default_rng(0).normal(size=(300, 4)) * [1, 5, 2, 3]
     points -= points.mean(axis=0)
     exact = leading_axes(points)
-    monkeypatch.setattr(refine, "_BLOCK", 100)
+    monkeypatch.setattr(refine, "_SPOTS_AT_ONCE", 100)
     np.testing.assert_allclose(np.abs(leading_axes(points)), np.abs(exact), atol=1e-8)

@@ -172,7 +172,7 @@ def test_posteriors_in_place_are_softmax_and_never_so_small_that_they_are_slow()
 def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
     points = blobs()[0]
     one = fit_mixture(points, 4)
-    monkeypatch.setattr(expectation, "_BLOCK", 32 * 4 * 7)
+    monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", 32 * 4 * 7)
     other = fit_mixture(points, 4)
     assert adjusted_rand_score(one.labels, other.labels) == 1
     np.testing.assert_allclose(one.start_log_likelihoods, other.start_log_likelihoods, rtol=1e-5)
@@ -181,7 +181,7 @@ def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
 def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
     rounds: list[int] = []
     monkeypatch.setattr(expectation, "to_posteriors", lambda x: rounds.append(x.shape[1]) or to_posteriors(x))
-    monkeypatch.setattr(expectation, "_BLOCK", 2**30)
+    monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", 2**30)
     fit_mixture(blobs(n=8000, k=10, d=16)[0], 10, n_starts=24, n_polished=12)
     assert 1 < rounds.count(12) < 50
 

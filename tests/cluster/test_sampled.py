@@ -61,7 +61,7 @@ def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
     whole = fit_mixture(points, K, **QUICK).labels
     monkeypatch.setattr(sampled, "ENOUGH", 400)
     polished = adjusted_rand_score(whole, sampled_mixture(points, K, **QUICK)[0])
-    monkeypatch.setattr(sampled, "_ROUNDS", 0)
+    monkeypatch.setattr(sampled, "_MAX_ROUNDS", 0)
     assert polished > adjusted_rand_score(whole, sampled_mixture(points, K, **QUICK)[0]) + 0.005
 
 
@@ -80,7 +80,7 @@ def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
 def test_blocks_do_not_matter(groups, monkeypatch):
     points = groups[0]
     one, sure = sampled_mixture(points, K, **QUICK)
-    monkeypatch.setattr(sampled, "_BLOCK", 3 * K * 1000 + 7)
+    monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", 3 * K * 1000 + 7)
     found, found_sure = sampled_mixture(points, K, **QUICK)
     assert (found == one).mean() > 0.9999 and np.abs(found_sure - sure).mean() < 1e-4
 
@@ -89,7 +89,7 @@ def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     points = np.tile(groups[0], (10, 1)) + np.random.default_rng(1).normal(size=(10 * N, 5)) * 0.01
     held: list[int] = []
     monkeypatch.setattr(sampled, "to_posteriors", lambda x: held.append(x.numel()) or to_posteriors(x))
-    monkeypatch.setattr(sampled, "_BLOCK", 200_000)
+    monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", 200_000)
     tracemalloc.start()
     sampled_mixture(points, K, **QUICK)
     peak = tracemalloc.get_traced_memory()[1]

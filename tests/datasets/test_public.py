@@ -258,7 +258,7 @@ def test_paths_in_an_archive_lead_nowhere(host, tmp_path):
 
 
 def test_a_file_in_an_archive_that_is_too_large_is_not_read(host, monkeypatch):
-    monkeypatch.setattr(_visium_section, "_LARGEST", 100)
+    monkeypatch.setattr(_visium_section, "_MAX_FILE_BYTES", 100)
     with pytest.raises(ValueError, match="more than a section needs"):
         datasets.breast_cancer()
 

@@ -79,7 +79,7 @@ def test_equal_observations_and_blocks_do_not_matter(monkeypatch: pytest.MonkeyP
     twice = np.repeat(cloud(250), 2, axis=0)
     assert 0 <= section_mixing(np.zeros((500, 2)), section)["ilisi"] <= 1
     whole = section_mixing(twice, section)
-    monkeypatch.setattr("multist.metrics._mixing._BLOCK", 7)
+    monkeypatch.setattr("multist.metrics._mixing._OBSERVATIONS_AT_ONCE", 7)
     assert section_mixing(twice, section) == pytest.approx(whole)
 
 

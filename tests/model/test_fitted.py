@@ -18,9 +18,11 @@ from multist.model.fitted_parts import model_of_parts, parts_of
 
 QUICK = MultiSTConfig(epochs=20)
 CONFIGS = {
-    "trained": QUICK, "not trained": QUICK.replace(epochs=0), "published": MultiSTConfig.published().replace(epochs=2),
+    "trained": QUICK,
+    "not trained": QUICK.replace(epochs=0),
+    "published": MultiSTConfig.published().replace(epochs=2),
     "published, narrow": MultiSTConfig.published().replace(epochs=2, losses=PublishedLosses(n_factors=3)),
-}  # fmt: skip
+}
 
 
 def fit(tissue, config: MultiSTConfig = QUICK, *, image: np.ndarray | bool = True, **kwargs):
@@ -140,8 +142,11 @@ def test_features_of_another_number_are_refused(tissue_arrays, what):
     t, section = tissue_arrays, np.zeros(len(tissue_arrays.xy), np.int64)
     genes = t.expression[:, 1:] if what == "expression" else t.expression
     image = {"expression": t.image, "histology": t.image[:, 1:], "no image": None}[what]
-    said = {"expression": "12 expression features; there are 11", "histology": "8 histology features; there are 7",
-            "no image": "8 histology features; there are 0"}[what]  # fmt: skip
+    said = {
+        "expression": "12 expression features; there are 11",
+        "histology": "8 histology features; there are 7",
+        "no image": "8 histology features; there are 0",
+    }[what]
     with pytest.raises(ValueError, match=said):
         model.embed(genes, image, t.adjacency, section, device="cpu")
 

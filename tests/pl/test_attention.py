@@ -21,9 +21,19 @@ COLUMNS, STEP = 10, 10.0
 SPOT = "s44"
 """In the fifth row and column of the lattice, at the right rim of the left domain."""
 KEYS = {
-    "s34": 1.6, "s54": 1.4, "s43": 1.2, "s45": 0.5, "s24": 1.3, "s64": 1.2,
-    "s42": 1.1, "s46": 0.5, "s33": 1.0, "s53": 1.0, "s35": 0.6, "s55": 0.6,
-}  # fmt: skip
+    "s34": 1.6,
+    "s54": 1.4,
+    "s43": 1.2,
+    "s45": 0.5,
+    "s24": 1.3,
+    "s64": 1.2,
+    "s42": 1.1,
+    "s46": 0.5,
+    "s33": 1.0,
+    "s53": 1.0,
+    "s35": 0.6,
+    "s55": 0.6,
+}
 """What the spot gives those one and two steps away, of which four lie across the border; mean 1."""
 
 

@@ -28,9 +28,13 @@ def tested() -> ad.AnnData:
         ("E", "R5", "cortex_a", "rim", np.nan, np.nan, np.nan),
     ]
     borders = [
-        ("rim", "cortex_a", 60, 3000.0), ("cortex_a", "cortex_b", 50, 2500.0), ("cortex_b", "band", 60, 2000.0),
-        ("band", "stroma_loose", 30, 1000.0), ("band", "stroma_dense", 30, 500.0), ("cortex_a", "lesion", 20, 700.0),
-    ]  # fmt: skip
+        ("rim", "cortex_a", 60, 3000.0),
+        ("cortex_a", "cortex_b", 50, 2500.0),
+        ("cortex_b", "band", 60, 2000.0),
+        ("band", "stroma_loose", 30, 1000.0),
+        ("band", "stroma_dense", 30, 500.0),
+        ("cortex_a", "lesion", 20, 700.0),
+    ]
     adata.uns["multist"] = {
         "interactions": {
             "pairs": pd.DataFrame(pairs, columns=columns),
@@ -189,16 +193,16 @@ def test_genes_bear_their_symbols(tested: ad.AnnData):
 
 
 def test_lines_go_around_the_names_of_other_domains():
-    from multist.pl._contact_graph import _line
+    from multist.pl._contact_graph import _line_between
 
     one, two, between = np.array([0.0, 0, 1, 1]), np.array([10.0, 0, 1, 1]), np.array([5.0, 0.2, 2, 1])
-    assert len(_line(one, two, [])) == 2
-    bent = _line(one, two, [between])
+    assert len(_line_between(one, two, [])) == 2
+    bent = _line_between(one, two, [between])
     assert not (np.abs(bent - between[:2]) < between[2:] / 2).all(axis=1).any()
     np.testing.assert_array_equal(bent[[0, -1]], [one[:2], two[:2]])
     # to the side on which there is room
     above = np.array([5.0, 3, 20, 4])
-    assert _line(one, two, [between, above])[:, 1].min() < -1
+    assert _line_between(one, two, [between, above])[:, 1].min() < -1
 
 
 def test_groups_leave_the_others_out(tested: ad.AnnData):

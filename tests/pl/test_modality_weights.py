@@ -58,11 +58,12 @@ def dots(ax: plt.Axes) -> dict[tuple[int, str], tuple[float, bool]]:
     """Row and colour to the value and whether the circle is full."""
     return {
         (round(line.get_ydata()[0]), line.get_color()): (
-            float(line.get_xdata()[0]), to_hex(line.get_markerfacecolor()) == line.get_color(),
+            float(line.get_xdata()[0]),
+            to_hex(line.get_markerfacecolor()) == line.get_color(),
         )
         for line in ax.lines
         if line.get_marker() == "o"
-    }  # fmt: skip
+    }
 
 
 def test_the_map_has_every_spot_in_the_colour_of_its_weight(section: ad.AnnData):
@@ -104,9 +105,11 @@ def test_borders_go_from_the_images_to_the_expressions_and_full_means_significan
     assert labels(borders) == ["1 | 2", "0 | 1"]
     expression, histology = "#0072b2", "#d55e00"
     assert dots(borders) == {
-        (0, expression): (0.52, False), (0, histology): (0.97, True),
-        (1, expression): (0.98, True), (1, histology): (0.55, False),
-    }  # fmt: skip
+        (0, expression): (0.52, False),
+        (0, histology): (0.97, True),
+        (1, expression): (0.98, True),
+        (1, histology): (0.55, False),
+    }
     assert borders.get_title() == "borders"
 
 

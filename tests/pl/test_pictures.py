@@ -1,6 +1,7 @@
 """The main plots look as they did when a person last looked at them.
 
-``MULTIST_BASELINE=1 pytest tests/pl/test_pictures.py`` draws the stored pictures again; look at them before they are committed.
+``MULTIST_BASELINE=1 pytest tests/pl/test_pictures.py`` draws the stored pictures again; look at them before they are
+committed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ import multist as mt
 
 BASELINE = Path(__file__).parent / "baseline"
 TOLERANCE = 6
-"""Root mean square of 255: letters may move by a pixel; without its two rings a map is 7 away, with half spots 25, in other colours 42."""
+"""Root mean square of 255: letters may move by a pixel.
+
+Without its two rings a map is 7 away, with half spots 25, in other colours 42.
+"""
 PLOTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "domains": ((), {"truth_key": "truth", "rings": ["s40", "s100"], "labels_key": "annotation"}),
     "histology": ((), {"spots": 4}),

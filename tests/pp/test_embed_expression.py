@@ -77,7 +77,7 @@ def test_noise_of_rare_genes_does_not_drown_what_tells_groups_apart():
 def test_axes_of_a_sample_are_polished_on_all_spots(monkeypatch):
     adata, sampled = counts(n_obs=600), counts(n_obs=600)
     embed_expression(adata, n_comps=4)
-    monkeypatch.setattr("multist.pp._expression_axes._SAMPLE", 200)
+    monkeypatch.setattr("multist.pp._expression_axes._MAX_EXACT_SPOTS", 200)
     embed_expression(sampled, n_comps=4)
     first, exact = sampled.obsm["X_pca"][:, 0], adata.obsm["X_pca"][:, 0]
     assert abs(np.corrcoef(first, exact)[0, 1]) > 0.999

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from multist.access import resolve
-from multist.encoders.texture import feature_names
+from multist.histology.texture import feature_names
 from multist.pp import embed_histology, normalize_histology
 
 SCALE = 0.5

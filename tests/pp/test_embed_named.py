@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from multist._settings import settings
-from multist.encoders import kept
+from multist.histology import kept
 from multist.pp import embed_histology
 
 
@@ -37,7 +37,7 @@ def save(network, folder):
 @pytest.fixture
 def patches_seen(monkeypatch):
     """How many patches went through a network in each call."""
-    from multist.encoders.registry import PatchEncoder
+    from multist.histology.registry import PatchEncoder
 
     seen: list[int] = []
     encode = PatchEncoder._encode
@@ -121,7 +121,7 @@ def test_a_cache_that_cannot_be_written_costs_no_result(tissue_table, model, cap
 
 
 def test_what_is_too_large_is_not_kept(tissue_table, model, monkeypatch):
-    monkeypatch.setattr(kept, "_LARGEST", 100)
+    monkeypatch.setattr(kept, "_MAX_BYTES", 100)
     embed_histology(tissue_table, model, device="cpu")
     assert not (settings.cache_dir / "histology").exists()
 

@@ -96,7 +96,7 @@ def test_the_order_of_the_genes_and_the_form_of_the_matrix_do_not_matter(form, e
 
 
 def test_blocks_of_spots_are_one_table(embedded, monkeypatch):
-    monkeypatch.setattr("multist.access.expression._ROWS", 7)
+    monkeypatch.setattr("multist.access.expression._ROWS_AT_ONCE", 7)
     other = bare(embedded)
     embed_expression(other, reference=embedded)
     np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
@@ -173,8 +173,8 @@ def test_axes_survive_a_file(form, embedded, tmp_path):
     ("exact", "n_obs"), [(512, 50), (0, 50), (0, 700)], ids=["at once", "by values", "by the matrix"]
 )
 def test_axes_are_those_of_the_covariance(exact, n_obs, monkeypatch):
-    monkeypatch.setattr("multist.pp._expression_axes._EXACT", exact)
-    monkeypatch.setattr("multist.pp._expression_axes._ROWS", 300)
+    monkeypatch.setattr("multist.pp._expression_axes._MAX_EXACT_GENES", exact)
+    monkeypatch.setattr("multist.pp._expression_axes._ROWS_AT_ONCE", 300)
     rng = np.random.default_rng(0)
     dense = rng.poisson(0.5, (n_obs, 60)) + rng.poisson(2.0, (n_obs, 1)) * np.arange(60) / 30
     found, mean, total = _leading(sparse.csr_matrix(dense.astype(np.float32)), 3, rng)

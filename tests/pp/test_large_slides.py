@@ -15,7 +15,7 @@ from spatialdata.models import Image2DModel, ShapesModel, TableModel
 
 import multist as mt
 from multist import _chunks, _progress
-from multist.encoders import tissue
+from multist.histology import tissue
 from multist.pp import embed_histology, normalize_histology
 
 SIDE, CHUNK, DIAMETER = 2000, 160, 40.0
@@ -43,7 +43,7 @@ def block(pixels: np.ndarray, block_info=None) -> np.ndarray:
 
 
 def slide(*, n_spots: int = 300, bands: bool = False) -> SpatialData:
-    """A lazy slide in chunks that nobody holds, or in bands as files of strips have them, with glass around the tissue."""
+    """A lazy slide in chunks that nobody holds, or in bands as in files of strips, with glass around the tissue."""
     sizes = (*[CHUNK] * (SIDE // CHUNK), SIDE % CHUNK)
     rows = (CHUNK // 4,) * (SIDE // (CHUNK // 4)) if bands else sizes
     columns = (SIDE,) if bands else sizes

@@ -8,11 +8,11 @@ from spatialdata import SpatialData, read_zarr
 from spatialdata.models import Image2DModel, ShapesModel, TableModel
 from spatialdata.transformations import Scale, get_transformation
 
-from multist.encoders.stains import CLEAR, optical_density, white_point
-from multist.encoders.tissue import Overview, read_overview
+from multist.histology.stain_reference import StainReference
+from multist.histology.stains import CLEAR, optical_density, white_point
+from multist.histology.tissue import Overview, read_overview
 from multist.pp import embed_histology, normalize_histology
 from multist.pp._squidpy_stains import fit_reference
-from multist.pp._stain_reference import StainReference
 
 # Stain vectors of two scanners, haematoxylin and eosin (Macenko et al., 2009, and the torchstain example pair).
 STAINS = {

@@ -46,7 +46,7 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
         ("X,Y\n1,2\n3,inf\n5,6\n", "row 2 .* has no number"),
         ("X,Y\n", "holds no corners"),
     ],
-)  # fmt: skip
+)
 def test_files_that_are_none_of_these_are_refused(spot_grid, write_file, content, says):
     with pytest.raises(ValueError, match=says):
         mt.pp.read_labels(spot_grid, write_file(content, "file"))

@@ -1,4 +1,4 @@
-"""PNG and JPEG of every mode come out as the picture that they are: grey keeps its greys, transparent glass is white."""
+"""PNG and JPEG of every mode come out as their picture: grey keeps its greys, transparent glass is white."""
 
 from __future__ import annotations
 

@@ -75,9 +75,16 @@ def test_squidpy_and_scanpy_take_it_unchanged(result):
     assert scores.shape == (5, 5) and np.nanmin(np.diag(scores)) > 2  # domains keep to themselves
 
     found = sq.gr.ligrec(
-        result, "multist_domain", interactions=interactions, use_raw=False, n_perms=10, threshold=0.01, copy=True,
-        **quiet, **kwargs,
-    )  # fmt: skip
+        result,
+        "multist_domain",
+        interactions=interactions,
+        use_raw=False,
+        n_perms=10,
+        threshold=0.01,
+        copy=True,
+        **quiet,
+        **kwargs,
+    )
     assert found["means"].shape == (len(interactions), 25)
 
     counts = table.copy()

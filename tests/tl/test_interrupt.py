@@ -13,8 +13,8 @@ from multist.access import get_table
 
 MOMENTS = {
     "reducing": "multist.model.fitted.section_offsets",
-    "second step of training": "multist.model.attention._squared_errors",
-    "averaging": "multist.model.averaging._averages",
+    "second step of training": "multist.model.network.attention._squared_errors",
+    "averaging": "multist.model.features.averaging._averages",
     "clustering": "multist.cluster.domains.fit_mixture",
 }
 

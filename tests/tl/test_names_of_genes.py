@@ -16,7 +16,10 @@ TWIN = "G1"
 
 
 def section(n: int = 12, seed: int = 0) -> ad.AnnData:
-    """Two domains of 24 genes; columns 1 and 20 are one gene, which is in the left half by the one and in the right half by the other."""
+    """Two domains of 24 genes.
+
+    Columns 1 and 20 are one gene, which is in the left half by the one and in the right half by the other.
+    """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:n, :n].reshape(2, -1)
     right = x >= n // 2

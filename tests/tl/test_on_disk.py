@@ -85,7 +85,7 @@ def no_dense_whole(monkeypatch) -> None:
 
         return checked
 
-    monkeypatch.setattr(expression, "_ROWS", BLOCK)
+    monkeypatch.setattr(expression, "_ROWS_AT_ONCE", BLOCK)
     monkeypatch.setattr(h5py.Dataset, "__getitem__", guarded(h5py.Dataset.__getitem__))
     monkeypatch.setattr(da.Array, "compute", guarded(da.Array.compute))
 

@@ -1,4 +1,4 @@
-"""What was made from domains or an embedding goes when these are made anew, and is refused when somebody changed them."""
+"""What was made from domains or an embedding goes when these are new, and is refused when somebody changed them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _MOST_SPOTS = 20_000
-_FEWEST = 3
+_MIN_SPOTS = 3
 _FDR = 0.05
 
 
@@ -27,9 +27,9 @@ def markers(
         return "the table has no genes"
     names = gene_names(table, gene_symbols)
     rows, sampled = _sample(domains)
-    tested = [name for name in domains.cat.categories if (domains.iloc[rows] == name).sum() >= _FEWEST]
+    tested = [name for name in domains.cat.categories if (domains.iloc[rows] == name).sum() >= _MIN_SPOTS]
     if len(tested) < 2:
-        return f"fewer than two domains have {_FEWEST} spots"
+        return f"fewer than two domains have {_MIN_SPOTS} spots"
     try:
         expression = log_expression(table, layer)
     except ValueError as error:
@@ -40,8 +40,9 @@ def markers(
         genes = _listed(found[name], names, count) if name in found else ""
         body.append([Cell(name, colors[name]), Cell(genes or f"none at a false discovery rate of {_FDR:g}")])
     text = (
-        "Genes that are higher in a domain than in all other spots, by Welch's t-test on log-normalised expression, the clearest first; "
-        "in brackets the log2 of the ratio. The domains were found from the same expression, so p-values would be too small to report."
+        "Genes that are higher in a domain than in all other spots, by Welch's t-test on log-normalised expression, "
+        "the clearest first; in brackets the log2 of the ratio. The domains were found from the same expression, so "
+        "p-values would be too small to report."
     )
     if sampled:
         text += f" Tested on a sample of {len(rows):,} spots."

@@ -52,7 +52,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: an address that holds it, its width in pixels of the page, and what it shows for those who do not see it."""
+    """A figure: an address that holds it, its width in pixels of the page, and what it shows, in words."""
 
     source: str
     width: int

@@ -12,7 +12,7 @@ from multist._report.page import Cell, Part, Table
 
 _PARAMS = ("params", "_params")
 _VERSIONS = "versions"
-_FEW = 8
+_MAX_LISTED = 8
 _HEADS = {
     "params": "tl.multist_domains",
     "histology": "pp.embed_histology",
@@ -61,10 +61,10 @@ def versions(uns: Mapping[str, Any], key: str) -> Part | str:
 
 def _entries(uns: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Parameters in ``uns``, by what they belong to."""
-    shared, own = uns.get(MULTIST, {}), uns.get(key, {})
+    shared, of_result = uns.get(MULTIST, {}), uns.get(key, {})
     if key != MULTIST and isinstance(shared, Mapping) and isinstance(shared.get("histology"), Mapping):
         yield "histology", shared["histology"]
-    for name, value in own.items() if isinstance(own, Mapping) else ():
+    for name, value in of_result.items() if isinstance(of_result, Mapping) else ():
         if not isinstance(value, Mapping):
             continue
         if name == "histology" or name.endswith(_PARAMS):
@@ -86,7 +86,7 @@ def _flat(params: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str
 def _text(value: Any) -> str:
     if isinstance(value, np.ndarray | list | tuple):
         items = np.asarray(value).ravel()
-        if len(items) > _FEW:
+        if len(items) > _MAX_LISTED:
             return f"{len(items):,} values, from {_text(items[0])} to {_text(items[-1])}"
         return ", ".join(_text(item) for item in items)
     if isinstance(value, float | np.floating):

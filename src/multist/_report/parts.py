@@ -16,7 +16,7 @@ from multist._report.result import Result
 
 _FDR = 0.05
 _MOST_ROWS = 25
-_LARGER = 2.0
+_WIDENING = 2.0
 """How much wider than on a page the picture at the top is."""
 
 
@@ -29,7 +29,7 @@ def tissue(result: Result) -> Tissue:
 
     def draw(shows: str, *, transparent: bool, **look: Any) -> Picture:
         figure: Any = pl.domains(result.data, result.domain_key, **look, **common)
-        figure.set_size_inches((_LARGER if not several else 1.0) * figure.get_size_inches())
+        figure.set_size_inches((_WIDENING if not several else 1.0) * figure.get_size_inches())
         return picture(figure, shows, transparent=transparent)
 
     if all(image is None for image in result.record.images):
@@ -105,8 +105,8 @@ def _image(result: Result) -> Part | str:
     measured, tables = result.entry.get(_keys.BORDER_SHARPNESS), []
     if isinstance(measured, pd.DataFrame) and len(measured):
         text += (
-            " At the right, how sharp each border is in either modality: 0.5 is chance, 1 is a clean cut, and a full circle is "
-            "sharper than lines drawn within the two domains."
+            " At the right, how sharp each border is in either modality: 0.5 is chance, 1 is a clean cut, and a full "
+            "circle is sharper than lines drawn within the two domains."
         )
         wanted = [
             "domain_1",
@@ -136,8 +136,8 @@ def _pairs(result: Result) -> Part | str:
     pairs = found["pairs"]
     significant = pairs[pairs["border_fdr"] <= _FDR].sort_values("border_fdr")
     text = (
-        f"{len(significant):,} of {int(pairs['border_pvalue'].notna().sum()):,} pairs at borders are significant at a false discovery "
-        f"rate of {_FDR:g}, against tissue that was shuffled in patches."
+        f"{len(significant):,} of {int(pairs['border_pvalue'].notna().sum()):,} pairs at borders are significant at a "
+        f"false discovery rate of {_FDR:g}, against tissue that was shuffled in patches."
     )
     wanted = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
     frame = significant[[name for name in wanted if name in significant]]

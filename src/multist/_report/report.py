@@ -31,9 +31,10 @@ def report(
 ) -> Path:
     """Write a result as one page to hand on: a file that holds its figures, and asks nothing of the network.
 
-    The page has the tissue with its domains over the H&E image, with a slider between them; the sizes of the domains and their
-    markers; where the image counted; borders and pairs; pseudotime; and what was decided, with which parameters and
-    versions. What was not computed is left out, and named at the end with the function that computes it. It prints on A4.
+    The page has the tissue with its domains over the H&E image, with a slider between them; the sizes of the domains
+    and their markers; where the image counted; borders and pairs; pseudotime; and what was decided, with which
+    parameters and versions. What was not computed is left out, and named at the end with the function that computes it.
+    It prints on A4.
 
     Parameters
     ----------
@@ -73,8 +74,9 @@ def report(
 
     Notes
     -----
-    Markers are the genes of Welch's t-test of each domain against all other spots, on log-normalised expression; of more than 20,000
-    spots a sample is tested. Writes ``uns[f"{domain_key}_colors"]`` where the domains have no colours yet; nothing else.
+    Markers are the genes of Welch's t-test of each domain against all other spots, on log-normalised expression; of
+    more than 20,000 spots a sample is tested. Writes ``uns[f"{domain_key}_colors"]`` where the domains have no colours
+    yet; nothing else.
 
     Examples
     --------

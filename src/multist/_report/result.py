@@ -78,8 +78,8 @@ class Result:
         column = domain_key or _keys.domain_key(key)
         if column not in record.table.obs:
             raise KeyError(
-                f"no domains {column!r} in obs; found: {listed(record.table.obs.columns)}. Run tl.multist_domains first, or name "
-                "another column by domain_key"
+                f"no domains {column!r} in obs; found: {listed(record.table.obs.columns)}. Run tl.multist_domains "
+                "first, or name another column by domain_key"
             )
         domains = record.table.obs[column].astype("category").cat.remove_unused_categories()
         domains = domains.cat.rename_categories([str(name) for name in domains.cat.categories])

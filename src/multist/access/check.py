@@ -34,7 +34,7 @@ def lies_on_image(
     strays: bool = False,
     needed: bool = True,
 ) -> bool:
-    """Whether the spots of a section lie on its image, with a part of their disc (their centre, where the diameter is unknown).
+    """Whether the spots of a section lie on its image, with a part of their disc or, at unknown diameter, their centre.
 
     Parameters
     ----------
@@ -59,8 +59,9 @@ def lies_on_image(
         return True
     (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
     what = (
-        f"{len(off)} of {len(xy)} spots of section {section!r} lie off image {image.key!r} ({listed(names[off[:3]])}...): "
-        f"x from {left:.0f} to {right:.0f}, y from {top:.0f} to {bottom:.0f} on {width} x {height} pixels"
+        f"{len(off)} of {len(xy)} spots of section {section!r} lie off image {image.key!r} "
+        f"({listed(names[off[:3]])}...): x from {left:.0f} to {right:.0f}, y from {top:.0f} to {bottom:.0f} on "
+        f"{width} x {height} pixels"
     )
     few = len(off) < len(xy) / 2
     if not strays or (needed and not few):

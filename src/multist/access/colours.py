@@ -49,10 +49,10 @@ def read_scale(array: da.Array, name: str, white: float | None = None) -> Scale:
         raise ValueError(
             f"{name} is {array.dtype}, which holds no white of {white:g}: leave white= out if it was converted before"
         )
-    known = {"uint8": 255.0, "bool": 1.0}.get(array.dtype.name)
+    usual = {"uint8": 255.0, "bool": 1.0}.get(array.dtype.name)
     has_alpha = array.shape[2] == 4
-    if known is not None:
-        return Scale(known if white is None else float(white), known)
+    if usual is not None:
+        return Scale(usual if white is None else float(white), usual)
     if white is not None and not has_alpha:
         return Scale(float(white), float(white))
     step = max(1, -(-max(array.shape[:2]) // _SAMPLED_SIDE))
@@ -114,8 +114,9 @@ def _white(colours: np.ndarray, dtype: np.dtype, name: str) -> float:
     fitting = [w for w in whites if high <= w * beyond and (w == whites[0] or high > w / 2)]
     if not fitting or low < -_OVERSHOOT * fitting[0] * decimal:
         raise ValueError(
-            f"{name} holds values from {low:g} to {high:g} (its first and last thousandth left out), which do not tell how "
-            "large white is; expected 0-1, 0-255, or 10 to 16 bits with a bright background: give white=, or convert it to 8 bits"
+            f"{name} holds values from {low:g} to {high:g} (its first and last thousandth left out), which do not "
+            "tell how large white is; expected 0-1, 0-255, or 10 to 16 bits with a bright background: give white=, "
+            "or convert it to 8 bits"
         )
     if decimal or fitting[0] != most:
         logger.info("%s (%s): white is taken to be %g, as values reach %.4g", name, dtype, fitting[0], high)

@@ -34,7 +34,8 @@ def read_coordinates(table: AnnData, key: str) -> np.ndarray:
     """(n_obs, 2) float64 x and y in ``obsm[key]``, on a copy.
 
     Columns of a DataFrame are told by their names where these are known (``pxl_col_in_fullres``, ``imagecol``, ``x``,
-    ``array_col``, one that differs from another in an ``x`` for its ``y``); otherwise the first is taken for x, and the log says so. A third column is left aside.
+    ``array_col``, one that differs from another in an ``x`` for its ``y``); otherwise the first is taken for x, and the
+    log says so. A third column is left aside.
 
     Raises
     ------
@@ -60,20 +61,21 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
     """The columns that hold x and y; all columns where no name is known."""
     plain = {re.sub(r"[^a-z0-9]", "", str(column).lower().replace("µm", "")): column for column in frame}
     alike = _alike(list(frame))
-    known = [*_PIXELS, *([alike] if alike else []), *_PLACES]
-    for x, y in known:
+    pairs = [*_PIXELS, *([alike] if alike else []), *_PLACES]
+    for x, y in pairs:
         if x in plain and y in plain:
             logger.info("%s: x is column %r, y is column %r", where, plain[x], plain[y])
             return [plain[x], plain[y]]
     logger.warning(
         "%s has columns %s, which are not known names: the first is taken for x, the second for y",
-        where, ", ".join(repr(column) for column in frame),
-    )  # fmt: skip
+        where,
+        ", ".join(repr(column) for column in frame),
+    )
     return list(frame)
 
 
 def _alike(columns: list[Any]) -> tuple[str, str] | None:
-    """The one pair of names that are alike but for an ``x`` at an end of a word in place of a ``y``, such as ``pos_x`` and ``pos_y``."""
+    """The one pair of names, such as ``pos_x`` and ``pos_y``, that differ in a last letter ``x`` or ``y`` of a word."""
     names = {
         re.sub(r"(?<=[a-z])(?=[XY](?![A-Z]))", "_", str(column)).lower(): str(column).lower() for column in columns
     }
@@ -90,11 +92,13 @@ def _alike(columns: list[Any]) -> tuple[str, str] | None:
 
 
 def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
-    """Centres of Visium's spots, in distances between neighbours, where ``xy`` are columns and rows of its array; else None.
+    """Centres of Visium's spots, in distances between neighbours, where ``xy`` are columns and rows of its array.
+
+    Else None.
 
     In an array every other place is taken: columns are half a distance apart and rows .87 of one, so that the array
-    looks like a square lattice that stands on a corner. Which axis holds the columns is told by ``obs["array_col"]``, else by
-    its length, as an array has more columns than rows.
+    looks like a square lattice that stands on a corner. Which axis holds the columns is told by ``obs["array_col"]``,
+    else by its length, as an array has more columns than rows.
     """
     whole = np.rint(xy)
     if len(xy) < 4 or not np.array_equal(whole, xy) or np.abs(xy).max() > 1e6:
@@ -104,14 +108,15 @@ def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
     if len(np.unique(parity)) > 1 or not all(both):
         return None
     column = int(np.argmax(np.ptp(xy, axis=0)))
-    known = table.obs["array_col"] if "array_col" in table.obs else None
-    if known is not None and pd.api.types.is_numeric_dtype(known):
-        same = [np.array_equal(axis, known.to_numpy(dtype=np.float64)) for axis in xy.T]
+    columns = table.obs["array_col"] if "array_col" in table.obs else None
+    if columns is not None and pd.api.types.is_numeric_dtype(columns):
+        same = [np.array_equal(axis, columns.to_numpy(dtype=np.float64)) for axis in xy.T]
         column = int(np.argmax(same)) if any(same) else column
     scale = np.full(2, np.sqrt(3) / 2)
     scale[column] = 0.5
     logger.warning(
-        "the coordinates are columns and rows of a hexagonal array (%s holds the columns); they are taken to the places of its spots, "
-        "in distances between neighbours", "yx"[column == 0],
-    )  # fmt: skip
+        "the coordinates are columns and rows of a hexagonal array (%s holds the columns); they are taken to the "
+        "places of its spots, in distances between neighbours",
+        "yx"[column == 0],
+    )
     return xy * scale

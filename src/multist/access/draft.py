@@ -47,7 +47,7 @@ class _Layer(MutableMapping[str, Any]):
 
 
 class Draft:
-    """A table as it will be: it reads like the user's, takes results, and leaves the user's alone until :meth:`write_to`.
+    """A table as it will be, which reads like the user's and leaves that alone until :meth:`write_to`.
 
     So a call that is refused or interrupted has nothing to undo, a view stays a view, and nothing is copied for it.
 
@@ -69,7 +69,10 @@ class Draft:
 
     @property
     def obs(self) -> pd.DataFrame:
-        """The columns as they will be; a frame of its own where they differ from the table's, whose values it shares."""
+        """The columns as they will be.
+
+        A frame of its own where they differ from the table's, whose values it shares.
+        """
         if not self._columns:
             return self._table.obs
         frame = self._table.obs.copy(deep=False)

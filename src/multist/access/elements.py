@@ -48,17 +48,17 @@ def resolve_spatialdata(
     white: float | None,
 ) -> SpatialRecord:
     """The record of a SpatialData; see :func:`multist.access.resolve`."""
-    own = read_spots(sdata, table)
+    spots = read_spots(sdata, table)
     options: dict[str, Any] = {
         "library_key": library_key,
         "coordinate_system": coordinate_system,
         "prefer_normalized": prefer_normalized,
         "strays": strays,
     }
-    record = _placed(sdata, table, own, image_key=image_key, image=image, white=white, **options)
+    record = _placed(sdata, table, spots, image_key=image_key, image=image, white=white, **options)
     if image is False:
         return record
-    again = partial(_placed, sdata, table, own, image_key=None, image=False, white=None, **options)
+    again = partial(_placed, sdata, table, spots, image_key=None, image=False, white=None, **options)
     return replace(record, coordinates=again)
 
 
@@ -84,7 +84,7 @@ def read_spots(sdata: SpatialData, table: AnnData) -> OwnSpots:
 def _placed(
     sdata: SpatialData,
     table: AnnData,
-    own: OwnSpots,
+    spots: OwnSpots,
     *,
     image_key: str | None,
     library_key: str | None,
@@ -95,7 +95,7 @@ def _placed(
     white: float | None,
 ) -> SpatialRecord:
     """Spots taken to the pixels of their section's image, or without one to a coordinate system."""
-    region, xy, diameter = own.region, own.xy.copy(), own.diameter.copy()
+    region, xy, diameter = spots.region, spots.xy.copy(), spots.diameter.copy()
     if coordinate_system is not None and coordinate_system not in sdata.coordinate_systems:
         raise KeyError(f"coordinate_system {coordinate_system!r} not found; found: {listed(sdata.coordinate_systems)}")
     section, names = find_sections(table, library_key)
@@ -264,13 +264,14 @@ def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_s
     images = {key: sorted(systems_of(element)) for key, element in sdata.images.items()}
     spots = {name: sorted(systems_of(sdata[name])) for name in regions}
     return (
-        f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. "
-        "Stains of fluorescence are no histology. Add the H&E, link it by spatialdata.transformations.set_transformation, or go without an image"
+        f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. Stains of "
+        "fluorescence are no histology. Add the H&E, link it by spatialdata.transformations.set_transformation, or "
+        "go without an image"
     )
 
 
 def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | None:
-    """Micrometres per pixel, where a coordinate system of the image, or one that all regions share, is named after the unit."""
+    """Micrometres per pixel, where a system of the image, or one that all regions share, is named after the unit."""
     last = elements[-1]
     on_image = last in sdata.images
     units = [name for name in shared_systems(sdata, [last] if on_image else elements, None) if name.lower() in _MICRONS]

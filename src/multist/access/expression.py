@@ -20,11 +20,11 @@ Kind = Literal["counts", "log-normalised", "scaled", "unknown", "not finite"]
 """Whole numbers from 0 on; logarithms of normalised counts; values below 0; other decimals; NaN or infinite values."""
 
 TARGET_SUM = 1e4
-_ROWS = 4096  # rows that are in memory as a copy at once
+_ROWS_AT_ONCE = 4096  # rows that are in memory as a copy at once
 _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
 _HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
 _SPREAD = 0.1  # up to which row sums are called constant
-_WHOLE, _ENOUGH = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
+_WHOLE_SHARE, _ENOUGH_VALUES = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
 _LOGGED: tuple[Collection[Kind], ...] = (("counts", "log-normalised"),)
 
 
@@ -97,7 +97,8 @@ class Expression:
             "counts": "counts",
             "log-normalised": "log-normalised values",
             "scaled": "negative values, so it is scaled",
-            "unknown": "decimals that are neither counts nor log-normalised (as what removes ambient molecules leaves them)",
+            "unknown": "decimals that are neither counts nor log-normalised "
+            "(as what removes ambient molecules leaves them)",
             "not finite": "NaN or infinite values",
         }[self.kind]
 
@@ -107,10 +108,10 @@ def find_expression(
 ) -> Expression:
     """The expression of a table that is of the kind wanted most.
 
-    ``X`` is looked at first, then a layer with the name of counts, then ``raw``; a given ``layer`` is the only one. Values are
-    *counts* if all are whole numbers from 0 on; *scaled* if some are negative; *log-normalised* if all lie below 20 and
-    either ``uns["log1p"]`` says so of ``X``, or their exponentials minus one are like counts over a library size: rows of near the same sum,
-    or whole multiples of the least value of the row; *unknown* otherwise.
+    ``X`` is looked at first, then a layer with the name of counts, then ``raw``; a given ``layer`` is the only one.
+    Values are *counts* if all are whole numbers from 0 on; *scaled* if some are negative; *log-normalised* if all lie
+    below 20 and either ``uns["log1p"]`` says so of ``X``, or their exponentials minus one are like counts over a
+    library size: rows of near the same sum, or whole multiples of the least value of the row; *unknown* otherwise.
 
     Parameters
     ----------
@@ -160,8 +161,8 @@ def row_blocks(values: Any) -> Iterator[tuple[slice, sparse.csr_matrix]]:
     ends = np.cumsum(values.chunks[0]).tolist() if hasattr(values, "compute") else [values.shape[0]]
     for first, last in zip([0, *ends[:-1]], ends, strict=True):
         piece = values[first:last].compute() if hasattr(values, "compute") else values
-        for start in range(first, last, _ROWS):
-            stop = min(start + _ROWS, last)
+        for start in range(first, last, _ROWS_AT_ONCE):
+            stop = min(start + _ROWS_AT_ONCE, last)
             part = piece[start - first : stop - first]
             block = sparse.csr_matrix(part, dtype=np.float32, copy=True)
             block.sum_duplicates()
@@ -179,7 +180,8 @@ def log_expression(
 ) -> Any:
     """Log-normalised expression, on a copy.
 
-    Counts are divided by the spot's total over all genes, times 10,000, and ``log1p`` is taken; log-normalised values stay as they are.
+    Counts are divided by the spot's total over all genes, times 10,000, and ``log1p`` is taken; log-normalised values
+    stay as they are.
 
     Parameters
     ----------
@@ -252,11 +254,11 @@ def _logs_of_normalised(values: Any) -> bool:
     """Whether exponentials, minus one, look like counts over a library size, and the values themselves do not."""
     spread, whole = _trace_of_counts(values, np.expm1)
     own_spread, own_whole = _trace_of_counts(values, np.asarray)
-    return (spread <= _SPREAD and spread < own_spread) or (whole >= _WHOLE > own_whole)
+    return (spread <= _SPREAD and spread < own_spread) or (whole >= _WHOLE_SHARE > own_whole)
 
 
 def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
-    """Spread of the row sums of a function of the values, and how many of its values are whole multiples of the least of their row."""
+    """Spread of the row sums of a function of the values, and how many are whole multiples of their row's least."""
     sums, compared, whole = [], 0, 0
     for _, block in row_blocks(values):
         block.data = function(block.data.astype(np.float64))
@@ -268,7 +270,7 @@ def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) 
             multiple = multiple[(multiple > 1.5) & (multiple < 100)]
             compared += len(multiple)
             whole += int((np.abs(multiple - np.rint(multiple)) < 0.02).sum())
-    return _spread(np.concatenate(sums)), whole / compared if compared >= _ENOUGH else 0.0
+    return _spread(np.concatenate(sums)), whole / compared if compared >= _ENOUGH_VALUES else 0.0
 
 
 def _spread(sums: np.ndarray) -> float:

@@ -58,8 +58,8 @@ def refuse_twins(names: Iterable[Any], where: str, asked: Iterable[str] | None =
     at = ", ".join(map(str, np.flatnonzero(index == shared[0])[: _SHOWN + 1]))
     more = "" if len(shared) == 1 else f", and {len(shared) - 1} more names are shared"
     raise ValueError(
-        f"{where}: {shared[0]!r} names several genes (columns {at}){more}, so it does not tell which is meant; add their counts up by "
-        "multist.pp.sum_genes, or rename or drop those that are not meant"
+        f"{where}: {shared[0]!r} names several genes (columns {at}){more}, so it does not tell which is meant; add "
+        "their counts up by multist.pp.sum_genes, or rename or drop those that are not meant"
     )
 
 

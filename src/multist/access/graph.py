@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
     """Weights between spots as finite, symmetric CSR; the table keeps its own.
 
-    An edge that is given in one direction, such as one triangle of the matrix or nearest neighbours, joins both ends; where both
-    are given the larger weight counts. A spot is no neighbour of its own.
+    An edge that is given in one direction, such as one triangle of the matrix or nearest neighbours, joins both ends;
+    where both are given the larger weight counts. A spot is no neighbour of its own.
 
     Parameters
     ----------

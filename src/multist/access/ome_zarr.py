@@ -59,7 +59,8 @@ def _flat(path: Path, array: da.Array, axes: list[str]) -> da.Array:
     deep = {axis: n for axis, n in size.items() if axis not in ("c", "y", "x") and n > 1}
     if deep or not {"y", "x"} <= set(axes) or size.get("c", 1) not in (1, 3, 4):
         raise ValueError(
-            f"{path} holds axes {axes} of sizes {array.shape}; a slide has height, width and 1, 3 or 4 channels: export one plane of it"
+            f"{path} holds axes {axes} of sizes {array.shape}; a slide has height, width and 1, 3 or 4 channels: "
+            "export one plane of it"
         )
     plane = array[tuple(slice(None) if axis in ("c", "y", "x") else 0 for axis in axes)]
     left = [axis for axis in axes if axis in ("c", "y", "x")]

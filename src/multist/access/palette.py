@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
     """Colour of each category of ``obs[key]`` in ``uns[f"{key}_colors"]``; None where one is missing or no colour.
 
-    They may be names, RGB or RGBA rows in the order of the categories, the rows from 0 to 1 or whole numbers to 255, or a dict or Series by
-    category. Opacity is kept.
+    They may be names, RGB or RGBA rows in the order of the categories, the rows from 0 to 1 or whole numbers to 255, or
+    a dict or Series by category. Opacity is kept.
     """
     from matplotlib.colors import is_color_like, to_hex
 

@@ -11,19 +11,19 @@ import numpy as np
 
 from multist._chunks import ChunkCache, strip_width
 from multist.access.record import SectionImage, SpatialRecord
-from multist.encoders.spots import check_width
+from multist.histology.spots import check_width
 
-_LOOKS = 40  # places of a section at which the image is looked at
-_BLACK = 12  # what JPEG makes of 0, at most
+_PLACES_LOOKED_AT = 40  # places of a section at which the image is looked at
+_MAX_BLACK = 12  # what JPEG makes of 0, at most
 
 
 class PatchReader:
     """Patches of the histology around the spots of a record.
 
-    Patches are cut from the coarsest level of the pyramid that is still as fine as the patches' own pixels, so a patch never
-    loses detail, and little more is read than is needed. A patch pixel is the mean of the image over its area. Where the
-    level is as fine as the patch or finer, the patch starts on a whole pixel of the level, so that equal spots are sampled
-    alike; a patch finer than the image is interpolated.
+    Patches are cut from the coarsest level of the pyramid that is still as fine as the patches' own pixels, so a patch
+    never loses detail, and little more is read than is needed. A patch pixel is the mean of the image over its area.
+    Where the level is as fine as the patch or finer, the patch starts on a whole pixel of the level, so that equal
+    spots are sampled alike; a patch finer than the image is interpolated.
 
     The image is read by chunks, each kept until newer ones fill the cache; the image as a whole is never in memory.
     A reader is not to be shared between threads.
@@ -80,7 +80,10 @@ class PatchReader:
         return len(self.record.xy)
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Patches (len(rows), pixels, pixels, 3) uint8 of the given rows, in their order; of one row, without the first axis."""
+        """Patches (len(rows), pixels, pixels, 3) uint8 of the given rows, in their order.
+
+        Of one row, without the first axis.
+        """
         chosen = np.arange(len(self))[rows]
         if chosen.ndim == 0:
             return self[chosen[None]][0]
@@ -109,8 +112,8 @@ class PatchReader:
         rows
             (n,) rows to read; None reads all.
         in_row_order
-            With False, batches go through the image from place to place and each chunk is read about once, however the rows
-            are ordered. Patches always belong to the rows that are given beside them.
+            With False, batches go through the image from place to place and each chunk is read about once, however the
+            rows are ordered. Patches always belong to the rows that are given beside them.
 
         Yields
         ------
@@ -177,7 +180,7 @@ def black_sections(record: SpatialRecord) -> tuple[str, ...]:
         if image is None or len(rows) == 0:
             continue
         rows = rows[np.argsort(record.xy[rows, 1], kind="stable")]
-        rows = rows[np.unique(np.linspace(0, len(rows) - 1, _LOOKS).round().astype(int))]
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, _PLACES_LOOKED_AT).round().astype(int))]
         side = max(image.shape) / 100
         looks = replace(
             record,
@@ -189,7 +192,7 @@ def black_sections(record: SpatialRecord) -> tuple[str, ...]:
         )
         reader = PatchReader(looks, size=side, pixels=8, fill=0)
         if all(
-            reader[row].max() < _BLACK for row in range(len(reader))
+            reader[row].max() < _MAX_BLACK for row in range(len(reader))
         ):  # one that is not is enough, and the first as a rule
             black.append(record.section_names[section])
     return tuple(black)
@@ -201,8 +204,8 @@ def refuse_black(record: SpatialRecord) -> None:
     if black:
         keys = sorted({image.key for image in record.images if image is not None})
         raise ValueError(
-            f"the image ({', '.join(map(repr, keys))}) is black under all spots of section {', '.join(map(repr, black))}: name "
-            "another by image_key, or go without an image"
+            f"the image ({', '.join(map(repr, keys))}) is black under all spots of section "
+            f"{', '.join(map(repr, black))}: name another by image_key, or go without an image"
         )
 
 

@@ -57,8 +57,8 @@ class SpatialRecord:
     images
         One entry per section; None where there is no image, or none was asked for.
     microns_per_pixel
-        One entry per section: micrometres per unit of ``xy``; None where the data does not say. Visium's spots say it by their
-        pitch of 100 um.
+        One entry per section: micrometres per unit of ``xy``; None where the data does not say. Visium's spots say it
+        by their pitch of 100 um.
     affines
         By section and region of a SpatialData: (3, 3) matrix from the intrinsic coordinates of the region to ``xy``.
     coordinates
@@ -76,7 +76,10 @@ class SpatialRecord:
     coordinates: Callable[[], SpatialRecord] | None = None
 
     def without_image(self) -> SpatialRecord:
-        """The same spots in the units of their own coordinates, as nobody had asked for an image; nothing is read again."""
+        """The same spots in the units of their own coordinates, as nobody had asked for an image.
+
+        Nothing is read again.
+        """
         return self if self.coordinates is None else replace(self.coordinates(), table=self.table)
 
     @property

@@ -28,21 +28,23 @@ def resolve(
 ) -> SpatialRecord:
     """Table, row-aligned spots and lazy images of an AnnData or SpatialData.
 
-    Nothing is changed and no pixel is read, except where only the pixels tell how large white is (images that are not uint8).
+    Nothing is changed and no pixel is read, except where only the pixels tell how large white is (images that are not
+    uint8).
 
     Parameters
     ----------
     data
-        AnnData with ``obsm["spatial"]`` (x, y; a third column is left aside) and, for an image, ``uns["spatial"]`` as Space
-        Ranger's readers make it; or SpatialData with a table that annotates shapes, labels or points. A view of an
-        AnnData is fine; it becomes a copy when results are written to it, as always in AnnData.
+        AnnData with ``obsm["spatial"]`` (x, y; a third column is left aside) and, for an image, ``uns["spatial"]`` as
+        Space Ranger's readers make it; or SpatialData with a table that annotates shapes, labels or points. A view of
+        an AnnData is fine; it becomes a copy when results are written to it, as always in AnnData.
     table_key
         Table of a SpatialData; may be left out where there is one.
     image_key
-        Image. Left out, of an AnnData: ``"hires_normalized"``, ``"hires"``, ``"lowres_normalized"``, ``"lowres"``, the first
-        that is there. Of a SpatialData: the RGB image that shares a coordinate system with the section's spots; an image and
-        its ``"<key>_normalized"`` count as one, and of ``"<id>_full_image"``, ``"<id>_hires_image"``
-        and ``"<id>_lowres_image"`` the finest is taken; ``"<id>_cytassist_image"``, which is no H&E, only if it is named.
+        Image. Left out, of an AnnData: ``"hires_normalized"``, ``"hires"``, ``"lowres_normalized"``, ``"lowres"``, the
+        first that is there. Of a SpatialData: the RGB image that shares a coordinate system with the section's spots;
+        an image and its ``"<key>_normalized"`` count as one, and of ``"<id>_full_image"``, ``"<id>_hires_image"``
+        and ``"<id>_lowres_image"`` the finest is taken; ``"<id>_cytassist_image"``, which is no H&E, only if it is
+        named.
     library_key
         Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
     coordinate_system
@@ -53,7 +55,8 @@ def resolve(
     prefer_normalized
         Without ``image_key``, take the ``"<key>_normalized"`` of an image if there is one.
     strays
-        Warn of spots that lie off the image instead of refusing them; where most do, an image that is not named is left out.
+        Warn of spots that lie off the image instead of refusing them; where most do, an image that is not named is left
+        out.
     white
         Value of a white pixel; None tells it by the type or, of images that are not uint8, by the pixels.
 

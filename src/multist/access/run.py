@@ -154,9 +154,9 @@ def run(
 ) -> Iterator[Run]:
     """Resolve the user's object once; at the end write all that the body found, or nothing if it fails.
 
-    The body reads and writes ``run.part`` or ``run.parts``, whose tables look like the user's. What the logger ``multist`` says
-    meanwhile, at the level of information or above, are the decisions: they go to ``uns[key_added]["decisions"][name]``, and to
-    ``uns[key_added]["schema"]`` the number of this form.
+    The body reads and writes ``run.part`` or ``run.parts``, whose tables look like the user's. What the logger
+    ``multist`` says meanwhile, at the level of information or above, are the decisions: they go to
+    ``uns[key_added]["decisions"][name]``, and to ``uns[key_added]["schema"]`` the number of this form.
 
     Parameters
     ----------

@@ -12,7 +12,10 @@ from multist._settings import logger
 from multist._spacing import find_lattice
 
 FINEST, COARSEST = 0.02, 20.0
-"""Micrometres a pixel, from an oil immersion lens to an overview; what lies outside is a printer's resolution or a mistake."""
+"""Micrometres a pixel, from an oil immersion lens to an overview.
+
+What lies outside is a printer's resolution or a mistake.
+"""
 
 VISIUM_PITCH = 100.0
 """Micrometres between the centres of neighbouring spots, on every Visium slide."""
@@ -33,7 +36,8 @@ def check_microns(microns: float) -> None:
     """Raise a ValueError if the size that a user gives cannot be that of a pixel."""
     if not is_plausible(microns):
         raise ValueError(
-            f"microns_per_pixel must be positive, from {FINEST:g} to {COARSEST:g} micrometres as slides have it; got {microns}"
+            f"microns_per_pixel must be positive, from {FINEST:g} to {COARSEST:g} micrometres as slides have it; got "
+            f"{microns}"
         )
 
 
@@ -42,7 +46,8 @@ def believed_microns(microns: float, source: str) -> float | None:
     if is_plausible(microns):
         return float(microns)
     logger.warning(
-        "%s says that a pixel is %g um wide; slides have %g to %g, so it is left out: give microns_per_pixel where it is needed",
+        "%s says that a pixel is %g um wide; slides have %g to %g, so it is left out: give microns_per_pixel where it "
+        "is needed",
         source,
         microns,
         FINEST,
@@ -52,7 +57,7 @@ def believed_microns(microns: float, source: str) -> float | None:
 
 
 def lattice_microns(obs: pd.DataFrame, xy: np.ndarray, diameter: float, regions: Iterable[str] = ()) -> float | None:
-    """Micrometres per unit of ``xy`` from a lattice whose pitch is known: that of Visium, or of bins that are named by their width.
+    """Micrometres per unit of ``xy`` from a lattice of known pitch: Visium's, or bins that are named by their width.
 
     Space Ranger's ``array_row`` and ``array_col`` tell the lattice of however few spots. Without them it is seen in the
     distances between spots, and is Visium's if the spots are as wide as there.
@@ -91,7 +96,10 @@ def _bin_width(regions: Iterable[str]) -> float | None:
 
 
 def _numbered(obs: pd.DataFrame, xy: np.ndarray, bins: float | None) -> float | None:
-    """The size by Space Ranger's numbers of rows and columns; None where there are none, or ``xy`` are not their places."""
+    """The size by Space Ranger's numbers of rows and columns.
+
+    None where there are none, or ``xy`` are not their places.
+    """
     if not {"array_row", "array_col"} <= set(obs.columns) or len(xy) < 3:
         return None
     places = np.column_stack([pd.to_numeric(obs[key], errors="coerce") for key in ("array_col", "array_row")])

@@ -56,9 +56,9 @@ def resolve_drawn(
 ) -> SpatialRecord:
     """The record in the pixels that a person sees who opens the image in another program.
 
-    Without ``image_key`` these are, of an AnnData, the units of ``obsm["spatial"]``, which for Visium are the pixels of the
-    full-resolution image; of a SpatialData the pixels of the section's image, or where there is none the units of a coordinate
-    system that its spots have. Raises what :func:`multist.access.resolve` raises.
+    Without ``image_key`` these are, of an AnnData, the units of ``obsm["spatial"]``, which for Visium are the pixels of
+    the full-resolution image; of a SpatialData the pixels of the section's image, or where there is none the units of a
+    coordinate system that its spots have. Raises what :func:`multist.access.resolve` raises.
     """
     if is_spatialdata(data):
         return resolve(data, table_key=table_key, image_key=image_key, library_key=library_key)
@@ -85,8 +85,8 @@ def read_drawn(
     shapes_key
         Shapes or points.
     coordinate_system
-        Where drawings and spots are brought together. Left out, for each region ``"global"`` if they share it, otherwise the
-        first, by name, that they share.
+        Where drawings and spots are brought together. Left out, for each region ``"global"`` if they share it,
+        otherwise the first, by name, that they share.
 
     Raises
     ------
@@ -111,8 +111,8 @@ def read_drawn(
         asked = "no coordinate system" if coordinate_system is None else f"not coordinate system {coordinate_system!r}"
         theirs = {name: sorted(systems_of(sdata[name])) for name in regions}
         raise ValueError(
-            f"{shapes_key!r} and the spots share {asked}: {shapes_key!r} has {listed(sorted(systems_of(element)))}, the spots "
-            f"have {theirs}; link them by spatialdata.transformations.set_transformation"
+            f"{shapes_key!r} and the spots share {asked}: {shapes_key!r} has {listed(sorted(systems_of(element)))}, "
+            f"the spots have {theirs}; link them by spatialdata.transformations.set_transformation"
         )
     drawn = []
     for system in dict.fromkeys(systems[0] for systems in found.values() if systems):
@@ -121,9 +121,9 @@ def read_drawn(
         rows = np.isin(region, here)
         xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
         for name in here:
-            own = region == name
-            centres = element_spots(sdata[name], name, instance[own])
-            xy[own], diameter[own] = apply_affine(affine_to(sdata[name], system), *centres)
+            here_rows = region == name
+            centres = element_spots(sdata[name], name, instance[here_rows])
+            xy[here_rows], diameter[here_rows] = apply_affine(affine_to(sdata[name], system), *centres)
         check_finite(xy[rows], table.obs_names[rows], "the regions of the table")
         drawn.append(Drawn(rows, xy[rows], diameter[rows], _moved(element, system)))
     return drawn
@@ -146,7 +146,8 @@ def write_shapes(
     Raises
     ------
     ValueError
-        A name cannot be stored or is that of an element that is no shape, or of the spots. Nothing has been written then.
+        A name cannot be stored or is that of an element that is no shape, or of the spots. Nothing has been written
+        then.
     """
     from spatialdata.models import ShapesModel
 
@@ -172,8 +173,8 @@ def _transformations(sdata: Any, record: SpatialRecord, region: np.ndarray, sect
     image = record.images[section]
     if image is not None:
         return dict(get_transformation(sdata.images[image.key], get_all=True))
-    own = np.unique(region[record.section == section]).tolist()
-    return {choose_system(sdata, own, None, None): Identity()}
+    regions = np.unique(region[record.section == section]).tolist()
+    return {choose_system(sdata, regions, None, None): Identity()}
 
 
 def _moved(element: Any, system: str) -> GeoDataFrame:
@@ -205,12 +206,13 @@ def spot_polygons(data: AnnData | SpatialData, record: SpatialRecord, rows: np.n
 
     Returns
     -------
-    For each row its corners, (k, 2) float64 in the units of ``record.xy``: of polygons of a SpatialData their own (without
-    holes, the largest part of several), of spots that lie on a square lattice without gaps the bin. None for circles.
+    For each row its corners, (k, 2) float64 in the units of ``record.xy``: of polygons of a SpatialData their own
+    (without holes, the largest part of several), of spots that lie on a square lattice without gaps the bin. None for
+    circles.
     """
-    own = _own_polygons(data, record, rows) if is_spatialdata(data) else None
-    if own is not None:
-        return own
+    polygons = _own_polygons(data, record, rows) if is_spatialdata(data) else None
+    if polygons is not None:
+        return polygons
     lattice = find_lattice(record.xy[rows])
     diameter = float(np.median(record.diameter[rows]))
     if lattice is None or lattice.kind != "square" or not _GAPLESS[0] < lattice.pitch / diameter < _GAPLESS[1]:

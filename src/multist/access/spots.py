@@ -110,7 +110,10 @@ def _find(ids: pd.Index, instances: np.ndarray, name: str) -> np.ndarray:
         ids.dtype != pd.Index(instances).dtype
         and (ids.astype(str).get_indexer(pd.Index(instances).astype(str)) >= 0).any()
     ):
-        hint = f"; the table's instances are {pd.Index(instances).dtype}, the region's index is {ids.dtype}: make them the same"
+        hint = (
+            f"; the table's instances are {pd.Index(instances).dtype}, the region's index is {ids.dtype}: "
+            "make them the same"
+        )
     raise ValueError(
         f"{len(lost)} of {len(instances)} rows of the table name instances that region {name!r} does not have "
         f"({listed(np.asarray(instances)[lost[:3]].tolist())}){hint}"

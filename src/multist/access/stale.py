@@ -80,13 +80,13 @@ def refuse_stale(
     ValueError
         If the domains are others, or have other names.
     """
-    key, known = params.get("domain_key"), params.get(DIGEST)
-    if key is None or known is None or int(params["n_obs"]) != table.n_obs:
+    key, digest = params.get("domain_key"), params.get(DIGEST)
+    if key is None or digest is None or int(params["n_obs"]) != table.n_obs:
         return
     cure = f"run {function} again, or put back the domains"
     if key not in table.obs:
         raise KeyError(f"{what} was made from obs[{key!r}], which is not there any more; {cure}")
-    if digest_of(table.obs[key]) != known:
+    if digest_of(table.obs[key]) != digest:
         raise ValueError(f"{what} was made from other domains than obs[{key!r}] holds now; {cure}")
     gone = set(map(str, names)) - set(table.obs[key].dropna().astype(str))
     if gone:

@@ -76,7 +76,10 @@ def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnD
 
 
 def with_table(data: Data, table: AnnData, table_key: str | None = None) -> Data:
-    """A copy of ``data`` with another table in place of its own, see :func:`copy_data`; of an AnnData the table itself."""
+    """A copy of ``data`` with another table in place of its own, see :func:`copy_data`.
+
+    Of an AnnData the table itself.
+    """
     if isinstance(data, AnnData):
         return cast("Data", table)
     sdata: Any = data
@@ -100,8 +103,8 @@ def check_table(table: AnnData, where: str) -> None:
 def copy_data(data: Data) -> Data:
     """A copy for ``copy=True``: writing results to it leaves ``data`` as it was.
 
-    An AnnData is copied whole (one on disk, or lazy, is read into memory). Of a SpatialData the tables are copied; images, labels,
-    shapes and points are shared, as no function of this package changes them in place.
+    An AnnData is copied whole (one on disk, or lazy, is read into memory). Of a SpatialData the tables are copied;
+    images, labels, shapes and points are shared, as no function of this package changes them in place.
     """
     if isinstance(data, AnnData):
         return cast("Data", loaded(data)) if data.isbacked or not isinstance(data.obs, pd.DataFrame) else data.copy()

@@ -54,7 +54,10 @@ class TiffLevel:
 
 @dataclass(frozen=True)
 class _Contiguous:
-    """Pixels that lie in the file as in memory; mapped anew for each window, else what was read would stay in memory."""
+    """Pixels that lie in the file as in memory.
+
+    Mapped anew for each window, else what was read would stay in memory.
+    """
 
     path: str
     dtype: np.dtype

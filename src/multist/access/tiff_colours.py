@@ -79,7 +79,8 @@ def read_colours(path: Path, series: Any) -> TiffColours:
     unified = axes.replace("S", "C")
     if unified not in ("YX", "YXC", "CYX"):
         raise ValueError(
-            f"{path} holds axes {axes} of sizes {shape}; a slide has height, width and colours only: export one plane of it"
+            f"{path} holds axes {axes} of sizes {shape}; a slide has height, width and colours only: export one plane "
+            "of it"
         )
     channels = shape[unified.index("C")] if "C" in unified else 1
     extra = tuple(int(kind) for kind in page.extrasamples) if "S" in axes else ()

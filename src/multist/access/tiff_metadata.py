@@ -35,8 +35,8 @@ def unit_in_microns(unit: str) -> float | None:
 def tiff_microns(path: Path, tif: tifffile.TiffFile, series: Any) -> tuple[float, float] | None:
     """Width and height of a pixel: the first statement about this image that can be true.
 
-    OME metadata, an Aperio description, ImageJ's unit and the resolution tags are asked in this order; one that no slide can
-    have is left out with a warning.
+    OME metadata, an Aperio description, ImageJ's unit and the resolution tags are asked in this order; one that no
+    slide can have is left out with a warning.
     """
     for source, width, height in _statements(tif, series):
         if is_plausible(width) and is_plausible(height):
@@ -105,12 +105,12 @@ def _first_page(pixels: Any) -> int:
 
 def _by_ome(pixels: Any) -> Iterator[tuple[str, float, float]]:
     stated = {axis: pixels.get(f"PhysicalSize{axis}") for axis in "XY"}
-    known = [axis for axis in "XY" if stated[axis] is not None]
-    units = {axis: unit_in_microns(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in known}
-    if not known or None in units.values():
+    axes = [axis for axis in "XY" if stated[axis] is not None]
+    units = {axis: unit_in_microns(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in axes}
+    if not axes or None in units.values():
         return
-    sizes = {axis: _number(stated[axis]) * float(units[axis] or 0) for axis in known}
-    yield "its OME metadata", sizes.get("X", sizes[known[0]]), sizes.get("Y", sizes[known[0]])
+    sizes = {axis: _number(stated[axis]) * float(units[axis] or 0) for axis in axes}
+    yield "its OME metadata", sizes.get("X", sizes[axes[0]]), sizes.get("Y", sizes[axes[0]])
 
 
 def _number(text: Any) -> float:

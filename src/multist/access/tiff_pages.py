@@ -12,12 +12,8 @@ logger = logging.getLogger("multist")
 
 _REDUCED, _MASK, _MACRO = 1, 4, 8  # bits of NewSubfileType; Aperio marks its overview of the whole glass by 1 and 8
 _COLOUR = (2, 6)  # RGB, and YCbCr, which some codecs make RGB
-_GUESSED = (
-    "generic",
-    "uniform",
-    "shaped",
-    "imagej",
-)  # formats without pyramids, where tifffile goes by the shapes of pages
+# formats without pyramids, where tifffile goes by the shapes of pages
+_GUESSED = ("generic", "uniform", "shaped", "imagej")
 _NAMED = re.compile(r"(?<![a-z])(label|macro|overview|thumbnail|map|preview)(?![a-z])", re.IGNORECASE)
 _DESCRIBED = re.compile(r"^\s*(label|macro|overview|thumbnail|map|preview)\b", re.IGNORECASE | re.MULTILINE)
 
@@ -30,8 +26,9 @@ def largest_image(series: Sequence[Any]) -> int:
 def level_places(path: Path, series: Sequence[Any], main: int) -> list[tuple[int, int]]:
     """Image and level of each level of the slide, finest first.
 
-    A level is what the file declares to be one: a SubIFD, a page that the maker of the scanner puts there, or a page that is marked as
-    a reduced copy. A label, an overview of the glass or a mask is none, nor is a page with other colours or of another shape.
+    A level is what the file declares to be one: a SubIFD, a page that the maker of the scanner puts there, or a page
+    that is marked as a reduced copy. A label, an overview of the glass or a mask is none, nor is a page with other
+    colours or of another shape.
     """
     finest = series[main]
     places, sizes = [(main, 0)], {(_side(finest, "Y"), _side(finest, "X"))}

@@ -59,8 +59,9 @@ def resolve_anndata(
             )
         if found is not None and array:
             raise ValueError(
-                f"obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image {found.key!r}: put "
-                "the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or go without the image"
+                "obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image "
+                f"{found.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or go without the "
+                "image"
             )
         factors = _entry(libraries, name, "scalefactors")
         spot = np.nan if array else _spot_diameter(factors, name)
@@ -109,7 +110,8 @@ def _libraries(table: AnnData, *, needed: bool) -> dict[str, Mapping[str, Any]]:
     if {"images", "scalefactors"} & set(entries):
         if needed:
             raise ValueError(
-                "uns['spatial'] holds 'images' or 'scalefactors' itself; they belong to a section: uns['spatial'][section]['images']"
+                "uns['spatial'] holds 'images' or 'scalefactors' itself; they belong to a section: "
+                "uns['spatial'][section]['images']"
             )
         return {}
     return {str(name): entry for name, entry in entries.items() if isinstance(entry, Mapping)}
@@ -192,7 +194,8 @@ def _find_image(
         image_key = next((key for key in wanted if key in images), None)
     elif name not in libraries and libraries:
         raise KeyError(
-            f"image_key {image_key!r} not found for section {name!r}: uns['spatial'] holds {listed(libraries)}; give both the same names"
+            f"image_key {image_key!r} not found for section {name!r}: uns['spatial'] holds {listed(libraries)}; give "
+            "both the same names"
         )
     elif image_key not in images and libraries:
         raise KeyError(f"image_key {image_key!r} not found in {where}['images']; found: {listed(images)}")

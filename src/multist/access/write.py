@@ -43,8 +43,8 @@ def write_table(
 ) -> None:
     """Write results to a table: all of them, or, if one cannot be written, none.
 
-    A table that is a view of another AnnData becomes a copy with the first result, as always in AnnData; the AnnData that it is
-    a view of stays as it was.
+    A table that is a view of another AnnData becomes a copy with the first result, as always in AnnData; the AnnData
+    that it is a view of stays as it was.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def write_table(
     obsp
         Arrays or sparse matrices (n_obs, n_obs).
     uns
-        Anything else. Where both the new and the present value are dicts, the present one keeps the entries that the new one
-        does not have.
+        Anything else. Where both the new and the present value are dicts, the present one keeps the entries that the
+        new one does not have.
 
     Raises
     ------
@@ -101,13 +101,13 @@ def write_image(
     record
         The record; every section that gets an image has one. Of an AnnData the image is written to its table.
     arrays
-        One entry per section: an array (height, width, 3) uint8 as large as the section's image, or one such array per level of
-        its pyramid, finest first, or None for a section that gets none. A multiscale image of which only the finest level
-        is given gets its other levels by averaging. An AnnData takes the finest level, computed; a SpatialData keeps
-        dask arrays lazy.
+        One entry per section: an array (height, width, 3) uint8 as large as the section's image, or one such array per
+        level of its pyramid, finest first, or None for a section that gets none. A multiscale image of which only the
+        finest level is given gets its other levels by averaging. An AnnData takes the finest level, computed; a
+        SpatialData keeps dask arrays lazy.
     key_added
-        Name of the new image, or a dict from the source's name to it. Left out, ``"<source>_normalized"``. A present image of
-        this name is replaced.
+        Name of the new image, or a dict from the source's name to it. Left out, ``"<source>_normalized"``. A present
+        image of this name is replaced.
     elements
         Where those of a SpatialData are put; None puts them into ``data.images``.
 
@@ -197,7 +197,8 @@ def _checked_levels(record: SpatialRecord, section: int, levels: Any) -> tuple[A
 
 
 def _write_visium(record: SpatialRecord, pyramids: list[tuple[Any, ...] | None], keys: tuple[str, ...]) -> None:
-    # new dicts along the path, so that nothing is changed before all arrays are computed, nor in objects that share them
+    # new dicts along the path, so that nothing is changed before all arrays are computed, nor in objects that share
+    # them
     entries = dict(record.table.uns[SPATIAL])
     for name, image, levels, key in zip(record.section_names, record.images, pyramids, keys, strict=True):
         if levels is None or image is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import softmax
 
 _RIDGE = 1e-6  # of the mean variance
 
@@ -25,7 +26,7 @@ class DomainClassifier(NamedTuple):
 
     @classmethod
     def fit(cls, points: np.ndarray, labels: np.ndarray, n_domains: int) -> DomainClassifier:
-        """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, each of which has a point (Fisher, 1936)."""
+        """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, none without a point (Fisher, 1936)."""
         points = np.asarray(points, dtype=np.float64)
         count = np.bincount(labels, minlength=n_domains).astype(np.float64)
         mean = np.stack([points[labels == k].mean(axis=0) for k in range(n_domains)])
@@ -37,6 +38,4 @@ class DomainClassifier(NamedTuple):
 
     def predict(self, points: np.ndarray) -> np.ndarray:
         """(n, k) probability of each domain at (n, d) points."""
-        logit = np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset
-        weight = np.exp(logit - logit.max(axis=1, keepdims=True))
-        return weight / weight.sum(axis=1, keepdims=True)
+        return softmax(np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset, axis=1)

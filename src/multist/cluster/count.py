@@ -12,12 +12,14 @@ from sklearn.metrics import adjusted_rand_score
 from multist.cluster.mixture import MixtureFit, fit_mixture
 from multist.cluster.refine import leading_axes
 
-_ENOUGH = 20_000  # spots around which the correlation of neighbours is measured
-_SAMPLE = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
-_HALVES = 4
-_DISTINCT = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
+_MAX_CORRELATED = 20_000  # spots around which the correlation of neighbours is measured
+_MAX_FITTED = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
+_N_HALVES = 4
+_STRONG_EVIDENCE = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
 _MAX_STEPS = 15
-_WIDTH = 8  # leading axes that are looked at: each further one costs a parameter a domain and holds less than a fiftieth of the variance
+# leading axes that are looked at: each further one costs a parameter a domain and holds less than a fiftieth of the
+# variance
+_WIDTH = 8
 
 
 class CountCurve(NamedTuple):
@@ -59,8 +61,8 @@ def choose_count(
 
     Neighbouring spots of a smoothed embedding are not independent, and a criterion that takes them to be so splits
     domains without end. Here a patch of spots counts as one observation: as many as the correlations of the finest
-    mixture's residuals between a spot and all others add up to. Of the numbers whose criterion is within ten of the best, the most stable is taken, and of equally stable ones the
-    smallest.
+    mixture's residuals between a spot and all others add up to. Of the numbers whose criterion is within ten of the
+    best, the most stable is taken, and of equally stable ones the smallest.
 
     Parameters
     ----------
@@ -91,8 +93,8 @@ def choose_count(
         raise ValueError("candidates is empty; give at least one number of domains")
     points = _leading(np.asarray(embedding, dtype=np.float64))
     rng = np.random.default_rng(random_state)
-    rows = np.sort(rng.permutation(len(points))[:_SAMPLE])
-    halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_HALVES)]
+    rows = np.sort(rng.permutation(len(points))[:_MAX_FITTED])
+    halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_N_HALVES)]
     sample = points[rows]
     # the starts' own seeds, so that one candidate does not depend on which others there are
     fits = [fit_mixture(sample, int(k), n_starts=n_starts, random_state=random_state) for k in counts]
@@ -100,7 +102,7 @@ def choose_count(
     patch = _patch_size(points - fits[-1].means[_assigned(points, fits[-1])], adjacency)
     bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
     entropy = np.array([_entropy(fit) for fit in fits]) * len(points) / patch
-    likely = np.flatnonzero(bic >= bic.max() - _DISTINCT)
+    likely = np.flatnonzero(bic >= bic.max() - _STRONG_EVIDENCE)
     chosen = likely[np.asarray(stability)[likely].argmax()]
     return CountCurve(counts, bic, bic - 2 * entropy, np.asarray(stability), patch, int(counts[chosen]))
 
@@ -142,14 +144,14 @@ def _assigned(points: np.ndarray, fit: MixtureFit) -> np.ndarray:
 
 
 def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
-    """Spots per independent observation: the sum of the correlations of whitened residuals over rings of rising distance."""
+    """Spots per independent observation: correlations of whitened residuals, summed over rings of rising distance."""
     variance, axes = np.linalg.eigh(np.cov(residuals, rowvar=False).reshape(residuals.shape[1], -1))
     keep = variance > variance.max() * 1e-9
     if not keep.any() or variance.max() <= 0:
         return 1.0
     white = (residuals - residuals.mean(axis=0)) @ (axes[:, keep] / np.sqrt(variance[keep]))
     near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
-    centres = np.arange(0, len(white), -(-len(white) // _ENOUGH))
+    centres = np.arange(0, len(white), -(-len(white) // _MAX_CORRELATED))
     reached = ring = sp.eye(len(white), format="csr", dtype=np.float32)[centres]
     size = 1.0
     for _ in range(_MAX_STEPS):

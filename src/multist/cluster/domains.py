@@ -42,9 +42,9 @@ def find_domains(
 ) -> Domains:
     """Partition an embedding into exactly ``n_domains`` domains.
 
-    A mixture with one covariance for all domains is searched for from many starts, and then by splitting and merging its
-    components as long as that makes it likelier. Of more than 10,000 points the search sees a sample, and what it finds is
-    polished on all; time and memory grow at most linearly with the points.
+    A mixture with one covariance for all domains is searched for from many starts, and then by splitting and merging
+    its components as long as that makes it likelier. Of more than 10,000 points the search sees a sample, and what it
+    finds is polished on all; time and memory grow at most linearly with the points.
 
     Parameters
     ----------
@@ -68,8 +68,11 @@ def find_domains(
         start = np.zeros(len(points), dtype=np.int64)
         return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
     options: dict[str, Any] = {
-        "n_starts": n_starts, "n_polished": n_polished, "n_rounds": n_rounds, "random_state": random_state,
-    }  # fmt: skip
+        "n_starts": n_starts,
+        "n_polished": n_polished,
+        "n_rounds": n_rounds,
+        "random_state": random_state,
+    }
     if len(points) > ENOUGH:
         labels, confidence = sampled_mixture(points, n_domains, device=device, **options)
     else:

@@ -12,20 +12,22 @@ SHORT_RUN = 25
 RIDGE = 1e-6
 """Share of the whitened variance that keeps a covariance of collapsed components invertible."""
 
-_BLOCK = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
-_FLOOR = -60.0  # of the log of a responsibility
-_MOVES = 40  # ways of splitting one component and merging two others that are tried in a round
-_SPLITTABLE = 10  # points of a component that can be split
+_BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
+_MIN_LOG_RESPONSIBILITY = -60.0  # of the log of a responsibility
+_MOVES_A_ROUND = 40  # ways of splitting one component and merging two others that are tried in a round
+_MIN_SPLIT_POINTS = 10  # points of a component that can be split
 
 
 def expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor]:
-    """Alternate M and E step for all starts; weights are (n, starts, k), the likelihood (starts,) is of the last E step.
+    """Alternate M and E step for all starts.
+
+    Weights are (n, starts, k), the likelihood (starts,) is of the last E step.
 
     The weights that are given are overwritten: to get memory for others takes longer than to fill it.
     """
     n, d = x.shape
     _, n_starts, k = weights.shape
-    blocks = weights.split(max(1, _BLOCK // (n_starts * k)) if x.device.type == "cpu" else n)
+    blocks = weights.split(max(1, _BLOCK_ENTRIES // (n_starts * k)) if x.device.type == "cpu" else n)
     count = weights.sum(0, dtype=torch.float64)
     scatter = (x.T @ x).double()
     identity = torch.eye(d, dtype=torch.float64, device=x.device)
@@ -52,7 +54,9 @@ def expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: flo
 
 
 def split_and_merge(x: Tensor, current: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor] | None:
-    """The likeliest mixtures after splitting a component along its widest axis and merging two others; None where there is no way.
+    """The likeliest mixtures after splitting a component along its widest axis and merging two others.
+
+    None where there is no way.
 
     The ways are ranked by what the split may gain less what the merger costs at least, both in log-likelihood.
     """
@@ -66,28 +70,31 @@ def split_and_merge(x: Tensor, current: Tensor, max_iter: int, tol: float) -> tu
     cost = 0.5 * count[:, None] * count / (count[:, None] + count) * torch.cdist(centers, centers).square()
     upper: dict[int, Tensor] = {}
     gain: dict[int, float] = {}
-    for own in range(k):
-        rows = torch.nonzero(label == own).ravel()
-        if len(rows) < _SPLITTABLE:
+    for parent in range(k):
+        rows = torch.nonzero(label == parent).ravel()
+        if len(rows) < _MIN_SPLIT_POINTS:
             continue
         points = white[rows] - white[rows].mean(0)
         variance, axes = torch.linalg.eigh((points.T @ points).double() / len(rows))
         along = points @ axes[:, -1].float()
-        upper[own] = rows[along > along.median()]
-        gain[own] = len(rows) * float(variance[-1].clamp_min(1).log())
+        upper[parent] = rows[along > along.median()]
+        gain[parent] = len(rows) * float(variance[-1].clamp_min(1).log())
     ways = [
-        (float(cost[i, j]) - gain[own], i, j, own)
-        for i in range(k) for j in range(i) for own in gain if own not in (i, j)
-    ]  # fmt: skip
+        (float(cost[i, j]) - gain[parent], i, j, parent)
+        for i in range(k)
+        for j in range(i)
+        for parent in gain
+        if parent not in (i, j)
+    ]
     if not ways:
         return None
-    ways = sorted(ways)[:_MOVES]
+    ways = sorted(ways)[:_MOVES_A_ROUND]
     weights = current[:, None].repeat(1, len(ways), 1)
-    for place, (_, i, j, own) in enumerate(ways):
+    for place, (_, i, j, parent) in enumerate(ways):
         weights[:, place, i] += weights[:, place, j]
         weights[:, place, j] = 0
-        weights[upper[own], place, j] = weights[upper[own], place, own]
-        weights[upper[own], place, own] = 0
+        weights[upper[parent], place, j] = weights[upper[parent], place, parent]
+        weights[upper[parent], place, parent] = 0
     weights, likelihood = expectation_maximization(x, weights, SHORT_RUN, tol)
     best = torch.argsort(likelihood, descending=True, stable=True)[:2]
     return expectation_maximization(x, weights[:, best], max_iter, tol)
@@ -97,6 +104,6 @@ def to_posteriors(logit: Tensor) -> Tensor:
     """Softmax along the last of (n, m, k) in place; returns the (n, m) logarithms of the sums."""
     top = logit.amax(-1, keepdim=True)
     # floored where it no longer counts: powers so small, and arithmetic on them, are several times slower
-    total = logit.sub_(top).clamp_min_(_FLOOR).exp_().sum(-1, keepdim=True)
+    total = logit.sub_(top).clamp_min_(_MIN_LOG_RESPONSIBILITY).exp_().sum(-1, keepdim=True)
     logit.div_(total)
     return total.log_().add_(top).squeeze(-1)

@@ -16,8 +16,8 @@ def further_domains(
 ) -> np.ndarray:
     """(m, k) one-hot start of a mixture in which ``n_more`` domains have no strokes.
 
-    k-means on the averaged views, in which named classes are held near the mean of their strokes and the other centers are free
-    (seeded k-means, Basu et al. 2002); the best of ten seedings after Arthur & Vassilvitskii (2007).
+    k-means on the averaged views, in which named classes are held near the mean of their strokes and the other centers
+    are free (seeded k-means, Basu et al. 2002); the best of ten seedings after Arthur & Vassilvitskii (2007).
 
     Parameters
     ----------
@@ -54,8 +54,8 @@ def further_domains(
             away[stroke, n_classes:] = np.inf
             nearest = away.argmin(axis=1)
             centers = centers.copy()
-            for own in np.unique(nearest):
-                centers[own] = points[nearest == own].mean(axis=0)
+            for number in np.unique(nearest):
+                centers[number] = points[nearest == number].mean(axis=0)
             centers[:n_classes] += _ANCHOR * (named - centers[:n_classes])
         if (inertia := away.min(axis=1).sum()) < least:
             best, least = nearest, inertia

@@ -34,8 +34,8 @@ class GuidedDomains:
     held_out_accuracy
         Share of strokes that were recognised while they were held out, before the spatial prior; nan if none could be.
     remoteness
-        How many times farther from a stroke the unnamed spots of sections with strokes lie than the strokes that were held out, at
-        least one; where it is large, strokes elsewhere in the section would tell most.
+        How many times farther from a stroke the unnamed spots of sections with strokes lie than the strokes that were
+        held out, at least one; where it is large, strokes elsewhere in the section would tell most.
     classifier
         For other sections.
     """
@@ -62,8 +62,8 @@ def guided_domains(
     """Name all spots after the strokes on a few.
 
     A mixture of Gaussians (:func:`~multist.cluster.stroke_mixture.fit_strokes`) learns on each group of views with all
-    narrower ones side by side; their probabilities are averaged, more heed being paid to models that recognise strokes while
-    these are held out, and walk to neighbours that are alike, as far as held-out strokes are recognised best.
+    narrower ones side by side; their probabilities are averaged, more heed being paid to models that recognise strokes
+    while these are held out, and walk to neighbours that are alike, as far as held-out strokes are recognised best.
     Time and memory grow with the spots in proportion.
 
     Parameters
@@ -82,7 +82,8 @@ def guided_domains(
     n_more
         How many further domains there are in tissue that nobody named.
     trust
-        Probability that a stroke is right. Strokes are kept as they are if it is one, and may be overruled if it is less.
+        Probability that a stroke is right. Strokes are kept as they are if it is one, and may be overruled if it is
+        less.
     section
         (n,) int codes from zero, or None for one section. How common the classes are is estimated in each.
     random_state
@@ -216,9 +217,15 @@ def _believed(probability: np.ndarray, belief: np.ndarray) -> np.ndarray:
 
 
 def _check(
-    n: int, adjacency: sp.csr_matrix, xy: np.ndarray, labels: np.ndarray, section: np.ndarray, n_classes: int,
-    n_more: int, trust: float,
-) -> None:  # fmt: skip
+    n: int,
+    adjacency: sp.csr_matrix,
+    xy: np.ndarray,
+    labels: np.ndarray,
+    section: np.ndarray,
+    n_classes: int,
+    n_more: int,
+    trust: float,
+) -> None:
     if adjacency.shape != (n, n) or labels.shape != (n,) or section.shape != (n,) or xy.ndim != 2 or len(xy) != n:
         raise ValueError(
             f"the views have {n} spots; got adjacency {adjacency.shape}, xy {xy.shape}, labels {labels.shape} "

@@ -12,7 +12,7 @@ from torch import Tensor
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import SHORT_RUN, expectation_maximization, split_and_merge
 
-_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
+_LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,13 @@ def fit_mixture(
     n_polished
         How many of the likeliest then run to convergence.
     n_rounds
-        How often at most the likeliest is changed by splitting one component and merging two others, as long as it gains. Different
-        starts then end at the same mixture far more often.
+        How often at most the likeliest is changed by splitting one component and merging two others, as long as it
+        gains. Different starts then end at the same mixture far more often.
     max_iter
         Iterations of a polished start at most.
     tol
-        Stop when the log-likelihood per point gains less. Rounding moves it by up to 3e-6, so with less than that chance decides.
+        Stop when the log-likelihood per point gains less. Rounding moves it by up to 3e-6, so with less than that
+        chance decides.
     random_state
         Seed of the starts; the global random state is not used.
     device
@@ -110,14 +111,21 @@ def fit_mixture(
 
     References
     ----------
-    Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``); Ueda et al., Neural Computation
-    2000 (split and merge).
+    Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``); Ueda et al.,
+    Neural Computation 2000 (split and merge).
     """
     points = np.asarray(points, dtype=np.float64)
     search = likeliest_weights(
-        points, n_components, n_starts=n_starts, n_polished=n_polished, n_rounds=n_rounds, max_iter=max_iter, tol=tol,
-        random_state=random_state, device=device,
-    )  # fmt: skip
+        points,
+        n_components,
+        n_starts=n_starts,
+        n_polished=n_polished,
+        n_rounds=n_rounds,
+        max_iter=max_iter,
+        tol=tol,
+        random_state=random_state,
+        device=device,
+    )
     return _summary(points, search)
 
 
@@ -143,9 +151,17 @@ class Search(NamedTuple):
 
 
 def likeliest_weights(
-    points: np.ndarray, n_components: int, *, n_starts: int, n_polished: int, n_rounds: int = 0, max_iter: int = 200,
-    tol: float = 1e-5, random_state: int = 0, device: str = "cpu",
-) -> Search:  # fmt: skip
+    points: np.ndarray,
+    n_components: int,
+    *,
+    n_starts: int,
+    n_polished: int,
+    n_rounds: int = 0,
+    max_iter: int = 200,
+    tol: float = 1e-5,
+    random_state: int = 0,
+    device: str = "cpu",
+) -> Search:
     """Responsibilities of the likeliest of many starts; takes and raises what :func:`fit_mixture` does."""
     points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)
@@ -160,7 +176,7 @@ def likeliest_weights(
     weights, likelihood = expectation_maximization(x, weights[:, best], max_iter, tol)
     for _ in range(n_rounds):
         moved = split_and_merge(x, weights[:, int(likelihood.argmax())], max_iter, tol)
-        if moved is None or float(moved[1].max() - likelihood.max()) < _GAIN * len(x):
+        if moved is None or float(moved[1].max() - likelihood.max()) < _LEAST_GAIN * len(x):
             break
         weights, likelihood = moved
     polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)]

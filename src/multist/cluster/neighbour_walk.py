@@ -30,7 +30,8 @@ def walk_to_neighbours(
 ) -> np.ndarray:
     """Twenty steps towards the solution of ``(I + strength L) f = p`` (random walker with priors, Grady 2005).
 
-    Unlike a vote it adds up probabilities, and little of them crosses an edge between spots that differ: a duct one spot wide stays.
+    Unlike a vote it adds up probabilities, and little of them crosses an edge between spots that differ: a duct one
+    spot wide stays.
 
     Parameters
     ----------
@@ -82,4 +83,4 @@ def strength_from_held_out(
     start[place] = held
     inner = edges[near][:, near]
     found = [walk_to_neighbours(start, inner, strength)[place, classes] for strength in _STRENGTHS]
-    return _STRENGTHS[int(np.argmax([np.log(own + LEAST).mean() for own in found]))]
+    return _STRENGTHS[int(np.argmax([np.log(shares + LEAST).mean() for shares in found]))]

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 _HANDFUL = 5
-_BLOCK = 2**16  # spots whose neighbourhoods of two steps are held at once
+_SPOTS_AT_ONCE = 2**16  # spots whose neighbourhoods of two steps are held at once
 
 
 def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix, *, n_rounds: int = 1) -> np.ndarray:
@@ -26,20 +26,20 @@ def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix, *, n_rounds: int
     near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
     for _ in range(n_rounds):
         named = np.eye(labels.max() + 1, dtype=np.float32)[labels]
-        starts = range(0, len(labels), _BLOCK)
+        starts = range(0, len(labels), _SPOTS_AT_ONCE)
         labels = np.concatenate([_voted(labels, named, near, start) for start in starts]) if len(labels) else labels
     return labels
 
 
 def _voted(labels: np.ndarray, named: np.ndarray, near: sp.csr_matrix, start: int) -> np.ndarray:
     """New labels of the block of spots that begins at ``start``."""
-    own = near[start : start + _BLOCK]
-    within = ((own + own @ near) != 0).astype(np.float32).tocoo()
+    block = near[start : start + _SPOTS_AT_ONCE]
+    within = ((block + block @ near) != 0).astype(np.float32).tocoo()
     other = within.col != within.row + start
-    within = sp.csr_matrix((within.data[other], (within.row[other], within.col[other])), shape=own.shape)
+    within = sp.csr_matrix((within.data[other], (within.row[other], within.col[other])), shape=block.shape)
     votes = within @ named
     clear = votes.max(axis=1) > np.asarray(within.sum(axis=1)).ravel() / 2
-    return np.where(clear, votes.argmax(axis=1), labels[start : start + _BLOCK])
+    return np.where(clear, votes.argmax(axis=1), labels[start : start + _SPOTS_AT_ONCE])
 
 
 def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> np.ndarray:
@@ -63,8 +63,8 @@ def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> 
     for name in names[counts < smallest] if (counts >= smallest).any() else []:
         kept = np.unique(labels[~np.isin(labels, names[counts < smallest])])
         means = np.stack([points[labels == k].mean(axis=0) for k in kept])
-        own = labels == name
-        labels[own] = kept[((points[own, None] - means) ** 2).sum(axis=2).argmin(axis=1)]
+        inside = labels == name
+        labels[inside] = kept[((points[inside, None] - means) ** 2).sum(axis=2).argmin(axis=1)]
     while len(names := np.unique(labels)) < n_domains:
         scatter = [
             points[labels == k].var(axis=0).sum() * (labels == k).sum() if (labels == k).sum() > 1 else -1
@@ -83,7 +83,7 @@ def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> 
 
 def leading_axes(centred: np.ndarray) -> np.ndarray:
     """Principal axes of (n, d) centred points as rows, the leading one first."""
-    if len(centred) <= _BLOCK:
+    if len(centred) <= _SPOTS_AT_ONCE:
         return np.linalg.svd(centred, full_matrices=False)[2]
     # the singular vectors of that many points would take their place again
     return np.linalg.eigh(centred.T @ centred)[1].T[::-1]

@@ -13,9 +13,9 @@ from multist.cluster.mixture import likeliest_weights, whitening
 ENOUGH = 10_000
 """Points that the starts see: all, up to so many. More would make few points take longer than many."""
 
-_ROUNDS = 20  # of EM on all points at most
-_MOVED = 1e-3  # share of the points that a round still moves when it is the last one
-_BLOCK = 2**22  # entries of a block of responsibilities: 16 MB
+_MAX_ROUNDS = 20  # of EM on all points at most
+_SETTLED_SHARE = 1e-3  # share of the points that a round still moves when it is the last one
+_BLOCK_ENTRIES = 2**22  # entries of a block of responsibilities: 16 MB
 
 
 def sampled_mixture(
@@ -30,8 +30,8 @@ def sampled_mixture(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Partition of many points by a tied-covariance mixture, the likeliest one of a sample polished on all points.
 
-    Time and memory grow linearly with the points: no more than a block of responsibilities is held, and a mixture that fits
-    the sample is so close to one that fits all that a few rounds suffice.
+    Time and memory grow linearly with the points: no more than a block of responsibilities is held, and a mixture that
+    fits the sample is so close to one that fits all that a few rounds suffice.
 
     Parameters
     ----------
@@ -55,41 +55,46 @@ def sampled_mixture(
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
         rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
     search = likeliest_weights(
-        points[rows], n_components, n_starts=n_starts, n_polished=n_polished, n_rounds=n_rounds, random_state=random_state,
+        points[rows],
+        n_components,
+        n_starts=n_starts,
+        n_polished=n_polished,
+        n_rounds=n_rounds,
+        random_state=random_state,
         device=device,
-    )  # fmt: skip
+    )
     center, whiten = whitening(points)
     x = torch.as_tensor((points - center).astype(np.float32) @ whiten.astype(np.float32), device=device)
     some = x[torch.as_tensor(rows, device=device)]
     likeliest = search.weights[:, :1]
     count = likeliest.sum(0, dtype=torch.float64)
     total = torch.einsum("nmk,nd->mkd", likeliest, some).double()
-    line = _line(count, total, (some.T @ some).double())
-    return _polish(x, line, count / len(rows))
+    rule = _discriminant(count, total, (some.T @ some).double())
+    return _polish(x, rule, count / len(rows))
 
 
-def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Rounds of EM on all points until hardly any mass moves between components, then the most probable ones and their probability."""
+def _polish(x: Tensor, rule: tuple[Tensor, Tensor], share: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The most probable components and their probability, after EM on all points until hardly any mass moves."""
     n, d = x.shape
     m, k = share.shape
-    blocks = x.split(max(1, _BLOCK // (m * k)))
+    blocks = x.split(max(1, _BLOCK_ENTRIES // (m * k)))
     scatter = sum((block.T @ block).double() for block in blocks)
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         count = torch.zeros(m, k, dtype=torch.float64, device=x.device)
         total = torch.zeros(m, k, d, dtype=torch.float64, device=x.device)
         for block in blocks:
-            weights = _logit(block, line)
+            weights = _logit(block, rule)
             to_posteriors(weights)
             count += weights.sum(0)
             total += (weights.flatten(1).T @ block).view(m, k, d)
-        line = _line(count, total, scatter)
+        rule = _discriminant(count, total, scatter)
         moved = float((count / n - share).abs().sum(1).max()) / 2
         share = count / n
-        if moved < _MOVED:
+        if moved < _SETTLED_SHARE:
             break
     labels, sure = [], []
     for block in blocks:
-        posterior = _logit(block, line)
+        posterior = _logit(block, rule)
         to_posteriors(posterior)
         top, label = posterior[:, 0].max(-1)
         labels.append(label.cpu().numpy())
@@ -97,13 +102,13 @@ def _polish(x: Tensor, line: tuple[Tensor, Tensor], share: Tensor) -> tuple[np.n
     return np.concatenate(labels), np.concatenate(sure)
 
 
-def _logit(block: Tensor, line: tuple[Tensor, Tensor]) -> Tensor:
+def _logit(block: Tensor, rule: tuple[Tensor, Tensor]) -> Tensor:
     """(n, m, k) log-posteriors but for what the components of a mixture have in common."""
-    slope, offset = line
+    slope, offset = rule
     return torch.addmm(offset.flatten(), block, slope.flatten(0, 1).T).view(len(block), *offset.shape)
 
 
-def _line(count: Tensor, total: Tensor, scatter: Tensor) -> tuple[Tensor, Tensor]:
+def _discriminant(count: Tensor, total: Tensor, scatter: Tensor) -> tuple[Tensor, Tensor]:
     """M step: as the covariance is shared, log-posteriors are linear; (m, k, d) slopes and (m, k) offsets."""
     n = count[0].sum()
     mean = total / count.clamp_min(1e-6)[..., None]

@@ -1,4 +1,4 @@
-"""Which strokes to hold out together, so that what is held out lies as far from the others as the tissue to be named."""
+"""Which strokes to hold out together, so that they lie as far from the others as the tissue to be named."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LOOK = 3000  # unnamed spots whose distance to a stroke is looked up
 def stroke_folds(
     xy: np.ndarray, strokes: np.ndarray, classes: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
-    """(m,) int64 fold of each stroke, -1 for the only spot of a class, which is never held out, and how remote the tissue is.
+    """(m,) int64 fold of each stroke, -1 for the only spot of a class, and how remote the tissue is.
 
-    Each class is cut into pieces, and whole pieces are held out. Their number is the one at which the distances from what is
-    held out to the nearest other stroke are most like those from spots without a stroke to the nearest one: halves for a few long strokes,
-    single spots where spots were named here and there (nearest-neighbour distance matching, Linnenbrink et al.,
-    Geoscientific Model Development 2024).
+    Each class is cut into pieces, and whole pieces are held out. Their number is the one at which the distances from
+    what is held out to the nearest other stroke are most like those from spots without a stroke to the nearest one:
+    halves for a few long strokes, single spots where spots were named here and there (nearest-neighbour distance
+    matching, Linnenbrink et al., Geoscientific Model Development 2024).
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def stroke_folds(
 
     Returns
     -------
-    The folds, and the mean distance from unnamed spots to a stroke as a multiple of that from held-out strokes to others, at least one.
+    The folds, and the mean distance from unnamed spots to a stroke as a multiple of that from held-out strokes to
+    others, at least one.
     """
     free = np.setdiff1d(np.arange(len(xy)), strokes)
     free = rng.choice(free, min(_LOOK, len(free)), replace=False) if len(free) else strokes

@@ -66,9 +66,9 @@ def fit_strokes(
 
     The mean of a class is that of its strokes, with a little of every spot in proportion to its probability; the
     covariance within classes is half that of the strokes (shrunken after Ledoit & Wolf, 2004) and half that of all
-    spots about the means, which tells how much a class varies where nobody drew; how large a class is in a section is read
-    from the probabilities of the spots without a stroke (Saerens et al., Neural Computation 2002), since people draw on thin layers
-    and on thick ones alike.
+    spots about the means, which tells how much a class varies where nobody drew; how large a class is in a section is
+    read from the probabilities of the spots without a stroke (Saerens et al., Neural Computation 2002), since people
+    draw on thin layers and on thick ones alike.
 
     Parameters
     ----------
@@ -121,12 +121,15 @@ def _rounder(covariance: np.ndarray, part: float) -> np.ndarray:
 
 
 def _among_strokes(drawn: np.ndarray, weight: np.ndarray, mean: np.ndarray, floor: np.ndarray) -> np.ndarray | None:
-    """Shrunken covariance of strokes about the means of their classes; None where each class has one spot, or all but one."""
-    own = weight.argmax(axis=1)
-    degrees = len(drawn) - len(np.unique(own))
+    """Shrunken covariance of strokes about the means of their classes.
+
+    None where each class has one spot, or all but one.
+    """
+    class_of = weight.argmax(axis=1)
+    degrees = len(drawn) - len(np.unique(class_of))
     if degrees < 2:
         return None
-    residual = drawn - mean[own]
+    residual = drawn - mean[class_of]
     scale = np.maximum(residual.std(axis=0), floor)
     residual = residual / scale
     shrink = ledoit_wolf_shrinkage(residual, assume_centered=True)

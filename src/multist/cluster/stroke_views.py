@@ -18,7 +18,8 @@ def scale_views(near: Sequence[np.ndarray], components: np.ndarray, adjacency: s
     Parameters
     ----------
     near
-        What a spot is by itself: (n, d) components of expression, their average along what belongs together, the same of the image.
+        What a spot is by itself: (n, d) components of expression, their average along what belongs together, the same
+        of the image.
     components
         (n, d) components of expression, to be averaged more and more widely.
     adjacency
@@ -46,7 +47,7 @@ class ScaledViews:
 
     @classmethod
     def of(cls, groups: list[list[np.ndarray]]) -> ScaledViews:
-        """With each view divided by the deviation of its most varied column, so that the order of its components counts."""
+        """Each view divided by the deviation of its most varied column, so that the order of its components counts."""
         centers = tuple(np.concatenate([v.mean(axis=0, dtype=np.float64) for v in group]) for group in groups)
         scales = tuple(
             np.concatenate([np.full(v.shape[1], max(float(v.std(axis=0).max()), 1e-12)) for v in group])

@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 from sklearn.cluster import KMeans
 
-_FLOOR = 1.0  # of the mean doubt: what a few strokes make certain may be wrong
-_LOOK = 20_000  # spots among which centers are sought
+_LEAST_DOUBT = 1.0  # of the mean doubt: what a few strokes make certain may be wrong
+_MAX_CANDIDATES = 20_000  # spots among which centers are sought
 
 
 def suggest(
@@ -16,9 +16,10 @@ def suggest(
 ) -> np.ndarray:
     """Spots in the middle of much doubt, far from strokes and from each other.
 
-    Doubt is the entropy of the classes, with a floor, averaged with that of the neighbours; close to strokes it counts less. Weighted
-    k-means on the tissue divides it into ``n`` regions, and the spot nearest to the center of each is suggested (weighted
-    clustering of uncertain points, Zhdanov 2019): the most doubtful spots themselves lie on borders, and tell little about what is inside.
+    Doubt is the entropy of the classes, with a floor, averaged with that of the neighbours; close to strokes it counts
+    less. Weighted k-means on the tissue divides it into ``n`` regions, and the spot nearest to the center of each is
+    suggested (weighted clustering of uncertain points, Zhdanov 2019): the most doubtful spots themselves lie on
+    borders, and tell little about what is inside.
 
     Parameters
     ----------
@@ -55,9 +56,9 @@ def suggest(
     near = sp.csr_matrix(adjacency, dtype=np.float64) + sp.identity(m, format="csr")
     near.data[:] = 1
     doubt = near @ doubt / np.asarray(near.sum(axis=1)).ravel()
-    doubt = doubt + max(_FLOOR * float(doubt.mean()), 1e-9)
+    doubt = doubt + max(_LEAST_DOUBT * float(doubt.mean()), 1e-9)
     strokes, free = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
-    free = free[:: max(1, -(-len(free) // _LOOK))]
+    free = free[:: max(1, -(-len(free) // _MAX_CANDIDATES))]
     weight, place = doubt[free], xy[free]
     if len(free) <= n:
         return free[np.argsort(-weight, kind="stable")]

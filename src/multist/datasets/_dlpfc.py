@@ -32,7 +32,8 @@ COUNTS = {
 DONORS = ("Br5292", "Br5595", "Br8100")
 LAYERS = [*(f"Layer{i}" for i in range(1, 7)), "WM"]
 ABOUT = {
-    "reference": "Maynard, Collado-Torres et al., Nature Neuroscience 24, 425-436 (2021), doi:10.1038/s41593-020-00787-0",
+    "reference": "Maynard, Collado-Torres et al., Nature Neuroscience 24, 425-436 (2021), "
+    "doi:10.1038/s41593-020-00787-0",
     "licence": "Artistic-2.0, of the repository and package that hold it",
 }
 
@@ -40,8 +41,8 @@ ABOUT = {
 def dlpfc(section: str | int = "151673") -> SpatialData:
     """A section of the human dorsolateral prefrontal cortex with its layers, as a person drew them.
 
-    Twelve Visium sections of three donors, two pairs of neighbours of each: 151507 to 151510, 151669 to 151672 and 151673 to 151676.
-    Layers 1 to 6 and the white matter are known; in 151669 to 151672 layers 1 and 2 are missing.
+    Twelve Visium sections of three donors, two pairs of neighbours of each: 151507 to 151510, 151669 to 151672 and
+    151673 to 151676. Layers 1 to 6 and the white matter are known; in 151669 to 151672 layers 1 and 2 are missing.
 
     Parameters
     ----------
@@ -50,10 +51,11 @@ def dlpfc(section: str | int = "151673") -> SpatialData:
 
     Returns
     -------
-    A SpatialData with ``images["he"]`` (about 2,000 pixels wide), circles ``shapes["spots"]`` and ``tables["table"]``: raw counts of
-    about 3,600 spots and 33,538 genes, ``obs["layer"]`` (``"Layer1"`` to ``"Layer6"``, ``"WM"``; missing where a spot was not
-    named), ``obs["array_row"]``, ``obs["array_col"]``, ``var["gene_ids"]``, and ``uns["source"]``: the ``url`` and ``sha256`` of each file, ``donor``,
-    ``reference`` and ``licence``. Coordinates are pixels at full resolution.
+    A SpatialData with ``images["he"]`` (about 2,000 pixels wide), circles ``shapes["spots"]`` and ``tables["table"]``:
+    raw counts of about 3,600 spots and 33,538 genes, ``obs["layer"]`` (``"Layer1"`` to ``"Layer6"``, ``"WM"``; missing
+    where a spot was not named), ``obs["array_row"]``, ``obs["array_col"]``, ``var["gene_ids"]``, and ``uns["source"]``:
+    the ``url`` and ``sha256`` of each file, ``donor``, ``reference`` and ``licence``. Coordinates are pixels at full
+    resolution.
 
     Raises
     ------
@@ -64,8 +66,9 @@ def dlpfc(section: str | int = "151673") -> SpatialData:
 
     Notes
     -----
-    Some tens of MB are fetched once into ``multist.settings.cache_dir``. The sha256 of the counts is published and checked. Of the other
-    files it is not: what comes first is trusted, its hash is recorded beside the file, and from then on nothing else is taken.
+    Some tens of MB are fetched once into ``multist.settings.cache_dir``. The sha256 of the counts is published and
+    checked. Of the other files it is not: what comes first is trusted, its hash is recorded beside the file, and from
+    then on nothing else is taken.
 
     Examples
     --------

@@ -59,10 +59,11 @@ def layered_tissue(
     ``lesion``         round; crowded with large, dark, uneven nuclei       own               lies across cortices
     =================  ===================================================  ================  =================
 
-    ``cortex_a`` and ``cortex_b`` differ *only in expression*, ``stroma_loose`` and ``stroma_dense`` *only in the image*,
-    so neither modality suffices. Some genes rise or fall smoothly along the depth in all domains alike, others follow
-    states that come and go from spot to spot and have nothing to do with space, so that neighbours must be looked at.
-    The photograph is unevenly stained and lit, has a fold that comes in from the left, and glass around the tissue.
+    ``cortex_a`` and ``cortex_b`` differ *only in expression*, ``stroma_loose`` and ``stroma_dense`` *only in the
+    image*, so neither modality suffices. Some genes rise or fall smoothly along the depth in all domains alike, others
+    follow states that come and go from spot to spot and have nothing to do with space, so that neighbours must be
+    looked at. The photograph is unevenly stained and lit, has a fold that comes in from the left, and glass around the
+    tissue.
 
     Parameters
     ----------
@@ -97,8 +98,8 @@ def layered_tissue(
     -------
     SpatialData
         ``images["he"]`` (multiscale, c = r, g, b, uint8) with an affine to micrometres that scales, turns and shifts;
-        circles ``shapes["spots"]`` (or ``"cells"``) in micrometres; ``tables["table"]``, linked by ``obs["region"]`` and
-        ``obs["spot_id"]`` (``"cell_id"``), its rows in another order than the circles. The coordinate system is
+        circles ``shapes["spots"]`` (or ``"cells"``) in micrometres; ``tables["table"]``, linked by ``obs["region"]``
+        and ``obs["spot_id"]`` (``"cell_id"``), its rows in another order than the circles. The coordinate system is
         ``"global"``. With several sections the elements are ``"he_section1"``, ``"spots_section1"``, ..., in a
         coordinate system named after the section.
     AnnData
@@ -111,10 +112,12 @@ def layered_tissue(
 
     - ``obs["domain"]``, the true domain; ``obs["depth"]``, the true place along the layers, 0 at the surface to 1;
     - ``obs["section"]``, and on the lattice ``obs["in_tissue"]``, ``["array_row"]``, ``["array_col"]``;
-    - ``uns["interactions"]``, ligand-receptor pairs (``source``, ``target``) that are active across one border only: the
+    - ``uns["interactions"]``, ligand-receptor pairs (``source``, ``target``) that are active across one border only:
+      the
       ligand is up fourfold in the two rows of ``ligand_domain`` next to ``receptor_domain``, and the receptor in the
       two rows facing them;
-    - ``uns["decoy_interactions"]``, pairs that are not: ``kind`` is ``"diffuse"`` (both expressed everywhere), ``"apart"``
+    - ``uns["decoy_interactions"]``, pairs that are not: ``kind`` is ``"diffuse"`` (both expressed everywhere),
+      ``"apart"``
       (each in a domain that does not touch the other's) or ``"one_sided"`` (the ligand up at a border, the receptor
       everywhere).
 
@@ -124,7 +127,8 @@ def layered_tissue(
     Raises
     ------
     ValueError
-        If ``format`` or ``missing_domain`` is not known, a size is too small, or ``batch_shift`` is set for one section.
+        If ``format`` or ``missing_domain`` is not known, a size is too small, or ``batch_shift`` is set for one
+        section.
 
     Examples
     --------

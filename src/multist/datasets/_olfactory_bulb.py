@@ -13,9 +13,9 @@ def olfactory_bulb() -> SpatialData:
 
     Returns
     -------
-    A SpatialData with ``images["he"]`` (about 2,000 pixels wide), circles ``shapes["spots"]`` and ``tables["table"]``: raw counts,
-    ``obs["array_row"]``, ``obs["array_col"]``, ``var["gene_ids"]``, and ``uns["source"]``: the ``url`` and ``sha256`` of each file, ``reference``
-    and ``licence``. Coordinates are pixels at full resolution.
+    A SpatialData with ``images["he"]`` (about 2,000 pixels wide), circles ``shapes["spots"]`` and ``tables["table"]``:
+    raw counts, ``obs["array_row"]``, ``obs["array_col"]``, ``var["gene_ids"]``, and ``uns["source"]``: the ``url`` and
+    ``sha256`` of each file, ``reference`` and ``licence``. Coordinates are pixels at full resolution.
 
     Raises
     ------
@@ -26,8 +26,8 @@ def olfactory_bulb() -> SpatialData:
 
     Notes
     -----
-    Some tens of MB are fetched once into ``multist.settings.cache_dir``. The host publishes no hash: what comes first is trusted, its hash is
-    recorded beside the file, and from then on nothing else is taken.
+    Some tens of MB are fetched once into ``multist.settings.cache_dir``. The host publishes no hash: what comes first
+    is trusted, its hash is recorded beside the file, and from then on nothing else is taken.
 
     Examples
     --------

@@ -24,8 +24,8 @@ class RemoteFile:
     url
         Where it is.
     sha256
-        What is known to be in it, where that is published; None where it is not. Then what came first is trusted: its hash is
-        recorded beside the file, and from then on nothing else is taken.
+        What is known to be in it, where that is published; None where it is not. Then what came first is trusted: its
+        hash is recorded beside the file, and from then on nothing else is taken.
     largest
         MiB that it may have.
     """
@@ -52,8 +52,8 @@ class Fetched:
 def fetch(file: RemoteFile, dataset: str) -> Fetched:
     """The file in ``settings.cache_dir``, downloaded if it is not there.
 
-    A download that breaks off, is too large or is not what it should be leaves nothing behind. A file that was changed on disk is
-    downloaded again.
+    A download that breaks off, is too large or is not what it should be leaves nothing behind. A file that was changed
+    on disk is downloaded again.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ def fetch(file: RemoteFile, dataset: str) -> Fetched:
 
     folder = Path(settings.cache_dir).expanduser() / "datasets" / dataset
     path, seen = folder / file.name, folder / f"{file.name}.sha256"
-    known = file.sha256 or (seen.read_text(encoding="ascii").strip() if seen.is_file() else None)
+    sha256 = file.sha256 or (seen.read_text(encoding="ascii").strip() if seen.is_file() else None)
     try:
-        pooch.retrieve(file.url, known, fname=file.name, path=folder, downloader=_Downloader(file))
+        pooch.retrieve(file.url, sha256, fname=file.name, path=folder, downloader=_Downloader(file))
     except requests.RequestException as error:
         raise OSError(
             f"{file.url} cannot be fetched ({error}); connect, or put the file at {path} if you have it from elsewhere"
@@ -90,8 +90,8 @@ def fetch(file: RemoteFile, dataset: str) -> Fetched:
             else f"it has changed since it was first fetched; if you trust the new one, delete {seen}"
         )
         raise ValueError(f"{file.url} is not the file that is known: {why}") from error
-    found = known or pooch.file_hash(str(path))
-    if file.sha256 is None and known is None:
+    found = sha256 or pooch.file_hash(str(path))
+    if file.sha256 is None and sha256 is None:
         seen.write_text(found + "\n", encoding="ascii")
         logger.info("%s is trusted as it came; its sha256 is kept in %s", file.url, seen)
     return Fetched(path, file.url, found)

@@ -14,7 +14,10 @@ HOST = "https://cf.10xgenomics.com/samples/spatial-exp"
 
 
 def tenx_section(sample: str, version: str, dataset: str) -> SpatialData:
-    """A section by its name and the version of Space Ranger that wrote it; see :func:`visium_section` for what is in it."""
+    """A section by its name and the version of Space Ranger that wrote it.
+
+    See :func:`visium_section` for what is in it.
+    """
     start = f"{HOST}/{version}/{sample}/{sample}"
     matrix = fetch(RemoteFile(f"{start}_filtered_feature_bc_matrix.h5"), dataset)
     archive = fetch(RemoteFile(f"{start}_spatial.tar.gz"), dataset)

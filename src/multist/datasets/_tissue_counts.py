@@ -30,7 +30,7 @@ DECOYS = (
 SIGNALS = tuple(dict.fromkeys(gene for pair in PLANTED + DECOYS for gene in pair[:2]))
 MIN_GENES = 4 * len(SIGNALS)
 _APART = (("rim", "stroma"), ("stroma", "rim"))
-_BLOCK = 2048
+_SPOTS_AT_ONCE = 2048
 _STRIP = 1.8
 _STATE_SHARE = 0.3
 _SIGNAL_FOLD = np.log(4.0)
@@ -76,8 +76,8 @@ def gene_model(n_genes: int, random_state: tuple[int, ...]) -> GeneModel:
     n_markers, n_programme, n_state = max(3, n_free // 50), max(6, n_free // 14), max(4, n_free // 20)
     markers = np.zeros((len(PROFILES), n_genes))
     for i in range(len(PROFILES)):
-        own = free[i * n_markers : (i + 1) * n_markers]
-        markers[i, own] = rng.uniform(0.4, 0.95, n_markers) * rng.choice([1.0, -1.0], n_markers, p=[0.75, 0.25])
+        columns = free[i * n_markers : (i + 1) * n_markers]
+        markers[i, columns] = rng.uniform(0.4, 0.95, n_markers) * rng.choice([1.0, -1.0], n_markers, p=[0.75, 0.25])
     used = len(PROFILES) * n_markers
     programme = free[used : used + n_programme]
     slope, middle = np.zeros(n_genes), rng.uniform(0.2, 0.8, n_genes)
@@ -96,10 +96,10 @@ def near_border(xy: np.ndarray, domain: np.ndarray, here: str, there: str) -> np
     from scipy.spatial import cKDTree
 
     found = np.zeros(len(xy), dtype=bool)
-    own, other = np.flatnonzero(domain == here), np.flatnonzero(domain == there)
-    if len(own) and len(other):
+    one_side, other = np.flatnonzero(domain == here), np.flatnonzero(domain == there)
+    if len(one_side) and len(other):
         pitch = np.median(cKDTree(xy).query(xy, k=2)[0][:, 1])
-        found[own] = cKDTree(xy[other]).query(xy[own])[0] < _STRIP * pitch
+        found[one_side] = cKDTree(xy[other]).query(xy[one_side])[0] < _STRIP * pitch
     return found
 
 
@@ -126,8 +126,8 @@ def draw_counts(
         if kind == "one_sided":
             signal[near_border(xy, domain, "cortex_b", "band"), SIGNALS.index(ligand)] = _SIGNAL_FOLD
     blocks = []
-    for start in range(0, len(xy), _BLOCK):
-        rows = slice(start, start + _BLOCK)
+    for start in range(0, len(xy), _SPOTS_AT_ONCE):
+        rows = slice(start, start + _SPOTS_AT_ONCE)
         log = model.base + batch + model.markers[profile[rows]]
         log += model.slope * np.tanh((depth[rows, None] - model.middle) / 0.4)
         log += (rng.random((len(log), len(model.states))) < _STATE_SHARE) @ model.states

@@ -24,7 +24,7 @@ POSITIONS = ("tissue_positions.csv", "tissue_positions_list.csv", "tissue_positi
 """Names of the list of spots, of which later versions have a header."""
 SCALES, IMAGE = "scalefactors_json.json", "tissue_hires_image.png"
 _COLUMNS = ["barcode", "in_tissue", "array_row", "array_col", "y", "x"]
-_LARGEST = 64 * 2**20
+_MAX_FILE_BYTES = 64 * 2**20
 """Bytes of a file in an archive."""
 
 
@@ -45,7 +45,7 @@ def read_archive(archive: Fetched) -> dict[str, bytes]:
                 name = PurePosixPath(member.name).name
                 if name not in (*POSITIONS, SCALES, IMAGE) or not member.isfile():
                     continue
-                if member.size > _LARGEST:
+                if member.size > _MAX_FILE_BYTES:
                     raise ValueError(f"{name} in {archive.path} has {member.size} bytes, more than a section needs")
                 content = tar.extractfile(member)
                 if content is not None:
@@ -78,7 +78,8 @@ def visium_section(
 
     Returns
     -------
-    ``images["he"]``, circles ``shapes["spots"]``, ``tables["table"]`` in the coordinate system ``"global"``, pixels at full resolution.
+    ``images["he"]``, circles ``shapes["spots"]``, ``tables["table"]`` in the coordinate system ``"global"``, pixels at
+    full resolution.
 
     Raises
     ------

@@ -42,12 +42,14 @@ def agreement(truth: ArrayLike, labels: ArrayLike) -> dict[str, float]:
         raise ValueError(
             f"{len(label_series)} labels for {len(known_series)} observations with a truth; pass one label each"
         )
-    known = (known_series.notna() & (known_series.astype(str) != "nan")).to_numpy()
-    if not known.any():
+    both_named = (known_series.notna() & (known_series.astype(str) != "nan")).to_numpy()
+    if not both_named.any():
         raise ValueError("no observation has a known domain: every entry of truth is missing")
-    if label_series[known].isna().any():
-        raise ValueError(f"{int(label_series[known].isna().sum())} of {int(known.sum())} labels are missing (NaN)")
-    t, p = known_series[known].astype(str).to_numpy(), label_series[known].astype(str).to_numpy()
+    if label_series[both_named].isna().any():
+        raise ValueError(
+            f"{int(label_series[both_named].isna().sum())} of {int(both_named.sum())} labels are missing (NaN)"
+        )
+    t, p = known_series[both_named].astype(str).to_numpy(), label_series[both_named].astype(str).to_numpy()
     return {
         "ari": float(metrics.adjusted_rand_score(t, p)),
         "nmi": float(metrics.normalized_mutual_info_score(t, p)),

@@ -30,8 +30,8 @@ def coherence(labels: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     Raises
     ------
     ValueError
-        If the lengths differ, a label is missing, the coordinates are not finite, have fewer than two columns, do not vary along an axis,
-        or there are fewer than two observations.
+        If the lengths differ, a label is missing, the coordinates are not finite, have fewer than two columns, do not
+        vary along an axis, or there are fewer than two observations.
 
     Notes
     -----
@@ -57,7 +57,7 @@ def coherence(labels: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     pas = ((names[near] != names[:, None]).sum(1) > near.shape[1] / 2).mean()
     total = 0.0
     for name in np.unique(names):
-        own = z[names == name]
-        if len(own) > 2:
-            total += NearestNeighbors(n_neighbors=2).fit(own).kneighbors(own)[0][:, 1].sum()
+        places = z[names == name]
+        if len(places) > 2:
+            total += NearestNeighbors(n_neighbors=2).fit(places).kneighbors(places)[0][:, 1].sum()
     return {"pas": float(pas), "chaos": float(total / len(z))}

@@ -8,8 +8,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-_LEAST = 10  # observations of a section; fewer have too few neighbours to tell mixed from apart
-_BLOCK = 10_000  # observations whose neighbours are held at once
+_MIN_OBSERVATIONS = 10  # observations of a section; fewer have too few neighbours to tell mixed from apart
+_OBSERVATIONS_AT_ONCE = 10_000  # observations whose neighbours are held at once
 
 
 def section_mixing(
@@ -32,8 +32,8 @@ def section_mixing(
 
     Returns
     -------
-    ``ilisi``, the mixing of all observations. It cannot reach 1 if the sections differ in what they hold, and an embedding
-    that erases what only one of them holds scores *higher*.
+    ``ilisi``, the mixing of all observations. It cannot reach 1 if the sections differ in what they hold, and an
+    embedding that erases what only one of them holds scores *higher*.
 
     ``ilisi_within``, only with ``domain``: the mixing among the observations of one domain, on average over all
     observations of domains that two sections share at least. What a single section holds does not count, so that
@@ -47,16 +47,17 @@ def section_mixing(
 
     Notes
     -----
-    The inverse Simpson's index of the sections among an observation's neighbours (iLISI; Korsunsky et al., Nature Methods
-    16, 2019), with plain nearest neighbours instead of weighted ones, as in
+    The inverse Simpson's index of the sections among an observation's neighbours (iLISI; Korsunsky et al., Nature
+    Methods 16, 2019), with plain nearest neighbours instead of weighted ones, as in
 
     .. math:: \mathrm{score} = \frac{1}{n} \sum_{i=1}^{n} \frac{(\sum_s p_{is}^2)^{-1} - 1}{E^{-1} - 1}, \qquad
         E = \sum_s q_s^2 + \frac{1 - \sum_s q_s^2}{k}
 
-    clipped to 0 to 1: :math:`p_{is}` is the share of section *s* among the *k* neighbours of *i*, :math:`q_s` its share of
-    all, and *E* the mean of :math:`\sum_s p_{is}^2` if *k* are drawn at random. Sections of unequal size can therefore
-    reach 1, which the scaling by their number (Luecken et al., Nature Methods 19, 2022) does not allow. Sections of
-    fewer than ten observations, in all or in a domain, do not count there. Memory grows linearly with ``n_obs``.
+    clipped to 0 to 1: :math:`p_{is}` is the share of section *s* among the *k* neighbours of *i*, :math:`q_s` its share
+    of all, and *E* the mean of :math:`\sum_s p_{is}^2` if *k* are drawn at random. Sections of unequal size can
+    therefore reach 1, which the scaling by their number (Luecken et al., Nature Methods 19, 2022) does not allow.
+    Sections of fewer than ten observations, in all or in a domain, do not count there. Memory grows linearly with
+    ``n_obs``.
     """
     points = np.asarray(embedding)
     if points.ndim != 2 or points.dtype.kind not in "biuf" or not np.isfinite(points).all():
@@ -72,15 +73,16 @@ def section_mixing(
     found = _mixed(points, code, n_neighbors)
     if found is None:
         raise ValueError(
-            f"mixing needs two sections with {_LEAST} observations each; there are {len(set(code))} sections in "
-            f"{len(points)} observations"
+            f"mixing needs two sections with {_MIN_OBSERVATIONS} observations each; "
+            f"there are {len(set(code))} sections in {len(points)} observations"
         )
     scores = {"ilisi": found[0]}
     if domain is not None:
         domains = _aligned(domain, len(points), "domain")
-        known = domains.notna() & (domains.astype(str) != "nan")
-        rows = [np.asarray(index) for index in domains[known].groupby(domains[known].astype(str)).groups.values()]
-        parts = [part for part in (_mixed(points[own], code[own], n_neighbors) for own in rows) if part is not None]
+        has_domain = domains.notna() & (domains.astype(str) != "nan")
+        names = domains[has_domain].astype(str)
+        rows = [np.asarray(index) for index in names.groupby(names).groups.values()]
+        parts = [part for these in rows if (part := _mixed(points[these], code[these], n_neighbors)) is not None]
         mixing, counts = zip(*parts, strict=True) if parts else ((np.nan,), (1,))
         scores["ilisi_within"] = float(np.average(mixing, weights=counts))
     return scores
@@ -98,7 +100,7 @@ def _mixed(points: np.ndarray, code: np.ndarray, n_neighbors: int) -> tuple[floa
     from sklearn.neighbors import NearestNeighbors
 
     sizes = np.bincount(code)
-    kept = sizes[code] >= _LEAST
+    kept = sizes[code] >= _MIN_OBSERVATIONS
     points, code = points[kept], np.unique(code[kept], return_inverse=True)[1]
     sizes = np.bincount(code)
     if len(sizes) < 2:
@@ -106,8 +108,8 @@ def _mixed(points: np.ndarray, code: np.ndarray, n_neighbors: int) -> tuple[floa
     k = min(n_neighbors, int(sizes.min()) - 1)
     search = NearestNeighbors(n_neighbors=k).fit(points)
     total = 0.0
-    for start in range(0, len(points), _BLOCK):
-        block = points[start : start + _BLOCK]
+    for start in range(0, len(points), _OBSERVATIONS_AT_ONCE):
+        block = points[start : start + _OBSERVATIONS_AT_ONCE]
         near = _without_self(search.kneighbors(block, k + 1, return_distance=False), start)
         shares = np.stack([(code[near] == one).mean(axis=1) for one in range(len(sizes))])
         total += float((1 / (shares**2).sum(axis=0)).sum())

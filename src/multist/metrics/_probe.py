@@ -14,8 +14,8 @@ _FOLDS = 5  # and cells of the grid along each axis
 def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     """How much of known domains an embedding holds, as a linear classifier reads it on tissue that it has not seen.
 
-    Unlike :func:`multist.metrics.agreement`, this score does not hang on a clustering: it says what the embedding knows,
-    whether or not a mixture finds it.
+    Unlike :func:`multist.metrics.agreement`, this score does not hang on a clustering: it says what the embedding
+    knows, whether or not a mixture finds it.
 
     Parameters
     ----------
@@ -28,8 +28,9 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
 
     Returns
     -------
-    ``accuracy``, the share of observations whose domain is told right, and ``balanced``, its mean over the domains. Both
-    are 1 for an embedding that tells everything; ``balanced`` is one over the number of domains for one that tells nothing.
+    ``accuracy``, the share of observations whose domain is told right, and ``balanced``, its mean over the domains.
+    Both are 1 for an embedding that tells everything; ``balanced`` is one over the number of domains for one that tells
+    nothing.
 
     Raises
     ------
@@ -39,8 +40,9 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
 
     Notes
     -----
-    The known observations are cut into 5 x 5 blocks at quantiles of their coordinates. The blocks are dealt to five folds;
-    each fold is told by a linear discriminant with Ledoit-Wolf shrinkage, fitted on the other four. No seed is involved.
+    The known observations are cut into 5 x 5 blocks at quantiles of their coordinates. The blocks are dealt to five
+    folds; each fold is told by a linear discriminant with Ledoit-Wolf shrinkage, fitted on the other four. No seed is
+    involved.
 
     Examples
     --------
@@ -61,14 +63,16 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
         raise ValueError(
             f"{len(points)} rows of embedding, {len(series)} of truth and {len(place)} of xy; pass one each"
         )
-    known = (series.notna() & (series.astype(str) != "nan")).to_numpy()
-    points, labels, place = points[known], series[known].astype(str).to_numpy(), place[known, :2]
+    labelled = (series.notna() & (series.astype(str) != "nan")).to_numpy()
+    points, labels, place = points[labelled], series[labelled].astype(str).to_numpy(), place[labelled, :2]
     for name, values in (("embedding", points), ("xy", place)):
         if not np.isfinite(values).all():
             raise ValueError(f"{name} holds values that are not finite")
     block = _blocks(place) if len(place) else np.zeros(0, int)
     if len(np.unique(block)) < _FOLDS:
-        raise ValueError(f"{known.sum()} observations with a known domain lie in fewer than {_FOLDS} blocks of tissue")
+        raise ValueError(
+            f"{labelled.sum()} observations with a known domain lie in fewer than {_FOLDS} blocks of tissue"
+        )
     folds = list(GroupKFold(_FOLDS).split(points, labels, block))
     if min(len(np.unique(labels[seen])) for seen, _ in folds) < 2:
         raise ValueError("two known domains are needed outside of each fifth of the tissue")

@@ -47,7 +47,7 @@ _WEIGHT = _Number(float, 0)
 
 
 def _validate(record: Any, constraints: Mapping[str, _Number | _Instance]) -> None:
-    """Raise if a field of a frozen record is not what is allowed, and make numpy's numbers plain ones, which JSON takes."""
+    """Raise if a field of a frozen record is not allowed, and make numpy's numbers plain ones, which JSON takes."""
     for name, allowed in constraints.items():
         value = getattr(record, name)
         if not allowed.allows(value):
@@ -64,8 +64,9 @@ class PublishedLosses:
     Attributes
     ----------
     expression, image, edges, alignment, prior, clustering, sections
-        Masked reconstruction of the two modalities, edges against non-edges, agreement of the unimodal projections (InfoNCE),
-        closeness to a Gaussian prior that a critic judges, DEC, and a critic that cannot tell the sections apart.
+        Masked reconstruction of the two modalities, edges against non-edges, agreement of the unimodal projections
+        (InfoNCE), closeness to a Gaussian prior that a critic judges, DEC, and a critic that cannot tell the sections
+        apart.
     n_factors
         Width of the code.
     mask_rate
@@ -113,8 +114,8 @@ class MultiSTConfig:
     n_heads, head_width
         Of the attention.
     epochs
-        Steps of training at most; held-out tissue says how many are taken. Zero runs no network: the image enters by a linear
-        rule, and every neighbour counts alike.
+        Steps of training at most; held-out tissue says how many are taken. Zero runs no network: the image enters by a
+        linear rule, and every neighbour counts alike.
     learning_rate, weight_decay
         Of AdamW.
     center_sections
@@ -159,8 +160,8 @@ class MultiSTConfig:
     def published(cls) -> MultiSTConfig:
         """Return the published method's constants and modes where they have a counterpart here, for comparison.
 
-        A 32-dimensional code of 200 components, attention whose queries see one key, no gate, and all of the published losses
-        (arXiv 2601.13331).
+        A 32-dimensional code of 200 components, attention whose queries see one key, no gate, and all of the published
+        losses (arXiv 2601.13331).
         """
         return cls(
             n_expression=200,

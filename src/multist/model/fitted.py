@@ -9,20 +9,23 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist._settings import logger
-from multist.model.averaging import Averaging
-from multist.model.common_axes import common_axes, own_axes
 from multist.model.config import MultiSTConfig
-from multist.model.image_axes import ImageAxes
-from multist.model.image_gain import linear_gain
-from multist.model.neighbourhood import as_floats
-from multist.model.sections import Surroundings, offsets_to, section_offsets
+from multist.model.features.averaging import Averaging
+from multist.model.features.common_axes import common_axes, own_axes
+from multist.model.features.image_axes import ImageAxes
+from multist.model.features.image_gain import linear_gain
+from multist.model.features.neighbourhood import as_floats
+from multist.model.features.sections import Surroundings, offsets_to, section_offsets
 
 if TYPE_CHECKING:
-    from multist.model.attention import ImageAttention
-    from multist.model.published import PublishedNetwork
+    from multist.model.network.attention import ImageAttention
+    from multist.model.network.published import PublishedNetwork
 
-_FURTHEST = 2.5
-"""Standard deviations at which a dimension of the embedding ends; with 2 to 4 the mean agreement changes by .04 at most."""
+_MAX_DEVIATIONS = 2.5
+"""Standard deviations at which a dimension of the embedding ends.
+
+With 2 to 4 the mean agreement changes by .04 at most.
+"""
 
 
 class Embedding(NamedTuple):
@@ -33,10 +36,11 @@ class Embedding(NamedTuple):
     code
         (n, d) float32: first the dimensions of the expression, then those of the image.
     image_weight
-        (n,) float32. Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up; zero
-        without an image.
+        (n,) float32. Share of a spot's squared distance from the mean, in standard deviations, that the image's
+        dimensions make up; zero without an image.
     attention
-        (n, n) float32 CSR of weights with which each spot's image asked the spots around it; None without an image or training.
+        (n, n) float32 CSR of weights with which each spot's image asked the spots around it; None without an image or
+        training.
     losses
         Name of each course of training to its values.
     """
@@ -84,7 +88,8 @@ class FusionModel:
     center, spread
         (d,) mean and standard deviation of the dimensions, beyond so many of which they end.
     own
-        (m, c) what :func:`multist.model.common_axes.own_axes` found in the expression: whether its axes are of these sections.
+        (m, c) what :func:`multist.model.features.common_axes.own_axes` found in the expression: whether its axes are of
+        these sections.
     n_expression, n_image
         Number of features of either modality that are read; ``n_image`` is zero without an image.
     published
@@ -106,13 +111,22 @@ class FusionModel:
 
     @classmethod
     def fit(
-        cls, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, xy: np.ndarray, config: MultiSTConfig, *,
-        section: np.ndarray | None = None, n_domains: int = 1, device: str = "auto", random_state: int = 0,
-    ) -> tuple[FusionModel, Embedding]:  # fmt: skip
+        cls,
+        expression: np.ndarray,
+        image: np.ndarray | None,
+        adjacency: sp.csr_matrix,
+        xy: np.ndarray,
+        config: MultiSTConfig,
+        *,
+        section: np.ndarray | None = None,
+        n_domains: int = 1,
+        device: str = "auto",
+        random_state: int = 0,
+    ) -> tuple[FusionModel, Embedding]:
         """Fit to (n, p) expression and (n, q) image features of n spots.
 
-        Sections (``section``, (n,) int from 0; None for a single one) are brought to common axes first if each has its own, and
-        centred where that makes them alike.
+        Sections (``section``, (n,) int from 0; None for a single one) are brought to common axes first if each has its
+        own, and centred where that makes them alike.
 
         Parameters
         ----------
@@ -147,7 +161,7 @@ class FusionModel:
         gain, attention, published = 0.0, None, None
         seed: dict[str, Any] = {"random_state": random_state}
         if config.losses is not None:
-            from multist.model.published import fit_published
+            from multist.model.network.published import fit_published
 
             published, losses = fit_published(
                 genes, picture, adjacency, section, config, n_domains=n_domains, device=device, **seed
@@ -155,7 +169,7 @@ class FusionModel:
         elif picture is not None and config.epochs == 0:
             gain = linear_gain(_unit(genes), _unit(picture), adjacency, xy, section, **seed)
         elif picture is not None:
-            from multist.model.attention import attention_matrix, fit_attention
+            from multist.model.network.attention import attention_matrix, fit_attention
 
             learnt = fit_attention(genes, picture, adjacency, xy, section, config, device=device, **seed)
             gain, losses = learnt.gain, {"hidden_expression": learnt.losses}
@@ -168,8 +182,8 @@ class FusionModel:
                 )
         if picture is not None and not gain and published is None:
             logger.warning(
-                "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come from "
-                "expression and space alone"
+                "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come "
+                "from expression and space alone"
             )
             axes, picture, known_image = None, None, None
         averaging = Averaging.fit(genes, adjacency, attention, **seed)
@@ -180,9 +194,19 @@ class FusionModel:
                 Averaging.fit(picture, adjacency, attention, **seed), (gain or 1) / _total_spread(picture), known_image
             )
         model = cls(
-            config, modality, shown, axes, networks, gain, np.zeros(0), np.ones(0), own, n_given,
-            0 if image is None or shown is None else image.shape[1], published,
-        )  # fmt: skip
+            config,
+            modality,
+            shown,
+            axes,
+            networks,
+            gain,
+            np.zeros(0),
+            np.ones(0),
+            own,
+            n_given,
+            0 if image is None or shown is None else image.shape[1],
+            published,
+        )
         code = model._code(genes, picture, adjacency, attention, device)
         center = code.mean(axis=0, dtype=np.float64)
         spread = code.std(axis=0, dtype=np.float64)
@@ -190,9 +214,14 @@ class FusionModel:
         return model, model._embedding(code, attention, losses)
 
     def embed(
-        self, expression: np.ndarray, image: np.ndarray | None, adjacency: sp.csr_matrix, section: np.ndarray, *,
+        self,
+        expression: np.ndarray,
+        image: np.ndarray | None,
+        adjacency: sp.csr_matrix,
+        section: np.ndarray,
+        *,
         device: str = "auto",
-    ) -> Embedding:  # fmt: skip
+    ) -> Embedding:
         """Embed other sections, with features of the same meaning as those that were fitted.
 
         Raises
@@ -202,8 +231,9 @@ class FusionModel:
         """
         given = 0 if image is None or not self.n_image else image.shape[1]
         for what, found, expected in (
-            ("expression", expression.shape[1], self.n_expression), ("histology", given, self.n_image)
-        ):  # fmt: skip
+            ("expression", expression.shape[1], self.n_expression),
+            ("histology", given, self.n_image),
+        ):
             if found != expected:
                 raise ValueError(f"the model was fitted on {expected} {what} features; there are {found}")
         genes = as_floats(expression)[:, : len(self.expression.averaging.center)]
@@ -212,7 +242,7 @@ class FusionModel:
         if self.axes is not None and self.image is not None and image is not None:
             picture = self.axes(_brought_to(self.image.known, as_floats(image), adjacency, section))
         if self.networks and picture is not None:
-            from multist.model.attention import attention_matrix
+            from multist.model.network.attention import attention_matrix
 
             attention = attention_matrix(list(self.networks), genes, picture, adjacency, device=device)
         return self._embedding(self._code(genes, picture, adjacency, attention, device), attention, {})
@@ -222,8 +252,8 @@ class FusionModel:
 
         Returns
         -------
-        False if both were made in their own spots, and these differ; None if the new was, and where the fitted comes from is not
-        known; else True, for nothing speaks against it.
+        False if both were made in their own spots, and these differ; None if the new was, and where the fitted comes
+        from is not known; else True, for nothing speaks against it.
         """
         own, fitted = own_axes(as_floats(features)[:, : self.config.n_expression], section), self.own
         if not len(own) or (
@@ -233,12 +263,16 @@ class FusionModel:
         return False if len(fitted) else None
 
     def _code(
-        self, genes: np.ndarray, picture: np.ndarray | None, adjacency: sp.csr_matrix, attention: sp.csr_matrix | None,
+        self,
+        genes: np.ndarray,
+        picture: np.ndarray | None,
+        adjacency: sp.csr_matrix,
+        attention: sp.csr_matrix | None,
         device: str,
-    ) -> np.ndarray:  # fmt: skip
+    ) -> np.ndarray:
         """(n, d) dimensions before their ends are drawn in."""
         if self.published is not None:
-            from multist.model.published import read_published
+            from multist.model.network.published import read_published
 
             return read_published(self.published, genes, picture, adjacency, device=device)
         code = self.expression.averaging(genes, adjacency, attention) * self.expression.scale
@@ -247,7 +281,7 @@ class FusionModel:
         return np.hstack([code, self.image.averaging(picture, adjacency, attention) * self.image.scale])
 
     def _embedding(self, code: np.ndarray, attention: sp.csr_matrix | None, losses: dict[str, np.ndarray]) -> Embedding:
-        standard = np.clip((code - self.center) / self.spread, -_FURTHEST, _FURTHEST)
+        standard = np.clip((code - self.center) / self.spread, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         n_shown = 0 if self.image is None or self.published is not None else self.image.averaging.weights.shape[0]
         weight = np.zeros(len(code))
         if n_shown:
@@ -257,8 +291,14 @@ class FusionModel:
 
 
 def _alike(
-    features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray, config: MultiSTConfig, *, one_scale: bool, random_state: int,
-) -> tuple[np.ndarray, Surroundings | None]:  # fmt: skip
+    features: np.ndarray,
+    adjacency: sp.csr_matrix,
+    section: np.ndarray,
+    config: MultiSTConfig,
+    *,
+    one_scale: bool,
+    random_state: int,
+) -> tuple[np.ndarray, Surroundings | None]:
     """Features without what sets whole sections apart, and by what other sections are brought to them."""
     if not config.center_sections:
         return features, None

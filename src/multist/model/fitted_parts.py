@@ -7,22 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from multist.model.averaging import Averaging
 from multist.model.config import MultiSTConfig, PublishedLosses
+from multist.model.features.averaging import Averaging
+from multist.model.features.image_axes import ImageAxes
+from multist.model.features.sections import Surroundings
 from multist.model.fitted import FusionModel, Modality
-from multist.model.image_axes import ImageAxes
-from multist.model.sections import Surroundings
 
 if TYPE_CHECKING:
-    from multist.model.attention import ImageAttention
+    from multist.model.network.attention import ImageAttention
 
 
 def parts_of(model: FusionModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A record for JSON, and arrays."""
     record: dict[str, Any] = {
-        "config": asdict(model.config), "gain": model.gain, "n_expression": model.n_expression, "n_image": model.n_image,
-        "n_networks": len(model.networks), "expression_scale": model.expression.scale,
-    }  # fmt: skip
+        "config": asdict(model.config),
+        "gain": model.gain,
+        "n_expression": model.n_expression,
+        "n_image": model.n_image,
+        "n_networks": len(model.networks),
+        "expression_scale": model.expression.scale,
+    }
     arrays = {"frame.center": model.center, "frame.spread": model.spread, "frame.own": model.own}
     arrays |= _modality_arrays("expression", model.expression)
     if model.image is not None and model.axes is not None:
@@ -57,14 +61,24 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
     networks = _networks(config, rooms, int(record["n_networks"]), len(expression.averaging.center), axes)
     published = None
     if config.losses is not None:
-        from multist.model.published import PublishedNetwork
+        from multist.model.network.published import PublishedNetwork
 
         published = PublishedNetwork.of_state(rooms["published"], config)
     frame = rooms["frame"]
     return FusionModel(
-        config, expression, image, axes, networks, record["gain"], frame["center"], frame["spread"], frame["own"],
-        record["n_expression"], record["n_image"], published,
-    )  # fmt: skip
+        config,
+        expression,
+        image,
+        axes,
+        networks,
+        record["gain"],
+        frame["center"],
+        frame["spread"],
+        frame["own"],
+        record["n_expression"],
+        record["n_image"],
+        published,
+    )
 
 
 def _networks(
@@ -80,7 +94,7 @@ def _networks(
         raise KeyError("axes")
     import torch
 
-    from multist.model.attention import ImageAttention
+    from multist.model.network.attention import ImageAttention
 
     networks = []
     for number in range(count):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from multist.access.record import SpatialRecord
 
-_MOST = 12
+_MAX_SPOTS = 12
 """Spots in a figure; more are too small to read."""
 
 
@@ -46,16 +46,18 @@ def attention(
 ) -> Figure | Axes | list[Axes] | None:
     """Draw how much a spot's image listened to each of the spots within two steps, relative to equal weights.
 
-    Every chosen spot has a close-up of the tissue. Circles are filled with the weight of a spot around it relative to equal weights,
-    and the number says it: 1 is what a plain mean would give, so all near 1 means that nothing was learned here. Their edges have
-    the colour of their domain; spots that are not listened to are drawn as edges alone, and so is the chosen spot, in a black
-    ring: its own expression was hidden when attention was learnt. Below are the means over the spots in its own domain and in others:
-    where the image holds back from what lies across a border, the others have less than 1.
+    Every chosen spot has a close-up of the tissue. Circles are filled with the weight of a spot around it relative to
+    equal weights, and the number says it: 1 is what a plain mean would give, so all near 1 means that nothing was
+    learned here. Their edges have the colour of their domain; spots that are not listened to are drawn as edges alone,
+    and so is the chosen spot, in a black ring: its own expression was hidden when attention was learnt. Below are the
+    means over the spots in its own domain and in others: where the image holds back from what lies across a border, the
+    others have less than 1.
 
-    Attention is one of several averages that make up the embedding. Which modality can tell the two sides of a border apart is
-    measured by :func:`multist.tl.border_sharpness`.
+    Attention is one of several averages that make up the embedding. Which modality can tell the two sides of a border
+    apart is measured by :func:`multist.tl.border_sharpness`.
 
-    ``vmax`` is the factor to which the scale reaches, and ``vmin`` to what fraction; the larger of the two holds for both sides of
+    ``vmax`` is the factor to which the scale reaches, and ``vmin`` to what fraction; the larger of the two holds for
+    both sides of
     1. ``cmap`` is a diverging map (``"BrBG"``), whose middle stands for 1.
 
     Parameters
@@ -82,14 +84,14 @@ def attention(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes with ``show=False`` or ``ax``, one for each spot; else None. Nothing is
-    written to ``data``.
+    The figure with ``return_fig=True``; the list of axes with ``show=False`` or ``ax``, one for each spot; else None.
+    Nothing is written to ``data``.
 
     Raises
     ------
     KeyError
-        If a spot, the result or the domains do not exist; the message lists what there is. Where no image took part, all spots
-        count alike, and the log says so.
+        If a spot, the result or the domains do not exist; the message lists what there is. Where no image took part,
+        all spots count alike, and the log says so.
     ValueError
         If ``spots`` are none or more than 12, a spot has no weights, or a number is out of range.
 
@@ -128,8 +130,8 @@ def attention(
 
 def _rows(table: AnnData, names: list[str]) -> list[int]:
     """Rows of the chosen spots."""
-    if not 1 <= len(names) <= _MOST:
-        raise ValueError(f"spots names {len(names)} spots; give one, or a list of up to {_MOST}")
+    if not 1 <= len(names) <= _MAX_SPOTS:
+        raise ValueError(f"spots names {len(names)} spots; give one, or a list of up to {_MAX_SPOTS}")
     missing = [name for name in names if name not in table.obs_names]
     if missing:
         known = ", ".join(map(repr, table.obs_names[:3]))
@@ -156,7 +158,8 @@ def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray
         given = chosen.data[part].astype(float)
         if not given.sum() > 0:
             raise ValueError(
-                f"obsp[{name!r}] has no weights for {table.obs_names[row]!r}: it has no neighbours, or they were cut off"
+                f"obsp[{name!r}] has no weights for {table.obs_names[row]!r}: it has no neighbours, or they were cut "
+                "off"
             )
         # rows sum to one, unless spots were cut off the table since
         weights.append((chosen.indices[part], given / given.mean()))

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 _PANEL, _SIDE = 3.3, 1.15
 """Inches of a close-up at most, and of the legends beside them."""
-_LEAST, _MOST = 1.5, 4.0
+_MIN_SCALE, _MAX_SCALE = 1.5, 4.0
 """The scale reaches at least and at most to this factor: a difference of a few per cent should not look like one."""
-_EDGE, _FAINT, _SMALLEST = 1.8, 0.8, 7.0
+_EDGE, _FAINT, _MIN_PRINT = 1.8, 0.8, 7.0
 """Points: edges of what is listened to and of what is not, and the smallest print."""
 _LEGEND_ROWS = 8
 _UNKNOWN = 0.55
@@ -82,7 +82,7 @@ class Style(NamedTuple):
         with np.errstate(divide="ignore"):
             factor = float(np.exp(np.abs(np.log(np.concatenate([close.weight for close in closes]))).max()))
         asked = [float(options.vmax or 0), 1 / float(options.vmin or np.inf)]
-        limit = max(asked) if max(asked) > 1 else min(max(factor, _LEAST), _MOST)
+        limit = max(asked) if max(asked) > 1 else min(max(factor, _MIN_SCALE), _MAX_SCALE)
         return cls(domains, limit, factor > limit, options)
 
     @property
@@ -117,9 +117,9 @@ def attention_panels(n_spots: int, ncols: int | None, domains: Layer, look: Look
     """
     import matplotlib.pyplot as plt
 
-    own = user_axes(look, n_spots)
-    if own is not None:
-        return canvas_of(own, look), None
+    given_axes = user_axes(look, n_spots)
+    if given_axes is not None:
+        return canvas_of(given_axes, look), None
     columns = min(ncols or 2, n_spots)
     rows = -(-n_spots // columns)
     # narrow empty columns keep the headings apart
@@ -191,7 +191,7 @@ def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, 
         font = min(8.0, 0.37 * points[row])
         box = per_point * font * np.array([2.5, 1.1])
         free = all((np.abs(xy - other) >= box).any() for other in taken)
-        if font >= _SMALLEST and free and window.left < x < window.right and window.top < y < window.bottom:
+        if font >= _MIN_PRINT and free and window.left < x < window.right and window.top < y < window.bottom:
             taken.append(xy)
             color, text = "white" if dark[i] else "black", f"{close.weight[i]:.2f}"
             ax.text(x, y, text, color=color, fontsize=font, ha="center", va="center", zorder=5)
@@ -199,10 +199,10 @@ def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, 
 
 def _summary(close: Close, codes: np.ndarray) -> str:
     """Mean weight of the spots on either side of a border."""
-    around, own = codes[close.keys], codes[close.row]
+    around, asking = codes[close.keys], codes[close.row]
     sides = {
-        "own domain": (around == own) & (own >= 0),
-        "others": (around != own) & (around >= 0) & (own >= 0),
+        "own domain": (around == asking) & (asking >= 0),
+        "others": (around != asking) & (around >= 0) & (asking >= 0),
     }
     said = [f"{name} ×{close.weight[of].mean():.2f}" for name, of in sides.items() if of.any()]
     return ", ".join(said) if said else "no spot around it with a domain"

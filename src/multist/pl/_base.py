@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 _FADED = 0.45
 """Opacity of the image under numbers."""
 _LUMA = (0.299, 0.587, 0.114)
-_VECTORS = 10_000
+_MAX_VECTORS = 10_000
 """Beyond so many shapes a vector file is slow to open."""
-_SEEN = 0.8
+_MIN_SHAPE = 0.8
 """Points: shapes that are smaller look like dots whatever they are."""
 
 
@@ -92,7 +92,7 @@ def read_window(
 def draw_section(
     ax: Axes, slides: Slides, section: int, window: Window, look: Look, *, under_numbers: bool = False
 ) -> None:
-    """Prepare a panel: the image if there is one, y down, equal scales, no ticks, and a scale bar where the scale is known.
+    """Prepare a panel: the image if there is one, y down, equal scales, no ticks, a scale bar where the scale is known.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def draw_spots(ax: Axes, slides: Slides, section: int, rgba: np.ndarray, size: f
     rows = slides.rows(section)
     xy, diameter = slides.xy[rows], size * slides.diameters(section)
     points = 72 / ax.figure.dpi * ax.get_window_extent().width / abs(np.subtract(*ax.get_xlim()))
-    corners = slides.polygons(section) if np.median(diameter) * points > _SEEN else None
+    corners = slides.polygons(section) if np.median(diameter) * points > _MIN_SHAPE else None
     if corners is None:
         return draw_circles(ax, xy, diameter, rgba)
     if size != 1:
@@ -175,7 +175,7 @@ def draw_spots(ax: Axes, slides: Slides, section: int, rgba: np.ndarray, size: f
         edgecolors="none",
         zorder=2,
         antialiaseds=not touching,
-        rasterized=touching or len(rows) > _VECTORS,
+        rasterized=touching or len(rows) > _MAX_VECTORS,
     )
     ax.add_collection(shapes, autolim=False)
     return shapes
@@ -209,7 +209,7 @@ def draw_circles(ax: Axes, xy: np.ndarray, diameter: np.ndarray, rgba: np.ndarra
         facecolors=rgba,
         edgecolors="none",
         zorder=2,
-        rasterized=len(xy) > _VECTORS,
+        rasterized=len(xy) > _MAX_VECTORS,
     )
     ax.add_collection(circles, autolim=False)
     return circles

@@ -45,10 +45,10 @@ def borders(
 ) -> Figure | Axes | list[Axes] | None:
     """Draw which domains touch, on the tissue, and beside it the strongest ligand-receptor pairs at each border.
 
-    Domains that touch are joined by a line that is the wider the longer their border, and dark where at least one pair is
-    significant; lines bend around other domains' names. In the matrix beside it a column is a border in one direction, from
-    the ligand's domain to the receptor's. A pair that is shown has a circle at every border at which it was tested: full where it is
-    significant, empty where it is not.
+    Domains that touch are joined by a line that is the wider the longer their border, and dark where at least one pair
+    is significant; lines bend around other domains' names. In the matrix beside it a column is a border in one
+    direction, from the ligand's domain to the receptor's. A pair that is shown has a circle at every border at which it
+    was tested: full where it is significant, empty where it is not.
 
     Parameters
     ----------
@@ -74,15 +74,16 @@ def borders(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the axes, the matrix last, if ``show=False`` or ``ax`` is given; else None. One ``ax`` for
-    the only section takes the map alone.
+    The figure with ``return_fig=True``; the axes, the matrix last, if ``show=False`` or ``ax`` is given; else None. One
+    ``ax`` for the only section takes the map alone.
 
     Raises
     ------
     KeyError
         If there is no result under ``key``, or its domains are gone.
     ValueError
-        If an option is out of range, ``ax`` are not as many as the panels, or the domains are no longer those that were tested.
+        If an option is out of range, ``ax`` are not as many as the panels, or the domains are no longer those that were
+        tested.
 
     Examples
     --------
@@ -133,9 +134,9 @@ def _canvas(windows: list[_base.Window], shown: pd.DataFrame, look: Look) -> Can
     import matplotlib.pyplot as plt
 
     n_sections = len(windows)
-    own = user_axes(look, n_sections + (n_sections > 1 or isinstance(look.ax, Iterable)))
-    if own is not None:
-        return canvas_of(own, look)
+    given_axes = user_axes(look, n_sections + (n_sections > 1 or isinstance(look.ax, Iterable)))
+    if given_axes is not None:
+        return canvas_of(given_axes, look)
     inner, outer = matrix_inches(shown)
     beside = outer[0] <= 0.6 * PAGE and n_sections == 1
     aspect = float(np.median([window.aspect for window in windows]))

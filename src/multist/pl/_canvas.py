@@ -20,7 +20,7 @@ PAGE = 7.2
 DPI = 150
 LABEL = 0.15
 """Inches of height that a label of an axis needs."""
-_WIDEST, _HIGHEST = 3.1, 4.0
+_MAX_WIDTH, _MAX_HEIGHT = 3.1, 4.0
 """Inches of a panel, whatever room there is."""
 _BETWEEN, _TITLE = 0.12, 0.3
 
@@ -67,8 +67,8 @@ class Canvas:
 
         Returns
         -------
-        The figure if it is asked for; the axes, one or a list of several, if they are the user's own or ``show=False``; None if
-        the figure was shown, or saved and closed.
+        The figure if it is asked for; the axes, one or a list of several, if they are the user's own or ``show=False``;
+        None if the figure was shown, or saved and closed.
         """
         import matplotlib.pyplot as plt
 
@@ -111,7 +111,7 @@ def canvas_of(axes: Sequence[Axes], look: Look) -> Canvas:
 
 
 def laid_out(figure: Figure, axes: list[Axes], look: Look) -> Canvas:
-    """A new figure whose panels have about the size that they will have, by which the sizes of print and lines are chosen."""
+    """A new figure whose panels have about their final size, by which the sizes of print and lines are chosen."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
@@ -147,12 +147,12 @@ def panels(
     """
     import matplotlib.pyplot as plt
 
-    own = user_axes(look, len(cells))
-    if own is not None:
-        return canvas_of(own, look)
+    given_axes = user_axes(look, len(cells))
+    if given_axes is not None:
+        return canvas_of(given_axes, look)
     rows, columns = (max(cell[side] for cell in cells) + 1 for side in (0, 1))
-    width = min(_WIDEST, first * panel_width(columns - 1 + first, beside))
-    height = min(width / aspect, _HIGHEST)
+    width = min(_MAX_WIDTH, first * panel_width(columns - 1 + first, beside))
+    height = min(width / aspect, _MAX_HEIGHT)
     width, height = min(width, height * aspect), max(height, least)
     size = (
         (1 + (columns - 1) / first) * width + columns * _BETWEEN + beside,
@@ -165,7 +165,7 @@ def panels(
 
 def panel_width(columns: float, beside: float) -> float:
     """Inches of each of so many panels, when legends beside them take their part of the page."""
-    return min(_WIDEST, max(0.8, (PAGE - beside) / columns - _BETWEEN))
+    return min(_MAX_WIDTH, max(0.8, (PAGE - beside) / columns - _BETWEEN))
 
 
 def inches_of(ax: Axes) -> tuple[float, float]:

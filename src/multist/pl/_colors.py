@@ -115,7 +115,10 @@ def _from_map(name: str, n: int) -> list[str]:
 
 
 def store_colors(tables: Sequence[AnnData], key: str, colors: dict[str, str]) -> None:
-    """Write ``uns[f"{key}_colors"]`` where a categorical column has none that can be used, as scanpy does; a view is left alone."""
+    """Write ``uns[f"{key}_colors"]`` where a categorical column has none that can be used, as scanpy does.
+
+    A view is left alone.
+    """
     for table in tables:
         column = table.obs[key]
         if not isinstance(column.dtype, pd.CategoricalDtype) or table.is_view:
@@ -143,9 +146,9 @@ def matched_colors(values: pd.Series, other: pd.Series, colors: dict[str, str]) 
     """
     from scipy.optimize import linear_sum_assignment
 
-    known = (values.notna() & other.notna()).to_numpy()
+    both_named = (values.notna() & other.notna()).to_numpy()
     shared = np.zeros((len(values.cat.categories), len(other.cat.categories)), dtype=np.int64)
-    np.add.at(shared, (values.cat.codes.to_numpy()[known], other.cat.codes.to_numpy()[known]), 1)
+    np.add.at(shared, (values.cat.codes.to_numpy()[both_named], other.cat.codes.to_numpy()[both_named]), 1)
     rows, columns = linear_sum_assignment(shared, maximize=True)
     partner = {row: column for row, column in zip(rows, columns, strict=True) if shared[row, column]}
     used = {color.lower() for color in colors.values()}

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from multist.pl._look import LegendLoc
     from multist.pl._slides import Slides
 
-_WIDEST = 6.0
+_MAX_LINE_WIDTH = 6.0
 _CHARACTER, _LINE = 0.068, 0.21
 """Inches of a letter, and of the box around a name."""
-_CANDIDATES = 400
+_MAX_CANDIDATES = 400
 _SIGNIFICANT, _OTHER = "#202020", "#8C8C8C"
 _BENDS = np.array([0.0, *(side * bend for bend in (0.12, 0.2, 0.3, 0.4, 0.55, 0.7, 0.9) for side in (1, -1))])
 """How far a line's middle is moved aside, in its length."""
@@ -65,10 +65,10 @@ def draw_graph(
     for one, two, length in zip(borders["domain_1"], borders["domain_2"], borders["length"], strict=True):
         if one not in boxes or two not in boxes or (touching is not None and frozenset((one, two)) not in touching):
             continue
-        width = max(0.8, _WIDEST * length / longest)
+        width = max(0.8, _MAX_LINE_WIDTH * length / longest)
         dark = frozenset((one, two)) in significant
         halo = [patheffects.withStroke(linewidth=width + 1.4, foreground="white")]
-        line = _line(boxes[one], boxes[two], [box for name, box in boxes.items() if name not in (one, two)])
+        line = _line_between(boxes[one], boxes[two], [box for name, box in boxes.items() if name not in (one, two)])
         ax.plot(
             *line.T,
             color=_SIGNIFICANT if dark else _OTHER,
@@ -93,7 +93,9 @@ def _explain(ax: Axes, longest: float, unit: str, *, dark: bool, below: bool) ->
     step = 10 ** np.floor(np.log10(longest))
     round_length = step * max(factor for factor in (1, 2, 5) if factor * step <= longest)
     text = f"{round_length:g} {'µm' if unit == 'um' else 'spot distances'}"
-    handles = [Line2D([], [], color=_OTHER, linewidth=_WIDEST * round_length / longest, label=f"border of {text}")]
+    handles = [
+        Line2D([], [], color=_OTHER, linewidth=_MAX_LINE_WIDTH * round_length / longest, label=f"border of {text}")
+    ]
     if dark:
         handles.append(Line2D([], [], color=_SIGNIFICANT, linewidth=2.5, label="with significant pairs"))
     place = (
@@ -117,10 +119,11 @@ def _touching(tissue: Slides, rows: np.ndarray, labels: np.ndarray) -> set[froze
     return {frozenset(ends) for ends in set(zip(labels[edges.row], labels[edges.col], strict=True))}
 
 
-def _line(one: np.ndarray, two: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+def _line_between(one: np.ndarray, two: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
     """(k, 2) points of the line between two boxes that is straightest among those that cross no other box.
 
-    Boxes are (x, y, width, height). Where every line crosses one, it is the line of which the least part lies in others.
+    Boxes are (x, y, width, height). Where every line crosses one, it is the line of which the least part lies in
+    others.
     """
     start, end = one[:2], two[:2]
     aside = np.array([start[1] - end[1], end[0] - start[0]])
@@ -145,10 +148,10 @@ def _boxes(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: list[str]) -> di
     boxes: dict[str, np.ndarray] = {}
     present = [name for name in names if (labels == name).any()]
     for name in sorted(present, key=lambda name: (labels == name).sum()):
-        own = xy[labels == name]
+        places = xy[labels == name]
         box = np.array([_CHARACTER * len(name) + 0.16, _LINE]) / inches
-        near = np.argsort(np.linalg.norm(own - np.median(own, axis=0), axis=1), kind="stable")
-        candidates = own[near[:: -(-len(near) // _CANDIDATES)]]
+        near = np.argsort(np.linalg.norm(places - np.median(places, axis=0), axis=1), kind="stable")
+        candidates = places[near[:: -(-len(near) // _MAX_CANDIDATES)]]
         room = np.array([_room(place, box, list(boxes.values())) for place in candidates])
         best = int(np.argmax(room >= 0)) if (room >= 0).any() else int(np.argmax(room))
         boxes[name] = np.concatenate([candidates[best], box])

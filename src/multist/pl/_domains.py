@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
-_NARROWEST = 1.7
+_MIN_WIDTH = 1.7
 """Inches of a panel; where more would have to be narrower, they go into a further row."""
-_MOST = 4
+_MAX_PANELS_IN_ROW = 4
 
 
 @drawn(MapOptions)
@@ -49,11 +49,12 @@ def domains(
     crop: bool = True,
     **look: Unpack[MapOptions],
 ) -> Figure | Axes | list[Axes] | None:
-    """Draw domains, another column or genes over the H&E image, every spot at its true place, in its true shape and size.
+    """Draw domains, another column or genes over the H&E image, every spot at its true place and in its true size.
 
-    Several sections are drawn side by side, each over its own image; known regions or older results are drawn beside the
-    result, in the colours of the domains that they overlap with most, so that the same region looks the same in all.
-    Spots are circles, bins that touch are squares, and cells whose outlines a SpatialData holds are these polygons.
+    Several sections are drawn side by side, each over its own image; known regions or older results are drawn beside
+    the result, in the colours of the domains that they overlap with most, so that the same region looks the same in
+    all. Spots are circles, bins that touch are squares, and cells whose outlines a SpatialData holds are these
+    polygons.
 
     Parameters
     ----------
@@ -86,7 +87,8 @@ def domains(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the axes, a list if there are several, if ``show=False`` or ``ax`` is given; else None.
+    The figure with ``return_fig=True``; the axes, a list if there are several, if ``show=False`` or ``ax`` is given;
+    else None.
 
     Raises
     ------
@@ -165,10 +167,10 @@ def _codes(obs: Any, key: str) -> np.ndarray:
 def _usual_columns(n_sections: int, n_layers: int, beside: list[float]) -> int:
     """As many panels in a row as stay wide enough on a page with their legends."""
     if n_sections > 1:
-        fits = lambda columns: panel_width(columns, max(beside)) >= _NARROWEST
+        fits = lambda columns: panel_width(columns, max(beside)) >= _MIN_WIDTH
     else:
-        fits = lambda columns: panel_width(columns, sum(sorted(beside, reverse=True)[:columns])) >= _NARROWEST
-    most = min(_MOST, n_sections if n_sections > 1 else n_layers)
+        fits = lambda columns: panel_width(columns, sum(sorted(beside, reverse=True)[:columns])) >= _MIN_WIDTH
+    most = min(_MAX_PANELS_IN_ROW, n_sections if n_sections > 1 else n_layers)
     return max((columns for columns in range(1, most + 1) if fits(columns)), default=1)
 
 

@@ -78,8 +78,8 @@ def histology(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: images, reference patches, spots'
-    patches; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: images, reference
+    patches, spots' patches; else None.
 
     Raises
     ------
@@ -114,9 +114,9 @@ def histology(
     headings = {"spots": f"patches of the numbered spots{' before and after' if len(shown) > 1 else ''}"}
     if reference is not None:
         headings["reference"] = _draw_reference(patches[:n_reference], before, index, reference)
-    own = patches[n_reference:]
+    of_spots = patches[n_reference:]
     for line, tissue in enumerate(tissues):
-        _draw_spot_patches(own[line * len(rows) :][: len(rows)], tissue, index, rows, width, numbered=line == 0)
+        _draw_spot_patches(of_spots[line * len(rows) :][: len(rows)], tissue, index, rows, width, numbered=line == 0)
     for name in headings.keys() & parts.keys():
         parts[name].suptitle(headings[name], fontsize=8, x=0.01, ha="left")
     canvas.set_titles(["as scanned", "normalized"][: len(tissues)])
@@ -170,12 +170,12 @@ def _reference_patches(record: SpatialRecord, section: int, key: str) -> _Refere
 
 
 def _panels(look: Look, n_images: int, n_reference: int, n_spots: int, aspect: float) -> tuple[Canvas, dict[str, Any]]:
-    """Axes of the images, the reference patches and the spots' patches, and the parts of a new figure that hold them."""
+    """Axes of images, reference patches and spots' patches, and the parts of a new figure that hold them."""
     import matplotlib.pyplot as plt
 
-    own = user_axes(look, n_images * (1 + n_spots) + n_reference)
-    if own is not None:
-        return canvas_of(own, look), {}
+    given_axes = user_axes(look, n_images * (1 + n_spots) + n_reference)
+    if given_axes is not None:
+        return canvas_of(given_axes, look), {}
     columns = max(n_spots, _MAX_REFERENCE if n_reference else 5)
     width = 0.8 * PAGE if n_images > 1 else 0.6 * PAGE
     heights = {"images": min(width / n_images / aspect, 4.0) + 0.3}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multist.pl._slides import Slides
 
 NUMBERS = "plasma"
-"""Of matplotlib's uniform maps the one that is farthest from all colours of H&E: its nearest is 33 away in CIELAB, viridis's 6."""
+"""The uniform map of matplotlib that is farthest from the colours of H&E: 33 in CIELAB, where viridis is 6."""
 _MISSING_LABEL = "not labelled"
 _OTHERS_LABEL = "other"
 _SAID = {
@@ -120,16 +120,16 @@ class Layer:
         groups_of = self.values if of is None else of
         if groups is None or not isinstance(groups_of.dtype, pd.CategoricalDtype):
             return self
-        known = list(groups_of.cat.categories)
-        unknown = [name for name in groups if name not in known]
+        categories = list(groups_of.cat.categories)
+        unknown = [name for name in groups if name not in categories]
         if unknown:
-            named, found = ", ".join(map(repr, unknown)), ", ".join(map(repr, known))
+            named, found = ", ".join(map(repr, unknown)), ", ".join(map(repr, categories))
             raise ValueError(f"groups {named} not among the categories; found: {found}")
         kept = groups_of.isin(groups).to_numpy()
         values = self.values.where(kept)
         colors = self.colors
         if of is None and colors is not None:
-            values = values.cat.set_categories([name for name in known if name in groups])
+            values = values.cat.set_categories([name for name in categories if name in groups])
             colors = {name: color for name, color in colors.items() if name in groups}
         return replace(self, values=values, colors=colors, left_out=bool((~kept).any()))
 
@@ -188,7 +188,7 @@ def color_layers(
 
 
 def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look: Look) -> list[Layer]:
-    """Known regions or older results as layers, in the colours of the categories of ``result`` that they overlap with most."""
+    """Known regions or older results as layers, in the colours of the categories of ``result`` they overlap most."""
     found = []
     for key in keys:
         values = _colors.obs_values(slides.obs, key, "truth_key", whole_numbers_are_categories=True)

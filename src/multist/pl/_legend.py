@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from multist.pl._layer import Layer
     from multist.pl._look import LegendLoc
 
-_ROWS = 12
+_MAX_ROWS = 12
 """Entries of a legend one below the other."""
 _CHARACTER = 0.062
 """Inches of a letter at the legend's size of print."""
@@ -40,7 +40,7 @@ def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[
         return (0.0, 0.5) if where == "bottom margin" else (max(_BAR, _CHARACTER * len(title)), 0.0)
     names = [*layer.entries(), *extra]
     if where == "right margin":
-        width = -(-len(names) // _ROWS) * (0.3 + _CHARACTER * max(map(len, names), default=0))
+        width = -(-len(names) // _MAX_ROWS) * (0.3 + _CHARACTER * max(map(len, names), default=0))
         return max(width, _CHARACTER * len(title)) + 0.1, 0.0
     if where == "bottom margin":
         return 0.0, 0.17 * (1 + -(-len(names) // 3))
@@ -104,7 +104,7 @@ def _legend(ax: Axes, entries: dict[str, str], *, below: bool, title: str, extra
     handles += [Line2D([], [], label=label, **(usual | marker)) for label, marker in extra.items()]
     if not handles:
         return
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": -(-len(handles) // _ROWS)}
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": -(-len(handles) // _MAX_ROWS)}
     if below:
         width = ax.get_window_extent().width / ax.figure.dpi
         longest = max(len(str(handle.get_label())) for handle in handles)
@@ -130,7 +130,7 @@ def write_names(ax: Axes, layer: Layer, xy: np.ndarray, rows: np.ndarray) -> Non
     labels = layer.values.iloc[rows].astype(object).to_numpy()
     halo = [patheffects.withStroke(linewidth=2.0, foreground="white")]
     for name in layer.colors or {}:
-        own = xy[labels == name]
-        if len(own):
-            x, y = own[np.linalg.norm(own - np.median(own, axis=0), axis=1).argmin()].tolist()
+        places = xy[labels == name]
+        if len(places):
+            x, y = places[np.linalg.norm(places - np.median(places, axis=0), axis=1).argmin()].tolist()
             ax.text(x, y, name, ha="center", va="center", fontweight="bold", path_effects=halo, zorder=6)

@@ -113,26 +113,31 @@ class Look:
 
 
 DESCRIBED = {
-    "ax": "Axes to draw into: one, or as many as there are panels. They are neither shown nor closed, and are returned.",
-    "figsize": "Width and height of the figure in inches. By default it is as wide as it needs to be, and at most a page (7.2).",
+    "ax": "Axes to draw into: one, or as many as there are panels. They are neither shown nor closed, and are "
+    "returned.",
+    "figsize": "Width and height of the figure in inches. By default it is as wide as it needs to be, and at most a "
+    "page (7.2).",
     "title": "Title of each panel; a single one for several panels goes above them all.",
-    "show": "Show the figure; by default if it is neither saved, returned nor drawn into ``ax``. With False, the axes are returned.",
-    "save": "File to save the figure to, at 150 dpi; its suffix sets the format. True saves it in scanpy's ``figdir`` under the "
-    "name of the function, in scanpy's format.",
+    "show": "Show the figure; by default if it is neither saved, returned nor drawn into ``ax``. With False, the axes "
+    "are returned.",
+    "save": "File to save the figure to, at 150 dpi; its suffix sets the format. True saves it in scanpy's ``figdir`` "
+    "under the name of the function, in scanpy's format.",
     "return_fig": "Return the figure.",
-    "palette": "Colours of categories: a dict from category to colour, a list in the order of the categories, or a name of "
-    "matplotlib's colour maps. By default those in ``uns``, or new ones.",
+    "palette": "Colours of categories: a dict from category to colour, a list in the order of the categories, or a "
+    "name of matplotlib's colour maps. By default those in ``uns``, or new ones.",
     "cmap": "Colour map of numbers.",
     "vmin": 'Number at the lower end of the colour map, or a percentile of the numbers such as ``"p1"``.',
     "vmax": 'Number at its upper end, or a percentile such as ``"p99"``.',
     "groups": "Categories to show in colour; all others are drawn as if they had no label.",
     "legend_loc": 'Where legends and colour bars go: ``"right margin"``, ``"bottom margin"``, ``"on data"`` (names of '
     'categories at their spots; numbers keep their bar at the right), ``"none"``; None is what suits the plot.',
-    "size": "Diameter of the drawn spots in true diameters. Where these are unknown, the distance between neighbours is 1.",
+    "size": "Diameter of the drawn spots in true diameters. Where these are unknown, the distance between "
+    "neighbours is 1.",
     "alpha": "Opacity of the spots, 0 to 1.",
     "img_alpha": "Opacity of the image, 0 to 1. By default it is faded under numbers, which have to be read.",
     "bw": "Draw the image in grey. By default it is grey under numbers, for the sake of their colours.",
-    "microns_per_pixel": "Size of a pixel, for the scale bar; by default what the data says. Where it does not say, there is none.",
+    "microns_per_pixel": "Size of a pixel, for the scale bar; by default what the data says. Where it does not say, "
+    "there is none.",
 }
 """What each option means, as it is told in the docstring of every plot."""
 
@@ -155,7 +160,7 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
 
     def decorate(plot: Plot) -> Plot:
         signature = inspect.signature(plot)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         only = inspect.Parameter.KEYWORD_ONLY
         extra = [inspect.Parameter(n, only, default=defaults[n], annotation=annotations[n]) for n in names]
 
@@ -164,10 +169,10 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
             import matplotlib as mpl
             import matplotlib.pyplot as plt
 
-            known = {p.name for p in own} | set(names)
-            unknown = [name for name in kwargs if name not in known]
+            accepted = {p.name for p in named} | set(names)
+            unknown = [name for name in kwargs if name not in accepted]
             if unknown:
-                options = ", ".join(sorted(known - {"data"}))
+                options = ", ".join(sorted(accepted - {"data"}))
                 raise TypeError(f"pl.{plot.__name__} has no option {', '.join(map(repr, unknown))}; it has: {options}")
             before = set(plt.get_fignums())
             try:
@@ -178,7 +183,7 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
                     plt.close(number)
                 raise
 
-        call.__signature__ = signature.replace(parameters=[*own, *extra])  # type: ignore[attr-defined]
+        call.__signature__ = signature.replace(parameters=[*named, *extra])  # type: ignore[attr-defined]
         call.__doc__ = _with_options(plot.__doc__ or "", names)
         return cast("Plot", call)
 

@@ -98,10 +98,10 @@ def _said_instead(layer: Layer) -> str | None:
     """What is written in place of weights of an image that are the same everywhere; None for all that is drawn."""
     if not layer.key.endswith(IMAGE_WEIGHT_SUFFIX) or not layer.is_numeric:
         return None
-    known = layer.values[np.isfinite(layer.values)]
-    if not len(known) or np.ptp(known) > 0:
+    finite = layer.values[np.isfinite(layer.values)]
+    if not len(finite) or np.ptp(finite) > 0:
         return None
-    weight = float(known.iloc[0])
+    weight = float(finite.iloc[0])
     return "image not used" if weight == 0 else f"the image has the same\nweight everywhere: {weight:.2f}"
 
 

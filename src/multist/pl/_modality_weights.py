@@ -40,18 +40,19 @@ def modality_weights(
 
     Every section has a map of its own, all on one scale. Boxes are the quartiles of each domain, from the one in which
     the image counted most down, whiskers reach from the 5th to the 95th percentile. If
-    :func:`multist.tl.border_sharpness` has been run, a last panel has the sharpness of each border in either modality: a full
-    circle where it is sharper than lines drawn within the two domains (p ≤ 0.05), a black tick at what one in twenty of
-    these lines reaches. The borders at the top lean on histology, those at the bottom on expression. Of more than 20 borders
-    the longest are drawn. Where no image took part, the map says so; there is no distribution then.
+    :func:`multist.tl.border_sharpness` has been run, a last panel has the sharpness of each border in either modality:
+    a full circle where it is sharper than lines drawn within the two domains (p ≤ 0.05), a black tick at what one in
+    twenty of these lines reaches. The borders at the top lean on histology, those at the bottom on expression. Of more
+    than 20 borders the longest are drawn. Where no image took part, the map says so; there is no distribution then.
 
     Parameters
     ----------
     data
-        Table with a result of :func:`multist.tl.multist_domains`, or a list of sections that it was given; of a list the borders
-        are left out, since they are measured in each.
+        Table with a result of :func:`multist.tl.multist_domains`, or a list of sections that it was given; of a list
+        the borders are left out, since they are measured in each.
     key
-        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains` and :func:`multist.tl.border_sharpness`.
+        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains` and
+        :func:`multist.tl.border_sharpness`.
     domain_key
         ``obs`` column of the domains; None takes those of the result.
     table_key
@@ -65,8 +66,8 @@ def modality_weights(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the distribution, and the
-    borders if they were measured; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the
+    distribution, and the borders if they were measured; else None.
 
     Raises
     ------
@@ -138,9 +139,10 @@ def _borders(
 
 def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
     """A box a domain, from the one with the largest median down."""
-    own = {name: weight[(domains.values == name).to_numpy() & np.isfinite(weight)] for name in domains.colors or {}}
-    own = dict(sorted(((n, w) for n, w in own.items() if len(w)), key=lambda item: -float(np.median(item[1]))))
-    for place, (name, values) in enumerate(own.items()):
+    finite = np.isfinite(weight)
+    by_domain = ((name, weight[(domains.values == name).to_numpy() & finite]) for name in domains.colors or {})
+    weights_of = dict(sorted((item for item in by_domain if len(item[1])), key=lambda item: -float(np.median(item[1]))))
+    for place, (name, values) in enumerate(weights_of.items()):
         lowest, low, middle, high, highest = np.percentile(values, [5, 25, 50, 75, 95])
         ax.plot([lowest, highest], [place, place], color="0.3", linewidth=0.9, zorder=1)
         ax.barh(
@@ -154,7 +156,7 @@ def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
             zorder=2,
         )
         ax.plot([middle, middle], [place - 0.31, place + 0.31], color="black", linewidth=2, zorder=3)
-    ax.set(xlabel="weight of the image", ylim=(len(own) - 0.4, -0.6))
-    ax.set_yticks(range(len(own)), list(own))
+    ax.set(xlabel="weight of the image", ylim=(len(weights_of) - 0.4, -0.6))
+    ax.set_yticks(range(len(weights_of)), list(weights_of))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)

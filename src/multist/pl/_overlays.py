@@ -32,9 +32,9 @@ def stroke_colors(slides: Slides, key: str, beside: Sequence[Layer], look: Look)
         If it holds numbers that are no names.
     """
     values = _stroke_values(slides, key)
-    own = _colors.category_colors(slides.tables, key, values, look.palette)
+    class_colors = _colors.category_colors(slides.tables, key, values, look.palette)
     drawn = {name: color for layer in reversed(beside) for name, color in (layer.colors or {}).items()}
-    return {name: drawn.get(name, color) for name, color in own.items()}
+    return {name: drawn.get(name, color) for name, color in class_colors.items()}
 
 
 def _stroke_values(slides: Slides, key: str) -> pd.Series:
@@ -98,7 +98,8 @@ def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
     missing = [name for name in names if name not in places.index]
     if missing:
         raise KeyError(
-            f"rings {', '.join(map(repr, missing))} not found in obs_names, which has {', '.join(map(repr, places.index[:3]))}, ..."
+            f"rings {', '.join(map(repr, missing))} not found in obs_names, which has "
+            f"{', '.join(map(repr, places.index[:3]))}, ..."
         )
     return np.concatenate([np.atleast_1d(places[name]) for name in names]) if names else np.array([], dtype=int)
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _CHARACTER, _LINE, _COLUMN, _SIDE = 0.062, 0.19, 0.25, 0.95
 """Inches of a letter, a row, a column, and of what explains colours and sizes."""
-_LOWEST = 1.9
+_MIN_HEIGHT = 1.9
 """Inches that the explanation needs in height."""
-_SMALLEST = 1e-5
-_MOST = 24
+_MIN_P_VALUE = 1e-5
+_MAX_PAIRS = 24
 _LIGHT = 0.18
 """Share of the colour map that is too light for a circle's edge on white."""
 
@@ -31,8 +31,8 @@ def strongest(pairs: pd.DataFrame, n_pairs: int, fdr: float, symbols: Mapping[st
     """The rows to show, with a name for each pair and border, and whether they are significant.
 
     Of each border and direction the ``n_pairs`` significant ones that are enriched most; where nothing is significant
-    anywhere, those with the smallest p-values. A pair that is shown for one border is shown at all borders where it was tested;
-    of more than 24 borders those where something has the smallest p-values.
+    anywhere, those with the smallest p-values. A pair that is shown for one border is shown at all borders where it was
+    tested; of more than 24 borders those where something has the smallest p-values.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def strongest(pairs: pd.DataFrame, n_pairs: int, fdr: float, symbols: Mapping[st
     top = candidates.groupby("border", sort=False).head(n_pairs)
     kept = ranked[ranked["pair"].isin(top["pair"])]
     strongest_first = kept.sort_values("border_pvalue", kind="stable")["border"].unique()
-    kept = kept[kept["border"].isin(strongest_first[:_MOST])]
+    kept = kept[kept["border"].isin(strongest_first[:_MAX_PAIRS])]
     return kept.sort_values("border", kind="stable")
 
 
@@ -70,12 +70,12 @@ def matrix_inches(shown: pd.DataFrame) -> tuple[tuple[float, float], tuple[float
     """Width and height of the matrix, and the same with its labels and what explains it."""
     inner = _COLUMN * max(shown["border"].nunique(), 4), _LINE * max(shown["pair"].nunique(), 3)
     longest = {name: shown[name].str.len().max() if len(shown) else 12 for name in ("pair", "border")}
-    height = max(inner[1] + _CHARACTER * longest["border"] + 0.3, _LOWEST)
+    height = max(inner[1] + _CHARACTER * longest["border"] + 0.3, _MIN_HEIGHT)
     return inner, (_CHARACTER * longest["pair"] + inner[0] + _SIDE + 0.5, height + 0.4)
 
 
 def draw_pairs(ax: Axes, shown: pd.DataFrame, fdr: float, look: Look) -> str:
-    """Circles for pairs (rows) at borders (columns): colour for the enrichment, size for the p-value, full if significant.
+    """Circles for pairs (rows) at borders (columns): coloured by enrichment, sized by p-value, full if significant.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def _explain(ax: Axes, colors: ScalarMappable, width: float, height: float, fdr:
     bar.ax.tick_params(length=2, pad=2)
     bar.outline.set_visible(False)
     usual: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": "0.4"}
-    steps = {0.05: "p = 0.05", 1e-3: "p = 0.001", _SMALLEST: "p ≤ 0.00001"}
+    steps = {0.05: "p = 0.05", 1e-3: "p = 0.001", _MIN_P_VALUE: "p ≤ 0.00001"}
     sizes = [(label, _dot_size(step) ** 0.5) for step, label in steps.items()]
     handles = [Line2D([], [], markersize=size, label=label, **usual) for label, size in sizes]
     if empty:
@@ -155,4 +155,4 @@ def _explain(ax: Axes, colors: ScalarMappable, width: float, height: float, fdr:
 
 def _dot_size(pvalue: Any) -> Any:
     """Area in square points."""
-    return 4.0 + 8.0 * -np.log10(np.clip(pvalue, _SMALLEST, 0.5))
+    return 4.0 + 8.0 * -np.log10(np.clip(pvalue, _MIN_P_VALUE, 0.5))

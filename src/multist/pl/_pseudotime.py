@@ -44,8 +44,8 @@ def pseudotime(
     """Draw pseudotime on the tissue, its distribution in each domain, and the trends of genes along it.
 
     Every section has a map of its own, all on one scale. Domains are ordered by their median, from the root down.
-    The trends are local linear regressions with 95 % bands of the mean; each gene is scaled to a standard deviation of 1, so
-    that the height of a curve says how much of the gene's variation it explains.
+    The trends are local linear regressions with 95 % bands of the mean; each gene is scaled to a standard deviation of
+    1, so that the height of a curve says how much of the gene's variation it explains.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ def pseudotime(
 
     Returns
     -------
-    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the distribution, the
-    trends; else None.
+    The figure with ``return_fig=True``; the list of axes if ``show=False`` or ``ax`` is given: the maps, the
+    distribution, the trends; else None.
 
     Raises
     ------
@@ -137,12 +137,12 @@ def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
 
     groups = {name: time[(domains.values == name).to_numpy() & np.isfinite(time)] for name in domains.colors or {}}
     groups = dict(sorted(((n, t) for n, t in groups.items() if len(t)), key=lambda item: float(np.median(item[1]))))
-    for place, (name, own) in enumerate(groups.items()):
+    for place, (name, times) in enumerate(groups.items()):
         color = (domains.colors or {})[name]
-        low, middle, high = np.percentile(own, [25, 50, 75])
-        if np.ptp(own) > 1e-9:
-            grid = np.linspace(own.min(), own.max(), 200)
-            shape = gaussian_kde(own[:: -(-len(own) // _MOST_POINTS)])(grid)
+        low, middle, high = np.percentile(times, [25, 50, 75])
+        if np.ptp(times) > 1e-9:
+            grid = np.linspace(times.min(), times.max(), 200)
+            shape = gaussian_kde(times[:: -(-len(times) // _MOST_POINTS)])(grid)
             half = 0.42 * shape / shape.max()
             ax.fill_between(grid, place - half, place + half, color=color, linewidth=0)
         ax.plot([low, high], [place, place], color="black", linewidth=2, solid_capstyle="butt")
@@ -157,9 +157,9 @@ def _draw_trends(ax: Axes, values: Any, genes: dict[int, str], time: np.ndarray)
     """A curve for each position among the genes, labelled by its name."""
     from multist._palette import domain_colors
 
-    known = np.isfinite(time)
+    has_time = np.isfinite(time)
     for (gene, name), color in zip(genes.items(), domain_colors(len(genes)), strict=True):
-        trend = _trends.local_trend(time[known], _trends.standardized(values, gene, known))
+        trend = _trends.local_trend(time[has_time], _trends.standardized(values, gene, has_time))
         ax.plot(trend.at, trend.mean, color=color, linewidth=1.5, label=name)
         low, high = (trend.mean + side * 1.96 * trend.error for side in (-1, 1))
         ax.fill_between(trend.at, low, high, color=color, alpha=0.25, linewidth=0)

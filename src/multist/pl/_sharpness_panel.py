@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 _COLORS = {"expression": "#0072b2", "histology": "#d55e00"}
 _APART = 0.17
-_LEVEL = 0.05
-_MOST = 20
+_SIGNIFICANCE = 0.05
+_MAX_BORDERS = 20
 
 
 def shown_borders(table: pd.DataFrame) -> pd.DataFrame:
     """Rows to draw, with a ``name``: of those measured the 20 with most spots, from the image's to the expression's."""
-    known = table[table[list(_COLORS)].notna().any(axis=1)]
-    longest = known.sort_values("n_spots", ascending=False, kind="stable").head(_MOST)
+    measured = table[table[list(_COLORS)].notna().any(axis=1)]
+    longest = measured.sort_values("n_spots", ascending=False, kind="stable").head(_MAX_BORDERS)
     lead = longest["histology"].fillna(0.5) - longest["expression"].fillna(0.5)
     named = longest.assign(name=longest["domain_1"].astype(str) + " | " + longest["domain_2"].astype(str), lead=lead)
     return named.sort_values("lead", ascending=False, kind="stable")
@@ -47,7 +47,7 @@ def draw_sharpness(ax: Axes, shown: pd.DataFrame) -> None:
             if not np.isfinite(value):
                 continue
             pvalue, face = row[f"{modality}_pvalue"], color
-            if not pvalue <= _LEVEL:
+            if not pvalue <= _SIGNIFICANCE:
                 face = "white" if np.isfinite(pvalue) else "0.8"
             y, lowest = place + shift, min(lowest, value)
             ax.plot([0.5, value], [y, y], color=color, linewidth=1.2, alpha=0.6, zorder=1)
@@ -70,7 +70,7 @@ def _legend(ax: Axes, *, untested: bool) -> None:
     dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4.5}
     handles = [Line2D([], [], color=color, label=modality, **dot) for modality, color in _COLORS.items()]
     handles += [
-        Line2D([], [], color="0.4", markerfacecolor="white", label=f"p > {_LEVEL:g}", **dot),
+        Line2D([], [], color="0.4", markerfacecolor="white", label=f"p > {_SIGNIFICANCE:g}", **dot),
         Line2D([], [], color="black", linestyle="none", marker="|", markersize=7, label="lines within, 95 %"),
     ]
     if untested:

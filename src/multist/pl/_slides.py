@@ -91,7 +91,8 @@ def resolve_shown(
 ) -> SpatialRecord:
     """The record of what a plot shows.
 
-    Spots off the image are drawn where they are, with a warning; where most are off an image that is not named, it is left out.
+    Spots off the image are drawn where they are, with a warning; where most are off an image that is not named, it is
+    left out.
 
     Parameters
     ----------

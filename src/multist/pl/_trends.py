@@ -61,8 +61,8 @@ def strongest_genes(values: Any, time: np.ndarray) -> list[int]:
     """
     from scipy.stats import rankdata
 
-    known = np.isfinite(time)
-    rows, rank = values[known], rankdata(time[known])
+    has_time = np.isfinite(time)
+    rows, rank = values[has_time], rankdata(time[has_time])
     rank = (rank - rank.mean()) / np.maximum(rank.std(), np.finfo(float).tiny)
     mean = np.asarray(rows.mean(axis=0)).ravel()
     squared = np.asarray((rows.multiply(rows) if sparse.issparse(rows) else rows**2).mean(axis=0)).ravel()
@@ -74,11 +74,11 @@ def strongest_genes(values: Any, time: np.ndarray) -> list[int]:
     return [int(i) for i in (*rising[strength[rising] > 0], *falling[strength[falling] < 0])]
 
 
-def standardized(values: Any, gene: int, known: np.ndarray) -> np.ndarray:
+def standardized(values: Any, gene: int, has_time: np.ndarray) -> np.ndarray:
     """Expression of a gene in ``known`` cells, with mean 0 and standard deviation 1; all 0 where it is constant."""
     column = values[:, gene]
     column = column.toarray().ravel() if sparse.issparse(column) else np.asarray(column).ravel()
-    column = column[known] - column[known].mean()
+    column = column[has_time] - column[has_time].mean()
     sd = column.std()
     return column / sd if sd > 0 else column
 

@@ -26,7 +26,8 @@ def across_sections(place: np.ndarray, xy: np.ndarray, section: np.ndarray) -> s
 
     Returns
     -------
-    (n, n) symmetric CSR float64 of distances, brought to the unit of ``xy`` by the typical steps in both; joined spots that lie on each other have a tiny one.
+    (n, n) symmetric CSR float64 of distances, brought to the unit of ``xy`` by the typical steps in both; joined spots
+    that lie on each other have a tiny one.
     """
     rows = [np.flatnonzero(section == code) for code in range(section.max() + 1)]
     reach, step = _typical_step(place, rows), _typical_step(xy, rows)
@@ -50,5 +51,5 @@ def across_sections(place: np.ndarray, xy: np.ndarray, section: np.ndarray) -> s
 
 def _typical_step(place: np.ndarray, rows: list[np.ndarray]) -> float:
     """Median over all spots of how far apart spots are around them."""
-    steps = [local_spacings(place[own]) for own in rows if len(own) > 1]
+    steps = [local_spacings(place[inside]) for inside in rows if len(inside) > 1]
     return float(np.median(np.concatenate(steps))) if steps else np.inf

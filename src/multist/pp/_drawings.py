@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from geopandas import GeoDataFrame, GeoSeries
 
-_BESIDE = 1.25
-"""Distances between spots within which a point means a spot; 3 in 1,000 places among scattered cells are farther from all of them."""
+_MAX_DISTANCE = 1.25
+"""Distances between spots within which a point means a spot.
+
+3 in 1,000 places among scattered cells are farther from all of them.
+"""
 
 
 def name_spots(
@@ -26,9 +29,10 @@ def name_spots(
 ) -> np.ndarray:
     """What was drawn on each spot.
 
-    An area names the spots whose centres lie inside, not those on its outline. A line is an area as wide as ``stroke_width``.
-    A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than one and a quarter of
-    the distance between neighbouring spots. Of drawings with different names on one spot, the smallest counts; of equal ones the first.
+    An area names the spots whose centres lie inside, not those on its outline. A line is an area as wide as
+    ``stroke_width``. A point, and a circle that holds no centre, names the nearest spot, unless that is farther away
+    than one and a quarter of the distance between neighbouring spots. Of drawings with different names on one spot, the
+    smallest counts; of equal ones the first.
 
     Parameters
     ----------
@@ -55,16 +59,16 @@ def name_spots(
     points = points[~points.index.isin(hits["drawing"])]
     size = areas.area.reindex(drawings.index).fillna(0.0)
     size[points.index] = 0.0
-    reach = np.fmax(_BESIDE * apart, np.nanmax(np.nan_to_num(diameter)) / 2)
+    reach = np.fmax(_MAX_DISTANCE * apart, np.nanmax(np.nan_to_num(diameter)) / 2)
     hits = pd.concat([hits, _nearest(xy, points, reach)], ignore_index=True)
     missed = len(drawings) - hits["drawing"].nunique()
     if missed == len(drawings):
         (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
         x0, y0, x1, y1 = drawings.total_bounds
         raise ValueError(
-            f"none of the {len(drawings)} drawings is on a spot: drawings lie at x from {x0:.6g} to {x1:.6g}, y from {y0:.6g} to "
-            f"{y1:.6g}, spots at x from {left:.6g} to {right:.6g}, y from {top:.6g} to {bottom:.6g}; check that both are in "
-            "the same coordinates"
+            f"none of the {len(drawings)} drawings is on a spot: drawings lie at x from {x0:.6g} to {x1:.6g}, y from "
+            f"{y0:.6g} to {y1:.6g}, spots at x from {left:.6g} to {right:.6g}, y from {top:.6g} to {bottom:.6g}; "
+            "check that both are in the same coordinates"
         )
     if missed:
         logger.warning("%d of %d drawings are on no spot", missed, len(drawings))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid")
 _EXPECTED = (
-    "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), or 'X,Y' with '#Selection name' above "
-    "(Xenium Explorer, coordinates of a selection)"
+    "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), or 'X,Y' with '#Selection name' "
+    "above (Xenium Explorer, coordinates of a selection)"
 )
 
 
@@ -96,9 +96,9 @@ def _selections(table: pd.DataFrame, source: str, selection: str) -> Selections:
     bad = np.flatnonzero(~np.isfinite(places).all(axis=1))
     if len(bad):
         raise ValueError(f"row {bad[0] + 1} of {source} has no number for X or Y: {listed(table.iloc[bad[0]])}")
-    own = table["selection"].str.strip() if "selection" in table else pd.Series(selection, index=table.index)
+    selections = table["selection"].str.strip() if "selection" in table else pd.Series(selection, index=table.index)
     areas, names = [], []
-    for name, rows in own.groupby(own, sort=False).indices.items():
+    for name, rows in selections.groupby(selections, sort=False).indices.items():
         if len(rows) < 3:
             raise ValueError(f"selection {name!r} of {source} has {len(rows)} corners; an area has three at least")
         areas.append(Polygon(places[rows]))
@@ -106,7 +106,7 @@ def _selections(table: pd.DataFrame, source: str, selection: str) -> Selections:
         names.append(classed or str(name))
     if not areas:
         raise ValueError(f"{source} holds no corners below its header")
-    firsts = own.groupby(own, sort=False).head(1).index
+    firsts = selections.groupby(selections, sort=False).head(1).index
     colors = _colors(np.array(names, dtype=object), table.loc[firsts, "color"]) if "color" in table else {}
     return Selections(GeoDataFrame({"name": names}, geometry=areas), colors)
 

@@ -31,8 +31,8 @@ def parse_geojson(text: str, source: str, whole: str) -> tuple[GeoDataFrame, dic
     Raises
     ------
     ValueError
-        It is no valid JSON or nested too deeply, holds no feature or too many, or one whose geometry is not an area, line or
-        points.
+        It is no valid JSON or nested too deeply, holds no feature or too many, or one whose geometry is not an area,
+        line or points.
     """
     from geopandas import GeoDataFrame
 
@@ -68,7 +68,8 @@ def _features(text: str, source: str) -> list[dict[str, Any]]:
         raise ValueError(f"{source} holds no drawing; select the annotations in QuPath, or export all objects")
     if len(content) > MOST_DRAWINGS:
         raise ValueError(
-            f"{source} holds {len(content):,} features; more than {MOST_DRAWINGS:,} are refused: export annotations, not detections"
+            f"{source} holds {len(content):,} features; more than {MOST_DRAWINGS:,} are refused: export annotations, "
+            "not detections"
         )
     return content
 

@@ -39,13 +39,14 @@ def embed_expression(
 ) -> AnnData | SpatialData | None:
     """Principal components of the highly variable genes; ``X``, layers and genes stay as they are.
 
-    Genes in at least 10 spots (on small tables 2 % of the spots), the most variable of them on the counts (``seurat_v3``; Stuart et
-    al. 2019), library sizes brought to their median, square root, principal components. The square root gives counting noise the
-    same variance in every gene (Bartlett, J. R. Stat. Soc. 1936), so genes are not scaled: unit variance raises the noise of genes that
-    are hardly seen to the level of those that tell tissues apart.
+    Genes in at least 10 spots (on small tables 2 % of the spots), the most variable of them on the counts
+    (``seurat_v3``; Stuart et al. 2019), library sizes brought to their median, square root, principal components. The
+    square root gives counting noise the same variance in every gene (Bartlett, J. R. Stat. Soc. 1936), so genes are not
+    scaled: unit variance raises the noise of genes that are hardly seen to the level of those that tell tissues apart.
 
-    Counts are looked for in ``X``, in a layer of that name and in ``raw``. A table without counts is embedded as it is, with a warning:
-    log-normalised and scaled values are neither normalised nor transformed again. Decimals that are neither are refused.
+    Counts are looked for in ``X``, in a layer of that name and in ``raw``. A table without counts is embedded as it is,
+    with a warning: log-normalised and scaled values are neither normalised nor transformed again. Decimals that are
+    neither are refused.
 
     The matrix is read in blocks of spots, and is never dense as a whole. It may be sparse, dense, dask or on disk.
 
@@ -58,23 +59,24 @@ def embed_expression(
     n_top_genes
         Number of highly variable genes; where there are no more genes than that, all are taken.
     transform
-        What is taken of the counts at the median library size: ``"sqrt"``, the square root, or ``"log"``, the logarithm of one more.
-        ``"none"`` takes whatever ``X`` or the layer holds as it is.
+        What is taken of the counts at the median library size: ``"sqrt"``, the square root, or ``"log"``, the logarithm
+        of one more. ``"none"`` takes whatever ``X`` or the layer holds as it is.
     reference
-        Another section that this function has embedded, or its entry of ``uns``: the expression is projected on its genes and axes,
-        so that both lie in one space; ``n_comps``, ``n_top_genes``, ``transform``, ``library_key`` and ``random_state`` are its own
-        then.
+        Another section that this function has embedded, or its entry of ``uns``: the expression is projected on its
+        genes and axes, so that both lie in one space; ``n_comps``, ``n_top_genes``, ``transform``, ``library_key`` and
+        ``random_state`` are its own then.
     layer
         Layer to read; left out, the counts are looked for.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
-        Column of ``obs`` that names the sections: genes are then ranked by how variable they are within sections. Left out, the
-        regions of a SpatialData's table are the sections.
+        Column of ``obs`` that names the sections: genes are then ranked by how variable they are within sections. Left
+        out, the regions of a SpatialData's table are the sections.
     key_added
         Key of the components.
     random_state
-        Seed of the sample of spots that axes of large tables start from, and of ARPACK's start vector; the global random state is not touched.
+        Seed of the sample of spots that axes of large tables start from, and of ARPACK's start vector; the global
+        random state is not touched.
     copy
         Return a changed copy, and leave ``data`` as it is.
 
@@ -85,17 +87,18 @@ def embed_expression(
     ``obsm[key_added]``
         (n_obs, n_comps) float32.
     ``uns["pca"]``, or ``uns[key_added]`` where that is not ``"X_pca"``
-        Parameters, among them ``source`` and ``kind``, what was read and what it was; ``variance`` and ``variance_ratio`` of the components;
-        and what projects another section: the ``genes``, their ``mean`` and ``loadings``, the genes of the ``library`` size with their
-        ``share`` of it, the ``depth`` that it is brought to, and the ``power`` (0.5 for the square root, 0 for the logarithm, 1 for none).
+        Parameters, among them ``source`` and ``kind``, what was read and what it was; ``variance`` and
+        ``variance_ratio`` of the components; and what projects another section: the ``genes``, their ``mean`` and
+        ``loadings``, the genes of the ``library`` size with their ``share`` of it, the ``depth`` that it is brought to,
+        and the ``power`` (0.5 for the square root, 0 for the logarithm, 1 for none).
 
     Raises
     ------
     KeyError
         There is no such layer, table or column, or the reference holds no axes.
     ValueError
-        The transform is not known, the values are not finite or decimals of an unknown kind, there are not at least two spots and
-        two genes to compare, or the reference's genes are not there.
+        The transform is not known, the values are not finite or decimals of an unknown kind, there are not at least two
+        spots and two genes to compare, or the reference's genes are not there.
 
     Examples
     --------
@@ -168,15 +171,17 @@ def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...
     """The expression of the kind wanted most; a warning where it is not counts."""
     embeddings = ", ".join(repr(name) for name in table.obsm if name != _keys.SPATIAL) or "none"
     advice = (
-        '; transform="none" takes the values as they are; or give a ready embedding by use_rep= to multist.tl.multist_domains '
+        '; transform="none" takes the values as they are; or give a ready embedding by use_rep= to '
+        "multist.tl.multist_domains "
         f"(obsm: {embeddings})"
     )
     found = find_expression(table, layer, wanted, advice=advice)
     if found.kind != "counts":
         logger.warning(
             "%s holds %s, and no counts are there: it is embedded as it is, without normalising it again",
-            found.where, found.described(),
-        )  # fmt: skip
+            found.where,
+            found.described(),
+        )
     return found
 
 
@@ -198,7 +203,8 @@ def _fitted(
     candidates = np.flatnonzero(varied)
     if n_obs < 2 or len(candidates) < 2:
         raise ValueError(
-            f"{n_obs} spots and {len(candidates)} genes found in enough of them: principal components need two of each at least"
+            f"{n_obs} spots and {len(candidates)} genes found in enough of them: principal components need two of "
+            "each at least"
         )
     genes = most_variable(expression, section, found, candidates, n_top_genes)
     n_used = min(n_comps, n_obs - 1, len(genes) - 1)
@@ -206,8 +212,12 @@ def _fitted(
         logger.info("%d components, as there are %d spots and %d genes", n_used, n_obs, len(genes))
     axes, total = ExpressionAxes.fit(expression, genes, found.sums.sum(axis=0), POWERS[transform], n_used, random_state)
     params = {
-        "n_comps": n_used, "n_top_genes": n_top_genes, "random_state": random_state, "zero_center": True, "transform": transform,
-    }  # fmt: skip
+        "n_comps": n_used,
+        "n_top_genes": n_top_genes,
+        "random_state": random_state,
+        "zero_center": True,
+        "transform": transform,
+    }
     components = axes.project(expression, genes)
     variance = components.var(axis=0, ddof=1, dtype=np.float64)
     shares = variance / max(total, np.finfo(float).tiny)

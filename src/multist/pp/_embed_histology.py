@@ -14,9 +14,9 @@ from multist._settings import logger, settings
 from multist.access import Fields, PatchReader, run
 from multist.access.patches import check_patches, refuse_black
 from multist.access.scale import check_microns
-from multist.encoders.kept import KeptVectors
-from multist.encoders.registry import BUILT_IN, PatchEncoder, get_encoder
-from multist.encoders.spots import check_width, typical_diameter
+from multist.histology.kept import KeptVectors
+from multist.histology.registry import BUILT_IN, PatchEncoder, get_encoder
+from multist.histology.spots import check_width, typical_diameter
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,7 +44,7 @@ def embed_histology(
     """Describe the patch of the histology image around every spot.
 
     The default encoder needs no weights and no download: stain, structure and nuclei, see
-    ``multist.encoders.texture.texture_features``. A network is frozen and run once over all patches, in evaluation
+    ``multist.histology.texture.texture_features``. A network is frozen and run once over all patches, in evaluation
     mode and without gradients. Each section is embedded on its own image.
 
     Parameters
@@ -88,10 +88,10 @@ def embed_histology(
     ``obsm[key_added]``
         (n_obs, d) float32, row by row.
     ``uns["multist"]["histology"]``
-        The parameters: encoder, patch, image, ``patch_um`` and ``microns_per_pixel`` (by section, in micrometres; NaN where
-        they are unknown) and ``feature_names`` (for ``"texture"``). Of a named model also ``model``: the ``library`` that ran
-        it, its ``revision`` and ``licence`` as the hub states them, a digest of its ``weights``, its ``transform`` and the
-        ``precision``.
+        The parameters: encoder, patch, image, ``patch_um`` and ``microns_per_pixel`` (by section, in micrometres; NaN
+        where they are unknown) and ``feature_names`` (for ``"texture"``). Of a named model also ``model``: the
+        ``library`` that ran it, its ``revision`` and ``licence`` as the hub states them, a digest of its ``weights``,
+        its ``transform`` and the ``precision``.
 
     Raises
     ------
@@ -182,8 +182,8 @@ def _patch_widths(
         rows = record.section == section
         if patch_unit == "um" and size is None:
             raise ValueError(
-                f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give microns_per_pixel "
-                "(of the chosen image), or use patch_unit='spot'"
+                f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give "
+                "microns_per_pixel (of the chosen image), or use patch_unit='spot'"
             )
         if patch_unit == "um" and size is not None:
             widths[rows] = patch_size / size
@@ -196,7 +196,7 @@ def _patch_widths(
 
 
 def _texture(record: SpatialRecord, widths: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    from multist.encoders.texture import feature_names, texture_features
+    from multist.histology.texture import feature_names, texture_features
 
     names = feature_names()
     vectors = np.zeros((len(record.xy), len(names)), np.float32)

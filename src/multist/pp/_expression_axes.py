@@ -16,11 +16,11 @@ from multist.access import Expression, refuse_twins
 POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
 """Of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero."""
 
-_FEWEST = 0.5  # share of the genes; with less, the names are of another kind
-_EXACT = 512  # genes up to which all axes are found at once
-_SAMPLE = 20_000  # spots of which axes are exact
+_MIN_SHARED_GENES = 0.5  # share of the genes; with less, the names are of another kind
+_MAX_EXACT_GENES = 512  # genes up to which all axes are found at once
+_MAX_EXACT_SPOTS = 20_000  # spots of which axes are exact
 _SPARE = 10
-_ROWS = 4096  # spots that are dense at once
+_ROWS_AT_ONCE = 4096  # spots that are dense at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,8 @@ class ExpressionAxes:
         missing = [field.name for field in fields(cls) if field.name not in held]
         if missing:
             raise KeyError(
-                f"the reference holds no axes (uns[{key!r}] lacks {', '.join(missing)}); run pp.embed_expression on it first"
+                f"the reference holds no axes (uns[{key!r}] lacks {', '.join(missing)}); run pp.embed_expression on "
+                "it first"
             )
         arrays = {field.name: np.asarray(held[field.name]) for field in fields(cls)}
         # zarr gives strings of variable length, which h5ad and numpy's own do not take
@@ -90,7 +91,8 @@ class ExpressionAxes:
         """Axes of the covariance of the genes, and the variance over all genes.
 
         Of up to 20,000 spots the axes are exact. Of more they are those of a sample, with ten to spare, after one power
-        iteration on all spots (Halko et al. 2011, doi:10.1137/090771806). The values stay sparse: the mean is taken off the sums.
+        iteration on all spots (Halko et al. 2011, doi:10.1137/090771806). The values stay sparse: the mean is taken off
+        the sums.
 
         Parameters
         ----------
@@ -113,11 +115,11 @@ class ExpressionAxes:
         blocks = _Transformed(expression, genes, _scale(expression.total, depth), power)
         rng = np.random.default_rng(random_state)
         n_obs = len(expression.total)
-        if n_obs <= _SAMPLE:
+        if n_obs <= _MAX_EXACT_SPOTS:
             every = sparse.vstack([block for _, block in blocks.blocks()], format="csr")
             loadings, mean, total = _leading(every, n_comps, rng)
         else:
-            sample = blocks.rows(np.sort(rng.choice(n_obs, _SAMPLE, replace=False)))
+            sample = blocks.rows(np.sort(rng.choice(n_obs, _MAX_EXACT_SPOTS, replace=False)))
             start = _leading(sample, min(n_comps + _SPARE, len(genes) - 1), rng)[0]
             product, mean, total = blocks.times_covariance(start)
             loadings = np.linalg.svd(product, full_matrices=False)[0][:, :n_comps]
@@ -125,15 +127,21 @@ class ExpressionAxes:
         largest = loadings[np.abs(loadings).argmax(axis=0), np.arange(n_comps)]
         names = expression.genes.to_numpy(dtype=str)
         axes = cls(
-            names[genes], mean, np.where(largest < 0, -loadings, loadings).astype(np.float32), names[seen],
-            (sums[seen] / sums[seen].sum()).astype(np.float32), np.array(depth), np.array(power),
-        )  # fmt: skip
+            names[genes],
+            mean,
+            np.where(largest < 0, -loadings, loadings).astype(np.float32),
+            names[seen],
+            (sums[seen] / sums[seen].sum()).astype(np.float32),
+            np.array(depth),
+            np.array(power),
+        )
         return axes, total
 
     def project(self, expression: Expression, genes: np.ndarray | None = None) -> np.ndarray:
         """(n, d) float32 components.
 
-        Where genes are missing, the components are those that fit the others best (least squares), as long as half of them are there.
+        Where genes are missing, the components are those that fit the others best (least squares), as long as half of
+        them are there.
 
         Parameters
         ----------
@@ -166,7 +174,7 @@ class ExpressionAxes:
         refuse_twins(self.genes, "genes of the reference, which is to be embedded again,")
         place = names.get_indexer(pd.Index(self.genes))
         there = place >= 0
-        if there.mean() < _FEWEST:
+        if there.mean() < _MIN_SHARED_GENES:
             raise ValueError(
                 f"{int(there.sum())} of the reference's {len(there)} genes are in var_names ({names[0]!r}, ...); the "
                 f"reference has {self.genes[0]!r}, ...: are these names of the same kind?"
@@ -251,7 +259,8 @@ class _Transformed(NamedTuple):
 def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     """Leading eigenvectors (g, count) of the covariance of (n, g) values, (g,) means, and the sum of the variances.
 
-    ARPACK multiplies by the covariance some hundred times: by the sparse values, or, where that would be more work, by the matrix.
+    ARPACK multiplies by the covariance some hundred times: by the sparse values, or, where that would be more work, by
+    the matrix.
     """
     from scipy.linalg import eigh
     from scipy.sparse.linalg import LinearOperator, eigsh
@@ -259,7 +268,7 @@ def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) ->
     n_obs, width = values.shape
     mean = values.mean(axis=0, dtype=np.float64).A1
     total = float(np.square(values.data, dtype=np.float64).sum() - n_obs * mean @ mean) / (n_obs - 1)
-    if width <= max(_EXACT, 4 * count):
+    if width <= max(_MAX_EXACT_GENES, 4 * count):
         return eigh(_covariance(values, mean), subset_by_index=[width - count, width - 1])[1][:, ::-1], mean, total
     if 2 * values.nnz < width**2:
         turned, middle = values.T.tocsr(), mean.astype(np.float32)
@@ -280,6 +289,6 @@ def _covariance(values: sparse.csr_matrix, mean: np.ndarray) -> np.ndarray:
 
     n_obs, width = values.shape
     upper = np.zeros((width, width), order="F")
-    for start in range(0, n_obs, _ROWS):
-        upper += ssyrk(1.0, values[start : start + _ROWS].toarray().T)
+    for start in range(0, n_obs, _ROWS_AT_ONCE):
+        upper += ssyrk(1.0, values[start : start + _ROWS_AT_ONCE].toarray().T)
     return (np.triu(upper) + np.triu(upper, 1).T - n_obs * np.outer(mean, mean)) / (n_obs - 1)

@@ -33,9 +33,11 @@ def labels_from_shapes(
 
     - An area (polygon, with its holes and islands, or circle) names the spots whose **centres** lie inside it.
     - A centre exactly on an outline, outer or of a hole, is not inside.
-    - A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than one and a quarter of the
+    - A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than one and a
+      quarter of the
       distance between neighbouring spots: then it was drawn beside the tissue.
-    - Where drawings with different names overlap, the smallest counts, of equally large ones the first, and a warning says on how
+    - Where drawings with different names overlap, the smallest counts, of equally large ones the first, and a warning
+      says on how
       many spots: a small area in a large one is meant to be the finer of the two.
     - Outlines that cross themselves enclose what lies between their lines.
 
@@ -46,14 +48,14 @@ def labels_from_shapes(
     shapes_key
         Element of ``sdata.shapes`` or ``sdata.points`` that holds the drawings.
     label_key
-        Column of the element that names the class of each drawing; drawings without one are left out. None takes the column
-        called ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only one with text; if there is none, all
-        drawings are of one class that bears the name of the element.
+        Column of the element that names the class of each drawing; drawings without one are left out. None takes the
+        column called ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only one with text;
+        if there is none, all drawings are of one class that bears the name of the element.
     table_key
         Table; may be left out where there is one.
     coordinate_system
-        Where drawings and spots are brought together. None takes, region by region, ``"global"`` if both have it, else the
-        first by name that both have.
+        Where drawings and spots are brought together. None takes, region by region, ``"global"`` if both have it, else
+        the first by name that both have.
     key_added
         Name of the column.
     copy
@@ -64,8 +66,8 @@ def labels_from_shapes(
     None, or the changed copy. Fields written to the table:
 
     ``obs["annotation"]``
-        Categorical, missing where nothing is drawn. Regions that share no coordinate system with the drawings keep what they
-        have, so that sections can be named one after the other.
+        Categorical, missing where nothing is drawn. Regions that share no coordinate system with the drawings keep what
+        they have, so that sections can be named one after the other.
     ``uns["annotation_colors"]``
         Colours: those of a column ``color`` or ``colour`` of the element, else those that were there, else new ones.
 
@@ -107,7 +109,8 @@ def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDa
         candidates = usual or [column for column in texts if str(column).lower() not in _COLOR]
         if len(candidates) > 1:
             raise ValueError(
-                f"several columns of {shapes_key!r} could name the class; pass label_key, one of: {', '.join(map(repr, candidates))}"
+                f"several columns of {shapes_key!r} could name the class; pass label_key, one of: "
+                f"{', '.join(map(repr, candidates))}"
             )
         if not candidates:
             logger.info("no column of %r names a class; all %d drawings are %r", shapes_key, len(frame), shapes_key)

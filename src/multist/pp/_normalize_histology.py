@@ -13,11 +13,11 @@ from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, get_table, run
 from multist.access.patches import refuse_black
-from multist.encoders.spots import check_width, typical_diameter
-from multist.encoders.tissue import Overview, read_overview, remember_overview
-from multist.pp._reference_patches import choose_patches, patch_densities, score_patches
-from multist.pp._stain_reference import METHODS, StainReference
-from multist.pp._stain_transfer import DensityTransfer, linear_transfer, recolour, tissue_moments
+from multist.histology.reference_patches import choose_patches, patch_densities, score_patches
+from multist.histology.spots import check_width, typical_diameter
+from multist.histology.stain_reference import METHODS, StainReference
+from multist.histology.stain_transfer import DensityTransfer, linear_transfer, recolour, tissue_moments
+from multist.histology.tissue import Overview, read_overview, remember_overview
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -48,11 +48,11 @@ def normalize_histology(
     """Normalise the stain of histology images; glass, black frames and ink keep their bits.
 
     ``"patches"`` scores the patches at spots by their tissue, contrast, balance of the two stains, texture and colour
-    spread, takes a diverse twentieth out of the best 30 %, and moves the mean and covariance of the tissue to theirs (the
-    method of MultiST, arXiv 2601.13331). It does so in optical density, where stains add up (Beer and Lambert) and no hue
-    depends on how bright the lamp was; with CIELAB's channels moved one by one, the two stains' own colours
-    drift. The other methods are squidpy's: ``"macenko"`` and ``"vahadane"`` exchange the two stains' colours and keep their
-    amounts, ``"reinhard"`` moves means and standard deviations in Ruderman's space.
+    spread, takes a diverse twentieth out of the best 30 %, and moves the mean and covariance of the tissue to theirs
+    (the method of MultiST, arXiv 2601.13331). It does so in optical density, where stains add up (Beer and Lambert) and
+    no hue depends on how bright the lamp was; with CIELAB's channels moved one by one, the two stains' own colours
+    drift. The other methods are squidpy's: ``"macenko"`` and ``"vahadane"`` exchange the two stains' colours and keep
+    their amounts, ``"reinhard"`` moves means and standard deviations in Ruderman's space.
 
     Parameters
     ----------
@@ -62,8 +62,9 @@ def normalize_histology(
         How to normalise.
     reference
         Stain to go to: what another slide stored in ``uns["multist"][reference_key_added]``, or that slide's object
-        itself, or a ``StainReference``. None takes it from the first slide of ``data``, by ``"patches"`` from its best, and
-        stores it. So sections of one table become what they become as objects of their own that are given the first as reference.
+        itself, or a ``StainReference``. None takes it from the first slide of ``data``, by ``"patches"`` from its best,
+        and stores it. So sections of one table become what they become as objects of their own that are given the first
+        as reference.
     image_key
         Image to normalise; None takes the only one.
     image_key_added
@@ -73,7 +74,8 @@ def normalize_histology(
     library_key
         ``obs`` column that names the section of each spot.
     white
-        Value of a white pixel, for images that are not uint8 and do not tell; None tells it by their pixels. The result is uint8.
+        Value of a white pixel, for images that are not uint8 and do not tell; None tells it by their pixels. The result
+        is uint8.
     reference_key_added
         Entry of ``uns["multist"]`` for the reference; also where it is looked for in another object.
     random_state
@@ -97,8 +99,8 @@ def normalize_histology(
     KeyError
         If an image or table does not exist, a section has no image, or the reference's object holds no reference.
     ValueError
-        If the method is unknown, the reference was fitted by another method or is malformed, spots are wider than the image, the image
-        is black under all spots, or no tissue is found.
+        If the method is unknown, the reference was fitted by another method or is malformed, spots are wider than the
+        image, the image is black under all spots, or no tissue is found.
     RuntimeError
         If squidpy finds no plausible haematoxylin and eosin.
     """
@@ -125,7 +127,7 @@ class Stained(NamedTuple):
     arrays
         By section: the levels of its new pyramid.
     overviews
-        By section: what :func:`multist.encoders.tissue.read_overview` would read of it.
+        By section: what :func:`multist.histology.tissue.read_overview` would read of it.
     """
 
     arrays: list[Sequence[Any]]
@@ -146,16 +148,16 @@ def change_stain(
     reference_key_added: str = _keys.STAIN_REFERENCE,
     random_state: int = 0,
 ) -> tuple[Stained, Fields]:
-    """The stage of :func:`normalize_histology`: the new images of a record that has one for each section, and the fields beside."""
+    """The stage of :func:`normalize_histology`: a new image for each section of a record, and the fields beside."""
     refuse_black(record)
     slides = _slides(record)
     if method == "patches":
         levels, target = _by_patches(record, slides, target, random_state)
     else:
         levels, target = _by_squidpy(slides, target, method)
-    own = [next(slide for slide in slides if section in slide.sections) for section in range(len(record.images))]
+    slide_of = [next(slide for slide in slides if section in slide.sections) for section in range(len(record.images))]
     logger.info("%s: stain normalised by %r", ", ".join(sorted({slide.image.key for slide in slides})), method)
-    found = Stained([levels[slide.index][:-1] for slide in own], [levels[slide.index][-1] for slide in own])
+    found = Stained([levels[slide.index][:-1] for slide in slide_of], [levels[slide.index][-1] for slide in slide_of])
     return found, {"uns": {_keys.MULTIST: {reference_key_added: target.to_dict()}}}
 
 
@@ -171,8 +173,8 @@ def given_reference(reference: Any, key: str, method: str) -> StainReference | N
         held = get_table(reference).uns.get(_keys.MULTIST, {})
         if key not in held:
             raise KeyError(
-                f"the reference holds no uns[{_keys.MULTIST!r}][{key!r}]; found: {', '.join(sorted(held)) or 'nothing'}. "
-                "Run normalize_histology on it first"
+                f"the reference holds no uns[{_keys.MULTIST!r}][{key!r}]; found: "
+                f"{', '.join(sorted(held)) or 'nothing'}. Run normalize_histology on it first"
             )
         found = StainReference.from_dict(held[key])
     if found.method != method:

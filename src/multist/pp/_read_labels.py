@@ -46,10 +46,13 @@ def read_labels(
 
     What the file is, its content says:
 
-    - **QuPath**, GeoJSON: areas, points and lines with a class. They name spots as in :func:`multist.pp.labels_from_shapes`; a line
+    - **QuPath**, GeoJSON: areas, points and lines with a class. They name spots as in
+      :func:`multist.pp.labels_from_shapes`; a line
       is an area as wide as ``stroke_width``. Coordinates are pixels of the image that was opened.
-    - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of observations, by name.
-    - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the selection, or what
+    - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of
+      observations, by name.
+    - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the
+      selection, or what
       its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
 
     Parameters
@@ -69,8 +72,8 @@ def read_labels(
     stroke_width
         Width of lines, in the units of the spots' coordinates. None takes the distance between neighbouring spots.
     image_key
-        The image that was drawn on. None takes, of an AnnData, the full-resolution image, in whose pixels ``obsm["spatial"]``
-        is; of a SpatialData the section's image, or without one the coordinate system of the spots.
+        The image that was drawn on. None takes, of an AnnData, the full-resolution image, in whose pixels
+        ``obsm["spatial"]`` is; of a SpatialData the section's image, or without one the coordinate system of the spots.
     table_key
         Table of a SpatialData; may be left out where there is one.
     library_key
@@ -94,14 +97,14 @@ def read_labels(
     KeyError
         There is no such section, image, table or column.
     ValueError
-        The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no observation of the
-        table, or one twice; its drawings are on no spot; an argument does not apply to it.
+        The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no
+        observation of the table, or one twice; its drawings are on no spot; an argument does not apply to it.
 
     Notes
     -----
-    Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's instances, whichever
-    knows most of them; if only the number after the dash differs (``-1``), and is not needed to tell them apart, it is
-    left aside. The log says how many are unknown.
+    Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's
+    instances, whichever knows most of them; if only the number after the dash differs (``-1``), and is not needed to
+    tell them apart, it is left aside. The log says how many are unknown.
 
     Examples
     --------
@@ -161,7 +164,8 @@ def _rows_of(section: str | None, codes: np.ndarray, names: Sequence[str]) -> np
 def _drawn_on(record: SpatialRecord, section: str | None) -> np.ndarray:
     if section is None and len(record.section_names) > 1:
         raise ValueError(
-            f"the table holds several sections; pass the section that was drawn on, one of: {listed(record.section_names)}"
+            "the table holds several sections; pass the section that was drawn on, one of: "
+            f"{listed(record.section_names)}"
         )
     return _rows_of(section, record.section, record.section_names)
 
@@ -172,8 +176,9 @@ def _scaled(content: Any, scale: float | None, microns_per_pixel: float | None) 
     if factor is None and isinstance(content, Selections):
         if microns_per_pixel is None:
             raise ValueError(
-                "the selection is in micrometres, and the data does not say how large its pixels are: pass scale, the pixels per "
-                "micrometre (1 / 0.2125 for Xenium's images), or 1 if the spots' coordinates are in micrometres"
+                "the selection is in micrometres, and the data does not say how large its pixels are: pass scale, "
+                "the pixels per micrometre (1 / 0.2125 for Xenium's images), or 1 if the spots' coordinates are in "
+                "micrometres"
             )
         factor = 1 / microns_per_pixel
     drawings: GeoDataFrame = content[0]
@@ -196,18 +201,18 @@ def _grouped(table: AnnData, rows: np.ndarray, groups: Sequence[Groups]) -> np.n
     twice = named["id"][named["id"].duplicated()]
     if len(twice):
         raise ValueError(f"{len(twice)} observations are in two groups ({listed(twice[:3])}); each may be in one")
-    own, ids = _matching(table, rows, named["id"])
-    known = ids.isin(own)
-    if not known.any():
+    observed, ids = _matching(table, rows, named["id"])
+    in_table = ids.isin(observed)
+    if not in_table.any():
         raise ValueError(
             f"none of {len(ids)} observations in the file is in the table: the file has {listed(named['id'][:3])}, "
             f"obs_names has {listed(table.obs_names[rows][:3])}"
         )
-    if not known.all():
+    if not in_table.all():
         logger.warning(
-            "%d of %d observations in the file are in the table; the others are left out", known.sum(), len(ids)
+            "%d of %d observations in the file are in the table; the others are left out", in_table.sum(), len(ids)
         )
-    names = own.map(pd.Series(named["name"].to_numpy(), index=ids.to_numpy()))
+    names = observed.map(pd.Series(named["name"].to_numpy(), index=ids.to_numpy()))
     return names.astype(object).where(names.notna(), None).to_numpy()
 
 
@@ -215,8 +220,11 @@ def _matching(table: AnnData, rows: np.ndarray, ids: pd.Series) -> tuple[pd.Seri
     """Names of the rows and of the file, in the form in which they have most in common."""
     instance = table.uns.get(SPATIAL_ATTRS, {}).get("instance_key")
     columns = [key for key in dict.fromkeys([*_ID_COLUMNS, instance]) if key in table.obs]
-    own = [pd.Series(table.obs_names[rows].astype(str)), *(table.obs.loc[rows, key].astype(str) for key in columns)]
-    exact = [(each.reset_index(drop=True), ids) for each in own]
+    observed = [
+        pd.Series(table.obs_names[rows].astype(str)),
+        *(table.obs.loc[rows, key].astype(str) for key in columns),
+    ]
+    exact = [(each.reset_index(drop=True), ids) for each in observed]
     bare = [(each.str.replace(_SUFFIX, "", regex=True), ids.str.replace(_SUFFIX, "", regex=True)) for each, _ in exact]
     usable = [pair for pair in [*exact, *bare] if pair[0].is_unique and pair[1].is_unique]
     return max(usable, key=lambda pair: pair[1].isin(pair[0]).sum())  # the first of equal ones

@@ -30,9 +30,9 @@ def read_slide(
 ) -> DataTree | DataArray:
     """Open a slide without reading it.
 
-    TIFF files, also BigTIFF, OME-TIFF and the TIFF-like formats of scanners, and OME-Zarr folders are opened lazily with the
-    pyramid that they declare: tiles are decoded when something looks at them, on whatever dask client is active. PNG and JPEG
-    cannot be read in parts; they are read at once, in one level.
+    TIFF files, also BigTIFF, OME-TIFF and the TIFF-like formats of scanners, and OME-Zarr folders are opened lazily
+    with the pyramid that they declare: tiles are decoded when something looks at them, on whatever dask client is
+    active. PNG and JPEG cannot be read in parts; they are read at once, in one level.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def read_slide(
     microns_per_pixel
         Width of a pixel in micrometres; None takes what the file says, where a slide can have such pixels (0.02 to 20).
     white
-        Value of a white pixel, such as 4095 where 12 of 16 bits are used. None takes it from the file, or, where that does not
-        say, leaves it to the steps that look at the pixels.
+        Value of a white pixel, such as 4095 where 12 of 16 bits are used. None takes it from the file, or, where that
+        does not say, leaves it to the steps that look at the pixels.
 
     Returns
     -------
-    An image to be put under a name into ``sdata.images``, multiscale if the file holds a pyramid; RGB of 8 bits where white is
-    known, and else of the file's type. Pixels are those of coordinate
+    An image to be put under a name into ``sdata.images``, multiscale if the file holds a pyramid; RGB of 8 bits where
+    white is known, and else of the file's type. Pixels are those of coordinate
     system ``"global"``; where their size is known, the image also lies in coordinate system ``"um"``, from which
     :func:`multist.pp.embed_histology` takes it for ``patch_unit="um"``.
 
@@ -57,8 +57,8 @@ def read_slide(
         If there is no such file or folder.
     ValueError
         If the file is cut short, of an unknown format, no flat image of 1, 3 or 4 channels, of colours that cannot be
-        converted, or cannot be read in parts although it is too large to be read whole; if the folder is no OME-Zarr image; if
-        ``microns_per_pixel`` or ``white`` is impossible.
+        converted, or cannot be read in parts although it is too large to be read whole; if the folder is no OME-Zarr
+        image; if ``microns_per_pixel`` or ``white`` is impossible.
     ImportError
         If the package is not installed that decodes its compression.
 

@@ -46,30 +46,33 @@ def spatial_graph(
 ) -> AnnData | SpatialData | None:
     """Connect neighbouring spots or cells.
 
-    Spots on a lattice (Visium, Visium HD, the older arrays) are connected to the spots around them, cells to the nearest ones by squidpy's builders. The
-    graph is symmetric, and has no edges between sections unless they are aligned. Spots with no other within reach stay without edges.
+    Spots on a lattice (Visium, Visium HD, the older arrays) are connected to the spots around them, cells to the
+    nearest ones by squidpy's builders. The graph is symmetric, and has no edges between sections unless they are
+    aligned. Spots with no other within reach stay without edges.
 
     Parameters
     ----------
     data
-        AnnData with ``obsm["spatial"]``, or SpatialData with a table that annotates shapes, labels or points, whose centres are
-        taken in the coordinate system ``"global"``, or in the first that they have.
+        AnnData with ``obsm["spatial"]``, or SpatialData with a table that annotates shapes, labels or points, whose
+        centres are taken in the coordinate system ``"global"``, or in the first that they have.
     n_neighbors
-        Spots on a lattice: those in as many whole rings as have this number, 6 on a hexagonal lattice and 4 on a square one if
-        left out (8 takes in the diagonals); places without a spot are not filled by spots farther away. Cells: nearest neighbours, 8 if left out; as the graph is made symmetric, a cell may get more.
+        Spots on a lattice: those in as many whole rings as have this number, 6 on a hexagonal lattice and 4 on a square
+        one if left out (8 takes in the diagonals); places without a spot are not filled by spots farther away. Cells:
+        nearest neighbours, 8 if left out; as the graph is made symmetric, a cell may get more.
     coord_type
-        ``"grid"``: a lattice. ``"generic"``: cells. ``"auto"`` looks at each section: on a lattice, at least half of the spots have
-        their nearest neighbour at one and the same distance, in few directions. Columns and rows of Visium's array are taken to the
-        places of its spots first. A section of less than 8 spots counts as a
+        ``"grid"``: a lattice. ``"generic"``: cells. ``"auto"`` looks at each section: on a lattice, at least half of
+        the spots have their nearest neighbour at one and the same distance, in few directions. Columns and rows of
+        Visium's array are taken to the places of its spots first. A section of less than 8 spots counts as a
         lattice if ``uns["spatial"]`` is there.
     delaunay
         Connect cells by Delaunay triangulation instead, without the longest 1 % of its edges.
     library_key
         Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
     aligned_key
-        ``obsm`` key of coordinates (x, y) in which the sections have been aligned, by `PASTE`, `moscot` or by hand: each spot is
-        then joined to the nearest one of the section before and after its own, in the order in which the sections
-        appear in the table, where that is no farther than the next spot of its own. Left out, sections do not touch.
+        ``obsm`` key of coordinates (x, y) in which the sections have been aligned, by `PASTE`, `moscot` or by hand:
+        each spot is then joined to the nearest one of the section before and after its own, in the order in which the
+        sections appear in the table, where that is no farther than the next spot of its own. Left out, sections do not
+        touch.
     microns_per_pixel
         Micrometres per unit of the coordinates, where the data does not say.
     table_key
@@ -86,10 +89,11 @@ def spatial_graph(
     ``obsp[f"{key_added}_connectivities"]``
         (n_obs, n_obs) float32 CSR of ones.
     ``obsp[f"{key_added}_distances"]``
-        (n_obs, n_obs) float64 CSR: distances, in micrometres where the scale of every section is known, else in the unit of the
-        coordinates.
+        (n_obs, n_obs) float64 CSR: distances, in micrometres where the scale of every section is known, else in the
+        unit of the coordinates.
     ``uns[f"{key_added}_neighbors"]``
-        The keys above and the parameters, as squidpy writes them; ``"unit"`` among them is ``"um"`` or ``"coordinates"``.
+        The keys above and the parameters, as squidpy writes them; ``"unit"`` among them is ``"um"`` or
+        ``"coordinates"``.
     ``obsm["spatial"]``
         (n_obs, 2) the coordinates, where a SpatialData's table lacked them: squidpy looks for them there.
 
@@ -98,7 +102,8 @@ def spatial_graph(
     KeyError
         There are no coordinates, or a key does not exist.
     ValueError
-        Coordinates are not finite, a number is out of range, there is one section to align, an option does not fit the others, or a section cannot be triangulated.
+        Coordinates are not finite, a number is out of range, there is one section to align, an option does not fit the
+        others, or a section cannot be triangulated.
     """
     if coord_type not in ("auto", "grid", "generic"):
         raise ValueError(f"coord_type must be 'auto', 'grid' or 'generic', not {coord_type!r}")
@@ -124,7 +129,7 @@ def join_neighbors(
     aligned_key: str | None = None,
     key_added: str = _keys.SPATIAL,
 ) -> Fields:
-    """The stage of :func:`spatial_graph`: the fields that it writes, for spots in the units of their own coordinates."""
+    """The stage of :func:`spatial_graph`: its fields, for spots in the units of their own coordinates."""
     places, unit = record.in_microns()
     visium = _keys.SPATIAL in record.table.uns
     adjacency, distances, params = [], [], []

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from multist.encoders.stains import optical_density
-from multist.pp._stain_reference import StainReference
+from multist.histology.stain_reference import StainReference
+from multist.histology.stains import optical_density
 
 if TYPE_CHECKING:
     import dask.array as da
 
-    from multist.encoders.tissue import Overview
+    from multist.histology.tissue import Overview
 
 _KEY = "image"
 _STAINED = 0.15  # optical density that a pixel needs in every channel to tell a stain's colour (Macenko et al., 2009)
@@ -25,8 +25,8 @@ _FIT_PIXELS = 400_000  # enough for three colour vectors, and vahadane's factori
 def fit_reference(overview: Overview, method: str) -> StainReference:
     """Fit a slide's stain by squidpy's :func:`fit_stain_reference`, on its tissue and against its own glass.
 
-    The tissue is that of :func:`multist.encoders.tissue.tissue_mask` rather than squidpy's ``detect_tissue``, which takes
-    the darker half of a slide for tissue, and so the black frame of a cut-out scan.
+    The tissue is that of :func:`multist.histology.tissue.tissue_mask` rather than squidpy's ``detect_tissue``, which
+    takes the darker half of a slide for tissue, and so the black frame of a cut-out scan.
 
     Raises
     ------

@@ -24,14 +24,15 @@ def sum_genes(
     data
         AnnData or SpatialData with counts; it stays as it is.
     gene_symbols
-        Column of ``var`` with the names; left out, ``var_names``. Where it has no value, the name is the one in ``var_names``.
+        Column of ``var`` with the names; left out, ``var_names``. Where it has no value, the name is the one in
+        ``var_names``.
     table_key
         Table of a SpatialData; may be left out where there is one.
 
     Returns
     -------
-    A copy, with names as ``var_names``, each once, in the order of their first genes, whose row of ``var`` they keep. ``X`` and all
-    layers are sums; ``raw``, ``varm`` and ``varp``, which are about the single genes, are left out.
+    A copy, with names as ``var_names``, each once, in the order of their first genes, whose row of ``var`` they keep.
+    ``X`` and all layers are sums; ``raw``, ``varm`` and ``varp``, which are about the single genes, are left out.
 
     Raises
     ------

@@ -44,14 +44,14 @@ def moments(expression: Expression, section: np.ndarray, ceiling: np.ndarray | N
     shape = (int(section.max()) + 1, len(expression.genes))
     detected, sums, squares = np.zeros(shape[1], dtype=np.int64), np.zeros(shape), np.zeros(shape)
     for rows, block in expression.blocks():
-        own = np.repeat(section[rows], np.diff(block.indptr))
+        section_of = np.repeat(section[rows], np.diff(block.indptr))
         values = block.data.astype(np.float64)
         if ceiling is not None:
-            values = np.minimum(values, ceiling[own, block.indices])
+            values = np.minimum(values, ceiling[section_of, block.indices])
         detected += np.bincount(block.indices, minlength=shape[1])
         codes = np.unique(section[rows])
         for code in codes:
-            inside = own == code if len(codes) > 1 else slice(None)
+            inside = section_of == code if len(codes) > 1 else slice(None)
             sums[code] += np.bincount(block.indices[inside], values[inside], shape[1])
             squares[code] += np.bincount(block.indices[inside], values[inside] ** 2, shape[1])
     return Moments(np.bincount(section, minlength=shape[0]), detected, sums, squares)
@@ -62,9 +62,9 @@ def most_variable(
 ) -> np.ndarray:
     """Positions of the genes that vary most, sorted.
 
-    Counts are compared with the trend of the variance over the mean, cut at the square root of the number of spots, as Seurat
-    and scanpy do (``seurat_v3``; Stuart et al. 2019, doi:10.1016/j.cell.2019.05.031); other values by their variance. The rank of a gene
-    is the median of its ranks within sections.
+    Counts are compared with the trend of the variance over the mean, cut at the square root of the number of spots, as
+    Seurat and scanpy do (``seurat_v3``; Stuart et al. 2019, doi:10.1016/j.cell.2019.05.031); other values by their
+    variance. The rank of a gene is the median of its ranks within sections.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def most_variable(
             expected[:, candidates] = [_trend(*both) for both in zip(found.mean()[:, candidates], spread, strict=True)]
         except ValueError as error:
             raise ValueError(
-                f"the variance of the genes could not be fitted ({error}); the sections may be too small: leave out library_key, or "
-                f"take all genes by n_top_genes={len(candidates)}"
+                f"the variance of the genes could not be fitted ({error}); the sections may be too small: leave out "
+                f"library_key, or take all genes by n_top_genes={len(candidates)}"
             ) from error
         ceiling = found.mean() + np.sqrt(expected * found.spots[:, None])
         cut = moments(expression, section, ceiling)

@@ -1,0 +1,143 @@
+"""Whatever turns patches into vectors, by name or as an object."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from multist._device import choose_device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+    from multist.histology.pretrained import Pretrained
+
+logger = logging.getLogger("multist")
+
+BUILT_IN = ("texture",)
+"""Encoders that need no weights; they work on the whole image rather than on patches."""
+
+
+class PatchEncoder:
+    """A frozen network or function from patches to vectors.
+
+    Parameters
+    ----------
+    function
+        From (n, 3, h, w) float32 in [0, 1] to (n, d): a :class:`torch.nn.Module` or any callable, which gets a tensor.
+    name
+        What is written into the parameters.
+    device
+        Where the batches go: a name torch knows, or ``"auto"``.
+    pixels
+        Side of the patches it is given.
+    pretrained
+        What is known of a model that has a name. On a GPU it runs in half precision; functions and modules of a user
+        run in their own.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        name: str,
+        *,
+        device: str = "auto",
+        pixels: int = 224,
+        pretrained: Pretrained | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.pixels = pixels
+        self.pretrained = pretrained
+        self._device_name = device
+
+    @property
+    def precision(self) -> str:
+        """``"float16"`` for a named model on a CUDA device, else ``"float32"``."""
+        on_gpu = choose_device(self._device_name).startswith("cuda")
+        return "float16" if on_gpu and self.pretrained is not None else "float32"
+
+    @contextmanager
+    def frozen(self) -> Iterator[Callable[[np.ndarray], np.ndarray]]:
+        """Give a function from (n, h, w, 3) uint8 to (n, d) float32; put a module's mode and device back afterwards."""
+        import torch
+
+        device = torch.device(choose_device(self._device_name))
+        modes: dict[Any, bool] = {}
+        home = None
+        if isinstance(self.function, torch.nn.Module):
+            modes = {module: module.training for module in self.function.modules()}
+            home = next((p.device for p in self.function.parameters()), None)
+            self.function.eval().to(device)
+        try:
+            with torch.no_grad():
+                yield lambda patches: self._encode(patches, torch, device)
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+            if home is not None:
+                self.function.to(home)  # type: ignore[attr-defined]
+
+    def _encode(self, patches: np.ndarray, torch: Any, device: torch.device) -> np.ndarray:
+        batch = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2))).to(device).float() / 255
+        if self.pretrained is not None:
+            batch = self.pretrained.transform(batch)
+        with torch.autocast(device.type, torch.float16, enabled=self.precision == "float16"):
+            result = self.function(batch)
+        vectors = result.detach().float().cpu().numpy() if isinstance(result, torch.Tensor) else np.asarray(result)
+        if vectors.ndim != 2 or len(vectors) != len(patches):
+            raise ValueError(
+                f"encoder {self.name!r} must return (n, d) for n patches; "
+                f"got shape {tuple(vectors.shape)} for {len(patches)} patches"
+            )
+        vectors = vectors.astype(np.float32)
+        if not np.isfinite(vectors).all():
+            raise ValueError(f"encoder {self.name!r} returned values that are not finite")
+        return vectors
+
+
+def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> PatchEncoder:
+    """Make an encoder of patches from its name or from an object.
+
+    Parameters
+    ----------
+    encoder
+        A :class:`torch.nn.Module`, or any callable from a (n, 3, h, w) float32 tensor in [0, 1] to a (n, d) tensor or
+        array; or a model as ``"timm:NAME_OR_FOLDER"`` or ``"transformers:NAME_OR_FOLDER"``, with its own preprocessing.
+        A ``pixels`` attribute of the object, if it has one, is the side of the patches it is given; else 224.
+    device
+        ``"auto"`` or any name torch knows.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If it is neither a name nor callable.
+    ImportError
+        If the library of a named model is not installed.
+    OSError
+        If a named model cannot be fetched.
+    """
+    if isinstance(encoder, str):
+        from multist.histology.pretrained import LIBRARIES, load_pretrained
+
+        library, _, name = encoder.partition(":")
+        if library not in LIBRARIES or not name:
+            raise ValueError(
+                f"encoder {encoder!r} is unknown; built in: {', '.join(map(repr, BUILT_IN))}; or give a torch module, "
+                "a callable, or a model as 'timm:NAME_OR_FOLDER' or 'transformers:NAME_OR_FOLDER'"
+            )
+        model = load_pretrained(encoder)
+        return PatchEncoder(model.network, encoder, device=device, pixels=model.transform.resize, pretrained=model)
+    if not callable(encoder):
+        raise TypeError(f"encoder must be a name, a torch module or a callable; got {type(encoder).__name__}")
+    name = getattr(encoder, "__qualname__", type(encoder).__qualname__)
+    pixels = getattr(encoder, "pixels", 224)
+    return PatchEncoder(encoder, name, device=device, pixels=pixels if isinstance(pixels, int) else 224)

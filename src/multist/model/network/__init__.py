@@ -1,0 +1,1 @@
+"""What is trained: the only files of the model that use torch, beside reading and writing weights."""

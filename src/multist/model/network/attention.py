@@ -1,0 +1,266 @@
+"""Cross-attention learnt from hidden expression: a spot's image asks which of its neighbours are of its tissue."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor, nn
+
+from multist._progress import with_progress
+from multist.model.config import MultiSTConfig
+from multist.model.features.image_gain import (
+    JUDGED,
+    error_of_neighbours,
+    folds_of_tissue,
+    lasting_gain,
+    slopes_of_neighbours,
+    some_of,
+)
+from multist.model.network.processes import Processes
+from multist.model.network.reach import Hidden, Reach
+
+_SPOTS_A_STEP = 384  # hidden spots of a step; the gain is the same within .006 with half or twice as many
+_STEPS_BETWEEN_LOOKS = 10  # steps between two looks at held-out tissue
+_SPOTS_AT_ONCE = 20_000  # spots whose weights are read off together
+
+
+class ImageAttention(nn.Module):
+    """A spot's image weighs the spots around it by their image and expression; their expression passes unchanged.
+
+    Beside the heads that ask stand the plain means of both rings, from whose least-squares prediction training starts:
+    all that it can add is which tissue looks alike.
+
+    Parameters
+    ----------
+    slopes
+        (p, 2) of each of p factors of expression on its means over the first and the second ring.
+    n_image
+        Factors of the image.
+    config
+        Number and width of the heads.
+    """
+
+    def __init__(self, slopes: np.ndarray, n_image: int, config: MultiSTConfig) -> None:
+        super().__init__()
+        n_expression, self.n_heads = len(slopes), config.n_heads
+        width = config.n_heads * config.head_width
+        self.normalize_image = nn.LayerNorm(n_image, elementwise_affine=False)
+        self.normalize_expression = nn.LayerNorm(n_expression, elementwise_affine=False)
+        self.query = nn.Linear(n_image, width, bias=False)
+        self.image_key = nn.Linear(n_image, width, bias=False)
+        self.expression_key = nn.Linear(n_expression, width, bias=False)
+        self.by_distance = nn.Parameter(torch.zeros(2, config.n_heads))
+        half = torch.as_tensor(slopes.T / 2, dtype=torch.float32)
+        self.ring_scale = nn.Parameter(half)
+        self.scale = nn.Parameter((half.sum(0) / config.n_heads).repeat(config.n_heads, 1))
+        for layer in (self.query, self.image_key, self.expression_key):
+            nn.init.normal_(layer.weight, std=0.5 / layer.in_features**0.5)
+
+    def weights(self, hidden: Hidden, expression: Tensor, image: Tensor) -> Tensor:
+        """(n_edges, heads) of (m, p) expression and (m, q) image of all spots that are seen."""
+        image = self.normalize_image(image)
+        shape = (len(image), self.n_heads, -1)
+        key = self.image_key(image) + self.expression_key(self.normalize_expression(expression))
+        bias = self.by_distance.index_select(0, hidden.far.long())
+        return hidden.graph.weigh(self.query(image).view(shape), key.view(shape), bias)
+
+    def forward(self, hidden: Hidden, expression: Tensor, image: Tensor) -> Tensor:
+        """(n_asking, p) expression of the hidden spots as their surroundings tell it."""
+        weight = torch.cat([hidden.ring_weight, self.weights(hidden, expression, image)], dim=1)
+        value = torch.cat([self.ring_scale, self.scale])[None] * expression[:, None]
+        return hidden.graph.gather(weight, value.contiguous()).sum(1)[: hidden.n_asking]
+
+
+class LearntAttention(NamedTuple):
+    """What :func:`fit_attention` gives.
+
+    Attributes
+    ----------
+    networks
+        One for each fold of blocks of tissue, which it has not seen.
+    fold
+        (n,) int64 fold of each spot.
+    n_steps
+        Steps of training after which held-out tissue was predicted best.
+    error
+        Mean squared error of hidden spots on held-out tissue, as a share of the variance.
+    error_of_neighbours
+        The same of a linear prediction from the means of the first and second ring, without an image.
+    gain
+        Share of that error which the image takes away; zero if it may be chance.
+    losses
+        (m,) held-out error after every tenth step.
+    """
+
+    networks: list[ImageAttention]
+    fold: np.ndarray
+    n_steps: int
+    error: float
+    error_of_neighbours: float
+    gain: float
+    losses: np.ndarray
+
+
+def fit_attention(
+    expression: np.ndarray,
+    image: np.ndarray,
+    adjacency: sp.csr_matrix,
+    xy: np.ndarray,
+    section: np.ndarray,
+    config: MultiSTConfig,
+    *,
+    device: str = "auto",
+    random_state: int = 0,
+) -> LearntAttention:
+    """Learn attention from spots whose expression is hidden and whose image is not.
+
+    Blocks of tissue are held out in turn. Each network is trained on the other blocks, and all stop at the step after
+    which the held-out blocks are predicted best: more steps fit a section by heart.
+
+    Parameters
+    ----------
+    expression, image
+        (n, p) and (n, q) factors.
+    adjacency
+        (n, n) spatial neighbourhoods without the diagonal.
+    xy
+        (n, 2) coordinates, by which blocks are cut.
+    section
+        (n,) int from 0.
+    config
+        Constants.
+    device
+        ``"auto"`` or a name torch knows.
+    random_state
+        Seed; the global random state stays as it is.
+    """
+    processes = Processes(device)
+    rng = np.random.default_rng(random_state)
+    block, fold = folds_of_tissue(xy, section, rng)
+    n_folds = int(fold.max()) + 1
+    if n_folds < 2:  # no other tissue to learn from
+        return LearntAttention([], fold, 0, 1.0, 1.0, 0.0, np.zeros(0))
+    genes, picture = (torch.as_tensor(unit_variance(each), device=processes.device) for each in (expression, image))
+    reach = Reach(adjacency, processes.device)
+    judged = [some_of(np.flatnonzero(fold == f), JUDGED, rng) for f in range(n_folds)]
+    others = [some_of(np.flatnonzero(fold != f), JUDGED, rng) for f in range(n_folds)]
+    values = genes.cpu().numpy().astype(np.float64)
+    trained = [
+        _train_fold(
+            f,
+            fold,
+            slopes_of_neighbours(values, adjacency, others[f]),
+            judged[f],
+            genes,
+            picture,
+            reach,
+            config,
+            processes,
+            random_state,
+        )
+        for f in with_progress(range(n_folds), n_folds, "multist: attention", hidden=processes.rank > 0)
+    ]
+    errors = np.concatenate([np.stack(each.errors, axis=1) for each in trained])  # spots by looks
+    best = int(errors.mean(axis=0).argmin())
+    networks = []
+    for each in trained:
+        each.network.load_state_dict(each.states[best])
+        networks.append(each.network)
+    rows = np.concatenate(judged)
+    alone = np.concatenate([error_of_neighbours(values, adjacency, others[f], judged[f]) for f in range(n_folds)])
+    variance = float(genes.square().sum(1).mean())
+    return LearntAttention(
+        networks,
+        fold,
+        (best + 1) * _STEPS_BETWEEN_LOOKS,
+        float(errors[:, best].mean()) / variance,
+        float(alone.mean()) / variance,
+        lasting_gain(alone, errors[:, best], block[rows]),
+        errors.mean(axis=0) / variance,
+    )
+
+
+@torch.no_grad()
+def attention_matrix(
+    networks: list[ImageAttention],
+    expression: np.ndarray,
+    image: np.ndarray,
+    adjacency: sp.csr_matrix,
+    *,
+    device: str = "auto",
+) -> sp.csr_matrix:
+    """(n, n) float32 weights of the spots within two steps, mean over the networks and their heads; rows sum to one."""
+    place = Processes(device).device
+    genes, picture = (torch.as_tensor(unit_variance(each), device=place) for each in (expression, image))
+    reach, pieces = Reach(adjacency, place), []
+    models = [network.to(place) for network in networks]
+    for start in range(0, len(genes), _SPOTS_AT_ONCE):
+        hidden = reach.of(np.arange(start, min(start + _SPOTS_AT_ONCE, len(genes))))
+        seen = torch.as_tensor(hidden.spots, device=place)
+        shown = (genes.index_select(0, seen), picture.index_select(0, seen))
+        weight = torch.stack([model.weights(hidden, *shown).mean(1) for model in models]).mean(0)
+        edges = (hidden.graph.receiver.cpu().numpy(), hidden.spots[hidden.graph.sender.cpu().numpy()])
+        pieces.append(sp.csr_matrix((weight.cpu().numpy(), edges), shape=(hidden.n_asking, len(genes))))
+    return sp.csr_matrix(sp.vstack(pieces, format="csr"))
+
+
+def unit_variance(factors: np.ndarray) -> np.ndarray:
+    """(n, p) float32, centred and scaled by one number, so that a factor's variance is one on average."""
+    centred = factors - factors.mean(axis=0, dtype=np.float64).astype(factors.dtype)
+    scale = float(np.sqrt((centred**2).mean(dtype=np.float64)))
+    return (centred / max(scale, 1e-12)).astype(np.float32)
+
+
+class _Trained(NamedTuple):
+    network: ImageAttention
+    states: list[dict[str, Tensor]]
+    errors: list[np.ndarray]
+
+
+def _train_fold(
+    f: int,
+    fold: np.ndarray,
+    slopes: np.ndarray,
+    judged: np.ndarray,
+    genes: Tensor,
+    picture: Tensor,
+    reach: Reach,
+    config: MultiSTConfig,
+    processes: Processes,
+    random_state: int,
+) -> _Trained:
+    """A network that does not see a fold, and its state and errors on the fold after every tenth step."""
+    seen = np.flatnonzero(fold != f)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(random_state + f)
+        network = ImageAttention(slopes, picture.shape[1], config)
+    network = network.to(processes.device)
+    processes.start_alike(network)
+    parameters = list(network.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    # each process hides spots of its own
+    rng = np.random.default_rng([random_state, f, processes.rank])
+    test, states, errors = reach.of(judged), [], []
+    for step in range(1, config.epochs + 1):
+        hidden = reach.of(some_of(seen, _SPOTS_A_STEP, rng))
+        loss = _squared_errors(network, hidden, genes, picture).mean()
+        optimizer.zero_grad()
+        processes.backward(loss)
+        processes.average_gradients(parameters)
+        optimizer.step()
+        if step % _STEPS_BETWEEN_LOOKS == 0 or step == config.epochs:
+            with torch.no_grad():
+                errors.append(_squared_errors(network, test, genes, picture).cpu().numpy())
+            states.append({name: value.detach().clone() for name, value in network.state_dict().items()})
+    return _Trained(network, states, errors)
+
+
+def _squared_errors(network: ImageAttention, hidden: Hidden, genes: Tensor, picture: Tensor) -> Tensor:
+    """(n_asking,) squared distance of the prediction."""
+    seen = torch.as_tensor(hidden.spots, device=genes.device)
+    shown = genes.index_select(0, seen)
+    predicted = network(hidden, shown, picture.index_select(0, seen))
+    return (predicted - shown[: hidden.n_asking]).square().sum(1)

@@ -1,0 +1,1 @@
+"""What happens where domains touch, and their outlines."""

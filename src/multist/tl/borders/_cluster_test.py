@@ -1,0 +1,126 @@
+"""squidpy's permutation test of ligands and receptors between clusters, on input that it can take as it is."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy import sparse
+
+from multist._progress import first_call_compiles
+from multist._settings import settings
+
+if TYPE_CHECKING:
+    from multist.tl.borders._contacts import Contact
+    from multist.tl.borders._molecules import Molecules
+
+
+class ClusterEvidence(NamedTuple):
+    """squidpy's means and p-values, (n_pairs, n_contacts, 2), as in ``Evidence`` of the border test."""
+
+    mean: np.ndarray
+    pvalue: np.ndarray
+
+
+def cluster_test(
+    expression: np.ndarray, molecules: Molecules, domain: np.ndarray, contacts: list[Contact], **options: Any
+) -> ClusterEvidence:
+    """Run :func:`squidpy.gr.ligrec` between the domains that touch, in both directions.
+
+    Parameters
+    ----------
+    expression, molecules, domain
+        As :func:`squidpys_test` takes them.
+    contacts
+        The domains that touch.
+    options
+        Passed on to it.
+    """
+    directed = [(c[a], c[1 - a]) for c in contacts for a in (0, 1)]
+    mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
+    shape = (len(molecules.ligand), len(contacts), 2)
+    return ClusterEvidence(mean.reshape(shape), pvalue.reshape(shape))
+
+
+def squidpys_test(
+    expression: np.ndarray,
+    molecules: Molecules,
+    domain: np.ndarray,
+    directed: list[tuple[int, int]],
+    *,
+    threshold: float,
+    n_perms: int,
+    random_state: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run :func:`squidpy.gr.ligrec` from domains to domains.
+
+    Molecules and domains go in under plain names of their own, so that no gene with an underscore is taken for a
+    complex, and no two names become one in capital letters.
+
+    Parameters
+    ----------
+    expression
+        (n, n_molecules) log-normalised.
+    molecules
+        The pairs.
+    domain
+        (n,) codes, -1 where a spot has none; such spots are left out.
+    directed
+        Domain of the ligand and domain of the receptor, each once.
+    threshold, n_perms, random_state
+        As :func:`multist.tl.interactions` takes them.
+
+    Returns
+    -------
+    (n_pairs, n_directed) means, and p-values: NaN where squidpy does not test, because too few spots express one of the
+    two.
+    """
+    import squidpy as sq
+
+    first_call_compiles("squidpy's permutation test")
+    labelled = domain >= 0
+    codes = sorted({code for ends in directed for code in ends})
+    names = {code: f"d{rank:06d}" for rank, code in enumerate(codes)}
+    working = AnnData(
+        sparse.csr_matrix(expression[labelled]),
+        obs=pd.DataFrame(
+            {"domain": pd.Categorical([names.get(code) for code in domain[labelled]], list(names.values()))},
+            index=pd.RangeIndex(labelled.sum()).astype(str),
+        ),
+        var=pd.DataFrame(index=[f"M{i}" for i in range(expression.shape[1])]),
+    )
+    working = working[working.obs["domain"].notna().to_numpy()].copy()
+    columns = [(names[a], names[b]) for a, b in directed]
+    pairs = {"source": [f"M{i}" for i in molecules.ligand], "target": [f"M{i}" for i in molecules.receptor]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        found = sq.gr.ligrec(
+            working,
+            "domain",
+            use_raw=False,
+            copy=True,
+            n_perms=n_perms,
+            seed=random_state,
+            threshold=threshold,
+            interactions=pd.DataFrame(pairs),
+            clusters=columns,
+            n_jobs=1,
+            show_progress_bar=settings.progress,
+        )
+    shape = (len(molecules.ligand), len(directed))
+    mean, pvalue = (found[name][columns].to_numpy(dtype=np.float64).reshape(shape) for name in ("means", "pvalues"))
+    return mean, pvalue
+
+
+def adjusted(pvalues: np.ndarray) -> np.ndarray:
+    """False discovery rates after Benjamini and Hochberg; NaN where there is no p-value."""
+    from scipy.stats import false_discovery_control
+
+    rates = np.full(len(pvalues), np.nan)
+    tested = ~np.isnan(pvalues)
+    if tested.any():
+        rates[tested] = false_discovery_control(pvalues[tested])
+    return rates

@@ -1,0 +1,146 @@
+"""squidpy's test of ligand-receptor pairs, with inputs that it can rely on and a result that can be stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from multist import _keys
+from multist.access import domain_params, plain, run, versions
+from multist.tl.borders._cluster_test import adjusted, squidpys_test
+from multist.tl.borders._contacts import domain_codes
+from multist.tl.borders._molecules import find_molecules, molecule_expression
+from multist.tl.borders._pairs import read_pairs
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+
+def ligrec(
+    data: AnnData | SpatialData,
+    domain_key: str = _keys.domain_key(),
+    *,
+    pairs: pd.DataFrame | str | Path,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    threshold: float = 0.01,
+    n_perms: int = 1000,
+    table_key: str | None = None,
+    key_added: str = _keys.MULTIST,
+    random_state: int = 0,
+    copy: bool = False,
+) -> AnnData | SpatialData | None:
+    """Test which ligand-receptor pairs are characteristic of two domains, by :func:`squidpy.gr.ligrec`.
+
+    The test is squidpy's, an implementation of CellPhoneDB's; what is added is that it gets what it needs. On a
+    SpatialData the table is found; counts are normalised and logged on a copy, while squidpy reads ``.raw`` or raw
+    counts as they are; genes are found whatever their case or by symbols; and the result is a plain table that files
+    can hold, of which
+    :func:`multist.tl.ligrec_result` makes squidpy's form.
+
+    It asks whether the domains express the pair, whether or not they are near each other, and markers of two domains
+    pass it.
+    :func:`multist.tl.interactions` asks also whether the pair is raised where they touch.
+
+    Parameters
+    ----------
+    data
+        Table with domains, and with counts or log-normalised expression; not changed but for the field below.
+    domain_key
+        Column of ``obs`` with the domains; spots without one are left out.
+    pairs
+        Ligands and receptors, as :func:`multist.tl.interactions` takes them. Nothing is downloaded.
+    layer
+        Layer with counts or log-normalised expression; ``X`` if left out.
+    gene_symbols
+        Column of ``var`` with gene symbols, where ``var_names`` are others.
+    threshold
+        Share of the spots of its domain that have to express ligand and receptor for a test.
+    n_perms
+        Number of permutations.
+    table_key
+        Table of a SpatialData; may be left out where there is one.
+    key_added
+        ``uns`` key of the result.
+    random_state
+        Seed.
+    copy
+        Return a changed copy and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Written to ``uns["multist"]["ligrec"]`` of the table (for the default ``key_added``):
+
+    ``"pairs"``
+        DataFrame with a row per pair and two domains, in both directions and within each, the most significant first:
+        ``source``, ``target``, ``ligand_domain``, ``receptor_domain``, ``mean``, ``cluster_pvalue`` with the true
+        labels as one of the permutations, and its false discovery rate ``cluster_fdr`` (Benjamini and Hochberg). NaN
+        where not tested.
+    ``"params"``, ``"versions"``
+        What was asked for, with what.
+
+    Raises
+    ------
+    FileNotFoundError, ImportError
+        The folder or liana of ``pairs`` is not there.
+    KeyError
+        A key does not exist; the message lists those that do.
+    ValueError
+        No pair has its genes in the table, there are no domains, values are negative, or a number is out of range.
+
+    References
+    ----------
+    Please cite squidpy: Palla et al., Nat Methods 2022; and the method: Efremova et al., Nat Protoc 2020.
+
+    Examples
+    --------
+    >>> pairs = pd.DataFrame({"source": ["CXCL12", "TGFB1"], "target": ["CXCR4", "TGFBR1_TGFBR2"]})
+    >>> mt.tl.ligrec(sdata, pairs=pairs)
+    >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
+    """
+    if isinstance(n_perms, bool) or not isinstance(n_perms, int | np.integer) or n_perms < 1:
+        raise ValueError(f"n_perms must be a whole number of at least 1; got {n_perms!r}")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
+    with run(data, "ligrec", key_added=key_added, copy=copy, spatial=False, table_key=table_key) as work:
+        table = work.part.table
+        domain, names = domain_codes(table, domain_key)
+        if not names:
+            raise ValueError(f"obs[{domain_key!r}] holds no domain for any of the {table.n_obs} spots")
+        molecules = find_molecules(read_pairs(pairs), table, gene_symbols)
+        options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
+        directed = [(a, b) for a in range(len(names)) for b in range(len(names))]
+        expression = molecule_expression(table, layer, molecules.genes)
+        mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
+        # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
+        pvalue = (pvalue.ravel() * n_perms + 1) / (n_perms + 1)
+        n_pairs, per_pair = len(molecules.pairs), len(directed)
+        found = pd.DataFrame(
+            {
+                "source": np.repeat(molecules.pairs["source"].to_numpy(dtype=object), per_pair),
+                "target": np.repeat(molecules.pairs["target"].to_numpy(dtype=object), per_pair),
+                "ligand_domain": np.array([names[a] for a, _ in directed] * n_pairs, dtype=object),
+                "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
+                "mean": mean.ravel(),
+                "cluster_pvalue": pvalue,
+                "cluster_fdr": adjusted(pvalue),
+            }
+        ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
+        params = {
+            **domain_params(table, domain_key),
+            "layer": layer,
+            "gene_symbols": gene_symbols,
+            "table_key": table_key,
+            "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
+        }
+        result = {
+            "pairs": found.set_axis(pd.RangeIndex(len(found)).astype(str)),
+            "params": plain(options | params),
+            "versions": versions(),
+        }
+        work.part.write(uns={key_added: {_keys.LIGREC: result}})
+    return work.result

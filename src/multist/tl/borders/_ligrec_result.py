@@ -1,0 +1,83 @@
+"""A stored result in squidpy's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from multist import _keys
+from multist.access import get_table, refuse_stale
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+
+def ligrec_result(
+    data: AnnData | SpatialData,
+    *,
+    of: Literal["interactions", "ligrec"] = "interactions",
+    key: str = _keys.MULTIST,
+    table_key: str | None = None,
+) -> dict[str, pd.DataFrame]:
+    """What :func:`~multist.tl.interactions` or :func:`~multist.tl.ligrec` found, in squidpy's form.
+
+    squidpy's form has two levels of columns and sparse values, which neither ``.h5ad`` nor ``.zarr`` can store; so it
+    is made from the stored table when it is wanted.
+
+    Parameters
+    ----------
+    data
+        Table with a result, also one that was read from a file.
+    of
+        The function whose result is taken.
+    key
+        Name of the result: the ``key_added`` of that function.
+    table_key
+        Table of a SpatialData; may be left out where there is one.
+
+    Returns
+    -------
+    ``"means"`` and ``"pvalues"``, with ``source`` and ``target`` as index and the ligand's and the receptor's domain as
+    columns, and ``"metadata"``: squidpy's own values; those of interactions
+    are between domains that touch.
+
+    Raises
+    ------
+    KeyError
+        There is no such result.
+    ValueError
+        ``of`` is neither of the two, or the domains are no longer those that were tested.
+
+    Examples
+    --------
+    >>> mt.tl.interactions(adata, pairs)
+    >>> sq.pl.ligrec(mt.tl.ligrec_result(adata), alpha=0.01)
+    """
+    if of not in (_keys.INTERACTIONS, _keys.LIGREC):
+        raise ValueError(f"of is 'interactions' or 'ligrec', got {of!r}")
+    adata = get_table(data, table_key)
+    result = adata.uns.get(key, {})
+    result = result.get(of) if isinstance(result, Mapping) else None
+    if not isinstance(result, Mapping):
+        raise KeyError(f"uns[{key!r}] holds no {of!r}; run tl.{of} with key_added={key!r}")
+    table, n_perms = result["pairs"], int(result["params"]["n_perms"])
+    named = pd.unique(table[["ligand_domain", "receptor_domain"]].to_numpy().ravel())
+    refuse_stale(adata, result["params"], f"uns[{key!r}][{of!r}]", f"tl.{of}", named)
+    rows = pd.MultiIndex.from_frame(table[["source", "target"]].drop_duplicates().astype(str))
+    ends = table[["ligand_domain", "receptor_domain"]].drop_duplicates().astype(str)
+    columns = pd.MultiIndex.from_frame(ends, names=[None, None]).sort_values()
+    at = rows.get_indexer(pd.MultiIndex.from_frame(table[["source", "target"]].astype(str)))
+    to = columns.get_indexer(pd.MultiIndex.from_frame(table[["ligand_domain", "receptor_domain"]].astype(str)))
+    shares = np.round(table["cluster_pvalue"].to_numpy() * (n_perms + 1) - 1) / n_perms
+    frames = {}
+    for name, values, fill in (("means", table["mean"].to_numpy(), 0), ("pvalues", shares, np.nan)):
+        matrix = np.full((len(rows), len(columns)), np.nan)
+        matrix[at, to] = values
+        each = {column: pd.arrays.SparseArray(matrix[:, i], fill_value=fill) for i, column in enumerate(columns)}
+        frames[name] = pd.DataFrame(each, index=rows)
+        frames[name].columns = columns
+    return frames | {"metadata": pd.DataFrame(index=rows)}

@@ -1,0 +1,120 @@
+"""Domains into files that other programs open."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multist import _keys
+from multist._settings import logger
+from multist.access import find_sections, get_table, listed, resolve_drawn, section_code
+from multist.tl.borders._domain_outlines import section_frames
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.access import SpatialRecord
+
+
+def write_domains(
+    data: AnnData | SpatialData,
+    path: str | Path,
+    domain_key: str = _keys.domain_key(),
+    *,
+    section: str | None = None,
+    image_key: str | None = None,
+    table_key: str | None = None,
+    library_key: str | None = None,
+) -> None:
+    """Write domains to a file: ``.geojson`` for QuPath, ``.csv`` for Loupe Browser.
+
+    :func:`multist.pp.read_labels` reads both back, and every spot gets the name that it had.
+
+    Parameters
+    ----------
+    data
+        Table with domains; not changed.
+    path
+        The file, which is replaced if it is there. Its ending chooses: ``.geojson``, an annotation with class and
+        colour for each domain, as
+        :func:`multist.tl.domain_shapes` outlines them, in pixels of the image; ``.csv``, one row
+        ``Barcode,<domain_key>`` per spot that has a domain, where the barcodes are ``obs_names``.
+    domain_key
+        Column of ``obs`` with the domains, found or drawn by hand.
+    section
+        The section to be written, where there are several: a ``.geojson`` belongs to one image. A ``.csv`` holds all
+        without it.
+    image_key
+        The image that will be opened in QuPath. None takes, of an AnnData, the full-resolution image, in whose pixels
+        ``obsm["spatial"]`` is; of a SpatialData the section's image.
+    table_key
+        Table of a SpatialData; may be left out where there is one.
+    library_key
+        Column of ``obs`` that names the sections.
+
+    Returns
+    -------
+    None.
+
+    Raises
+    ------
+    KeyError
+        There is no such column, section, image or table.
+    ValueError
+        The ending is neither, no spot has a domain, or there are several sections and none is named.
+
+    Examples
+    --------
+    >>> mt.tl.write_domains(adata, "domains.geojson")
+    >>> mt.tl.write_domains(adata, "domains.csv")
+    """
+    path = Path(path)
+    form = path.suffix.lower()
+    if form not in (".geojson", ".csv"):
+        raise ValueError(f"{path.name!r} ends in {form!r}; give a .geojson for QuPath or a .csv for Loupe Browser")
+    if form == ".csv" and image_key is not None:
+        raise ValueError("image_key is for a .geojson; a .csv holds no coordinates")
+    names = {"table_key": table_key, "library_key": library_key}
+    if form == ".csv":
+        text, count = _as_csv(get_table(data, table_key), domain_key, section, library_key)
+    else:
+        text, count = _as_geojson(resolve_drawn(data, image_key=image_key, **names), domain_key, section)
+    path.write_text(text, encoding="utf-8")
+    logger.info("%d %s of obs[%r] written to %s", count, "spots" if form == ".csv" else "domains", domain_key, path)
+
+
+def _as_csv(table: AnnData, domain_key: str, section: str | None, library_key: str | None) -> tuple[str, int]:
+    if domain_key not in table.obs:
+        raise KeyError(f"domain_key {domain_key!r} not found in obs; found: {listed(table.obs)}")
+    rows = table.obs[domain_key].notna().to_numpy()
+    codes, names = find_sections(table, library_key)
+    if section is not None:
+        rows &= codes == section_code(names, section)
+    if not rows.any():
+        raise ValueError(f"obs[{domain_key!r}] names no domain for any spot")
+    groups = table.obs.loc[rows, domain_key].astype(str)
+    return groups.to_csv(index_label="Barcode", header=[domain_key], lineterminator="\n"), len(groups)
+
+
+def _as_geojson(record: SpatialRecord, domain_key: str, section: str | None) -> tuple[str, int]:
+    if section is None and len(record.section_names) > 1:
+        raise ValueError(
+            f"the table holds several sections; pass the section to be written, one of: {listed(record.section_names)}"
+        )
+    number = 0 if section is None else section_code(record.section_names, section)
+    frames = section_frames(record, domain_key)
+    if number not in frames:
+        raise ValueError(f"obs[{domain_key!r}] names no domain for any spot of section {section!r}")
+    features = [_feature(*row) for row in frames[number][["name", "colour", "geometry"]].itertuples(index=False)]
+    return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False), len(features)
+
+
+def _feature(name: str, colour: str, geometry: Any) -> dict[str, Any]:
+    """An annotation as QuPath's own export has it."""
+    from shapely import to_geojson
+
+    rgb = [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+    properties = {"objectType": "annotation", "name": name, "classification": {"name": name, "color": rgb}}
+    return {"type": "Feature", "geometry": json.loads(to_geojson(geometry)), "properties": properties}

@@ -1,0 +1,1 @@
+"""Finding domains, at once or with a model that is kept."""

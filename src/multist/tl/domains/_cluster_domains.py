@@ -1,0 +1,187 @@
+"""Other domains from an embedding that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from multist import _keys
+from multist.access import Part, plain, run, versions
+from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
+from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
+from multist.tl.domains._inputs import features_of, gather_tissue, split
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+
+def cluster_domains(
+    data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
+    n_domains: int | Sequence[int] | Literal["auto"] | None = None,
+    *,
+    labels_key: str | None = None,
+    unlabeled_category: str | None = None,
+    trust: float = 1.0,
+    use_rep: str = _keys.embedding_key(),
+    table_key: str | None = None,
+    library_key: str | None = None,
+    refine: bool = False,
+    device: str = "auto",
+    key_added: str = _keys.MULTIST,
+    random_state: int = 0,
+    copy: bool = False,
+) -> AnnData | SpatialData | list[AnnData | SpatialData] | None:
+    """Divide an embedding into domains, as :func:`multist.tl.multist_domains` does after training, without training.
+
+    With the same number, seed and ``use_rep`` the domains are those of :func:`multist.tl.multist_domains`. Any other
+    embedding will do as well.
+
+    Parameters
+    ----------
+    data
+        Table with spots or cells and an embedding, or a list of them; not changed but for the fields below.
+    n_domains
+        Exact number of domains; None with ``labels_key`` for those that were named; several to choose from, such as
+        ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no more than one per ten spots. See
+        ``multist.cluster.count.choose_count`` for the rule.
+    labels_key
+        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
+        named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
+    unlabeled_category
+        Value of that column that means "not named"; None if these are missing.
+    trust
+        Probability that a stroke is right, up to 1. Strokes stay as they are if it is 1, and may be overruled below.
+    use_rep
+        ``obsm`` key of the embedding.
+    table_key
+        Table of a SpatialData; None finds it.
+    library_key
+        ``obs`` column that names the section of each spot; spots of different sections are no neighbours.
+    refine
+        Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
+    device
+        Where mixtures of more than 10,000 spots are fitted: ``"auto"`` (an accelerator if there is one) or a name torch
+        knows.
+    key_added
+        Prefix of the fields.
+    random_state
+        Seed.
+    copy
+        Return a changed copy and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Fields written to the table, for the default ``key_added``: ``obs["multist_domain"]``,
+    ``obs["multist_confidence"]`` and ``uns["multist_domain_colors"]`` as :func:`multist.tl.multist_domains` writes
+    them, and in ``uns["multist"]`` the parameters, the versions and, where there was a number to choose,
+    ``"n_domains"``, the curve. Parameters of the training are kept. With ``labels_key`` also
+    ``obsm["multist_probability"]``, (n_obs, n_domains) float64, and in ``uns["multist"]["guided"]`` the classes in its
+    order and the share of strokes that were recognised while they were held out.
+
+    Raises
+    ------
+    KeyError
+        If there is no ``use_rep``; the message lists what there is.
+    ValueError
+        If ``n_domains`` does not fit the table, or the embedding has values that are not finite.
+
+    Examples
+    --------
+    >>> mt.tl.multist_domains(adata, 7)
+    >>> mt.tl.cluster_domains(adata, 12, key_added="fine")  # obs["fine_domain"]
+    >>> mt.tl.cluster_domains(adata, labels_key="annotation")  # what a person named on some spots
+    """
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    with run(data, "cluster_domains", key_added=key_added, copy=copy, image=False, **keys) as work:
+        divide_parts(
+            work.parts,
+            asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine),
+            trust=trust,
+            use_rep=use_rep,
+            refine=refine,
+            device=device,
+            key_added=key_added,
+            random_state=random_state,
+            params=keys,
+        )
+    return work.result
+
+
+class Asked(NamedTuple):
+    """How many domains are wanted, or whose.
+
+    Attributes
+    ----------
+    counts
+        Numbers to choose from; with strokes how many domains there are to be.
+    strokes
+        What a person named, if that is to guide them.
+    params
+        The parameters behind it.
+    """
+
+    counts: list[int]
+    strokes: Strokes | None
+    params: dict[str, Any]
+
+
+def asked_domains(
+    parts: Sequence[Part],
+    n_domains: Any,
+    labels_key: str | None,
+    unlabeled_category: str | None,
+    *,
+    refine: bool = False,
+) -> Asked:
+    """Check what is asked for, before any work; raises what :func:`cluster_domains` raises for these."""
+    params = {"n_domains_asked": n_domains, "labels_key": labels_key}
+    if labels_key is None:
+        counts = candidate_counts(n_domains, sum(part.table.n_obs for part in parts))
+        return Asked(counts, None, params)
+    strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
+    params |= {"unlabeled_category": unlabeled_category}
+    return Asked([len(strokes.names) + strokes.n_more], strokes, params)
+
+
+def divide_parts(
+    parts: Sequence[Part],
+    asked: Asked,
+    *,
+    trust: float = 1.0,
+    use_rep: str,
+    refine: bool,
+    device: str,
+    key_added: str,
+    random_state: int,
+    params: Mapping[str, Any],
+) -> Guided | None:
+    """The stage of :func:`cluster_domains`.
+
+    ``params`` are further ones to be kept. Gives what recognises named domains elsewhere.
+    """
+    code = features_of(parts, use_rep)
+    if code.ndim != 2:
+        raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")
+    tissue = gather_tissue(parts)
+    all_params = {**asked.params, "use_rep": use_rep, "refine": refine, "random_state": random_state, **params}
+    guided, colors, probability = None, None, [None] * len(parts)
+    if asked.strokes is not None:
+        sources = spot_sources(parts, use_rep, key_added)
+        guided = guide(sources, tissue, asked.strokes, trust=trust, random_state=random_state)
+        obs, uns, colors = guided_columns(guided.found, asked.strokes)
+        probability = split(parts, guided.found.probability)
+        all_params |= {"trust": trust}
+    else:
+        obs, uns = labels_and_curve(
+            code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state, device=device
+        )
+    all_params["n_domains"] = len(obs["domain"].categories)
+    columns = {name: split(parts, values) for name, values in obs.items()}
+    for number, part in enumerate(parts):
+        before = part.table.uns.get(key_added, {})
+        kept = before["params"] if isinstance(before.get("params"), Mapping) else {}
+        own_uns = uns | {"params": {**kept, **plain(all_params)}, "versions": versions()}
+        values = {name: each[number] for name, each in columns.items()}
+        write_domains(part, values, own_uns, key_added, colors=colors, probability=probability[number])
+    return guided

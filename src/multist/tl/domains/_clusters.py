@@ -1,0 +1,133 @@
+"""From an embedding to the fields of a table, for every function that finds domains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from multist import _keys
+from multist._device import choose_device
+from multist._palette import domain_colors
+from multist._settings import logger
+from multist._threads import steady_threads
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from multist.access import Part
+
+_MAX_DOMAINS, _MIN_SPOTS_EACH = 20, 10
+
+
+def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
+    """The numbers of domains to choose from; one if the user gave one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither an integer, nor several, nor ``"auto"``, or does not fit the table.
+    """
+    if n_obs < 2:
+        raise ValueError("the table has one spot; there are no domains to tell apart with less than two")
+    if isinstance(n_domains, str):
+        if n_domains != "auto":
+            raise ValueError(f"n_domains must be an integer, several, or 'auto'; got {n_domains!r}")
+        return list(range(min(2, n_obs), max(min(_MAX_DOMAINS, n_obs // _MIN_SPOTS_EACH), min(2, n_obs)) + 1))
+    several = isinstance(n_domains, Sequence | np.ndarray)
+    counts = list(n_domains) if several else [n_domains]
+    if not counts or any(isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) for k in counts):
+        raise TypeError(f"n_domains must be an integer, several, or 'auto'; got {n_domains!r}")
+    if not all(1 <= k <= n_obs for k in counts):
+        raise ValueError(f"n_domains must be between 1 and the number of spots, {n_obs}; got {n_domains}")
+    return sorted({int(k) for k in counts})
+
+
+def labels_and_curve(
+    code: np.ndarray,
+    adjacency: sp.csr_matrix,
+    counts: list[int],
+    *,
+    refine: bool,
+    random_state: int,
+    device: str = "auto",
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns for ``obs``, and the curve for ``uns`` if there was a number to choose (else nothing).
+
+    Parameters
+    ----------
+    code
+        (n, d) embedding.
+    adjacency
+        (n, n) spatial neighbourhoods.
+    counts
+        Numbers of domains to choose from.
+    refine, random_state
+        As :func:`multist.tl.multist_domains` takes them.
+    device
+        Torch device of mixtures of many spots, or ``"auto"``.
+    """
+    from multist.cluster.count import choose_count
+    from multist.cluster.domains import find_domains
+
+    uns: dict[str, Any] = {}
+    n_domains = counts[0]
+    with steady_threads("torch", "sklearn.cluster"):
+        if len(counts) > 1:
+            curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
+            n_domains = curve.chosen
+            uns[_keys.CURVE] = curve._asdict()
+            logger.info("%d domains, of %d to %d", n_domains, curve.candidates[0], curve.candidates[-1])
+        domains = find_domains(
+            code,
+            adjacency,
+            n_domains,
+            refine=refine,
+            random_state=random_state,
+            device=_cuda_or_cpu(device),
+        )
+    names = [str(k) for k in range(n_domains)]
+    labels = pd.Categorical([str(label) for label in domains.labels], names)
+    return {"domain": labels, "confidence": domains.confidence}, uns
+
+
+def _cuda_or_cpu(device: str) -> str:
+    """The mixtures' sums are of 64 bits, which other accelerators do not have."""
+    name = choose_device(device)
+    return name if name.startswith("cuda") else "cpu"
+
+
+def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
+    """Candidates that the embedding has enough different points for, or the smallest."""
+    from multist.cluster.distinct import count_distinct
+
+    distinct = count_distinct(code, max(counts))
+    return [k for k in counts if k <= distinct] or [1]
+
+
+def write_domains(
+    part: Part,
+    obs: dict[str, Any],
+    uns: dict[str, Any],
+    key_added: str,
+    *,
+    colors: list[str] | None = None,
+    probability: np.ndarray | None = None,
+) -> None:
+    """Write the fields, with the domains' colours, in place of those of an earlier run."""
+    draft = cast("Any", part.table)
+    before = draft.uns.get(key_added, {})
+    stale = {name for name in (_keys.CURVE, _keys.GUIDED) if name in before and name not in uns}
+    if stale:  # what an earlier run left would pass for this one's
+        draft.put("uns", key_added, {name: value for name, value in before.items() if name not in stale})
+    probability_key = _keys.probability_key(key_added)
+    if probability is None:
+        draft.drop("obsm", probability_key)
+    colors = colors or domain_colors(len(obs["domain"].categories))
+    part.write(
+        obs={f"{key_added}_{name}": value for name, value in obs.items()},
+        obsm={} if probability is None else {probability_key: probability},
+        uns={key_added: uns, f"{_keys.domain_key(key_added)}_colors": colors},
+    )

@@ -1,0 +1,102 @@
+"""What an embedding leaves in the tables, and what domains that are recognised in it do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from multist import _keys
+from multist.access import Part, plain, versions
+from multist.tl.domains._clusters import write_domains
+from multist.tl.domains._inputs import Tissue, split
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+    from multist.model.fitted import Embedding, FusionModel
+    from multist.tl.domains._fitted_model import KnownDomains
+
+
+def write_embedding(
+    parts: Sequence[Part],
+    fusion: FusionModel,
+    embedding: Embedding,
+    params: dict[str, Any],
+    key_added: str,
+) -> None:
+    """Code, image weight, attention and parameters into every table."""
+    params = params | {"model": identity(fusion)}
+    uns: dict[str, Any] = {
+        "versions": versions(),
+        "losses": embedding.losses,
+        "image_gain": fusion.gain,
+        "n_image_dimensions": 0 if fusion.image is None else len(fusion.image.averaging.center),
+        "structured": fusion.expression.averaging.structured,
+    }
+    attention = [None] * len(parts) if embedding.attention is None else split(parts, embedding.attention)
+    rows = zip(parts, split(parts, embedding.code), split(parts, embedding.image_weight), attention, strict=True)
+    for part, code, weight, listened in rows:
+        key = _keys.attention_key(key_added)
+        if listened is None:
+            cast("Any", part.table).drop("obsp", key)  # of an earlier embedding
+        part.write(
+            obs={_keys.image_weight_key(key_added): weight},
+            obsm={_keys.embedding_key(key_added): code},
+            obsp={} if listened is None else {key: listened},
+            uns={key_added: uns | {"params": plain(params | {"shape": list(part.table.shape)})}},
+        )
+
+
+def write_recognised(
+    parts: Sequence[Part],
+    known: KnownDomains,
+    probability: np.ndarray,
+    tissue: Tissue,
+    *,
+    refine: bool,
+    key_added: str,
+    params: Mapping[str, Any],
+) -> None:
+    """Domains that a model knows, from the (n, k) probability of each."""
+    from multist.cluster.refine import majority_vote
+
+    labels = probability.argmax(axis=1)
+    confidence = probability.max(axis=1)
+    if refine:
+        labels = majority_vote(labels, tissue.adjacency)
+    all_params = {"n_domains": len(known.names), "n_domains_asked": None, "labels_key": None, "refine": refine}
+    all_params = plain(all_params | {"use_rep": _keys.embedding_key(key_added), **params})
+    uns = {_keys.GUIDED: {"classes": list(known.names)}} if known.sources else {}
+    rows = zip(parts, *(split(parts, values) for values in (labels, confidence, probability)), strict=True)
+    for part, codes, sure, each in rows:
+        obs = {"domain": pd.Categorical.from_codes(codes, list(known.names)), "confidence": sure}
+        before = part.table.uns.get(key_added, {}).get("params", {})
+        write_domains(
+            part,
+            obs,
+            {**uns, "params": {**before, **all_params}},
+            key_added,
+            colors=list(known.colors),
+            probability=each if known.sources else None,
+        )
+
+
+def made_by(table: AnnData, fusion: FusionModel, key_added: str) -> bool:
+    """Whether the embedding in a table is of this model."""
+    params = table.uns.get(key_added, {}).get("params", {})
+    return _keys.embedding_key(key_added) in table.obsm and params.get("model") == identity(fusion)
+
+
+def identity(fusion: FusionModel) -> str:
+    """A number that no other fit shares."""
+    from multist.model.fitted_parts import parts_of
+
+    digest = hashlib.sha256()
+    for name, array in sorted(parts_of(fusion)[1].items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,222 @@
+"""Domains that a person's strokes name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from multist import _keys
+from multist._palette import domain_colors
+from multist._settings import logger
+from multist._threads import steady_threads
+from multist.access import Part, stored_colors
+from multist.tl.domains._inputs import Tissue, features_of
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from anndata import AnnData
+
+    from multist.cluster.guided import GuidedDomains
+
+_COMPONENTS = 30
+"""Components of expression that are averaged over several distances: as many as the embedding takes."""
+
+
+class Strokes(NamedTuple):
+    """What a person named.
+
+    Attributes
+    ----------
+    names
+        Names of the classes, in the order of the column's categories.
+    labels
+        (n,) int64 class of each spot, -1 where there is no stroke.
+    colors
+        Colour of each class, as far as the column has them.
+    n_more
+        How many domains are to be found besides.
+    """
+
+    names: list[str]
+    labels: np.ndarray
+    colors: dict[str, str]
+    n_more: int
+
+
+def read_strokes(
+    parts: Sequence[Part],
+    labels_key: str,
+    unlabeled_category: str | None,
+    *,
+    n_domains: Any = None,
+    refine: bool = False,
+) -> Strokes:
+    """The column of all parts, and whether it can be followed as is asked.
+
+    Raises
+    ------
+    KeyError
+        If no part has it, or nothing is named ``unlabeled_category``.
+    TypeError, ValueError
+        If no spot is named, ``n_domains`` is no integer, less than the classes, fewer than two or more than the spots,
+        or ``refine`` is asked for.
+    """
+    if refine:
+        raise ValueError(
+            "refine=True is a vote, which erases thin domains; with labels_key there is none: leave it out"
+        )
+    tables = [part.table for part in parts]
+    if not any(labels_key in table.obs for table in tables):
+        found = ", ".join(map(repr, tables[0].obs)) or "nothing"
+        raise KeyError(f"labels_key {labels_key!r} not found in obs; found: {found}")
+    if lacking := [str(number) for number, table in enumerate(tables) if labels_key not in table.obs]:
+        logger.info("no obs[%r] in object number %s: nothing is named there", labels_key, ", ".join(lacking))
+    columns = [_named(table, labels_key) for table in tables]
+    colors: dict[str, str] = {}
+    for table in tables:
+        colors |= stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
+    names = list(dict.fromkeys(name for column in columns for name in column.cat.categories))
+    if unlabeled_category is not None:
+        if unlabeled_category not in names:
+            listed = ", ".join(map(repr, names)) or "nothing"
+            raise KeyError(
+                f"unlabeled_category {unlabeled_category!r} is no value of obs[{labels_key!r}]; found: {listed}"
+            )
+        names.remove(unlabeled_category)
+    labels = np.concatenate([pd.Categorical(column.astype(object), names).codes for column in columns]).astype(np.int64)
+    used = np.unique(labels[labels >= 0])
+    if not len(used):
+        raise ValueError(f"obs[{labels_key!r}] names no spot; draw a stroke in each domain, or leave out labels_key")
+    place = np.full(len(names) + 1, -1)
+    place[used] = np.arange(len(used))
+    named = [names[code] for code in used]
+    return Strokes(named, place[labels], colors, _count_further(named, n_domains, len(labels)))
+
+
+class Guided(NamedTuple):
+    """What strokes gave.
+
+    Attributes
+    ----------
+    found
+        Classes of all spots, and what recognises them elsewhere.
+    sources
+        Names of what the classifier sees of a spot by itself, in its order; see :func:`spot_sources`.
+    """
+
+    found: GuidedDomains
+    sources: tuple[str, ...]
+
+
+def spot_sources(parts: Sequence[Part], use_rep: str, key_added: str) -> dict[str, np.ndarray]:
+    """What is known of each spot by itself, by name.
+
+    An embedding of :func:`multist.tl.multist_domains` is taken apart into ``"expression"`` and ``"image"``, and has the
+    ``"components"`` that it was made of before them, where all tables have these. Any other is the ``"embedding"``.
+    """
+    code = features_of(parts, use_rep)
+    held = parts[0].table.uns.get(key_added, {})
+    key = held.get("params", {}).get("expression_key") if use_rep == _keys.embedding_key(key_added) else None
+    if key is None:
+        return {"embedding": code}
+    components = features_of(parts, key) if all(key in part.table.obsm for part in parts) else None
+    return embedded_sources(code, int(held.get("n_image_dimensions", 0)), components)
+
+
+def embedded_sources(code: np.ndarray, n_image: int, components: np.ndarray | None) -> dict[str, np.ndarray]:
+    """An embedding of this package, whose last dimensions are the image's, and what it was made of if that is known."""
+    end = code.shape[1] - n_image
+    found = {} if components is None else {"components": components[:, :_COMPONENTS]}
+    found["expression"] = code[:, :end]
+    return found | ({"image": code[:, end:]} if n_image else {})
+
+
+def views_of(sources: Mapping[str, np.ndarray], adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
+    """The tissue at several scales: each spot by itself, and its first components averaged further and further."""
+    from multist.cluster.stroke_views import scale_views
+
+    near = list(sources.values())
+    return scale_views(near, near[0], adjacency)
+
+
+def guide(
+    sources: Mapping[str, np.ndarray],
+    tissue: Tissue,
+    strokes: Strokes,
+    *,
+    trust: float,
+    random_state: int,
+) -> Guided:
+    """Name all spots after strokes on a few."""
+    from multist.cluster.guided import guided_domains
+
+    with steady_threads("sklearn.cluster"):
+        found = guided_domains(
+            views_of(sources, tissue.adjacency),
+            tissue.adjacency,
+            tissue.xy,
+            strokes.labels,
+            len(strokes.names),
+            n_more=strokes.n_more,
+            trust=trust,
+            section=tissue.section,
+            random_state=random_state,
+        )
+    if np.isfinite(found.held_out_accuracy):
+        logger.info("%.0f %% of the strokes are recognised when they are held out", 100 * found.held_out_accuracy)
+    return Guided(found, tuple(sources))
+
+
+def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
+    """Columns for ``obs``, entries for ``uns``, and the colour of each domain."""
+    n_domains = found.probability.shape[1]
+    names = list(strokes.names)
+    for number in range(n_domains - len(names)):
+        names.append(next(name for name in _further(number) if name not in names))
+    free = (color for color in domain_colors(2 * n_domains) if color not in strokes.colors.values())
+    colors = [strokes.colors.get(name) or next(free) for name in names]
+    columns = {
+        "domain": pd.Categorical.from_codes(found.labels, names),
+        "confidence": found.probability[np.arange(len(found.labels)), found.labels],
+    }
+    guided = {"classes": names, "held_out_accuracy": found.held_out_accuracy, "remoteness": found.remoteness}
+    return columns, {"guided": guided}, colors
+
+
+def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
+    if n_domains is not None and (isinstance(n_domains, bool) or not isinstance(n_domains, int | np.integer)):
+        raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
+    if n_domains is not None and n_domains < len(names):
+        raise ValueError(f"obs names {len(names)} classes ({', '.join(names)}); n_domains is {n_domains}")
+    if n_domains is not None and n_domains > n_obs:
+        raise ValueError(f"n_domains must be at most the number of spots, {n_obs}; got {n_domains}")
+    n_more = 0 if n_domains is None else int(n_domains) - len(names)
+    if len(names) + n_more < 2:
+        raise ValueError(
+            f"only {names[0]!r} is named: name another domain, or give n_domains above one to find the rest"
+        )
+    return n_more
+
+
+def _further(number: int) -> list[str]:
+    return [f"other {number + 1}", f"further domain {number + 1}", f"unnamed domain {number + 1}"]
+
+
+def _named(table: AnnData, key: str) -> pd.Series:
+    """Column as strings in categories.
+
+    What is missing or blank stays missing, and so does all where there is no column.
+    """
+    if key not in table.obs:
+        return pd.Series(np.nan, index=table.obs_names, dtype=object).astype("category")
+    column = table.obs[key]
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("category")
+    values = column.cat.categories
+    # a whole number is stored with a fraction where others are missing
+    whole = values.dtype.kind == "f" and bool((values % 1 == 0).all())
+    named = column.cat.rename_categories([str(int(value) if whole else value) for value in values])
+    return named.cat.remove_categories([name for name in named.cat.categories if not name.strip()])

@@ -1,0 +1,185 @@
+"""The steps of :class:`multist.MultiST`: parts and a fitted model go in, fields and a fitted model come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from multist import _keys
+from multist._threads import steady_threads
+from multist.cluster.assign import DomainClassifier
+from multist.model.fitted import FusionModel
+from multist.tl.domains._cluster_domains import Asked, divide_parts
+from multist.tl.domains._embedding_fields import made_by, write_embedding, write_recognised
+from multist.tl.domains._fitted_model import FittedModel, KnownDomains
+from multist.tl.domains._guided import embedded_sources, views_of
+from multist.tl.domains._inputs import Tissue, features_of, gather_histology, gather_tissue, takes_image
+from multist.tl.domains._recipe import Recipe, fitted_expression
+
+if TYPE_CHECKING:
+    from multist.access import Part
+    from multist.model.config import MultiSTConfig
+
+
+def fit_parts(
+    parts: Sequence[Part],
+    config: MultiSTConfig,
+    n_centres: int,
+    *,
+    use_image: bool | Literal["auto"],
+    use_rep: str | None,
+    layer: str | None,
+    key_added: str,
+    device: str,
+    random_state: int,
+    params: Mapping[str, Any],
+) -> FittedModel:
+    """Train, and write the embedding; ``params`` are those that named table, sections and image."""
+    with steady_threads("torch", "sklearn.cluster"):
+        expression, key, axes = fitted_expression(parts, use_rep, layer=layer, library_key=params["library_key"])
+        tissue = gather_tissue(parts, on_image=True)
+        histology = gather_histology(parts, params["image_key"]) if takes_image(parts, use_image) else None
+        fusion, embedding = FusionModel.fit(
+            expression,
+            histology,
+            tissue.adjacency,
+            tissue.xy,
+            config,
+            section=tissue.section,
+            n_domains=n_centres,
+            device=device,
+            random_state=random_state,
+        )
+        all_params = {
+            "expression_key": key,
+            "with_image": fusion.n_image > 0,
+            "device": device,
+            "random_state": random_state,
+            "use_image": use_image,
+            "layer": layer,
+            **params,
+            **asdict(config),
+        }
+        write_embedding(parts, fusion, embedding, all_params, key_added)
+        recipe = Recipe.of(parts, key, axes, with_image=fusion.n_image > 0)
+    return FittedModel(fusion, recipe, tissue.section_names, len(tissue.xy), random_state)
+
+
+def embed_parts(
+    fitted: FittedModel,
+    parts: Sequence[Part],
+    *,
+    layer: str | None,
+    key_added: str,
+    device: str,
+    params: Mapping[str, Any],
+) -> None:
+    """Write the embedding of sections that the model was not fitted on.
+
+    ``params`` are those that named table, sections and image.
+    """
+    fusion, recipe = fitted.fusion, fitted.recipe
+    with steady_threads("torch", "sklearn.cluster"):
+        tissue = gather_tissue(parts, on_image=True)
+        expression = recipe.expression_of(parts, layer, fusion, tissue)
+        histology = recipe.histology_of(parts, params["image_key"])
+        embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.section, device=device)
+        all_params = {
+            "expression_key": recipe.expression_key,
+            "with_image": histology is not None,
+            "device": device,
+            "fitted_on": list(fitted.fitted_on),
+            "layer": layer,
+            **params,
+            **asdict(fusion.config),
+        }
+        write_embedding(parts, fusion, embedding, all_params, key_added)
+
+
+def cluster_parts(
+    fitted: FittedModel,
+    parts: Sequence[Part],
+    asked: Asked,
+    *,
+    trust: float,
+    refine: bool,
+    key_added: str,
+    device: str,
+    random_state: int,
+    params: Mapping[str, Any],
+) -> FittedModel:
+    """Divide the model's embedding, write the domains, and give the model that knows them."""
+    key, tables = _keys.embedding_key(key_added), [part.table for part in parts]
+    if not all(made_by(table, fitted.fusion, key_added) for table in tables):
+        raise ValueError(f"obsm[{key!r}] is not of this model: run its fit or embed first")
+    guided = divide_parts(
+        parts,
+        asked,
+        trust=trust,
+        use_rep=key,
+        refine=refine,
+        device=device,
+        key_added=key_added,
+        random_state=random_state,
+        params=params,
+    )
+    column = _keys.domain_key(key_added)
+    names = tuple(tables[0].obs[column].cat.categories)
+    colors = tuple(map(str, tables[0].uns[f"{column}_colors"]))
+    if guided is not None:
+        return replace(fitted, known=KnownDomains(names, colors, guided.found.classifier, guided.sources))
+    points = np.concatenate([table.obsm[key] for table in tables])
+    codes = np.concatenate([table.obs[column].cat.codes.to_numpy(dtype=np.int64) for table in tables])
+    return replace(fitted, known=KnownDomains(names, colors, DomainClassifier.fit(points, codes, len(names))))
+
+
+def recognise_parts(
+    fitted: FittedModel,
+    known: KnownDomains,
+    parts: Sequence[Part],
+    *,
+    refine: bool,
+    layer: str | None,
+    key_added: str,
+    params: Mapping[str, Any],
+) -> None:
+    """Write the domains that the model knows into sections that it has embedded."""
+    with steady_threads("torch", "sklearn.cluster"):
+        tissue = gather_tissue(parts)
+        code = features_of(parts, _keys.embedding_key(key_added))
+        if isinstance(known.classifier, DomainClassifier):
+            probability = known.classifier.predict(code)
+        else:
+            sources = _sources(fitted, known, parts, tissue, code, layer=layer, key_added=key_added)
+            probability = known.classifier.predict(
+                views_of(sources, tissue.adjacency), tissue.adjacency, section=tissue.section
+            )
+        write_recognised(parts, known, probability, tissue, refine=refine, key_added=key_added, params=params)
+
+
+def _sources(
+    fitted: FittedModel,
+    known: KnownDomains,
+    parts: Sequence[Part],
+    tissue: Tissue,
+    code: np.ndarray,
+    *,
+    layer: str | None,
+    key_added: str,
+) -> dict[str, np.ndarray]:
+    """What the guided classifier is to see of each spot by itself."""
+    components = None
+    if "components" in known.sources:
+        key = fitted.recipe.expression_key
+        tables = [part.table for part in parts]
+        fitted_here = all(key in table.obsm and "fitted_on" not in table.uns[key_added]["params"] for table in tables)
+        # a section that was not fitted may hold components on axes of its own under the same name
+        components = (
+            features_of(parts, key) if fitted_here else fitted.recipe.expression_of(parts, layer, fitted.fusion, tissue)
+        )
+    n_image = 0 if fitted.fusion.image is None else len(fitted.fusion.image.averaging.center)
+    found = embedded_sources(code, n_image, components)
+    return {name: found[name] for name in known.sources}

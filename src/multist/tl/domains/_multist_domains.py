@@ -1,0 +1,153 @@
+"""Spatial domains from expression, histology and space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from multist import _keys
+from multist.access import run
+from multist.tl.domains._cluster_domains import asked_domains
+from multist.tl.domains._inputs import wanted_image
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+    from multist.model.config import MultiSTConfig
+
+
+def multist_domains(
+    data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
+    n_domains: int | Sequence[int] | Literal["auto"] | None = None,
+    *,
+    labels_key: str | None = None,
+    unlabeled_category: str | None = None,
+    trust: float = 1.0,
+    use_image: bool | Literal["auto"] = "auto",
+    use_rep: str | None = None,
+    layer: str | None = None,
+    table_key: str | None = None,
+    image_key: str | None = None,
+    library_key: str | None = None,
+    config: MultiSTConfig | None = None,
+    refine: bool = False,
+    device: str = "auto",
+    random_state: int = 0,
+    key_added: str = _keys.MULTIST,
+    copy: bool = False,
+) -> AnnData | SpatialData | list[AnnData | SpatialData] | None:
+    """Find spatial domains from expression, histology and space.
+
+    Each stage that has not been run yet is run with its defaults, and the log says so:
+    :func:`multist.pp.embed_expression`, :func:`multist.pp.spatial_graph` and :func:`multist.pp.embed_histology`. What
+    is there is reused, so a table that holds only coordinates and an embedding is enough.
+
+    Each factor of the expression and of the image is averaged over the surroundings as far as the data says that space
+    structures it. Where there is an image, attention decides whom a spot listens to: it is learnt from spots whose
+    expression is hidden, whose image asks which of the spots around it are of its tissue. The image takes part if that
+    tells hidden spots better on tissue that was held out, and not otherwise. The embedding is then divided by a
+    Gaussian mixture with one covariance for all domains.
+
+    Parameters
+    ----------
+    data
+        Table with spots or cells, or a list of such objects, which then share one embedding and one set of domains; not
+        changed but for the fields below.
+    n_domains
+        Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that were named;
+        several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no more than
+        one per ten spots. See ``multist.cluster.count.choose_count`` for the rule, and :func:`multist.pl.n_domains` to
+        see the curve.
+    labels_key
+        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
+        named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
+    unlabeled_category
+        Value of that column that means "not named"; None if these are missing.
+    trust
+        Probability that a stroke is right, up to 1. Strokes stay as they are if it is 1, and may be overruled below.
+    use_image
+        ``"auto"`` uses the image where there is one in which a spot is at least ten pixels wide, True demands it, False
+        ignores it.
+    use_rep
+        ``obsm`` key of the expression embedding; None takes ``X_pca`` or ``X_feat``, or computes it from counts.
+    layer
+        Layer of the raw counts, if they are not in ``X``; only read when the embedding has to be computed.
+    table_key, image_key
+        Table and image of a SpatialData, or image of ``uns["spatial"]``; None finds them.
+    library_key
+        ``obs`` column that names the section of each spot; spots of different sections are no neighbours.
+    config
+        Constants of the model; None takes the defaults of :class:`multist.tl.MultiSTConfig`.
+    refine
+        Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
+    device
+        ``"auto"`` or a name torch knows.
+    random_state
+        Seed. The same input, seed and device give the same bits on the CPU.
+    key_added
+        Prefix of the fields.
+    copy
+        Return a changed copy and leave ``data`` as it is.
+
+    Returns
+    -------
+    None, or the changed copy. Fields written to the table, for the default ``key_added``:
+
+    ``obs["multist_domain"]``
+        Categorical of strings, "0" being the largest domain; colours in ``uns["multist_domain_colors"]``.
+    ``obs["multist_image_weight"]``
+        Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up, 0
+        to 1.
+    ``obs["multist_confidence"]``
+        Probability of the domain in the mixture.
+    ``obsm["multist_probability"]``, with ``labels_key``
+        (n_obs, n_domains) float64 probability of each domain, in the order of ``uns["multist"]["guided"]["classes"]``.
+    ``obsm["X_multist"]``
+        (n_obs, d) float32 embedding: up to 30 dimensions of the expression, then, if the image takes part, up to 10 of
+        the image.
+    ``obsp["multist_attention"]``, if the image takes part
+        (n_obs, n_obs) float32 CSR: how much each spot listened to those within two steps; see
+        :func:`multist.pl.attention`.
+    ``uns["multist"]``
+        Parameters, versions, the course of training, ``"image_gain"``: the share of the error of hidden spots that the
+        image takes away, zero if it takes no part; ``"structured"``: the share of each factor of expression that space
+        structures; and where there was a number of domains to choose, ``"n_domains"``: the candidates, their criteria
+        and stability, and the one chosen.
+
+    Raises
+    ------
+    KeyError
+        If a key does not exist; the message lists those that do.
+    ValueError
+        If ``n_domains`` does not fit the table, the counts are not counts, or the coordinates are unusable.
+
+    References
+    ----------
+    MultiST, arXiv 2601.13331; the departures from it are explained in the documentation.
+
+    Examples
+    --------
+    >>> mt.tl.multist_domains(sdata, 7)
+    >>> sq.gr.nhood_enrichment(sdata.tables["table"], cluster_key="multist_domain")
+    >>> mt.tl.ligrec(sdata, pairs=pairs)  # sq.gr.ligrec with log-normalised expression and a result that files hold
+    >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
+    """
+    from multist.model.config import MultiSTConfig
+    from multist.tl.domains._model_steps import cluster_parts, fit_parts
+
+    config = config or MultiSTConfig()
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
+    image = wanted_image(data, use_image, table_key)
+    with run(data, "multist_domains", key_added=key_added, copy=copy, image=image, **keys) as work:
+        # refused before training
+        asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
+        if config.losses is not None and len(asked.counts) > 1:
+            raise ValueError(
+                "the published method needs a number of domains before training; give n_domains as one integer"
+            )
+        made: dict[str, Any] = {"key_added": key_added, "device": device, "random_state": random_state, "params": keys}
+        read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer}
+        fitted = fit_parts(work.parts, config, asked.counts[0], **read, **made)
+        cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made)
+    return work.result

@@ -1,0 +1,80 @@
+"""Where one more stroke would tell most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from multist import _keys
+from multist.access import open_part
+from multist.tl._graph import ensure_graph
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from spatialdata import SpatialData
+
+_APART = 10  # times the extent of a section, by which sections are laid apart
+
+
+def suggest_labels(
+    data: AnnData | SpatialData,
+    n: int = 10,
+    *,
+    key: str = _keys.MULTIST,
+    table_key: str | None = None,
+    library_key: str | None = None,
+) -> list[str]:
+    """Name the spots at which one more stroke would tell most about guided domains.
+
+    They lie in the middle of tissue whose class is uncertain, far from strokes and from each other. Name them, and run
+    :func:`multist.tl.cluster_domains` with ``labels_key`` again.
+
+    Parameters
+    ----------
+    data
+        Table with domains that strokes guided (``labels_key``), in it or in the section from which it was recognised.
+    n
+        How many spots.
+    key
+        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
+    table_key
+        Table of a SpatialData.
+    library_key
+        ``obs`` column that names the section of each spot.
+
+    Returns
+    -------
+    Up to ``n`` names of ``obs_names``, the most telling first. Nothing is written.
+
+    Raises
+    ------
+    KeyError
+        If no strokes guided the domains.
+    ValueError
+        If ``n`` is not positive.
+
+    Examples
+    --------
+    >>> mt.tl.multist_domains(adata, labels_key="annotation")
+    >>> spots = mt.tl.suggest_labels(adata)
+    >>> mt.pl.domains(adata, rings=spots)
+    """
+    from multist.cluster.suggest import suggest
+
+    part = open_part(data, table_key=table_key, library_key=library_key, image=False)
+    record, table, probability_key = part.record, part.table, _keys.probability_key(key)
+    if probability_key not in table.obsm:
+        raise KeyError(
+            f"obsm[{probability_key!r}] is not there: run tl.multist_domains with labels_key and key_added={key!r} "
+            "first"
+        )
+    params = table.uns.get(key, {}).get("params", {})
+    labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)
+    if labels_key in table.obs:  # a section that was recognised has no strokes
+        column = table.obs[labels_key]
+        named = (column.notna() & (column.astype(str) != params.get("unlabeled_category"))).to_numpy()
+    adjacency = ensure_graph(part)
+    apart = record.section[:, None] * _APART * np.array([np.ptp(record.xy[:, 0]) + 1, 0])
+    rows = suggest(np.asarray(table.obsm[probability_key]), adjacency, np.where(named, 0, -1), n, record.xy + apart)
+    return table.obs_names[rows].tolist()

@@ -1,0 +1,104 @@
+"""Where pseudotime starts: a domain, an observation or a rule, never a bare index."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from multist._settings import logger
+
+AUTO = "auto"
+
+
+class Root(NamedTuple):
+    """What the user asked for.
+
+    Attributes
+    ----------
+    domain
+        Name of the domain; None for the rule.
+    cell
+        Row of the observation, None if it was none.
+    """
+
+    domain: str | None = None
+    cell: int | None = None
+
+
+def read_root(root: Any, obs_names: pd.Index, domains: pd.Series, domain_key: str) -> Root:
+    """The root as a domain, a row, or neither; a name that is both is taken for the domain.
+
+    Raises
+    ------
+    TypeError
+        If it is no name, such as a bare index, which would be another cell after the next filtering.
+    KeyError
+        If nothing has that name; the message lists the domains.
+    """
+    if not isinstance(root, str):
+        raise TypeError(f"root must be a domain, an observation name or 'auto', not {root!r} ({type(root).__name__})")
+    if root in domains.cat.categories and (domains == root).any():
+        if root in obs_names:
+            logger.info("root %r is a domain and an observation; the domain is taken", root)
+        return Root(domain=root)
+    if root == AUTO:
+        return Root()
+    if root in obs_names:
+        row = int(obs_names.get_indexer([root])[0])
+        return Root(None if pd.isna(domains.iloc[row]) else domains.iloc[row], row)
+    found = ", ".join(map(repr, domains.cat.categories)) or "none"
+    raise KeyError(f"root {root!r} is neither a domain nor an observation; domains in obs[{domain_key!r}]: {found}")
+
+
+def root_domain(component: np.ndarray, domains: np.ndarray, smallest: int) -> str | None:
+    """The domain whose median lies farthest from that of all cells along the leading diffusion component.
+
+    The sign of a component has no meaning, and this does not depend on it. Domains with fewer than ``smallest`` cells
+    do not count unless there are no others; of equals the larger one is taken, then the first by name.
+
+    Parameters
+    ----------
+    component
+        (n,) leading diffusion component.
+    domains
+        (n,) names, None where there is none.
+    smallest
+        Cells a domain must have.
+
+    Returns
+    -------
+    The domain, or None if no cell has one.
+    """
+    names, sizes = np.unique(domains[domains != None].astype(str), return_counts=True)  # noqa: E711  elementwise
+    if (sizes >= smallest).any():
+        names, sizes = names[sizes >= smallest], sizes[sizes >= smallest]
+    middle = np.median(component)
+    ranked = [
+        (-abs(np.median(component[domains == d]) - middle), -size, d) for d, size in zip(names, sizes, strict=True)
+    ]
+    return min(ranked)[2] if ranked else None
+
+
+def root_cell(component: np.ndarray, domains: np.ndarray, domain: str | None) -> int:
+    """The cell of a domain that lies farthest from the other domains along the leading diffusion component.
+
+    Parameters
+    ----------
+    component
+        (n,) leading diffusion component.
+    domains
+        (n,) names, None where there is none.
+    domain
+        The domain; where it is None, or holds all cells, the cell farthest from the middle is taken.
+
+    Returns
+    -------
+    Row.
+    """
+    inside = domains == domain
+    if domain is None or inside.all():
+        return int(np.argmax(np.abs(component - np.median(component))))
+    away = 1.0 if np.median(component[inside]) >= np.median(component[~inside]) else -1.0
+    return int(np.argmax(np.where(inside, away * component, -np.inf)))

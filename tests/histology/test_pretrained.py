@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from multist.histology import pretrained
+from multist.histology.pretrained import load_pretrained
+from multist.histology.registry import get_encoder
+
+PATCHES = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
+IN_UNIT = torch.from_numpy(PATCHES.transpose(0, 3, 1, 2)).float() / 255
+
+
+def encoded(encoder: str, patches: np.ndarray) -> np.ndarray:
+    with get_encoder(encoder, device="cpu").frozen() as encode:
+        return encode(patches)
+
+
+@pytest.mark.parametrize(("library", "extra"), [("timm", "timm"), ("transformers", "encoders")])
+def test_a_missing_library_names_the_extra(library, extra, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(ImportError, match=rf"pip install 'multist\[{extra}\]'"):
+        get_encoder(f"{library}:owner/model")
+
+
+def test_a_torchvision_for_another_torch_is_named(monkeypatch):
+    def broken(name):
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    monkeypatch.setattr(pretrained, "import_module", broken)
+    with pytest.raises(ImportError, match="torchvision::nms.*torch and torchvision must be builds for one another"):
+        get_encoder("timm:owner/model")
+
+
+@pytest.mark.parametrize("name", ["owner/model", "resnet18", "open_clip:owner/model", "timm:", ":owner/model"])
+def test_unknown_names_say_what_a_name_looks_like(name):
+    with pytest.raises(ValueError, match="'texture'.*'timm:NAME_OR_FOLDER'"):
+        get_encoder(name)
+
+
+def test_transformers_gets_patches_as_it_was_trained_on_them(transformers, vit):
+    encoder = get_encoder(f"transformers:{vit}", device="cpu")
+    assert encoder.pixels == 40
+    middle = IN_UNIT[:, :, 4:36, 4:36]
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ([0.5, 0.4, 0.3], [0.2, 0.25, 0.3]))
+    with torch.no_grad():
+        expected = transformers.ViTModel.from_pretrained(vit).eval()(pixel_values=(middle - mean) / std).pooler_output
+    np.testing.assert_allclose(encoded(f"transformers:{vit}", PATCHES), expected.numpy(), atol=1e-5)
+
+
+def test_the_class_token_stands_in_for_a_pooling_that_was_never_trained(transformers, without_pooling):
+    first, second = (encoded(f"transformers:{without_pooling}", PATCHES) for _ in range(2))
+    assert np.array_equal(first, second)
+    model = transformers.ViTModel.from_pretrained(without_pooling, add_pooling_layer=False).eval()
+    with torch.no_grad():
+        hidden = model(load_pretrained(f"transformers:{without_pooling}").transform(IN_UNIT)).last_hidden_state
+    np.testing.assert_allclose(first, hidden[:, 0].numpy(), atol=1e-5)
+
+
+def test_missing_weights_are_refused_rather_than_drawn_at_random(transformers, vit, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(vit, tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    lost = next(name for name in weights if name.endswith("attention.query.weight") or name.endswith("q_proj.weight"))
+    save_file({name: w for name, w in weights.items() if name != lost}, broken / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="the saved weights lack"):
+        get_encoder(f"transformers:{broken}")
+
+
+def test_imagenets_standardisation_is_taken_where_a_model_says_none(transformers, vit, tmp_path, caplog):
+    silent = shutil.copytree(vit, tmp_path / "silent")
+    (silent / "preprocessor_config.json").unlink()
+    with caplog.at_level("WARNING", logger="multist"):
+        transform = load_pretrained(f"transformers:{silent}").transform
+    assert (transform.resize, transform.crop) == (32, 32) and transform.mean[0] == 0.485
+    assert "does not say how it wants its images" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("says", "resize", "crop", "factor"),
+    [
+        ({"size": {"height": 48, "width": 48}, "do_center_crop": False}, 48, 48, 1),
+        ({"size": 64, "crop_size": 32}, 64, 32, 1),
+        ({"rescale_factor": 1 / 127.5}, 40, 32, 2),
+        ({"do_rescale": False}, 40, 32, 255),
+    ],
+)
+def test_preprocessing_is_read_in_its_several_forms(transformers, vit, tmp_path, says, resize, crop, factor):
+    folder = shutil.copytree(vit, tmp_path / "model")
+    config = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(json.dumps(config | says))
+    transform = load_pretrained(f"transformers:{folder}").transform
+    assert (transform.resize, transform.crop) == (resize, crop) and transform.factor == pytest.approx(factor)
+
+
+def test_timm_gets_patches_as_it_was_trained_on_them(timm, timm_folder):
+    encoder = get_encoder(f"timm:{timm_folder}", device="cpu")
+    assert encoder.pixels == 35, "32 pixels are nine tenths of the patch"
+    model = timm.create_model(f"local-dir:{timm_folder}", pretrained=True, num_classes=0).eval()
+    with torch.no_grad():
+        expected = model((IN_UNIT[:, :, 1:33, 1:33] - 0.5) / 0.5)
+    np.testing.assert_allclose(encoded(f"timm:{timm_folder}", PATCHES[:, :35, :35]), expected.numpy(), atol=1e-5)
+    assert load_pretrained(f"timm:{timm_folder}").licence == "apache-2.0"
+
+
+def test_an_unknown_name_of_timm_lists_its_kin(timm):
+    with pytest.raises(ValueError, match="resnet18.*list_models.*'resnet18"):
+        get_encoder("timm:resnet18.unheard_of")
+
+
+@pytest.mark.parametrize(
+    ("name", "repository"),
+    [
+        ("resnet18.a1_in1k", "timm/resnet18.a1_in1k"),
+        ("resnet18", "timm/resnet18.a1_in1k"),
+        ("owner/model@v1", "owner/model@v1"),
+    ],
+)
+def test_names_of_timm_are_pages_of_the_hub(timm, name, repository):
+    from multist.histology import timm_model
+
+    assert timm_model.repository(name, f"timm:{name}") == repository
+
+
+@pytest.mark.parametrize("library", ["timm", "transformers"])
+def test_folders_without_a_model_are_named(library, request, tmp_path):
+    request.getfixturevalue(library)
+    with pytest.raises(ValueError, match="holds no config.json"):
+        get_encoder(f"{library}:{tmp_path}")
+    (tmp_path / "config.json").write_text('{"architecture": "no_such_thing", "model_type": "no_such_thing"}')
+    with pytest.raises(ValueError, match=f"{library} does not know the model"):
+        get_encoder(f"{library}:{tmp_path}")
+
+
+@pytest.mark.parametrize("kind", ["vit", "timm_folder"])
+def test_loading_leaves_the_random_state_alone_and_is_the_same_each_time(kind, request):
+    name = f"{'timm' if kind == 'timm_folder' else 'transformers'}:{request.getfixturevalue(kind)}"
+    state = torch.random.get_rng_state()
+    first = load_pretrained(name)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.rand(7)
+    assert load_pretrained(name).weights == first.weights and first.library.startswith(name.split(":")[0])
+
+
+def test_half_precision_is_for_named_models_on_a_gpu(transformers, vit):
+    assert get_encoder(f"transformers:{vit}", device="cuda:1").precision == "float16"
+    assert get_encoder(f"transformers:{vit}", device="cpu").precision == "float32"
+    assert get_encoder(torch.nn.Identity(), device="cuda").precision == "float32"

@@ -1,0 +1,223 @@
+"""Attention learns from hidden expression which neighbours a spot is like, and nothing from an image of noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from multist._settings import settings
+from multist.model.config import MultiSTConfig
+from multist.model.features.image_gain import slopes_of_neighbours
+from multist.model.network.attention import (
+    Hidden,
+    ImageAttention,
+    LearntAttention,
+    Reach,
+    attention_matrix,
+    fit_attention,
+    unit_variance,
+)
+
+QUICK = MultiSTConfig(epochs=20)
+CPU = torch.device("cpu")
+
+
+def fit(tissue, config: MultiSTConfig = QUICK, *, image: np.ndarray | None = None, **kwargs) -> LearntAttention:
+    section = np.zeros(len(tissue.xy), np.int64)
+    picture = tissue.image if image is None else image
+    return fit_attention(
+        tissue.expression, picture, tissue.adjacency, tissue.xy, section, config, device="cpu", **kwargs
+    )
+
+
+def matrix(tissue, learnt: LearntAttention, **kwargs) -> sp.csr_matrix:
+    return attention_matrix(learnt.networks, tissue.expression, tissue.image, tissue.adjacency, device="cpu", **kwargs)
+
+
+def within_two_steps(adjacency: sp.csr_matrix) -> np.ndarray:
+    near = (adjacency.toarray() != 0).astype(int)
+    return ((near + near @ near) > 0) & ~np.eye(len(near), dtype=bool)
+
+
+@pytest.fixture(scope="module")
+def telling(large_arrays) -> LearntAttention:
+    """Of an image that shows the domains."""
+    settings.progress = False
+    return fit(large_arrays, MultiSTConfig())
+
+
+def test_the_image_takes_error_away_on_tissue_that_was_held_out(telling):
+    assert telling.gain > 0.03
+    assert telling.error < telling.error_of_neighbours < 1
+    assert telling.n_steps % 10 == 0 and len(telling.losses) == 6
+    assert telling.losses.min() == pytest.approx(telling.error)
+    assert len(telling.networks) == 4 and set(telling.fold.tolist()) == {0, 1, 2, 3}
+
+
+def test_at_borders_the_own_domain_is_listened_to_more_than_the_others(large_arrays, telling):
+    """Each spot is asked by the network that has not seen its block."""
+    domain = np.unique(large_arrays.pattern, axis=0, return_inverse=True)[1].ravel()
+    own = others = 0.0
+    for number, network in enumerate(telling.networks):
+        weight = attention_matrix(
+            [network], large_arrays.expression, large_arrays.image, large_arrays.adjacency, device="cpu"
+        ).toarray()
+        held_out = telling.fold == number
+        near, same = large_arrays.adjacency.toarray() != 0, domain[:, None] == domain
+        border = held_out & (near & same).any(axis=1) & (near & ~same).any(axis=1)
+        assert border.sum() > 20
+        own += sum(weight[i][near[i] & same[i]].mean() for i in np.flatnonzero(border))
+        others += sum(weight[i][near[i] & ~same[i]].mean() for i in np.flatnonzero(border))
+    assert own > 1.3 * others
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_image_of_noise_gains_nothing(large_arrays, seed):
+    noise = np.random.default_rng(seed).normal(size=large_arrays.image.shape)
+    assert fit(large_arrays, image=noise, random_state=seed).gain == 0
+    assert fit(large_arrays, image=np.random.default_rng(seed).permutation(large_arrays.image)).gain == 0
+
+
+def test_rows_are_shares_of_those_within_two_steps_and_never_of_the_spot_itself(small_arrays):
+    found = matrix(small_arrays, fit(small_arrays))
+    assert found.dtype == np.float32 and found.format == "csr"
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(found.toarray() > 0, within_two_steps(small_arrays.adjacency))
+
+
+def test_who_is_how_far(small_arrays):
+    rows = np.array([7, 0, 55])
+    hidden = Reach(small_arrays.adjacency, CPU).of(rows)
+    np.testing.assert_array_equal(hidden.spots[:3], rows)
+    assert len(set(hidden.spots.tolist())) == len(hidden.spots) and hidden.n_asking == 3
+    start, end = hidden.spots[hidden.graph.receiver], hidden.spots[hidden.graph.sender]
+    expected = within_two_steps(small_arrays.adjacency)[rows]
+    seen = np.zeros((100, 100), dtype=bool)
+    seen[start, end] = True
+    np.testing.assert_array_equal(seen[rows], expected)
+    near = small_arrays.adjacency.toarray() != 0
+    np.testing.assert_array_equal(hidden.far.numpy(), ~near[start, end])
+    total = np.zeros((100, 2))
+    np.add.at(total, start, hidden.ring_weight.numpy())
+    np.testing.assert_allclose(total[rows], 1, atol=1e-6)
+
+
+def predicted(network: ImageAttention, hidden: Hidden, genes: np.ndarray, image: np.ndarray) -> np.ndarray:
+    shown = (torch.as_tensor(each[hidden.spots], dtype=torch.float32) for each in (genes, image))
+    with torch.no_grad():
+        return network(hidden, *shown).numpy()
+
+
+def test_its_own_expression_never_reaches_a_spot_that_is_asked_for(small_arrays):
+    network = fit(small_arrays).networks[0]
+    genes, image = unit_variance(small_arrays.expression), unit_variance(small_arrays.image)
+    rows = np.array([0, 44, 99])
+    hidden = Reach(small_arrays.adjacency, CPU).of(rows)
+    before = predicted(network, hidden, genes, image)
+    other = genes.copy()
+    other[rows] = 100
+    np.testing.assert_array_equal(predicted(network, hidden, other, image), before)
+    # and it is a prediction: that of its neighbours does reach it, and so does its image
+    other = genes.copy()
+    other[small_arrays.adjacency[44].indices] += 1
+    assert np.abs(predicted(network, hidden, other, image)[1] - before[1]).min() > 1e-3
+    turned = image.copy()
+    turned[44] *= -1
+    assert (predicted(network, hidden, genes, turned)[1] != before[1]).any()
+
+
+def test_training_starts_from_what_the_neighbours_tell(tissue_arrays):
+    genes = unit_variance(tissue_arrays.expression).astype(np.float64)
+    slopes = slopes_of_neighbours(genes, tissue_arrays.adjacency, np.arange(400))
+    network = ImageAttention(slopes, tissue_arrays.image.shape[1], QUICK)
+    rows = np.arange(400)
+    found = predicted(network, Reach(tissue_arrays.adjacency, CPU).of(rows), genes, tissue_arrays.image)
+    near = tissue_arrays.adjacency.toarray() != 0
+    rings = np.stack([near, within_two_steps(tissue_arrays.adjacency) & ~near]).astype(float)
+    rings /= rings.sum(axis=2, keepdims=True)
+    linear = np.einsum("rij,jp,pr->ip", rings, genes, slopes)
+    # the heads stand for both rings together until they have learnt better
+    assert np.corrcoef(found.ravel(), linear.ravel())[0, 1] > 0.95
+
+
+def test_back_ends_agree(small_arrays, monkeypatch):
+    pytest.importorskip("dgl")
+    learnt = fit(small_arrays)
+    found = []
+    for backend in ("torch", "dgl"):
+        monkeypatch.setattr(settings, "graph_backend", backend)
+        found.append((matrix(small_arrays, learnt).toarray(), fit(small_arrays)))
+    np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-5)
+    np.testing.assert_allclose(found[0][1].losses, found[1][1].losses, atol=1e-5)
+
+
+def test_same_seed_same_bits_and_the_global_random_states_are_left_alone(small_arrays):
+    state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = fit(small_arrays, random_state=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
+    torch.manual_seed(99)
+    again, other = (fit(small_arrays, random_state=seed) for seed in (3, 4))
+    np.testing.assert_array_equal(first.losses, again.losses)
+    assert (matrix(small_arrays, first) != matrix(small_arrays, again)).nnz == 0
+    assert (matrix(small_arrays, first) != matrix(small_arrays, other)).nnz > 0
+
+
+def test_blocks_of_spots_do_not_matter(small_arrays, monkeypatch):
+    from multist.model.network import attention
+
+    learnt = fit(small_arrays)
+    whole = matrix(small_arrays, learnt).toarray()
+    monkeypatch.setattr(attention, "_SPOTS_AT_ONCE", 33)
+    np.testing.assert_allclose(matrix(small_arrays, learnt).toarray(), whole, atol=1e-6)
+
+
+def test_a_network_comes_back_from_its_arrays(small_arrays):
+    learnt = fit(small_arrays)
+    back = []
+    for network in learnt.networks:
+        other = ImageAttention(np.zeros((12, 2)), 8, QUICK)
+        other.load_state_dict({name: value.clone() for name, value in network.state_dict().items()})
+        back.append(other)
+    again = attention_matrix(back, small_arrays.expression, small_arrays.image, small_arrays.adjacency, device="cpu")
+    assert (again != matrix(small_arrays, learnt)).nnz == 0
+
+
+@pytest.mark.parametrize("what", ["some alone", "all alone"])
+def test_spots_without_neighbours_listen_to_nobody(small_arrays, what):
+    t = small_arrays
+    near = t.adjacency.tolil()
+    for spot in {"some alone": (0, 50), "all alone": range(100)}.get(what, ()):
+        near[spot], near[:, spot] = 0, 0
+    near = sp.csr_matrix(near)
+    given = (t.expression, t.image, near)
+    learnt = fit_attention(*given, t.xy, np.zeros(100, np.int64), QUICK, device="cpu")
+    total = np.asarray(attention_matrix(learnt.networks, *given, device="cpu").sum(axis=1)).ravel()
+    np.testing.assert_allclose(total, np.diff(near.indptr) > 0, atol=1e-5)
+    assert learnt.gain == 0 or what == "some alone"
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_without_other_tissue_there_is_nothing_to_learn_from(small_arrays, n):
+    t, near = small_arrays, sp.csr_matrix(np.ones((n, n)) - np.eye(n))
+    given = (t.expression[:n], t.image[:n], near, np.zeros((n, 2)), np.zeros(n, np.int64))
+    learnt = fit_attention(*given, QUICK, device="cpu")
+    assert learnt.gain == 0 and learnt.networks == []
+
+
+def test_memory_grows_with_the_spots_not_with_all_pairs():
+    import tracemalloc
+
+    n = 12_000
+    rng = np.random.default_rng(0)
+    ring = sp.diags([np.ones(n - 1), np.ones(n - 1)], [-1, 1], format="csr")
+    xy, section = np.column_stack([np.arange(n), np.zeros(n)]).astype(float), np.zeros(n, np.int64)
+    genes, image = rng.normal(size=(n, 10)), rng.normal(size=(n, 5))
+    tracemalloc.start()
+    learnt = fit_attention(genes, image, ring, xy, section, MultiSTConfig(epochs=2), device="cpu")
+    attention_matrix(learnt.networks, genes, image, ring, device="cpu")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * n / 4  # a matrix of all pairs takes this even with two bits per pair

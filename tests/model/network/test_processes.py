@@ -1,0 +1,103 @@
+"""One device with or without Fabric, and two processes that find what one finds."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from multist.model.config import MultiSTConfig
+from multist.model.network import processes
+from multist.model.network.attention import fit_attention
+from multist.model.network.processes import Processes
+
+WORKER = """
+import sys
+sys.path.insert(0, {folder!r})
+import numpy as np
+from conftest import make_tissue, settings
+from multist.model.config import MultiSTConfig
+from multist.model.fitted import FusionModel
+from multist.model.network.processes import Processes
+settings.progress = False
+t = make_tissue(45)
+found = FusionModel.fit(t.expression, t.image, t.adjacency, t.xy, MultiSTConfig(epochs=30), device="cpu")[1]
+rank = Processes("cpu").rank
+np.savez({out!r} + f"/{{rank}}.npz", code=found.code, weight=found.image_weight)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def run_workers(out: Path, count: int) -> list[dict[str, np.ndarray]]:
+    """As ``torchrun`` starts them."""
+    out.mkdir()
+    code = WORKER.format(folder=str(Path(__file__).parents[1]), out=str(out))
+    port = str(free_port())
+    shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0"}
+    shared |= {"TORCHELASTIC_RUN_ID": "test"} if count > 1 else {}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    for worker in started:
+        error = worker.communicate(timeout=240)[1]
+        assert worker.returncode == 0, error
+    return [dict(np.load(out / f"{rank}.npz")) for rank in range(count)]
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_domains_of_one(tmp_path):
+    pytest.importorskip("lightning_fabric")
+    from sklearn.metrics import adjusted_rand_score
+
+    from multist.cluster.mixture import fit_mixture
+
+    (one,), two = run_workers(tmp_path / "one", 1), run_workers(tmp_path / "two", 2)
+    np.testing.assert_array_equal(two[0]["code"], two[1]["code"])  # each has all spots
+    np.testing.assert_array_equal(two[0]["weight"], two[1]["weight"])
+    assert (two[0]["code"] != one["code"]).any()  # they did share the work
+    labels = [fit_mixture(found["code"], 4, n_starts=8).labels for found in (one, two[0])]
+    assert adjusted_rand_score(*labels) >= 0.98
+
+
+@pytest.mark.parametrize("missing", [("lightning_fabric",), ("lightning_fabric", "lightning.fabric")], ids=len)
+def test_one_device_needs_no_fabric(small_arrays, monkeypatch, missing):
+    t = small_arrays
+    given = (t.expression, t.image, t.adjacency, t.xy, np.zeros(100, np.int64), MultiSTConfig(epochs=3))
+    expected = fit_attention(*given, device="cpu").losses
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    np.testing.assert_array_equal(fit_attention(*given, device="cpu").losses, expected)
+
+
+def test_several_processes_without_fabric_are_refused(monkeypatch):
+    monkeypatch.setattr(processes, "_fabric", lambda: None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ImportError, match=r"2 processes need Lightning Fabric: pip install 'multist\[processes\]'"):
+        Processes("cpu")
+
+
+def test_one_process_changes_no_gradient():
+    alone, weight = Processes("cpu"), torch.ones(3, requires_grad=True)
+    alone.backward((weight * torch.arange(3.0)).sum())
+    alone.average_gradients([weight])
+    assert weight.grad is not None and weight.grad.tolist() == [0, 1, 2]
+    assert alone.share(["a", "b"]) == ["a", "b"]
+    assert (alone.rank, alone.count, alone.device.type) == (0, 1, "cpu")

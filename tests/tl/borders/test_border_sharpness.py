@@ -1,0 +1,242 @@
+"""Which modality sees a border, where that is known because the tissue was made so."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import spatialdata as sd
+
+import multist as mt
+from multist._spacing import spacing
+from multist.access import copy_data, resolve
+
+QUICK = {"domain_key": "domain", "n_null": 40}
+
+
+@pytest.fixture(scope="module")
+def tissue() -> ad.AnnData:
+    """A section with its true domains, its graph, and both modalities embedded."""
+    mt.settings.progress = False
+    adata = mt.datasets.layered_tissue(n_spots=1200, n_genes=400, image_size=900, format="anndata")
+    mt.pp.spatial_graph(adata)
+    mt.pp.embed_expression(adata)
+    mt.pp.embed_histology(adata)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def solved(tissue: ad.AnnData) -> ad.AnnData:
+    return mt.tl.border_sharpness(tissue, copy=True, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def found(solved: ad.AnnData) -> pd.DataFrame:
+    return by_border(solved)
+
+
+def by_border(adata: ad.AnnData, key: str = "multist") -> pd.DataFrame:
+    return adata.uns[key]["border_sharpness"].set_index(["domain_1", "domain_2"], drop=False)
+
+
+def sharpness(adata: ad.AnnData, **options) -> pd.DataFrame:
+    return by_border(mt.tl.border_sharpness(adata, copy=True, **options))
+
+
+def halved(tissue: ad.AnnData, domain: str, key: str) -> ad.AnnData:
+    """One true domain, divided in two by k-means of features averaged over neighbours."""
+    from sklearn.cluster import KMeans
+
+    own = tissue[tissue.obs["domain"] == domain].copy()
+    graph = own.obsp["spatial_connectivities"]
+    averaged = own.obsm[key]
+    for _ in range(2):
+        averaged = (averaged + graph @ averaged) / (1 + np.asarray(graph.sum(axis=1)).reshape(-1, 1))
+    own.obs["domain"] = pd.Categorical(KMeans(2, n_init=5, random_state=0).fit_predict(averaged).astype(str))
+    return own
+
+
+@pytest.mark.slow
+def test_a_border_that_only_expression_sees_is_drawn_by_expression(found: pd.DataFrame):
+    row = found.loc[("cortex_a", "cortex_b")]
+    assert row["drawn_by"] == "expression"
+    assert row["expression"] > 0.9 > 0.75 > row["histology"]
+    assert row["expression_pvalue"] <= 0.05 < row["histology_pvalue"]
+
+
+def test_a_border_that_only_the_image_sees_is_drawn_by_histology(found: pd.DataFrame):
+    row = found.loc[("stroma_loose", "stroma_dense")]
+    assert row["drawn_by"] == "histology"
+    assert row["histology"] > 0.9 > 0.75 > row["expression"]
+
+
+@pytest.mark.parametrize("border", [("rim", "cortex_a"), ("cortex_b", "band"), ("cortex_a", "lesion")])
+def test_a_border_that_both_see_is_drawn_by_both(found: pd.DataFrame, border):
+    assert found.loc[border, "drawn_by"] == "both"
+    assert found.loc[border, ["expression", "histology"]].min() > 0.9
+
+
+def test_domains_cut_in_two_by_their_own_noise_are_told_from_borders(tissue: ad.AnnData):
+    """The halves differ by construction, so that the right yardstick is not chance but lines drawn within them."""
+    domains = ["stroma_loose", "stroma_dense", "lesion"]  # the cortex changes with depth, which is no noise
+    rows = pd.concat([sharpness(halved(tissue, domain, "X_pca"), **QUICK) for domain in domains])
+    assert rows["expression"].mean() > 0.6
+    assert (rows["expression_pvalue"] <= 0.05).sum() <= 1
+    assert rows["expression"].mean() < rows["expression_null"].mean()
+
+
+def test_shuffled_features_see_nothing(tissue: ad.AnnData):
+    shuffled, rng = tissue.copy(), np.random.default_rng(0)
+    del shuffled.obsm["X_histology"]
+    rows = []
+    for _ in range(4):
+        shuffled.obsm["X_pca"] = rng.permutation(tissue.obsm["X_pca"])
+        rows.append(sharpness(shuffled, **QUICK))
+    found = pd.concat(rows)
+    assert found["expression"].mean() == pytest.approx(0.5, abs=0.06)
+    assert (found["drawn_by"] == "expression").sum() <= 2
+
+
+def test_what_changes_along_the_border_is_not_taken_for_the_border(tissue: ad.AnnData):
+    """A feature that tells every place along the border, but not the sides, beside noise that tells nothing."""
+    drifting = tissue.copy()
+    rng = np.random.default_rng(0)
+    x = tissue.obsm["spatial"][:, 0]
+    waves = [np.sin(x / x.max() * k) for k in range(1, 20)]
+    drifting.obsm["X_pca"] = np.column_stack([*waves, rng.normal(size=(tissue.n_obs, 5))])
+    found = sharpness(drifting, **QUICK)
+    assert found.loc[("cortex_a", "cortex_b"), "expression"] == pytest.approx(0.5, abs=0.12)
+
+
+def test_every_contact_has_a_row_and_short_borders_are_not_judged(tissue: ad.AnnData, found: pd.DataFrame):
+    rows, columns = tissue.obsp["spatial_connectivities"].nonzero()
+    domain = tissue.obs["domain"].astype(str).to_numpy()
+    across = {frozenset(pair) for pair in zip(domain[rows], domain[columns], strict=True) if len(set(pair)) == 2}
+    assert {frozenset(pair) for pair in found.index} == across
+    small = tissue.copy()
+    name = tissue.obs_names[np.flatnonzero(domain == "rim")[:5]]
+    small.obs["domain"] = small.obs["domain"].cat.add_categories("speck")
+    small.obs.loc[name, "domain"] = "speck"
+    speck = sharpness(small, **QUICK).query("domain_1 == 'speck' or domain_2 == 'speck'")
+    assert len(speck) and (speck["drawn_by"] == "unknown").all() and speck["expression"].isna().all()
+
+
+def test_more_steps_take_in_more_spots(tissue: ad.AnnData, found: pd.DataFrame):
+    wider = sharpness(tissue, **QUICK, n_steps=3)
+    assert (wider["n_spots"] > found["n_spots"]).all()
+    assert (wider["n_edges"] == found["n_edges"]).all()
+
+
+def test_without_an_image_expression_stands_alone(tissue: ad.AnnData, found: pd.DataFrame):
+    plain = tissue.copy()
+    del plain.obsm["X_histology"]
+    alone = sharpness(plain, **QUICK)
+    assert alone[["histology", "histology_pvalue"]].isna().all(axis=None)
+    np.testing.assert_array_equal(alone["expression"], found["expression"])
+    assert set(alone["drawn_by"]) <= {"expression", "neither", "unknown"}
+
+
+def test_the_order_of_the_rows_hardly_matters(tissue: ad.AnnData, found: pd.DataFrame):
+    turned = sharpness(tissue[np.random.default_rng(0).permutation(tissue.n_obs)].copy(), **QUICK)
+    np.testing.assert_allclose(turned["expression"], found["expression"], atol=0.02)
+
+
+def test_labels_without_spots_and_spots_without_labels_do_no_harm(tissue: ad.AnnData):
+    partly = tissue.copy()
+    partly.obs["domain"] = partly.obs["domain"].cat.add_categories("nowhere")
+    partly.obs.loc[partly.obs["domain"] == "lesion", "domain"] = np.nan
+    found = sharpness(partly, **QUICK)
+    assert not found.index.to_frame().isin(["lesion", "nowhere"]).any(axis=None)
+    assert found.loc[("cortex_a", "cortex_b"), "drawn_by"] == "expression"
+
+
+def test_sections_are_compared_with_themselves_only():
+    """A shift of every feature between sections says nothing about their borders, nor do places in their own frames."""
+    both = mt.datasets.layered_tissue(n_spots=700, n_genes=300, n_sections=2, with_image=False, format="anndata")
+    mt.pp.spatial_graph(both, library_key="section")
+    mt.pp.embed_expression(both)
+    options = QUICK | {"library_key": "section"}
+    found = sharpness(both, **options)
+    both.obsm["X_pca"] = both.obsm["X_pca"] + 100.0 * (both.obs["section"] == "section2").to_numpy()[:, None]
+    pd.testing.assert_frame_equal(sharpness(both, **options), found, rtol=1e-6)
+    assert found.loc[("cortex_a", "cortex_b"), "expression"] > 0.9
+    assert found.loc[("stroma_loose", "stroma_dense"), "expression"] < 0.75
+
+
+def test_the_table_survives_both_formats(solved: ad.AnnData, found: pd.DataFrame, tmp_path):
+    before = solved.uns["multist"]
+    small = ad.AnnData(uns={"multist": before})
+    small.write_h5ad(tmp_path / "result.h5ad")
+    small.write_zarr(tmp_path / "result.zarr")
+    for back in (ad.read_h5ad(tmp_path / "result.h5ad"), ad.read_zarr(tmp_path / "result.zarr")):
+        after = back.uns["multist"]["border_sharpness"]
+        pd.testing.assert_frame_equal(after, before["border_sharpness"], check_dtype=False)
+        assert after["drawn_by"].tolist() == found["drawn_by"].tolist()
+        assert back.uns["multist"]["border_sharpness_params"]["domain_key"] == "domain"
+
+
+@pytest.mark.slow
+def test_a_spatialdata_gets_the_same_table(embedded_table, embedded, tmp_path):
+    # the forms differ in how the tissue lies on the slide, and which lines are drawn by chance depends on the places
+    embedded_table.obsm["spatial"] = resolve(embedded, image=False).xy
+    options = QUICK | {"n_null": 38}
+    mt.tl.border_sharpness(embedded_table, **options)
+    mt.tl.border_sharpness(embedded, **options)
+    embedded.write(tmp_path / "sdata.zarr")
+    table = sd.read_zarr(tmp_path / "sdata.zarr").tables["table"].uns["multist"]["border_sharpness"]
+    expected = embedded_table.uns["multist"]["border_sharpness"]
+    pd.testing.assert_frame_equal(table, expected, check_dtype=False)
+
+
+def test_same_seed_same_bits_in_place_and_in_a_copy(tissue: ad.AnnData, found: pd.DataFrame, unchanged):
+    own = copy_data(tissue)
+    own.uns["multist"] = {"params": {"kept": 1}}
+    with unchanged(own):
+        copied = mt.tl.border_sharpness(own, copy=True, key_added="second", **QUICK)
+    pd.testing.assert_frame_equal(by_border(copied, "second"), found)
+    assert mt.tl.border_sharpness(own, **QUICK) is None
+    pd.testing.assert_frame_equal(by_border(own), found)
+    assert own.uns["multist"]["params"] == {"kept": 1}
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ({"domain_key": "leiden"}, KeyError, "domain_key 'leiden' not found in obs; found:.*'domain'"),
+        ({"expression_key": "X_umap"}, KeyError, "expression_key 'X_umap' not found in obsm; found:.*'X_pca'"),
+        ({"histology_key": "X_uni"}, KeyError, "histology_key 'X_uni' not found"),
+        ({"n_steps": 0}, ValueError, "n_steps"),
+        ({"n_null": 10}, ValueError, "n_null must be a whole number of at least 38"),
+        ({"n_steps": True}, ValueError, "n_steps"),
+    ],
+)
+def test_wrong_arguments_are_named_and_nothing_changes(tissue: ad.AnnData, unchanged, bad, error, message):
+    with unchanged(tissue), pytest.raises(error, match=message):
+        mt.tl.border_sharpness(tissue, **(QUICK | bad))
+
+
+def test_unusable_tables_are_refused_unchanged(tissue: ad.AnnData, unchanged):
+    broken = tissue.copy()
+    broken.obsm["X_pca"][0, 0] = np.nan
+    with unchanged(broken), pytest.raises(ValueError, match=r"obsm\['X_pca'\] has values that are not finite"):
+        mt.tl.border_sharpness(broken, **QUICK)
+    one = tissue[tissue.obs["domain"] == "band"].copy()
+    with unchanged(one), pytest.raises(ValueError, match="no two domains .* touch"):
+        mt.tl.border_sharpness(one, **QUICK)
+    bare = tissue.copy()
+    del bare.obsm["X_pca"]
+    with unchanged(bare), pytest.raises(KeyError, match=r"Run pp\.embed_expression"):
+        mt.tl.border_sharpness(bare, **QUICK)
+
+
+def test_a_step_has_a_length_with_its_unit(tissue: ad.AnnData):
+    apart = spacing(tissue.obsm["spatial"])
+    bare = tissue.copy()
+    del bare.uns["spatial"]
+    bare.obs = bare.obs[["domain"]]
+    for scale, unit, length in ((None, "coordinates", apart), (2.0, "um", 2 * apart)):
+        found = mt.tl.border_sharpness(bare, **QUICK, microns_per_pixel=scale, copy=True)
+        params = found.uns["multist"]["border_sharpness_params"]
+        assert params["unit"] == unit
+        np.testing.assert_allclose(params["spacing"], [length])

@@ -1,0 +1,50 @@
+"""squidpy's test under names that it cannot misread."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multist.tl.borders._cluster_test import cluster_test
+from multist.tl.borders._contacts import Contact
+from multist.tl.borders._molecules import Molecules
+
+N = 60
+
+
+@pytest.fixture(scope="module")
+def evidence():
+    """The ligand in domain 1, the receptor in domain 2, a third molecule nowhere but in domain 0.
+
+    Domain 3 touches nothing.
+    """
+    rng = np.random.default_rng(0)
+    domain = np.repeat([0, 1, 2, 3, -1], N)
+    expression = rng.gamma(2.0, 0.2, (len(domain), 3)).astype(np.float32)
+    expression[domain == 1, 0] += 2
+    expression[domain == 2, 1] += 2
+    expression[:, 2] *= domain == 0
+    expression[domain == 3] += 50
+    expression[domain == -1] += 99
+    # names that differ in case only, or look like complexes
+    pairs = pd.DataFrame({"source": ["l_1", "L_1"], "target": ["R", "r"]})
+    molecules = Molecules(pairs, [(0,), (1,), (2,)], np.array([0, 2]), np.array([1, 1]))
+    contacts = [Contact(0, 1, 20), Contact(1, 2, 20)]
+    found = cluster_test(expression, molecules, domain, contacts, threshold=0.1, n_perms=100, random_state=0)
+    return found, expression, domain
+
+
+def test_means_and_directions(evidence):
+    found, expression, domain = evidence
+    assert found.mean.shape == found.pvalue.shape == (2, 2, 2)
+    expected = (expression[domain == 1, 0].mean() + expression[domain == 2, 1].mean()) / 2
+    assert found.mean[0, 1, 0] == pytest.approx(expected, rel=1e-5)
+    assert found.pvalue[0, 1, 0] == 0
+    assert found.pvalue[0, 1, 1] > 0.5
+
+
+def test_what_is_not_expressed_is_not_tested(evidence):
+    found, _, _ = evidence
+    assert np.isfinite(found.pvalue[1, 0, 0])
+    assert np.isnan(found.pvalue[1, 0, 1]) and np.isnan(found.pvalue[1, 1]).all()

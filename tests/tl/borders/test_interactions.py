@@ -1,0 +1,202 @@
+"""Ligand-receptor pairs between domains that touch."""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import spatialdata as sd
+
+import multist as mt
+from multist.access import copy_data
+
+CALL = ["source", "target", "ligand_domain", "receptor_domain"]
+QUICK = {"domain_key": "domain", "n_perms": 200}
+
+
+def all_pairs(table: ad.AnnData) -> pd.DataFrame:
+    both = pd.concat([table.uns["interactions"], table.uns["decoy_interactions"]])
+    return both[["source", "target"]].astype(str).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def tissue() -> ad.AnnData:
+    """A section divided by its true domains, with its graph."""
+    mt.settings.progress = False
+    adata = mt.datasets.layered_tissue(n_spots=1500, n_genes=150, with_image=False, format="anndata")
+    mt.pp.spatial_graph(adata)
+    return adata
+
+
+@pytest.fixture(scope="module")
+def solved(tissue: ad.AnnData) -> ad.AnnData:
+    return mt.tl.interactions(tissue, all_pairs(tissue), copy=True, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def found(solved: ad.AnnData) -> pd.DataFrame:
+    return solved.uns["multist"]["interactions"]["pairs"]
+
+
+def test_the_planted_pairs_and_only_they_are_significant_at_their_border(solved: ad.AnnData, found: pd.DataFrame):
+    called = {tuple(row) for row in found.loc[found["border_fdr"] <= 0.05, CALL].to_numpy()}
+    assert called == {tuple(row) for row in solved.uns["interactions"].to_numpy()}
+
+
+def test_decoys_pass_the_test_of_clusters(solved: ad.AnnData, found: pd.DataFrame):
+    decoys = solved.uns["decoy_interactions"]
+    known = found["source"].isin(decoys.loc[decoys["kind"] != "diffuse", "source"])
+    assert (found.loc[known, "cluster_fdr"] <= 0.05).sum() > 5
+    assert not (found.loc[known, "border_fdr"] <= 0.05).any()
+
+
+def test_one_sided_decoys_are_told_by_their_sides(found: pd.DataFrame):
+    row = found[(found[CALL] == ["EGF", "EGFR", "cortex_b", "band"]).all(axis=1)].squeeze()
+    assert row["ligand_pvalue"] < 0.01 < row["receptor_pvalue"] == row["border_pvalue"]
+
+
+def test_every_pair_is_listed_at_every_border_in_both_directions(solved: ad.AnnData, found: pd.DataFrame):
+    result = solved.uns["multist"]["interactions"]
+    borders = result["borders"]
+    ends = set(zip(borders["domain_1"], borders["domain_2"], strict=True))
+    assert ("rim", "cortex_a") in ends and ("rim", "band") not in ends and ("band", "rim") not in ends
+    directed = set(found[["ligand_domain", "receptor_domain"]].itertuples(index=False, name=None))
+    tested = {
+        pair
+        for pair, used in zip(
+            zip(borders["domain_1"], borders["domain_2"], strict=True), borders["tested"], strict=True
+        )
+        if used
+    }
+    assert directed == tested | {(b, a) for a, b in tested}
+    assert len(found) == 12 * len(directed)
+    assert found["border_pvalue"].is_monotonic_increasing
+    np.testing.assert_array_equal(found["border_pvalue"], found[["ligand_pvalue", "receptor_pvalue"]].max(axis=1))
+    assert (found["border_fdr"] >= found["border_pvalue"]).all() and (found["cluster_pvalue"] > 0).all()
+
+
+def test_the_score_is_that_of_spots_facing_each_other(solved: ad.AnnData, found: pd.DataFrame):
+    near = found[(found[CALL] == ["CXCL12", "CXCR4", "cortex_b", "band"]).all(axis=1)].squeeze()
+    counts = solved.X.toarray()
+    logged = np.log1p(counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    graph = solved.obsp["spatial_connectivities"].toarray()
+    steps = (graph + graph @ graph) > 0
+    a, b = (np.flatnonzero(solved.obs["domain"] == name) for name in ("cortex_b", "band"))
+    ligand, receptor = (logged[:, solved.var_names.get_loc(gene)] for gene in ("CXCL12", "CXCR4"))
+    facing = steps[np.ix_(a, b)]
+    assert near["score"] == pytest.approx(np.outer(ligand[a], receptor[b])[facing].mean(), rel=1e-4)
+
+
+def test_nothing_else_is_changed(tissue: ad.AnnData, solved: ad.AnnData, unchanged):
+    again = tissue.copy()
+    with unchanged(tissue):
+        other = mt.tl.interactions(tissue, all_pairs(tissue), key_added="other", copy=True, **QUICK)
+    assert mt.tl.interactions(again, all_pairs(tissue), **QUICK) is None
+    for name in ("pairs", "borders"):
+        first, second = (data.uns[key]["interactions"][name] for data, key in ((again, "multist"), (other, "other")))
+        pd.testing.assert_frame_equal(first, solved.uns["multist"]["interactions"][name])
+        pd.testing.assert_frame_equal(first, second)
+    assert set(again.uns) == {*tissue.uns, "multist"} and (again.X != tissue.X).nnz == 0
+
+
+@pytest.mark.parametrize("form", ["h5ad", "zarr", "spatialdata"])
+def test_the_result_survives_a_file(solved: ad.AnnData, form: str, tmp_path):
+    if form == "spatialdata":
+        sdata = mt.datasets.layered_tissue(n_spots=150, n_genes=100, with_image=False)
+        sdata.tables["table"].uns["multist"] = solved.uns["multist"]
+        sdata.write(tmp_path / "a")
+        back = sd.read_zarr(tmp_path / "a").tables["table"]
+    else:
+        getattr(solved, f"write_{form}")(tmp_path / "a")
+        back = getattr(ad, f"read_{form}")(tmp_path / "a")
+    before, after = (data.uns["multist"]["interactions"] for data in (solved, back))
+    for name in ("pairs", "borders"):
+        pd.testing.assert_frame_equal(after[name], before[name], check_dtype=False, check_categorical=False)
+    assert dict(after["params"]) == before["params"] and dict(after["versions"]) == before["versions"]
+
+
+def test_normalised_values_genes_in_another_case_and_labels_that_are_no_categories(tissue, found: pd.DataFrame):
+    import scanpy as sc
+
+    adata = tissue.copy()
+    sc.pp.normalize_total(adata, target_sum=1e4)
+    sc.pp.log1p(adata)
+    adata.layers["log"], adata.X = adata.X, -adata.X
+    adata.var_names = adata.var_names.str.title()
+    adata.obs["domain"] = adata.obs["domain"].astype(str)
+    mt.tl.interactions(adata, all_pairs(tissue), layer="log", **QUICK)
+    other = adata.uns["multist"]["interactions"]["pairs"]
+    significant = other.loc[other["border_fdr"] <= 0.05, CALL].to_numpy().tolist()
+    assert sorted(significant) == sorted(found.loc[found["border_fdr"] <= 0.05, CALL].to_numpy().tolist())
+
+
+def test_a_spatialdata_with_complexes_unlabelled_spots_and_no_graph_yet(caplog):
+    sdata = mt.datasets.layered_tissue(n_spots=400, n_genes=100, with_image=False)
+    table = sdata.tables["table"]
+    table.obs.loc[table.obs["domain"] == "lesion", "domain"] = np.nan
+    pairs = pd.DataFrame({"ligand": ["CXCL12", "CXCL12"], "receptor": ["CXCR4_TGFBR2", "CXCR4_ABSENT"]})
+    with caplog.at_level(logging.INFO, logger="multist"):
+        mt.tl.interactions(sdata, pairs, table_key="table", **QUICK)
+    assert "running pp.spatial_graph" in caplog.text and "1 of 2" in caplog.text
+    result = table.uns["multist"]["interactions"]
+    assert set(result["pairs"]["target"]) == {"CXCR4_TGFBR2"}
+    assert not (result["pairs"][["ligand_domain", "receptor_domain"]] == "lesion").any(axis=None)
+    assert "lesion" not in set(result["borders"][["domain_1", "domain_2"]].to_numpy().ravel())
+
+
+def test_borders_do_not_run_between_sections(tissue: ad.AnnData):
+    both = ad.concat({"a": tissue, "b": tissue}, label="slide", index_unique="-")
+    both.obs["domain"] = both.obs["domain"].astype("category")
+    mt.tl.interactions(both, all_pairs(tissue), library_key="slide", **QUICK)
+    alone = mt.tl.interactions(tissue, all_pairs(tissue), copy=True, **QUICK).uns["multist"]["interactions"]
+    borders = both.uns["multist"]["interactions"]["borders"]
+    named = {frozenset(row[:2]): row[2:4] for row in borders.to_numpy()}
+    assert len(named) == len(alone["borders"])
+    for one, two, n_edges, length, *_ in alone["borders"].to_numpy():
+        assert named[frozenset((one, two))] == pytest.approx([2 * n_edges, 2 * length])
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"domain_key": "nothing"}, KeyError, "'nothing' not found in obs; found: .*'domain'"),
+        ({"domain_key": "section"}, ValueError, "no two domains of obs\\['section'\\] touch"),
+        ({"min_edges": 10_000}, ValueError, "min_edges=10000"),
+        ({"reach": 0}, ValueError, "reach must be a whole number"),
+        ({"patch_size": 2.5}, ValueError, "patch_size must be a whole number"),
+        ({"threshold": 2}, ValueError, "threshold is a share"),
+        ({"layer": "raw"}, KeyError, "'raw' not found"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_leaves_no_trace(tissue: ad.AnnData, unchanged, change, error, message):
+    with unchanged(tissue), pytest.raises(error, match=message):
+        mt.tl.interactions(tissue, all_pairs(tissue), **QUICK | change)
+
+
+def test_a_failure_takes_its_graph_away(tissue: ad.AnnData, unchanged):
+    adata = tissue.copy()
+    adata.obsp.clear()
+    del adata.uns["spatial_neighbors"]
+    with unchanged(adata), pytest.raises(ValueError, match="min_edges"):
+        mt.tl.interactions(adata, all_pairs(tissue), min_edges=10_000, **QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_planted_pairs_on_other_tissues(seed: int):
+    adata = mt.datasets.layered_tissue(with_image=False, format="anndata", random_state=seed)
+    mt.tl.interactions(adata, all_pairs(adata), domain_key="domain")
+    pairs = adata.uns["multist"]["interactions"]["pairs"]
+    called = {tuple(row) for row in pairs.loc[pairs["border_fdr"] <= 0.05, CALL].to_numpy()}
+    assert called == {tuple(row) for row in adata.uns["interactions"].to_numpy()}
+
+
+def test_copying_leaves_the_input_alone():
+    sdata = mt.datasets.layered_tissue(n_spots=400, n_genes=100, with_image=False)
+    before = copy_data(sdata)
+    other = mt.tl.interactions(sdata, all_pairs(sdata.tables["table"]), copy=True, **QUICK)
+    assert set(sdata.tables["table"].uns) == set(before.tables["table"].uns)
+    assert "interactions" in other.tables["table"].uns["multist"]

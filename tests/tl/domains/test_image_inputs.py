@@ -1,0 +1,153 @@
+"""Images that do not fit are named, and left out where that is right.
+
+Several slides go to one stain whatever is named.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pytest
+
+import multist as mt
+from multist.access import copy_data
+
+
+def half(table: ad.AnnData, name: str, tint: float) -> ad.AnnData:
+    """The same section under another name and in another stain."""
+    other = table.copy()
+    entry = next(iter(table.uns["spatial"].values()))
+    image = entry["images"]["hires"].astype(float) * [1, tint, 1]
+    other.uns["spatial"] = {name: {**entry, "images": {"hires": image.clip(0, 255).astype(np.uint8)}}}
+    return other
+
+
+@pytest.fixture
+def two(tissue_table: ad.AnnData) -> ad.AnnData:
+    """Two slides of two stains in one table."""
+    parts = {"A": half(tissue_table, "A", 1.0), "B": half(tissue_table, "B", 0.8)}
+    both = ad.concat(parts, label="sample", index_unique="-", uns_merge="unique")
+    assert list(both.uns["spatial"]) == ["A", "B"]
+    return both
+
+
+@pytest.fixture
+def renamed(two: ad.AnnData) -> ad.AnnData:
+    two.uns["spatial"] = {f"V1_{name}": entry for name, entry in two.uns["spatial"].items()}
+    return two
+
+
+def test_sections_under_other_names_are_warned_of_with_both_sides(renamed, quick, caplog):
+    mt.tl.multist_domains(renamed, 3, library_key="sample", config=quick)
+    assert "no image for section 'A', 'B' of obs['sample'], as uns['spatial'] holds 'V1_A', 'V1_B'" in caplog.text
+    assert "X_histology" not in renamed.obsm
+
+
+@pytest.mark.parametrize("step", [mt.pp.normalize_histology, mt.pp.embed_histology])
+@pytest.mark.parametrize("image_key", [None, "hires"])
+def test_steps_that_need_the_image_refuse_other_names(renamed, step, image_key):
+    with pytest.raises(KeyError, match=r"for section 'A'.* 'V1_A', 'V1_B'"):
+        step(renamed, library_key="sample", image_key=image_key)
+
+
+def test_plots_warn_of_other_names_and_draw_without_an_image(renamed, caplog):
+    renamed.obs["domain"] = renamed.obs["domain"].astype("category")
+    panels = mt.pl.domains(renamed, "domain", library_key="sample", show=False)
+    assert "'V1_A', 'V1_B'" in caplog.text and not panels[0].images
+
+
+def test_one_section_without_an_image_is_named(two, quick, caplog):
+    del two.uns["spatial"]["B"]
+    mt.tl.multist_domains(two, 3, library_key="sample", config=quick)
+    assert "no image for section 'B': domains from expression and space alone" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("image_key", [None, "hires"])
+def test_several_slides_go_to_one_stain_whatever_is_named(two, quick, image_key):
+    expected = two.copy()
+    mt.pp.normalize_histology(expected, library_key="sample")
+    mt.pp.embed_histology(expected, library_key="sample")
+    mt.tl.multist_domains(two, 3, library_key="sample", image_key=image_key, config=quick)
+    np.testing.assert_array_equal(two.obsm["X_histology"], expected.obsm["X_histology"])
+    assert set(two.uns["multist"]["histology"]["image_key"]) == {"hires_normalized"}
+
+
+@pytest.mark.slow
+def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_table, quick):
+    one, other = half(tissue_table, "A", 1.0), half(tissue_table, "B", 0.8)
+    mt.pp.normalize_histology(one)
+    stored = one.uns["spatial"]["A"]["images"]["hires_normalized"]
+    mt.tl.multist_domains([one, other], 3, image_key="hires", config=quick)
+    np.testing.assert_array_equal(one.uns["spatial"]["A"]["images"]["hires_normalized"], stored)
+    means = [each.uns["multist"]["stain_reference"]["mean"] for each in (one, other)]
+    np.testing.assert_array_equal(*means)
+
+
+def test_one_slide_is_taken_as_it_is_named(tissue_table, quick):
+    mt.tl.multist_domains(tissue_table, 3, image_key="hires", config=quick)
+    assert list(tissue_table.uns["multist"]["histology"]["image_key"]) == ["hires"]
+
+
+@pytest.mark.parametrize("missing", ["absent", np.nan, 0.0, -3.0, np.inf])
+def test_an_unknown_diameter_is_taken_from_the_spacing(tissue_table, quick, missing, caplog):
+    """The image is made so coarse that neighbours are four pixels apart."""
+    entry = next(iter(tissue_table.uns["spatial"].values()))
+    image, factors = entry["images"]["hires"], entry["scalefactors"]
+    spacing = factors["tissue_hires_scalef"] * factors["spot_diameter_fullres"] * 100 / 55
+    step = round(spacing / 4)
+    entry["images"]["hires"] = image[::step, ::step].copy()
+    factors["tissue_hires_scalef"] /= step
+    factors.pop("spot_diameter_fullres")
+    if missing != "absent":
+        factors["spot_diameter_fullres"] = missing
+    mt.tl.multist_domains(tissue_table, 3, config=quick)
+    assert "the image is ignored: a spot is only" in caplog.text
+    assert "X_histology" not in tissue_table.obsm
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_black_image_is_said_once_and_left_out(tissue_table, quick, dtype, caplog):
+    entry = next(iter(tissue_table.uns["spatial"].values()))
+    entry["images"]["hires"] = np.zeros(entry["images"]["hires"].shape, dtype)
+    entry["images"]["hires"][:3] = 1  # a bright line where no spot is
+    with caplog.at_level(logging.WARNING, "multist"):
+        mt.tl.multist_domains(tissue_table, 3, config=quick)
+    assert [r for r in caplog.messages if "black" in r] == [
+        f"the image is ignored: it is black under all spots of section {next(iter(tissue_table.uns['spatial']))!r}; "
+        "name another by image_key"
+    ]
+    assert "X_histology" not in tissue_table.obsm
+    for step in (mt.pp.embed_histology, mt.pp.normalize_histology):
+        with pytest.raises(ValueError, match="'hires'.* is black under all spots of section"):
+            step(tissue_table)
+
+
+def test_a_black_slide_of_a_spatialdata_is_left_out_too(tissue, quick, caplog):
+    sdata = copy_data(tissue)
+    key = next(iter(sdata.images))
+    sdata.images[key] = mt.access.pyramid.rgb_element(sdata.images[key], (np.zeros((800, 800, 3), np.uint8),))
+    mt.tl.multist_domains(sdata, 3, config=quick)
+    assert "black under all spots" in caplog.text and "X_histology" not in sdata["table"].obsm
+
+
+def test_a_slide_that_is_black_around_the_tissue_is_no_black_slide(tissue_table, quick):
+    entry = next(iter(tissue_table.uns["spatial"].values()))
+    xy = tissue_table.obsm["spatial"] * entry["scalefactors"]["tissue_hires_scalef"]
+    image = entry["images"]["hires"].copy()
+    image[:, : int(np.quantile(xy[:, 0], 0.4))] = 0
+    entry["images"]["hires"] = image
+    mt.tl.multist_domains(tissue_table, 3, config=quick)
+    assert "X_histology" in tissue_table.obsm
+
+
+def test_a_real_folder_with_a_black_image(real_data, quick, caplog):
+    squidpy = pytest.importorskip("squidpy")
+    adata = squidpy.read.visium(real_data / "spaceranger_tiny", library_id="tiny")
+    adata.var_names_make_unique()
+    mt.tl.multist_domains(adata, 3, config=quick)
+    assert "it is black under all spots of section 'tiny'" in caplog.text and "X_histology" not in adata.obsm
+    panel = mt.pl.domains(adata, image_key=None, show=False)
+    assert not panel.images

@@ -1,0 +1,304 @@
+"""A model in a folder: the same bits in another process, and no folder is read that is not whole and of this kind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+import multist as mt
+from multist.model import checkpoint
+from multist.model.config import MultiSTConfig
+
+RECORD = checkpoint.RECORD
+
+
+@pytest.fixture(scope="module")
+def kept(fitted, tmp_path_factory) -> Path:
+    """A folder with the fitted model; not to be changed."""
+    folder = tmp_path_factory.mktemp("kept") / "nested" / "model"
+    fitted[0].save(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(kept, tmp_path) -> Path:
+    """A copy of it, to spoil."""
+    return Path(shutil.copytree(kept, tmp_path / "model"))
+
+
+def rewrite(folder: Path, *, drop: str | None = None, quietly: bool = True, **changes) -> None:
+    """Change the head or the record, or leave an array out, as one would who knows how the checksum is made."""
+    head = json.loads((folder / RECORD).read_text())
+    for name, value in changes.items():
+        (head if name in head else head["record"])[name] = value
+    if drop is not None:
+        arrays = load_file(folder / head["arrays"])
+        head["names"] = [name for name in head["names"] if name != drop or not quietly]
+        del arrays[drop]
+        save_file(arrays, folder / head["arrays"])
+        head["sha256"] = hashlib.sha256((folder / head["arrays"]).read_bytes()).hexdigest()
+    (folder / RECORD).write_text(json.dumps(head))
+
+
+def arrays_of(folder: Path) -> Path:
+    (file,) = folder.glob("*.safetensors")
+    return file
+
+
+@pytest.mark.slow
+def test_a_model_comes_back_as_it_was(fitted, sections, kept):
+    model, _ = fitted
+    one, other = sections[1], sections[1].copy()
+    back = mt.MultiST.load(kept, device="cpu")
+    assert repr(back) == repr(model) and back.config == model.config and back.random_state == model.random_state
+    state = torch.get_rng_state()
+    model.domains(one)
+    back.domains(other)
+    assert torch.equal(torch.get_rng_state(), state)
+    np.testing.assert_array_equal(other.obsm["X_multist"], one.obsm["X_multist"])
+    np.testing.assert_array_equal(other.obsm["X_histology"], one.obsm["X_histology"])
+    pd.testing.assert_frame_equal(other.obs, one.obs)
+    assert other.uns["multist"]["params"] == one.uns["multist"]["params"]
+    back.domains(fitted[1].copy(), 4)  # it knows its own embedding
+
+
+PROCESS = """
+import hashlib, json, sys
+import anndata as ad
+import multist as mt
+mt.settings.progress = False
+table = ad.read_h5ad(sys.argv[2])
+mt.MultiST.load(sys.argv[1]).domains(table)
+arrays = {key: table.obsm[key] for key in ("X_multist", "X_histology")}
+arrays |= {key: table.obs[f"multist_{key}"].to_numpy() for key in ("image_weight", "confidence")}
+arrays["labels"] = table.obs["multist_domain"].cat.codes.to_numpy()
+print(json.dumps({name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}))
+"""
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_bits(fitted, sections, kept, tmp_path):
+    new = sections[1]
+    new.write_h5ad(tmp_path / "new.h5ad")
+    command = [sys.executable, "-c", PROCESS, str(kept), str(tmp_path / "new.h5ad")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        fitted[0].domains(new)
+        there = json.loads(run.communicate(timeout=300)[0])
+    arrays = {key: new.obsm[key] for key in ("X_multist", "X_histology")}
+    arrays |= {key: new.obs[f"multist_{key}"].to_numpy() for key in ("image_weight", "confidence")}
+    arrays["labels"] = new.obs["multist_domain"].cat.codes.to_numpy()
+    assert there == {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
+
+
+def test_json_and_safetensors_only(kept):
+    assert sorted(path.suffix for path in kept.iterdir()) == [".json", ".safetensors"]
+    record = json.loads((kept / RECORD).read_text())
+    assert record["kind"] == "model" and record["format"] == checkpoint.FORMAT
+    assert record["record"]["genes"]["library"] and record["record"]["stain"] == {"method": "patches"}
+    assert not any("patch_" in name for name in load_file(arrays_of(kept)))
+
+
+def test_nothing_in_the_package_reads_a_pickle():
+    source = Path(mt.__file__).parent
+    text = "\n".join(file.read_text(encoding="utf-8") for file in source.rglob("*.py"))
+    for way in ("import pickle", "import joblib", "torch.load(", "allow_pickle=True", "read_pickle"):
+        assert way not in text
+
+
+@pytest.mark.parametrize("what", ["no image", "another embedding", "no domains"])
+def test_every_kind_of_model_comes_back(what, sections, quick, tmp_path):
+    first, new = sections
+    options = {"use_image": False}
+    if what == "another embedding":
+        options["use_rep"] = "mine"
+        for table in sections:
+            table.obsm["mine"] = np.random.default_rng(table.n_vars).normal(size=(table.n_obs, 6))
+    config = MultiSTConfig.published().replace(epochs=2) if what == "another embedding" else quick.replace(n_heads=2)
+    model = mt.MultiST(config, random_state=2).fit(first, n_domains=3, **options)
+    if what != "no domains":
+        model.domains(first, 4)
+    model.save(str(tmp_path / "m"))
+    back = mt.MultiST.load(str(tmp_path / "m"))
+    other = new.copy()
+    assert back.config == config and back.random_state == 2 and repr(back) == repr(model)
+    model.embed(new)
+    back.embed(other)
+    np.testing.assert_array_equal(other.obsm["X_multist"], new.obsm["X_multist"])
+    if what == "no domains":
+        with pytest.raises(RuntimeError, match="knows no domains"):
+            back.domains(new)
+
+
+def test_a_loaded_model_is_saved_to_the_same_bytes(folder, tmp_path):
+    mt.MultiST.load(folder).save(tmp_path / "again")
+    for file in folder.iterdir():
+        assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_saving_twice_replaces(folder, embedded_table, quick):
+    model = mt.MultiST(quick).fit(embedded_table)
+    before = arrays_of(folder)
+    model.save(folder)
+    assert arrays_of(folder) != before and len(list(folder.iterdir())) == 2
+    assert repr(mt.MultiST.load(folder)) == repr(model)
+    model.save(folder)
+    assert len(list(folder.iterdir())) == 2
+
+
+def no_folder(folder):
+    shutil.rmtree(folder)
+
+
+def empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def foreign(folder):
+    (folder / "model.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+
+
+def truncated_arrays(folder):
+    file = arrays_of(folder)
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def one_bit(folder):
+    content = bytearray(arrays_of(folder).read_bytes())
+    content[-1] ^= 1
+    arrays_of(folder).write_bytes(content)
+
+
+def truncated_record(folder):
+    (folder / RECORD).write_text((folder / RECORD).read_text()[:-100])
+
+
+def no_record(folder):
+    (folder / RECORD).unlink()
+
+
+def no_arrays(folder):
+    arrays_of(folder).unlink()
+
+
+def bare_record(folder):
+    (folder / RECORD).write_text("[1, 2]")
+
+
+def outside(folder):
+    rewrite(folder, arrays="../secret.safetensors")
+
+
+def newer(folder):
+    rewrite(folder, format=checkpoint.FORMAT + 1, multist="99.0")
+
+
+def unknown_constant(folder):
+    fusion = json.loads((folder / RECORD).read_text())["record"]["fusion"]
+    rewrite(folder, fusion=fusion | {"config": fusion["config"] | {"n_dreams": 3}})
+
+
+def impossible_constant(folder):
+    fusion = json.loads((folder / RECORD).read_text())["record"]["fusion"]
+    rewrite(folder, fusion=fusion | {"config": fusion["config"] | {"n_heads": 0}})
+
+
+def other_kind(folder):
+    rewrite(folder, kind="training")
+
+
+REFUSED = [
+    (no_folder, FileNotFoundError, "there is no folder"),
+    (empty, FileNotFoundError, f"holds no {RECORD}"),
+    (foreign, ValueError, r"holds 'model.pkl', which multist did not write"),
+    (truncated_arrays, ValueError, "is truncated or damaged"),
+    (one_bit, ValueError, "is truncated or damaged"),
+    (truncated_record, ValueError, "is truncated or no JSON"),
+    (no_record, FileNotFoundError, f"holds no {RECORD}"),
+    (no_arrays, FileNotFoundError, "lacks arrays-.*was it copied whole"),
+    (bare_record, ValueError, "does not say in which format"),
+    (outside, ValueError, "lacks the name of its arrays"),
+    (newer, ValueError, r"written by multist 99.0 in format 2; multist .* reads up to format 1: upgrade"),
+    (unknown_constant, ValueError, "does not fit: .*n_dreams"),
+    (impossible_constant, ValueError, "n_heads of MultiSTConfig must be a whole number from 1 upwards"),
+    (other_kind, ValueError, "holds a training, not a model"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "error", "message"), REFUSED, ids=lambda value: getattr(value, "__name__", ""))
+def test_folders_that_are_refused(spoil, error, message, folder):
+    spoil(folder)
+    with pytest.raises(error, match=message) as caught:
+        mt.MultiST.load(folder)
+    assert "model" in str(caught.value)  # the folder's name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "fusion.network0.query.weight",
+        "fusion.frame.center",
+        "fusion.expression.weights",
+        "fusion.axes.median",
+        "axes.mean",
+        "axes.loadings",
+        "axes.depth",
+        "linear.offset",
+        "stain.mean",
+    ],
+)
+def test_an_array_that_is_missing(name, folder):
+    rewrite(folder, drop=name, quietly=False)
+    with pytest.raises(ValueError, match=f"does not hold what {RECORD} says: {name}"):
+        mt.MultiST.load(folder)
+
+
+@pytest.mark.parametrize("name", ["fusion.network0.query.weight", "fusion.frame.center", "axes.share"])
+def test_an_array_that_nobody_misses_but_the_model(name, folder):
+    rewrite(folder, drop=name)
+    with pytest.raises(ValueError, match=f"(?s)lacks a part of the model.*{name.rpartition('.')[2]}"):
+        mt.MultiST.load(folder)
+
+
+def test_a_folder_with_other_things_is_not_written_to(fitted, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(
+        FileExistsError, match=r"holds 'thesis.tex', which multist did not write; give a folder of its own"
+    ):
+        fitted[0].save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(FileExistsError, match="is a file; give a folder"):
+        fitted[0].save(tmp_path / "thesis.tex")
+
+
+@pytest.mark.parametrize("moment", ["first file", "between the files", "second file"])
+def test_a_crash_while_saving_leaves_the_model_before(moment, folder, embedded_table, quick, monkeypatch):
+    told, model, calls = repr(mt.MultiST.load(folder)), mt.MultiST(quick).fit(embedded_table), []
+    original = Path.replace
+
+    def crash(self, target):
+        calls.append(target)
+        if len(calls) == (2 if moment == "second file" else 1):
+            if moment == "between the files":
+                original(self, target)
+            raise OSError("disk full")
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", crash)
+    with pytest.raises(OSError, match="disk full"):
+        model.save(folder)
+    monkeypatch.undo()
+    assert repr(mt.MultiST.load(folder)) == told
+    model.save(folder)
+    assert repr(mt.MultiST.load(folder)) == repr(model)
+    assert len(list(folder.iterdir())) == 2

@@ -1,0 +1,44 @@
+"""A sample that stands for all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from multist.tl.trajectory._landmarks import carry_over, choose_landmarks, landmark_graph, nearest_landmarks
+
+
+def test_landmarks_keep_rare_domains():
+    strata = np.repeat([0, 1, 2], [5000, 12, 300])
+    rows = choose_landmarks(strata, 500, at_least=30, always=4999, random_state=0)
+    counts = np.bincount(strata[rows])
+    assert counts[1:].tolist() == [12, 30]
+    assert 4999 in rows
+    assert abs(len(rows) - 500) < 30
+    np.testing.assert_array_equal(rows, choose_landmarks(strata, 500, at_least=30, always=4999, random_state=0))
+    assert len(np.setdiff1d(rows, choose_landmarks(strata, 500, at_least=30, always=4999, random_state=1)))
+
+
+def test_values_are_carried_over_from_the_nearest():
+    rep = np.arange(101, dtype=float)[:, None]
+    rows = np.arange(0, 101, 10)
+    values = rows / 100
+    parts = np.zeros(len(rows), dtype=int)
+    carried = carry_over(values, parts, *nearest_landmarks(rep, rows, 3))
+    np.testing.assert_allclose(carried[5:96], rep[5:96, 0] / 100, atol=0.05)
+    assert (np.diff(carried) >= -1e-9).mean() > 0.85
+
+
+def test_another_part_is_not_mixed_in_not_even_as_nan():
+    rep = np.array([[0.0], [1.0], [2.0], [3.0], [1.4], [1.6]])
+    rows, values, parts = np.arange(4), np.array([0.0, 0.2, np.nan, np.nan]), np.array([0, 0, 1, 1])
+    carried = carry_over(values, parts, *nearest_landmarks(rep, rows, 4))
+    assert 0 < carried[4] < 0.2
+    assert np.isnan(carried[5])
+
+
+def test_neighbours_in_space_stay_in_their_section():
+    xy = np.random.default_rng(0).random((60, 2))
+    section = np.arange(60) % 2
+    graph = landmark_graph(xy, section).tocoo()
+    assert graph.nnz > 300
+    assert (section[graph.row] == section[graph.col]).all()
