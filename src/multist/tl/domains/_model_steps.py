@@ -39,7 +39,9 @@ def fit_parts(
 ) -> FittedModel:
     """Train, and write the embedding; ``params`` are those that named table, sections and image."""
     with steady_threads("torch", "sklearn.cluster"):
-        expression, key, axes = fitted_expression(parts, use_rep, layer=layer, library_key=params["library_key"])
+        expression, key, axes = fitted_expression(
+            parts, use_rep, layer=layer, library_key=params["library_key"], random_state=random_state
+        )
         tissue = gather_tissue(parts, on_image=True)
         histology = gather_histology(parts, params["image_key"]) if takes_image(parts, use_image) else None
         fusion, embedding = FusionModel.fit(

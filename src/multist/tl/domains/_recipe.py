@@ -144,7 +144,7 @@ class Recipe:
 
 
 def fitted_expression(
-    parts: Sequence[Part], use_rep: str | None, *, layer: str | None, library_key: str | None
+    parts: Sequence[Part], use_rep: str | None, *, layer: str | None, library_key: str | None, random_state: int
 ) -> tuple[np.ndarray, str, dict[str, Any] | None]:
     """Expression embedding of all parts in one space, computed if there is none; its key.
 
@@ -161,12 +161,13 @@ def fitted_expression(
 
     logger.info("no expression embedding found; running pp.embed_expression")
     if len(parts) == 1:
-        parts[0].write(**reduce_expression(parts[0].table, layer=layer, library_key=library_key))
+        made: dict[str, Any] = {"layer": layer, "library_key": library_key, "random_state": random_state}
+        parts[0].write(**reduce_expression(parts[0].table, **made))
         return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
     for number, table in enumerate(tables):
         refuse_twins(table.var_names, f"var_names of object number {number}")
     together = _together(tables, layer)
-    fields = reduce_expression(together, library_key="part")
+    fields = reduce_expression(together, library_key="part", random_state=random_state)
     return fields["obsm"][_keys.EXPRESSION], _keys.EXPRESSION, _kept(fields["uns"][_PCA])
 
 

@@ -1,0 +1,77 @@
+"""A user's threads and generators are respected by the whole call, and ``random_state`` reaches each of its stages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import anndata as ad
+import numpy as np
+import pytest
+import torch
+
+import multist as mt
+from multist.pp import _expression_axes, _normalize_histology
+from multist.tl import MultiSTConfig
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_user_who_asks_for_one_thread_gets_no_more(telling_table, quick, threads, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("joblib.cpu_count", lambda **_: 8)
+    torch.set_num_threads(1)
+    asked, own = [], torch.set_num_threads
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: (asked.append(n), own(n))[1])
+    mt.tl.multist_domains(telling_table, 3, config=quick, device="cpu")
+    assert set(asked) == {1} and torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    "config", [MultiSTConfig(epochs=4), replace(MultiSTConfig.published(), epochs=4)], ids=["own", "published"]
+)
+def test_a_run_on_the_cpu_does_not_seed_the_users_accelerator(config, telling_table, monkeypatch):
+    seeded = []
+    for name in ("manual_seed", "manual_seed_all", "seed", "seed_all", "set_rng_state", "set_rng_state_all"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_, name=name: seeded.append(name))
+    torch.manual_seed(0)
+    assert seeded == ["manual_seed_all"], "this is how torch would do it"
+    mt.tl.multist_domains(telling_table, 3, config=config, device="cpu")
+    assert seeded == ["manual_seed_all"]
+
+
+@pytest.mark.parametrize("form", ["table", "list"])
+def test_the_seed_reaches_the_components_that_are_made_on_the_way(form, sections, monkeypatch):
+    monkeypatch.setattr(_expression_axes, "_SAMPLE", 150)  # of 400 spots or of both sections' 800
+
+    def components(seed: int) -> np.ndarray:
+        tables = [table.copy() for table in sections]
+        model = mt.MultiST(MultiSTConfig(epochs=1), device="cpu", random_state=seed)
+        model.fit(tables[0] if form == "table" else tables, use_image=False)
+        return model._fitted.recipe.axes["loadings"]
+
+    first, again, other = (components(seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_the_seed_of_expression_is_that_of_the_spots_that_are_sampled(tissue_table, monkeypatch):
+    monkeypatch.setattr(_expression_axes, "_SAMPLE", 150)
+    first, again, other = (mt.pp.embed_expression(tissue_table, random_state=s, copy=True) for s in (0, 0, 1))
+    np.testing.assert_array_equal(first.obsm["X_pca"], again.obsm["X_pca"])
+    assert np.abs(first.obsm["X_pca"] - other.obsm["X_pca"]).max() > 1e-3
+    assert other.uns["pca"]["params"]["random_state"] == 1
+
+
+def test_the_seed_of_the_stain_is_that_of_the_patches_that_are_looked_at(tissue_table, monkeypatch):
+    monkeypatch.setattr(_normalize_histology, "_MAX_CANDIDATES", 60)
+
+    def rows(seed: int) -> ad.AnnData:
+        return mt.pp.normalize_histology(tissue_table, random_state=seed, copy=True).uns["multist"]["stain_reference"]
+
+    first, again, other = (rows(seed) for seed in (0, 0, 1))
+    assert str(first) == str(again) != str(other)
