@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
+README = Path(__file__).parents[1] / "README.md"
+FURTHER = ("tl.interactions", "pl.borders", "tl.pseudotime", "pl.pseudotime")
 REAL_DATA = Path(os.environ.get("MULTIST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -24,6 +28,59 @@ def messages_are_heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     logger.addHandler(caplog.handler)
     yield
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture(scope="session")
+def code_of() -> Callable[[str], str]:
+    """The Python of a section of the README, which has one block of it."""
+
+    def code(heading: str) -> str:
+        text = README.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
+        (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        return block
+
+    return code
+
+
+@pytest.fixture
+def run_readme(code_of, tmp_path, monkeypatch) -> Callable[..., dict[str, str]]:
+    """Run the README's own lines, from the stains to the pseudotime, on an object; give those that were refused, and why.
+
+    What is named beside the object (``table_key=`` and so on) is passed in each line that takes the object.
+    """
+    import matplotlib.pyplot as plt
+    import pandas as pd
+
+    import multist as mt
+
+    def lines() -> Iterator[ast.Expr]:
+        own = ast.parse(code_of("Your own section")).body
+        further = ast.parse(code_of("And further")).body
+        further = [line for line in further if ast.unparse(line).startswith(tuple(f"mt.{name}(" for name in FURTHER))]
+        assert len(own) > 6 and len(further) == len(FURTHER)
+        return (
+            line for line in [*own, *further] if isinstance(line, ast.Expr)
+        )  # what is left out reads the object from a file
+
+    def run(data: AnnData | SpatialData, **named: str) -> dict[str, str]:
+        monkeypatch.chdir(tmp_path)
+        table = data.tables[named.get("table_key", "table")] if hasattr(data, "tables") else data
+        genes = [str(gene) for gene in table.var_names[:6]]
+        pairs = pd.DataFrame({"source": genes[:3], "target": genes[3:]})
+        names: dict[str, Any] = {"mt": mt, "sdata": data, "adata": table, "pairs": pairs}
+        refused = {}
+        for line in lines():
+            call = ast.unparse(line)
+            if call.startswith("mt.") and "(sdata" in call:
+                line.value.keywords += [ast.keyword(key, ast.Constant(value)) for key, value in named.items()]
+            try:
+                exec(compile(ast.fix_missing_locations(ast.Module([line], [])), str(README), "exec"), names)
+            except (KeyError, ValueError, TypeError, NotImplementedError) as error:
+                refused[call.partition("(")[0]] = str(error)
+        plt.close("all")
+        return refused
+
+    return run
 
 
 @pytest.fixture(scope="session")

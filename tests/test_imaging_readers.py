@@ -141,3 +141,16 @@ def test_of_images_in_one_system_each_field_has_its_own(tmp_path):
     record = resolve(sdata)
     assert [image.key for image in record.images] == ["1_image", "2_image"]
     assert record.xy.max() < FIELD
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["merscope", "cosmx"])
+def test_without_histology_all_lines_of_the_readme_run_but_those_that_ask_for_it(name, tmp_path, run_readme):
+    folder = merscope_folder(tmp_path, ("DAPI",)) if name == "merscope" else cosmx_folder(tmp_path / "slide")
+    sdata = getattr(reader, name)(folder, transcripts=False)
+    refused = run_readme(sdata)
+    assert set(refused) == {"mt.pp.normalize_histology", "mt.pp.embed_histology"}
+    assert all("Add the H&E" in said and "or go without an image" in said for said in refused.values())
+    table = sdata.tables["table"]
+    assert table.obs["multist_domain"].nunique() == 7 and table.obs["multist_pseudotime"].notna().any()
+    assert len(table.uns["multist"]["interactions"]["pairs"]) > 0

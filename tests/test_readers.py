@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import anndata as ad
 import h5py
 import numpy as np
 import pandas as pd
@@ -17,9 +20,16 @@ from scipy import sparse
 import multist as mt
 from multist.access import resolve
 
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
+
 N_GENES, SIDE = 60, 640
 FULLRES_MICRONS, HIRES = 0.5, 0.25
 """The full image has four times the pixels of the hires one, whose side is ``SIDE`` pixels."""
+NO_STAINS = dict.fromkeys(
+    ("nucleus_boundaries", "nucleus_labels", "transcripts", "morphology_mip", "morphology_focus"), False
+)
+HD = {"dataset_id": "S", "load_segmentations_only": False, "load_all_images": True}
 
 
 @pytest.fixture(autouse=True)
@@ -97,19 +107,6 @@ def visium_folder(path: Path, slide: np.ndarray, version: int) -> Path:
     return path
 
 
-def all_steps(data, *, image_key: str | None = None, table_key: str | None = None) -> None:
-    """Normalise, embed, find domains and draw them."""
-    mt.pp.normalize_histology(data, image_key=image_key, table_key=table_key)
-    mt.pp.embed_histology(data, table_key=table_key)
-    config = mt.tl.MultiSTConfig(epochs=3)
-    mt.tl.multist_domains(data, 3, config=config, table_key=table_key)
-    panel = mt.pl.domains(data, table_key=table_key, show=False)
-    panel.figure.clear()
-    table = data if table_key is None and not hasattr(data, "tables") else data.tables[table_key or "table"]
-    assert table.obs["multist_domain"].nunique() == 3
-    assert np.isfinite(table.obsm["X_histology"]).all() and table.obsm["X_histology"].std(axis=0).max() > 0
-
-
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_spatialdata_io(tmp_path, slide, version):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
@@ -118,7 +115,6 @@ def test_visium_by_spatialdata_io(tmp_path, slide, version):
     assert record.images[0].key == "S_hires_image"
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS / HIRES, rel=0.01)
     assert np.median(record.diameter) * record.microns_per_pixel[0] == pytest.approx(55, rel=0.01)
-    all_steps(sdata)
 
 
 def test_visium_with_the_slide_beside_it(tmp_path, slide):
@@ -139,8 +135,6 @@ def test_visium_by_squidpy(tmp_path, slide, version):
     record = resolve(adata)
     assert record.images[0].key == "hires"
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS / HIRES, rel=0.01)
-    if version == 1:
-        all_steps(adata)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -154,12 +148,9 @@ def test_visium_by_scanpy(tmp_path, slide, version):
     # its images are float32 in 0-1, and its coordinates text-free integers
     record = resolve(adata)
     np.testing.assert_array_equal(record.images[0].levels[0].compute(), slide)
-    all_steps(adata)
 
 
 def test_sections_that_scanpy_concatenates_need_the_names_of_their_images(tmp_path, slide):
-    import anndata as ad
-
     squidpy = pytest.importorskip("squidpy")
     one = squidpy.read.visium(visium_folder(tmp_path / "one", slide, 2), library_id="V1")
     two = squidpy.read.visium(visium_folder(tmp_path / "two", slide, 2), library_id="V2")
@@ -227,8 +218,6 @@ def test_visium_hd(tmp_path, slide, all_images, squares):
         assert np.median(record.diameter) ** 2 * area == pytest.approx((width / FULLRES_MICRONS) ** 2, rel=0.01)
     del sdata.images["S_full_image"]
     assert resolve(sdata, table_key="square_016um").images[0].key == "S_hires_image"
-    if all_images and squares:
-        all_steps(sdata, table_key="square_016um", image_key="S_hires_image")
 
 
 def xenium_folder(path: Path, slide: np.ndarray) -> Path:
@@ -279,13 +268,78 @@ def xenium_folder(path: Path, slide: np.ndarray) -> Path:
 @pytest.mark.parametrize("circles", [True, False])
 def test_xenium_with_an_aligned_slide(tmp_path, slide, circles):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
-    left_out = dict.fromkeys(
-        ("nucleus_boundaries", "nucleus_labels", "transcripts", "morphology_mip", "morphology_focus"), False
-    )
-    sdata = reader.xenium(xenium_folder(tmp_path, slide), cells_as_circles=circles, **left_out)
+    sdata = reader.xenium(xenium_folder(tmp_path, slide), cells_as_circles=circles, **NO_STAINS)
     record = resolve(sdata)
     assert record.images[0].key == "he_image"
     assert record.microns_per_pixel[0] == pytest.approx(0.2125 * 1.5)
     assert np.median(record.diameter) * record.microns_per_pixel[0] == pytest.approx(10, rel=0.15)
-    if circles:
-        all_steps(sdata)
+
+
+def by_spatialdata_io(name: str, folder: Path, **kwargs: Any) -> SpatialData:
+    reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
+    return getattr(reader, name)(folder, **kwargs)
+
+
+def by_squidpy(folder: Path) -> ad.AnnData:
+    adata = pytest.importorskip("squidpy").read.visium(folder)
+    adata.var_names_make_unique()
+    return adata
+
+
+def backed(folder: Path) -> ad.AnnData:
+    by_squidpy(folder).write_h5ad(folder / "table.h5ad")
+    return ad.read_h5ad(folder / "table.h5ad", backed="r")
+
+
+def lazy(folder: Path) -> ad.AnnData:
+    by_squidpy(folder).write_h5ad(folder / "table.h5ad")
+    return ad.experimental.read_lazy(folder / "table.h5ad")
+
+
+def visium(version: int) -> Callable[[Path, np.ndarray], SpatialData]:
+    return lambda path, slide: by_spatialdata_io("visium", visium_folder(path, slide, version), dataset_id="S")
+
+
+def visium_hd(path: Path, slide: np.ndarray) -> SpatialData:
+    return by_spatialdata_io("visium_hd", hd_folder(path, slide), **HD)
+
+
+def xenium(shape: str) -> Callable[[Path, np.ndarray], SpatialData]:
+    choices = NO_STAINS | {"cells_as_circles": shape == "circles"}
+    return lambda path, slide: by_spatialdata_io("xenium", xenium_folder(path, slide), **choices)
+
+
+READERS: dict[str, tuple[Callable[[Path, np.ndarray], Any], dict[str, str]]] = {
+    **{f"visium {version}": (visium(version), {}) for version in (1, 2, 3)},
+    **{f"visium_hd {key}": (visium_hd, {"table_key": key}) for key in ("square_008um", "square_016um")},
+    **{f"xenium {shape}": (xenium(shape), {}) for shape in ("circles", "polygons")},
+    "squidpy": (lambda path, slide: by_squidpy(visium_folder(path, slide, 2)), {}),
+    "backed": (lambda path, slide: backed(visium_folder(path, slide, 2)), {}),
+    "lazy, loaded": (lambda path, slide: lazy(visium_folder(path, slide, 2)).to_memory(), {}),
+}
+"""Who reads a folder, and what each line of the README needs beside the object."""
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", READERS)
+def test_the_lines_of_the_readme_run(name, tmp_path, slide, run_readme):
+    read, named = READERS[name]
+    data = read(tmp_path, slide)
+    assert run_readme(data, **named) == {}
+    table = data.tables[named.get("table_key", "table")] if hasattr(data, "tables") else data
+    assert table.obs["multist_domain"].nunique() == 7
+    assert np.isfinite(table.obsm["X_histology"]).all() and table.obsm["X_histology"].std(axis=0).max() > 0
+    assert table.obs["multist_pseudotime"].notna().any()
+    assert len(table.uns["multist"]["interactions"]["pairs"]) > 0
+    assert (tmp_path / "domains.png").stat().st_size > 1000
+
+
+def test_of_a_lazy_table_each_line_says_what_to_do(tmp_path, slide, run_readme):
+    refused = run_readme(lazy(visium_folder(tmp_path, slide, 2)))
+    anndatas_own = refused.pop("sdata.write")
+    assert anndatas_own.startswith("Writing AnnData objects with a Dataset2D not supported")
+    assert {"mt.pp.normalize_histology", "mt.tl.multist_domains", "mt.tl.pseudotime", "mt.pl.pseudotime"} <= set(
+        refused
+    )
+    assert set(refused.values()) == {"data is lazy (anndata.experimental.read_lazy); load it by .to_memory() first"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,19 +12,10 @@ import pytest
 import multist as mt
 from multist.access import copy_data
 
-README = Path(__file__).parents[2] / "README.md"
-
-
-def code_of(heading: str) -> str:
-    """The Python of a section."""
-    text = README.read_text(encoding="utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    return code
-
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_chain_into_scanpy_and_squidpy(embedded_tissue, tmp_path):
+def test_the_chain_into_scanpy_and_squidpy(embedded_tissue, code_of, tmp_path):
     plt.switch_backend("agg")
     sdata = copy_data(embedded_tissue)
     mt.tl.multist_domains(sdata, 5, config=mt.tl.MultiSTConfig(epochs=2))
@@ -35,7 +24,7 @@ def test_the_chain_into_scanpy_and_squidpy(embedded_tissue, tmp_path):
     for name in ("rank_genes_groups", "nhood_enrichment", "co_occurrence", "spatial_scatter", "tl.ligrec", "pl.ligrec"):
         assert name in code
     names: dict[str, Any] = {"mt": mt, "sdata": sdata, "pairs": pairs}
-    exec(compile(code, str(README), "exec"), names)
+    exec(compile(code, "README.md", "exec"), names)
     assert len(plt.get_fignums()) >= 3
     plt.close("all")
     adata = names["adata"]
