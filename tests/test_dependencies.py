@@ -64,6 +64,39 @@ print(*sorted(sdata.tables["table"].obs["multist_domain"].unique()))
     assert (tmp_path / "domains.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
+def test_domains_on_a_lattice_load_nothing_that_they_do_not_use():
+    code = """
+import sys
+import anndata as ad
+import numpy as np
+import multist as mt
+mt.settings.progress = False
+rng = np.random.default_rng(0)
+y, x = np.divmod(np.arange(400), 20)
+rates = np.where((np.arange(60) % 3) == (3 * x // 20)[:, None], 9.0, 2.0)
+adata = ad.AnnData(rng.poisson(rates).astype(np.float32), obsm={"spatial": np.column_stack([x, y]) * 100.0})
+mt.tl.multist_domains(adata, 3)
+assert adata.obs["multist_domain"].nunique() == 3
+print(*sorted(name for name in sys.modules if "." not in name))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "multist" in loaded, done.stderr
+    slow = {
+        "dgl",
+        "lightning_fabric",
+        "squidpy",
+        "scanpy",
+        "spatialdata",
+        "numba",
+        "matplotlib",
+        "skimage",
+        "transformers",
+    }
+    assert not loaded & slow
+
+
 def test_a_slide_that_needs_an_extra_names_it(tmp_path):
     code = f"""
 import sys

@@ -169,11 +169,13 @@ def test_axes_survive_a_file(form, embedded, tmp_path):
     from_file.write_h5ad(tmp_path / "again.h5ad")
 
 
+@pytest.mark.parametrize("n_obs", [50, 700])
 @pytest.mark.parametrize(
-    ("exact", "n_obs"), [(512, 50), (0, 50), (0, 700)], ids=["at once", "by values", "by the matrix"]
+    ("exact", "widest"), [(512, 0), (0, 0), (0, 5000)], ids=["at once", "by values", "by the matrix"]
 )
-def test_axes_are_those_of_the_covariance(exact, n_obs, monkeypatch):
+def test_axes_are_those_of_the_covariance(exact, widest, n_obs, monkeypatch):
     monkeypatch.setattr("multist.pp._expression_axes._MAX_EXACT_GENES", exact)
+    monkeypatch.setattr("multist.pp._expression_axes._MAX_COVARIANCE_GENES", widest)
     monkeypatch.setattr("multist.pp._expression_axes._ROWS_AT_ONCE", 300)
     rng = np.random.default_rng(0)
     dense = rng.poisson(0.5, (n_obs, 60)) + rng.poisson(2.0, (n_obs, 1)) * np.arange(60) / 30

@@ -18,6 +18,7 @@ POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
 
 _MIN_SHARED_GENES = 0.5  # share of the genes; with less, the names are of another kind
 _MAX_EXACT_GENES = 512  # genes up to which all axes are found at once
+_MAX_COVARIANCE_GENES = 5000  # genes up to which the matrix of all covariances may be held
 _MAX_EXACT_SPOTS = 20_000  # spots of which axes are exact
 _SPARE = 10
 _ROWS_AT_ONCE = 4096  # spots that are dense at once
@@ -259,8 +260,8 @@ class _Transformed(NamedTuple):
 def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
     """Leading eigenvectors (g, count) of the covariance of (n, g) values, (g,) means, and the sum of the variances.
 
-    ARPACK multiplies by the covariance some hundred times: by the sparse values, or, where that would be more work, by
-    the matrix.
+    ARPACK multiplies by the covariance some four hundred times: by the sparse values, or, where that would take longer,
+    by the matrix.
     """
     from scipy.linalg import eigh
     from scipy.sparse.linalg import LinearOperator, eigsh
@@ -270,7 +271,9 @@ def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) ->
     total = float(np.square(values.data, dtype=np.float64).sum() - n_obs * mean @ mean) / (n_obs - 1)
     if width <= max(_MAX_EXACT_GENES, 4 * count):
         return eigh(_covariance(values, mean), subset_by_index=[width - count, width - 1])[1][:, ::-1], mean, total
-    if 2 * values.nnz < width**2:
+    # a sparse entry, met twice a round, takes five times as long as one of the matrix; making that takes the time of
+    # n_obs / 16 rounds
+    if width > _MAX_COVARIANCE_GENES or 10 * values.nnz < width**2 * (1 + n_obs / 6400):
         turned, middle = values.T.tocsr(), mean.astype(np.float32)
 
         def multiply(vector: np.ndarray) -> np.ndarray:

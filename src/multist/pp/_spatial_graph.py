@@ -183,9 +183,6 @@ def _section_graph(
     xy: np.ndarray, lattice: Lattice | None, n_neighbors: int | None, name: str, *, delaunay: bool
 ) -> tuple[sparse.csr_matrix, sparse.csr_matrix, dict[str, Any]]:
     """Symmetric connectivities and distances of one section, and how they were made."""
-    from scipy.spatial import QhullError
-    from squidpy.gr.neighbors import DelaunayBuilder, KNNBuilder
-
     kind = "generic" if lattice is None else "grid"
     wanted = n_neighbors or (N_NEIGHBORS_CELLS if lattice is None else lattice.n_neighbors)
     params: dict[str, Any] = {"coord_type": kind, "delaunay": delaunay}
@@ -195,6 +192,9 @@ def _section_graph(
         return sparse.csr_matrix((1, 1)), sparse.csr_matrix((1, 1)), params
     if lattice is not None:
         return *_joined(xy, lattice_pairs(xy, lattice, wanted)), params
+    from scipy.spatial import QhullError
+    from squidpy.gr.neighbors import DelaunayBuilder, KNNBuilder
+
     if delaunay:
         builder = DelaunayBuilder(percentile=LONG_EDGES_PERCENTILE)
     else:
