@@ -8,6 +8,12 @@ the most memory that the process ever held, libraries and data included. CPU sec
 busy machine too. ``--double`` adds twice of every size. Work that takes more than ``--limit`` CPU seconds is cut off,
 and larger sizes of that method are not run. A method whose library is not installed is left out. Prints Markdown
 tables, and writes everything as JSON and, with ``--plot FILE``, a log-log plot.
+
+    python benchmarks/scale.py --from-counts [--sizes 3600 200000] [--double] [--folder build/benchmarks/counts]
+
+starts from counts in a zarr, which is made first, in a process that has loaded nothing: components, graph, domains.
+Seconds include imports and compilation. Genes and molecules of a cell belong to the size: a Visium section, 5,000
+genes, Visium HD, Xenium.
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ from typing import Any
 
 import numpy as np
 from large_tissue import LargeTissue, large_tissue
+from scale_counts import ROWS, counts_table, counts_verdict, run_counts
 from scale_methods import METHODS, OPTIONAL, is_installed, work
 from scale_report import broken, plot, ratios_table, stages_table, table
 
@@ -76,6 +83,28 @@ def child(method: str, n_cells: int, limit: float) -> None:
         "stages": stages,
     }
     print(json.dumps(result))
+
+
+def counts_child(path: Path) -> None:
+    """Run one zarr of counts in this process, which has loaded and compiled nothing, and print the result as JSON."""
+    warnings.simplefilter("ignore")
+    os.environ["TQDM_DISABLE"] = "1"
+    print(json.dumps(run_counts(path, peak_gb)))
+
+
+def from_counts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Make and run one size after the other."""
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for n_cells in options.sizes:
+        path = options.folder / f"counts_{n_cells}.zarr"
+        made = [sys.executable, str(Path(__file__).with_name("scale_counts.py")), str(path), str(n_cells)]
+        subprocess.run(made, check=True, capture_output=True)
+        command = [sys.executable, __file__, "--counts-child", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode == 0:
+            yield json.loads(done.stdout.splitlines()[-1])
+        else:
+            yield {"cells": n_cells, "failed": (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]}
 
 
 def peak_gb() -> float:
@@ -126,7 +155,9 @@ def n_cores() -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), metavar="CELLS")
+    parser.add_argument("--sizes", type=int, nargs="+", metavar="CELLS")
+    parser.add_argument("--from-counts", action="store_true", help="start from counts on disk, in a fresh process")
+    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks/counts"), help="where counts are written")
     parser.add_argument(
         "--methods", nargs="+", choices=METHODS, default=["multist"], metavar="METHOD", help=", ".join(METHODS)
     )
@@ -140,7 +171,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, help="write a log-log plot")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks/scale.json"))
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--counts-child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
+    options.sizes = options.sizes or list(ROWS if options.from_counts else SIZES)
     if options.quick:
         options.sizes = [1_200, 2_400]
     if options.double:
@@ -153,6 +186,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.child:
         child(options.child[0], int(options.child[1]), options.limit)
         return 0
+    if options.counts_child:
+        counts_child(options.counts_child)
+        return 0
     options.methods = at_hand(options.methods)
     libraries = [*VERSIONS, *(OPTIONAL[method] for method in options.methods if method in OPTIONAL)]
     machine = {
@@ -164,10 +200,13 @@ def main(argv: list[str] | None = None) -> int:
     }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     runs: list[dict[str, Any]] = []
-    for run in run_all(options):
+    for run in from_counts(options) if options.from_counts else run_all(options):
         runs.append(run)
         print(json.dumps(run), file=sys.stderr)
         options.output.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1), encoding="utf-8")
+    if options.from_counts:
+        print(counts_table(runs))
+        return 1 if any("failed" in run or counts_verdict(run).startswith("BROKEN") for run in runs) else 0
     print(table(runs), ratios_table(runs), stages_table(runs), sep="\n\n")
     if options.plot:
         plot(runs, options.plot)

@@ -44,7 +44,7 @@ def code_of() -> Callable[[str], str]:
 
 @pytest.fixture
 def run_readme(code_of, tmp_path, monkeypatch) -> Callable[..., dict[str, str]]:
-    """Run the README's own lines, from the stains to the pseudotime, on an object; give those that were refused, and why.
+    """Run the README's own lines, from the stains to the pseudotime, on an object; give those refused, and why.
 
     What is named beside the object (``table_key=`` and so on) is passed in each line that takes the object.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -126,3 +127,46 @@ def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path):
         assert sum(each["stages"].values()) <= each["seconds"]
         assert each["peak_gb"] > 0.1 and each["ari"] > 0.6 and each["n_found"] == 10
     assert "x half" in done.stdout and (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_counts_are_written_in_blocks_and_read_as_they_are(scale, monkeypatch, tmp_path):
+    counts = sys.modules["scale_counts"]
+    monkeypatch.setattr(counts, "BLOCK", 70)
+    monkeypatch.setitem(counts.ROWS, 200, counts.Row(40, 90, 1.0, 1.0))
+    counts.write_counts(tmp_path / "a.zarr", 200)
+    adata = counts.read_counts(tmp_path / "a.zarr")
+    assert adata.shape == (200, 40) and adata.X.chunks[0] == (70, 70, 60)
+    values = adata.X.compute()
+    assert sparse.issparse(values) and (values.data == values.data.round()).all() and values.data.min() >= 1
+    assert 60 < values.sum(axis=1).mean() < 130, "90 molecules a cell"
+    assert adata.obs["truth"].nunique() == 10 and adata.obsm["spatial"].shape == (200, 2)
+    whole = counts.read_counts(tmp_path / "a.zarr")
+    counts.write_counts(tmp_path / "a.zarr", 200)
+    assert (whole.X.compute() != values).nnz == 0, "the same again"
+
+
+def test_rows_of_counts_are_judged_by_their_own_budget(scale):
+    steps = {name: {"seconds": 1.0, "peak_gb": 0.5} for name in sys.modules["scale_counts"].STEP_NAMES}
+    run = {"genes": 18_000, "seconds": 4.0, "cpu_seconds": 4.0, "peak_gb": 0.5, "ari": 1.0, "steps": steps}
+    runs = [run | {"cells": 3_600}, run | {"cells": 3_600, "seconds": 7.0}, run | {"cells": 3_600, "peak_gb": 1.3}]
+    assert [scale.counts_verdict(each).split(":")[0] for each in runs] == ["kept", "BROKEN", "BROKEN"]
+    assert scale.counts_verdict(run | {"cells": 7_200, "seconds": 99.0}) == ""
+    assert sys.modules["scale_counts"].row_of(7_200).n_genes == 18_000
+    table = scale.counts_table([*runs, {"cells": 5, "failed": "killed"}]).splitlines()
+    assert len({line.count("|") for line in table}) == 1 and "| 5 | failed: killed |" in table[-1]
+    assert scale.parse(["--from-counts"]).sizes == [3_600, 200_000, 500_000, 1_000_000]
+    assert scale.parse(["--from-counts", "--sizes", "3600", "--double"]).sizes == [3_600, 7_200]
+
+
+@pytest.mark.slow
+def test_a_small_run_from_counts_gives_steps_and_domains(tmp_path: Path):
+    command = [sys.executable, str(BENCHMARKS / "scale.py"), "--from-counts", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "build" / "benchmarks" / "scale.json").read_text())
+    assert [each["cells"] for each in report["runs"]] == [1_200, 2_400]
+    for each in report["runs"]:
+        assert list(each["steps"]) == ["read", "components", "graph", "domains"]
+        assert each["ari"] > 0.9 and each["n_found"] == 10
+        assert each["peak_gb"] == max(step["peak_gb"] for step in each["steps"].values()) > 0.1
+    assert "| 2,400 x 1,000 |" in done.stdout

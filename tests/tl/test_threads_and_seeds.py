@@ -46,7 +46,7 @@ def test_a_run_on_the_cpu_does_not_seed_the_users_accelerator(config, telling_ta
 
 @pytest.mark.parametrize("form", ["table", "list"])
 def test_the_seed_reaches_the_components_that_are_made_on_the_way(form, sections, monkeypatch):
-    monkeypatch.setattr(_expression_axes, "_SAMPLE", 150)  # of 400 spots or of both sections' 800
+    monkeypatch.setattr(_expression_axes, "_MAX_EXACT_SPOTS", 150)  # of 400 spots or of both sections' 800
 
     def components(seed: int) -> np.ndarray:
         tables = [table.copy() for table in sections]
@@ -60,7 +60,7 @@ def test_the_seed_reaches_the_components_that_are_made_on_the_way(form, sections
 
 
 def test_the_seed_of_expression_is_that_of_the_spots_that_are_sampled(tissue_table, monkeypatch):
-    monkeypatch.setattr(_expression_axes, "_SAMPLE", 150)
+    monkeypatch.setattr(_expression_axes, "_MAX_EXACT_SPOTS", 150)
     first, again, other = (mt.pp.embed_expression(tissue_table, random_state=s, copy=True) for s in (0, 0, 1))
     np.testing.assert_array_equal(first.obsm["X_pca"], again.obsm["X_pca"])
     assert np.abs(first.obsm["X_pca"] - other.obsm["X_pca"]).max() > 1e-3
