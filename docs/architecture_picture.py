@@ -18,11 +18,11 @@ COLORS = ("#E8E8E8", "#CFE5F3", "#F6E2C4", "#E5D0E3", "#D5E8D4")
 # from left to right, so that few arrows cross; rooms that are not named come last
 ORDER = ("datasets", "metrics", "tl", "pp", "pl", "model", "access", "cluster", "histology")
 GROUND = "_"
-WIDTH, HEIGHT, STOREY = 2.0, 0.68, 1.3
+WIDTH, HEIGHT, STOREY = 2.1, 0.68, 1.3
 # between the middles of rooms on a floor: arrows to the floor of arrays pass between the two above
 APART = {1: 2.6, 2: 6.6, 3: 2.6, 4: 2.6}
 # the report's arrow to the data passes between two faces
-MIDDLE = {4: 4.6}
+MIDDLE = {4: 4.4}
 
 
 def room_of(module: str) -> str:
@@ -87,7 +87,7 @@ def draw_room(ax: Axes, room: str, x: float, y: float, width: float) -> None:
         ax.text(x, y, "   ".join(files), fontsize=8, **middle)
         return
     ax.text(x, y + 0.09, room.strip("_"), fontsize=11, weight="bold", **middle)
-    ax.text(x, y - 0.17, topics(room), fontsize=7, **middle)
+    ax.text(x, y - 0.17, topics(room), fontsize=6, **middle)
 
 
 def draw(path: Path) -> None:

@@ -59,7 +59,7 @@ def test_genes_are_drawn_log_normalised_by_name_or_symbol_and_from_layers(sectio
         KeyError, match=r"color 'MBP' not found in obs, which has .*nor in var_names, which has 'ENSG0'"
     ):
         mt.pl.domains(section, "MBP")
-    with pytest.raises(ValueError, match="holds 'PLP1' 2 times"):
+    with pytest.raises(ValueError, match="'PLP1' names several genes"):
         mt.pl.domains(section, "PLP1", gene_symbols="symbol")
 
 
