@@ -67,7 +67,7 @@ N_BINS = 10
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     mt.settings.progress = False
-    mt.settings.verbosity = "ERROR"
+    mt.settings.verbosity = "error"
     warnings.filterwarnings("ignore")
     names = [
         name

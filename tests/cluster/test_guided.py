@@ -8,6 +8,7 @@ import scipy.sparse as sp
 
 from multist.cluster.guided import guided_domains
 from multist.cluster.guided_classifier import GuidedClassifier
+from multist.cluster.stroke_doubt import probably_wrong
 from multist.cluster.stroke_folds import stroke_folds
 from multist.cluster.stroke_views import scale_views
 
@@ -92,6 +93,47 @@ def test_wrong_strokes_are_overruled_only_without_full_trust(bands):
     assert np.array_equal(kept.labels[wrong], labels[wrong])
     assert (overruled.labels[wrong] == truth[wrong]).mean() > 0.8
     assert (overruled.labels == truth).mean() > 0.95
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.15])
+def test_wrong_strokes_are_not_learnt_from_and_stay_as_drawn(bands, share):
+    truth, views, adjacency, xy = bands
+    labels = some(truth, 20)
+    wrong = np.random.default_rng(2).permutation(np.flatnonzero(labels >= 0))[: round(60 * share)]
+    labels[wrong] = (labels[wrong] + 1) % 3
+    without = labels.copy()
+    without[wrong] = -1
+    found = guided_domains(views, adjacency, xy, labels, 3)
+    free = labels < 0
+    assert np.isin(wrong, found.doubted).mean() > 0.8
+    assert np.isin(found.doubted, wrong).mean() > 0.8
+    assert np.array_equal(found.labels[~free], labels[~free])
+    best = (guided_domains(views, adjacency, xy, without, 3).labels == truth)[free].mean()
+    assert (found.labels == truth)[free].mean() > best - 0.03
+
+
+@pytest.mark.parametrize("each", [1, 2, 4, 5, 10, 40])
+def test_strokes_that_agree_are_not_doubted(bands, each):
+    truth, views, adjacency, xy = bands
+    assert not len(guided_domains(views, adjacency, xy, some(truth, each), 3).doubted)
+
+
+def test_overconfidence_is_no_evidence_of_wrong_names_and_lone_contradictions_are():
+    rng = np.random.default_rng(0)
+    classes = rng.integers(3, size=200)
+    logs = 2 * rng.normal(size=(200, 3))
+    logs[np.arange(200), classes] += 2
+    honest = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    named = np.array([rng.choice(3, p=row) for row in honest])
+    assert not probably_wrong(honest, named).any()
+    sharper = honest**3 / (honest**3).sum(axis=1, keepdims=True)
+    assert not probably_wrong(sharper, named).any()
+    spoilt, wrong = (
+        named.copy(),
+        np.argsort(honest[np.arange(200), named])[-20:],
+    )  # those of which the others are surest
+    spoilt[wrong] = (spoilt[wrong] + 1) % 3
+    assert set(np.flatnonzero(probably_wrong(honest, spoilt) > 0.5)) >= set(wrong)
 
 
 def test_tissue_that_nobody_named_becomes_a_domain_of_its_own(bands):

@@ -10,14 +10,14 @@ import scipy.sparse as sp
 
 from multist.cluster.further_domains import further_domains
 from multist.cluster.guided_classifier import GuidedClassifier
-from multist.cluster.neighbour_walk import LEAST, similar_edges, strength_from_held_out, walk_to_neighbours
+from multist.cluster.neighbour_walk import similar_edges, strength_from_held_out, walk_to_neighbours
+from multist.cluster.stroke_doubt import doubtful_strokes
 from multist.cluster.stroke_folds import stroke_folds
-from multist.cluster.stroke_mixture import Discriminant, fit_strokes
+from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
+from multist.cluster.stroke_mixture import fit_strokes
 from multist.cluster.stroke_views import ScaledViews, checked_views
 
 _LEARN = 20_000  # spots without a stroke, and strokes, from which a mixture learns
-_CHECK = 2_000  # while strokes are held out
-_HEED = 0.05  # of the log-likelihood of held-out strokes in the weight of a model: strokes side by side tell the same
 _MOST_REMOTE = 3.0
 
 
@@ -38,6 +38,9 @@ class GuidedDomains:
         held out, at least one; where it is large, strokes elsewhere in the section would tell most.
     classifier
         For other sections.
+    doubted
+        (m,) rows of strokes that the others contradict: they stay as they were drawn, unless trust is less
+        than one, but nothing is learnt from them.
     """
 
     labels: np.ndarray
@@ -45,6 +48,7 @@ class GuidedDomains:
     held_out_accuracy: float
     remoteness: float
     classifier: GuidedClassifier
+    doubted: np.ndarray
 
 
 def guided_domains(
@@ -64,6 +68,8 @@ def guided_domains(
     A mixture of Gaussians (:func:`~multist.cluster.stroke_mixture.fit_strokes`) learns on each group of views with all
     narrower ones side by side; their probabilities are averaged, more heed being paid to models that recognise strokes
     while these are held out, and walk to neighbours that are alike, as far as held-out strokes are recognised best.
+    Strokes that all others contradict (:func:`~multist.cluster.stroke_doubt.doubtful_strokes`) are kept, but nothing
+    is learnt from them.
     Time and memory grow with the spots in proportion.
 
     Parameters
@@ -83,7 +89,7 @@ def guided_domains(
         How many further domains there are in tissue that nobody named.
     trust
         Probability that a stroke is right. Strokes are kept as they are if it is one, and may be overruled if it is
-        less.
+        less. What is learnt from is doubted in either case as far as strokes contradict each other.
     section
         (n,) int codes from zero, or None for one section. How common the classes are is estimated in each.
     random_state
@@ -112,36 +118,40 @@ def guided_domains(
     adjacency, xy, labels = sp.csr_matrix(adjacency), np.asarray(xy, dtype=np.float64), np.asarray(labels)
     _check(n, adjacency, xy, labels, section, n_classes, n_more, trust)
     rng = np.random.default_rng(random_state)
-    strokes = np.flatnonzero(labels >= 0)
-    classes = labels[strokes].astype(np.int64)
-    belief = np.full((len(strokes), k), (1 - trust) / (k - 1))
-    belief[np.arange(len(strokes)), classes] = trust
     tissue = ScaledViews.of(groups)
-    lesson = _Lesson.drawn(strokes, classes, belief, n, _LEARN, rng)
+    drawn = np.flatnonzero(labels >= 0)
+    as_drawn = np.full((len(drawn), k), (1 - trust) / (k - 1))
+    as_drawn[np.arange(len(drawn)), labels[drawn]] = trust
+    doubted = doubtful_strokes(tissue, drawn, labels[drawn], section, np.random.default_rng(random_state))
+    strokes, belief = drawn[~doubted], as_drawn[~doubted]
+    classes = labels[strokes].astype(np.int64)
+    lesson = Lesson.drawn(strokes, classes, belief, n, _LEARN, rng)
     start = further_domains(tissue, lesson.rows, lesson.belief, n_classes, n_more, rng) if n_more else None
     models = [
         fit_strokes(tissue.points(g, lesson.rows), lesson.belief, section[lesson.rows], start=start)
         for g in range(len(groups))
     ]
-    few = _Lesson.drawn(strokes, classes, belief, n, _CHECK, rng)
+    few = Lesson.drawn(strokes, classes, belief, n, CHECK, rng)
     apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
     # how far from a stroke means nothing in a section that has none
     near = np.flatnonzero(np.isin(section, section[strokes]))
     fold, remoteness = stroke_folds(apart[near], np.searchsorted(near, few.strokes), few.classes, rng)
-    held = _held_out(tissue, few, fold, section, models)
+    held = held_out(tissue, few, few.strokes, fold, section, models)
     told = fold >= 0
     rows, truth = few.strokes[told], few.classes[told]
-    gain = np.log(held[:, np.arange(len(rows)), truth] + LEAST).sum(axis=1)
-    weights = np.exp(_HEED * (gain - gain.max()))
-    weights = weights / weights.sum()
+    weights = model_weights(held, truth)
     expected = np.tensordot(weights, held, 1)
     found, scores = tissue.mixed(models, weights, section)
     shares = found.mean(axis=0)
     edges = similar_edges(scores, adjacency)
     strength = strength_from_held_out(found, edges, rows, expected, truth)
-    found[strokes] = _believed(found[strokes], belief)
-    fixed = (strokes, found[strokes]) if trust == 1 else None
-    found = walk_to_neighbours(found, edges, strength, fixed)
+    if trust == 1:
+        found[strokes] = belief
+        found = walk_to_neighbours(found, edges, strength, (strokes, belief))
+        found[drawn] = as_drawn
+    else:
+        found[drawn] = _believed(found[drawn], as_drawn)
+        found = walk_to_neighbours(found, edges, strength)
     # held-out strokes lie nearer to others than most of the tissue does, and say too much of it
     found = found ** (1 / min(remoteness, _MOST_REMOTE))
     found /= found.sum(axis=1, keepdims=True)
@@ -159,56 +169,8 @@ def guided_domains(
             shares=shares,
             strength=strength,
         ),
+        doubted=drawn[doubted],
     )
-
-
-@dataclass(frozen=True)
-class _Lesson:
-    """What a mixture learns from: strokes first, then spots without one."""
-
-    strokes: np.ndarray
-    classes: np.ndarray
-    belief: np.ndarray
-    free: np.ndarray
-
-    @classmethod
-    def drawn(
-        cls, strokes: np.ndarray, classes: np.ndarray, belief: np.ndarray, n: int, most: int, rng: np.random.Generator
-    ) -> _Lesson:
-        names = np.unique(classes)
-        part = max(1, most // len(names))  # so that a class with few strokes keeps them all
-        kept = np.sort(np.concatenate([rng.permutation(np.flatnonzero(classes == name))[:part] for name in names]))
-        unnamed = np.ones(n, dtype=bool)
-        unnamed[strokes] = False
-        free = np.flatnonzero(unnamed)
-        free = np.sort(rng.choice(free, min(most, len(free)), replace=False))
-        return cls(strokes[kept], classes[kept], belief[kept], free)
-
-    @property
-    def rows(self) -> np.ndarray:
-        return np.concatenate([self.strokes, self.free])
-
-    def without(self, out: np.ndarray) -> _Lesson:
-        free = np.concatenate([self.free, self.strokes[out]])
-        return _Lesson(self.strokes[~out], self.classes[~out], self.belief[~out], free)
-
-
-def _held_out(
-    tissue: ScaledViews, few: _Lesson, fold: np.ndarray, section: np.ndarray, models: list[Discriminant]
-) -> np.ndarray:
-    """(g, m, k) probabilities of the strokes that can be held out, by models that have not seen them."""
-    held = np.full((len(models), len(fold), len(models[0].offset)), np.nan)
-    for number in np.unique(fold[fold >= 0]):
-        out = fold == number
-        lesson = few.without(out)
-        for g, whole in enumerate(models):
-            points = tissue.points(g, lesson.rows)
-            # further domains have no strokes to start from, only what the whole lesson found
-            further = whole.probability(points, section[lesson.rows]) if whole.n_unnamed else None
-            model = fit_strokes(points, lesson.belief, section[lesson.rows], start=further)
-            # what is held out comes last in the lesson
-            held[g, out] = model.probability(points[-out.sum() :], section[lesson.rows[-out.sum() :]])
-    return held[:, fold >= 0]
 
 
 def _believed(probability: np.ndarray, belief: np.ndarray) -> np.ndarray:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from multist.cluster.stroke_lesson import LEAST
+
 _STRENGTHS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)
 _STEPS = 20
 _HALO = 6  # steps around held-out strokes within which strengths are compared
-LEAST = 1e-3  # the least probability that a held-out stroke counts with
 _UNTOLD = 1.0  # strength where no stroke could be held out
 
 

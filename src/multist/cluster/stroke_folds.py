@@ -44,7 +44,7 @@ def stroke_folds(
     wanted = np.quantile(remote, _QUANTILES)
     best, least, farther = np.full(len(strokes), -1), np.inf, 1.0
     for pieces in _PIECES:
-        fold = _deal(place, classes, pieces, rng)
+        fold = deal_folds(place, classes, pieces, rng)
         distance = _distance_to_others(place, fold)
         if len(distance) and (gap := np.abs(np.quantile(distance, _QUANTILES) - wanted).mean()) < least:
             best, least = fold, gap
@@ -52,7 +52,8 @@ def stroke_folds(
     return best, farther
 
 
-def _deal(place: np.ndarray, classes: np.ndarray, pieces: int, rng: np.random.Generator) -> np.ndarray:
+def deal_folds(place: np.ndarray, classes: np.ndarray, pieces: int, rng: np.random.Generator) -> np.ndarray:
+    """(m,) int64 folds of the pieces of each class, -1 for its only spot; with ``pieces=m`` pieces are single spots."""
     fold = np.full(len(classes), -1)
     for name in np.unique(classes):
         rows = np.flatnonzero(classes == name)

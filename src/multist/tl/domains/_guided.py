@@ -167,6 +167,12 @@ def guide(
         )
     if np.isfinite(found.held_out_accuracy):
         logger.info("%.0f %% of the strokes are recognised when they are held out", 100 * found.held_out_accuracy)
+    if len(found.doubted):
+        logger.warning(
+            "%d strokes are contradicted by the others: nothing is learnt from them; %s",
+            len(found.doubted),
+            "they stay as they were drawn" if trust == 1 else "they may be overruled",
+        )
     return Guided(found, tuple(sources))
 
 

@@ -1,0 +1,91 @@
+"""What a mixture learns from, and what it says of strokes that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from multist.cluster.stroke_mixture import Discriminant, fit_strokes
+from multist.cluster.stroke_views import ScaledViews
+
+CHECK = 2_000
+"""Strokes, and spots without one, from which is learnt while strokes are held out."""
+
+_HEED = 0.05  # of the log-likelihood of held-out strokes in the weight of a model: strokes side by side tell the same
+LEAST = 1e-3
+"""The least probability that a held-out stroke counts with."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Strokes first, then spots without one.
+
+    Attributes
+    ----------
+    strokes, classes, belief
+        (m,) rows with a stroke, (m,) class of each, and (m, k) how probable each class is as it was drawn.
+    free
+        (f,) rows without a stroke.
+    """
+
+    strokes: np.ndarray
+    classes: np.ndarray
+    belief: np.ndarray
+    free: np.ndarray
+
+    @classmethod
+    def drawn(
+        cls, strokes: np.ndarray, classes: np.ndarray, belief: np.ndarray, n: int, most: int, rng: np.random.Generator
+    ) -> Lesson:
+        """At most so many strokes, and as many of the other spots of ``n``."""
+        names = np.unique(classes)
+        part = max(1, most // len(names))  # so that a class with few strokes keeps them all
+        kept = np.sort(np.concatenate([rng.permutation(np.flatnonzero(classes == name))[:part] for name in names]))
+        unnamed = np.ones(n, dtype=bool)
+        unnamed[strokes] = False
+        free = np.flatnonzero(unnamed)
+        free = np.sort(rng.choice(free, min(most, len(free)), replace=False))
+        return cls(strokes[kept], classes[kept], belief[kept], free)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(m + f,)."""
+        return np.concatenate([self.strokes, self.free])
+
+    def without(self, out: np.ndarray) -> Lesson:
+        """The same with some strokes, an (m,) mask, among the spots without one."""
+        free = np.concatenate([self.free, self.strokes[out]])
+        return Lesson(self.strokes[~out], self.classes[~out], self.belief[~out], free)
+
+
+def held_out(
+    tissue: ScaledViews,
+    lesson: Lesson,
+    strokes: np.ndarray,
+    fold: np.ndarray,
+    section: np.ndarray,
+    whole: Sequence[Discriminant] = (),
+) -> np.ndarray:
+    """(g, m, k) probabilities of the (m,) strokes of which the fold is not -1, by models that have not seen them.
+
+    ``whole`` are models of the whole lesson, from which further domains start, since they have no strokes.
+    """
+    held = np.full((len(tissue.groups), len(strokes), lesson.belief.shape[1]), np.nan)
+    for number in np.unique(fold[fold >= 0]):
+        out = strokes[fold == number]
+        part = lesson.without(np.isin(lesson.strokes, out))
+        for g in range(len(tissue.groups)):
+            points = tissue.points(g, part.rows)
+            further = whole[g].probability(points, section[part.rows]) if whole and whole[g].n_unnamed else None
+            model = fit_strokes(points, part.belief, section[part.rows], start=further)
+            held[g, fold == number] = model.probability(tissue.points(g, out), section[out])
+    return held[:, fold >= 0]
+
+
+def model_weights(held: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """(g,) weights of models from (g, m, k) probabilities of held-out strokes: those that recognise them weigh more."""
+    gain = np.log(held[:, np.arange(len(classes)), classes] + LEAST).sum(axis=1)
+    weights = np.exp(_HEED * (gain - gain.max()))
+    return weights / weights.sum()
