@@ -27,10 +27,19 @@ def install(session: nox.Session, *what: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Execute the quickstart on the built-in tissue, or ``-- PATH [N_DOMAINS]`` on an .h5ad or .zarr of yours."""
+    """Execute the first steps on the built-in tissue, or ``-- PATH [N_DOMAINS]`` on an .h5ad or .zarr of yours."""
     install(session, "-e", ".[demo]")
     shutil.rmtree(DEMO, ignore_errors=True)
     session.run("python", "tutorials/run.py", str(DEMO), *session.posargs)
+
+
+@nox.session
+def tutorials(session: nox.Session) -> None:
+    """Execute all tutorials, or those named after ``--``, into ``build/tutorials``; on what ``MULTIST_DATA`` holds."""
+    install(session, "-e", ".[demo,paga]")
+    folder = ROOT / "build" / "tutorials"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("python", "tutorials/run.py", str(folder), "--tutorial", *(session.posargs or ["all"]))
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ from sphinx.ext.napoleon import NumpyDocstring
 import multist
 
 HERE = Path(__file__).parent
-# the tutorial lives where people look for notebooks; the documentation shows an executed copy
-shutil.copyfile(HERE.parent / "tutorials" / "quickstart.ipynb", HERE / "quickstart.ipynb")
+# tutorials live where people look for notebooks; the documentation shows executed copies
+TUTORIALS = HERE.parent / "tutorials"
+for notebook in TUTORIALS.glob("*.ipynb"):
+    shutil.copy2(notebook, HERE / "tutorials" / notebook.name)
+sys.path.insert(0, str(TUTORIALS))
+import run  # noqa: E402
+
+run.set_environment()
 
 project = "multist"
 author = "The multist developers"
@@ -39,8 +46,8 @@ templates_path = ["_templates"]
 
 # every reference has to lead somewhere
 nitpicky = True
-# made by pp.normalize_histology, not by people
-nitpick_ignore_regex = [("py:class", r"multist\..*\.StainReference")]
+# made by functions, not by people
+nitpick_ignore_regex = [("py:class", r"multist\..*\.StainReference"), ("py:class", r"multist\._settings\.Verbosity")]
 # what this documentation refers to in others; kept here, so that it builds without a network
 intersphinx_mapping = {
     name: (url, str(HERE / "inventories" / f"{name}.txt"))
@@ -50,6 +57,7 @@ intersphinx_mapping = {
         "numpy": "https://numpy.org/doc/stable/",
         "pandas": "https://pandas.pydata.org/docs/",
         "python": "https://docs.python.org/3/",
+        "sklearn": "https://scikit-learn.org/stable/",
         "spatialdata": "https://spatialdata.scverse.org/en/stable/",
         "squidpy": "https://squidpy.readthedocs.io/en/stable/",
         "torch": "https://docs.pytorch.org/docs/stable/",

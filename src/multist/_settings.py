@@ -90,7 +90,7 @@ class Settings:
 
     @property
     def verbosity(self) -> Verbosity:
-        """How much is said on stderr: ``"error"``, ``"warning"``, ``"info"``, ``"hint"`` or ``"debug"``; or 0 to 4.
+        """How much is said, as one of ``"error"``, ``"warning"``, ``"info"``, ``"hint"``, ``"debug"`` or 0 to 4.
 
         The default is ``"info"``: every decision that changes a result is shown, such as what was reused and what was
         left out. ``"error"`` is silence. Whatever is shown, decisions are in ``uns["multist"]["decisions"]`` of the

@@ -150,6 +150,12 @@ def test_maps_have_a_scale_bar_that_the_user_can_set(name: str, everything: ad.A
     assert not draw(name, unknown, return_fig=True).findobj(ScaleBar)
 
 
+@pytest.mark.parametrize("unit", ["nm", "µm", "mm"])
+def test_scale_bars_name_their_unit_in_plain_letters(unit: str, everything: ad.AnnData):
+    bar = draw("domains", everything, return_fig=True).findobj(ScaleBar)[0]
+    assert bar.scale_formatter(200, bar.dimension.to_latex(unit)) == f"200 {unit}"
+
+
 def test_an_unknown_option_is_refused_with_those_that_exist(everything: ad.AnnData):
     with pytest.raises(TypeError, match=r"pl.domains has no option 'colour'; it has: alpha, ax, bw, cmap"):
         mt.pl.domains(everything, colour="red")

@@ -80,8 +80,8 @@ def report(
 
     Examples
     --------
-    >>> mt.tl.multist_domains(sdata, n_domains=7)  # doctest: +SKIP
-    >>> mt.report(sdata, "report.html")  # doctest: +SKIP
+    >>> mt.tl.multist_domains(sdata, n_domains=7)
+    >>> mt.report(sdata, "report.html")
     """
     from multist import __version__
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from multist.cluster.stroke_folds import N_FOLDS, deal_folds
+from multist.cluster.stroke_folds import deal_folds
 from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
 from multist.cluster.stroke_mixture import softmax
 from multist.cluster.stroke_views import ScaledViews
 
+_FEWEST = 10  # strokes of a class whose strokes are doubted: with five, right ones were on small sections, and agreement fell by up to .1
 _LENIENT = 0.9  # trust in the strokes that judge others, of which some may be wrong
 _WRONG = np.array([0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3])  # shares that are tried
 _COST = 1.0  # of log-likelihood that either has to gain: a parameter more (Akaike 1974)
@@ -21,7 +22,7 @@ def doubtful_strokes(
     """(m,) bool. Strokes that are more probably wrong than right, as the others see it.
 
     Single spots are held out, so that a wrong one has right ones of the same stroke beside it. Strokes of tissue that
-    looks different from what was drawn elsewhere are thus not doubted, nor are those of a class with fewer than five:
+    looks different from what was drawn elsewhere are thus not doubted, nor are those of a class with fewer than ten:
     without one of them, too little is known of the class.
 
     Parameters
@@ -42,7 +43,7 @@ def doubtful_strokes(
     belief = np.full((len(strokes), k), (1 - _LENIENT) / (k - 1))
     belief[np.arange(len(strokes)), classes] = _LENIENT
     fold = deal_folds(np.zeros((len(strokes), 1)), classes, len(strokes), rng)
-    fold[np.bincount(classes)[classes] < N_FOLDS] = -1
+    fold[np.bincount(classes)[classes] < _FEWEST] = -1
     lesson = Lesson.drawn(strokes, classes, belief, len(section), CHECK, rng)
     told = np.flatnonzero(fold >= 0)
     if not len(told):

@@ -74,7 +74,7 @@ def dlpfc(section: str | int = "151673") -> SpatialData:
     --------
     >>> sdata = mt.datasets.dlpfc("151673")  # doctest: +SKIP
     >>> mt.tl.multist_domains(sdata, n_domains=7)  # doctest: +SKIP
-    >>> mt.metrics.agreement(sdata.tables["table"], "layer")  # doctest: +SKIP
+    >>> mt.metrics.agreement(sdata["table"].obs["layer"], sdata["table"].obs["multist_domain"])  # doctest: +SKIP
     """
     name = str(section)
     if name not in COUNTS:

@@ -34,6 +34,12 @@ def agreement(truth: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     -----
     ARI: Hubert and Arabie, Journal of Classification 2 (1985). AMI: Vinh, Epps and Bailey, JMLR 11 (2010).
     Homogeneity and completeness: Rosenberg and Hirschberg, EMNLP-CoNLL (2007).
+
+    Examples
+    --------
+    >>> mt.metrics.agreement(["a", "a", "b", None], [1, 1, 2, 2])["ari"]
+    1.0
+    >>> mt.metrics.agreement(adata.obs["domain"], adata.obs["multist_domain"])
     """
     from sklearn import metrics
 

@@ -36,6 +36,10 @@ def coherence(labels: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     Notes
     -----
     PAS and CHAOS as in Shang and Zhou, Nature Communications 13, 7203 (2022).
+
+    Examples
+    --------
+    >>> mt.metrics.coherence(adata.obs["multist_domain"], adata.obsm["spatial"])
     """
     from sklearn.neighbors import NearestNeighbors
 

@@ -58,6 +58,12 @@ def section_mixing(
     therefore reach 1, which the scaling by their number (Luecken et al., Nature Methods 19, 2022) does not allow.
     Sections of fewer than ten observations, in all or in a domain, do not count there. Memory grows linearly with
     ``n_obs``.
+
+    Examples
+    --------
+    >>> mt.tl.multist_domains([first, second], 7)
+    >>> both = np.vstack([first.obsm["X_multist"], second.obsm["X_multist"]])
+    >>> mt.metrics.section_mixing(both, ["first"] * first.n_obs + ["second"] * second.n_obs)
     """
     points = np.asarray(embedding)
     if points.ndim != 2 or points.dtype.kind not in "biuf" or not np.isfinite(points).all():

@@ -46,8 +46,8 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
 
     Examples
     --------
-    >>> mt.metrics.probe(adata.obsm["X_multist"], adata.obs["layer"], adata.obsm["spatial"])
-    {'accuracy': 0.79, 'balanced': 0.76}
+    >>> sorted(mt.metrics.probe(adata.obsm["X_multist"], adata.obs["layer"], adata.obsm["spatial"]))
+    ['accuracy', 'balanced']
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
     from sklearn.metrics import balanced_accuracy_score

@@ -129,6 +129,10 @@ class MultiSTConfig:
         If a number is out of its range.
     TypeError
         If a value is of another kind than its field.
+
+    Examples
+    --------
+    >>> mt.tl.multist_domains(adata, 7, config=mt.tl.MultiSTConfig(n_expression=20))
     """
 
     n_expression: int = 30

@@ -134,6 +134,8 @@ def _scale_bar(ax: Axes, microns_per_pixel: float) -> None:
         sep=2,
         width_fraction=0.012,
         font_properties={"size": 7},
+        # text is drawn as it is, and the library's micro sign is TeX
+        scale_formatter=lambda value, unit: f"{value:g} {'µm' if 'mu' in unit else unit}",
     )
     bar.set_zorder(7)
     ax.add_artist(bar)

@@ -87,6 +87,10 @@ def histology(
         If the section, a spot or the image does not exist; the error lists those that do.
     ValueError
         If ``spots`` or ``patch_size`` is not positive, or most spots lie off the image.
+
+    Examples
+    --------
+    >>> mt.pl.histology(sdata, spots=6, save="histology.png")
     """
     if not patch_size > 0:
         raise ValueError(f"patch_size is a positive number of spot diameters, got {patch_size}")

@@ -108,7 +108,7 @@ def embed_histology(
 
     Examples
     --------
-    >>> mt.pp.embed_histology(sdata)  # doctest: +SKIP
+    >>> mt.pp.embed_histology(sdata)
     >>> mt.pp.embed_histology(sdata, "timm:resnet18.a1_in1k", patch_size=112, patch_unit="um")  # doctest: +SKIP
     """
     if not (np.isfinite(patch_size) and patch_size > 0):

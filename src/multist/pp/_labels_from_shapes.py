@@ -83,7 +83,7 @@ def labels_from_shapes(
 
     Examples
     --------
-    >>> mt.pp.labels_from_shapes(sdata, "drawn in napari", label_key="class")
+    >>> mt.pp.labels_from_shapes(sdata, "drawn", label_key="class")
     >>> sdata.tables["table"].obs["annotation"].value_counts(dropna=False)
     """
     if get_table(sdata, table_key) is sdata:

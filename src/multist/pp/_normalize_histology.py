@@ -103,6 +103,13 @@ def normalize_histology(
         image, the image is black under all spots, or no tissue is found.
     RuntimeError
         If squidpy finds no plausible haematoxylin and eosin.
+
+    Examples
+    --------
+    >>> mt.pp.normalize_histology(sdata)
+    >>> sorted(sdata.images)
+    ['he', 'he_normalized']
+    >>> mt.pp.normalize_histology(second, reference=sdata)  # the next slide in the stain of this one
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown; known: {', '.join(map(repr, METHODS))}")

@@ -64,8 +64,8 @@ def read_slide(
 
     Examples
     --------
-    >>> sdata = sd.SpatialData(shapes={"spots": spots}, tables={"table": table})  # doctest: +SKIP
-    >>> sdata.images["he"] = mt.pp.read_slide("slide.ome.tif")  # doctest: +SKIP
+    >>> sdata = sd.SpatialData(shapes={"spots": spots}, tables={"table": table})
+    >>> sdata.images["he"] = mt.pp.read_slide("slide.ome.tif")
     """
     path = Path(path)
     if not path.exists():

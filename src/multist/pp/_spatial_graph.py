@@ -104,6 +104,13 @@ def spatial_graph(
     ValueError
         Coordinates are not finite, a number is out of range, there is one section to align, an option does not fit the
         others, or a section cannot be triangulated.
+
+    Examples
+    --------
+    >>> mt.pp.spatial_graph(adata)
+    >>> adata.obsp["spatial_connectivities"].shape == (adata.n_obs, adata.n_obs)
+    True
+    >>> mt.pp.spatial_graph(adata, delaunay=True)
     """
     if coord_type not in ("auto", "grid", "generic"):
         raise ValueError(f"coord_type must be 'auto', 'grid' or 'generic', not {coord_type!r}")
