@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from multist._settings import logger
 from multist.cluster.further_domains import further_domains
 from multist.cluster.guided_classifier import GuidedClassifier
 from multist.cluster.neighbour_walk import LEAST, similar_edges, strength_from_held_out, walk_to_neighbours
@@ -19,6 +20,8 @@ _LEARN = 20_000  # spots without a stroke, and strokes, from which a mixture lea
 _CHECK = 2_000  # while strokes are held out
 _HEED = 0.05  # of the log-likelihood of held-out strokes in the weight of a model: strokes side by side tell the same
 _MOST_REMOTE = 3.0
+_TELLING = 5  # strokes of each class say whether they are recognised by more than chance
+_BY_CHANCE = 0.25  # of the way from chance to all
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ def guided_domains(
     weights = np.exp(_HEED * (gain - gain.max()))
     weights = weights / weights.sum()
     expected = np.tensordot(weights, held, 1)
+    _warn_of_contradictions(expected, truth, n_classes)
     found, scores = tissue.mixed(models, weights, section)
     shares = found.mean(axis=0)
     edges = similar_edges(scores, adjacency)
@@ -159,6 +163,20 @@ def guided_domains(
             strength=strength,
         ),
     )
+
+
+def _warn_of_contradictions(expected: np.ndarray, truth: np.ndarray, n_classes: int) -> None:
+    """Warn if strokes that are held out are hardly recognised better than by chance."""
+    classes, counts = np.unique(truth, return_counts=True)
+    if len(classes) < 2 or counts.min() < _TELLING:
+        return
+    right = expected.argmax(axis=1) == truth
+    share = float(np.mean([right[truth == name].mean() for name in classes]))
+    if share < _BY_CHANCE + (1 - _BY_CHANCE) / n_classes:
+        logger.warning(
+            "the strokes contradict each other: of those that are held out %.0f %% of a class are recognised, and chance gives %.0f %%: look at "
+            "them in pl.domains(labels_key=), or let them be overruled by trust= below 1", 100 * share, 100 / n_classes,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
