@@ -78,6 +78,13 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Look up known vulnerabilities of the tested versions; this asks the network."""
+    install(session, "pip-audit")
+    session.run("pip-audit", "--strict", "--no-deps", "--disable-pip", "-r", "constraints.txt", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build wheel and sdist, look into both, and import the wheel from an environment that holds nothing else."""
     install(session, "build", "virtualenv")

@@ -122,10 +122,15 @@ def run_counts(path: Path, peak_gb: Callable[[], float]) -> dict[str, Any]:
 
     found = adata.obs["multist_domain"]
     return {
-        "cells": adata.n_obs, "genes": adata.n_vars, "seconds": sum(each["seconds"] for each in steps.values()),
-        "cpu_seconds": sum(each["cpu_seconds"] for each in steps.values()), "peak_gb": peak_gb(), "steps": steps,
-        "ari": float(adjusted_rand_score(adata.obs["truth"], found)), "n_found": int(found.nunique()),
-    }  # fmt: skip
+        "cells": adata.n_obs,
+        "genes": adata.n_vars,
+        "seconds": sum(each["seconds"] for each in steps.values()),
+        "cpu_seconds": sum(each["cpu_seconds"] for each in steps.values()),
+        "peak_gb": peak_gb(),
+        "steps": steps,
+        "ari": float(adjusted_rand_score(adata.obs["truth"], found)),
+        "n_found": int(found.nunique()),
+    }
 
 
 def counts_table(runs: list[dict[str, Any]]) -> str:

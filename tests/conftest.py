@@ -6,6 +6,7 @@ import ast
 import logging
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,32 @@ def messages_are_heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     logger.addHandler(caplog.handler)
     yield
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections to other machines fail, so that whatever passes needs no network; this machine may be spoken to."""
+    connect, look_up = socket.socket.connect, socket.getaddrinfo
+    here = {"localhost", "127.0.0.1", "::1", "0.0.0.0", "", None, socket.gethostname()}
+
+    def connect_here(self: socket.socket, address: Any) -> None:
+        # a datagram socket sends nothing when it is connected
+        if (
+            self.family in (socket.AF_INET, socket.AF_INET6)
+            and self.type == socket.SOCK_STREAM
+            and address[0] not in here
+        ):
+            raise ConnectionRefusedError(f"tests have no network, and {address[0]} is another machine")
+        connect(self, address)
+
+    def look_up_here(host: Any, *args: Any, **kwargs: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in here:
+            raise socket.gaierror(socket.EAI_NONAME, f"tests have no network, and {name} is another machine")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
 
 
 @pytest.fixture(scope="session")

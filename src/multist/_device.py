@@ -15,3 +15,18 @@ def choose_device(device: str = "auto") -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def check_device(device: str) -> None:
+    """Raise a ValueError if torch knows no such device, or this machine has none."""
+    import torch
+
+    try:
+        named = torch.device(choose_device(device))
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto' or a name torch knows, such as 'cpu' or 'cuda:1'; got {device!r}"
+        ) from error
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(named.type)
+    if there is not None and (named.index or 0) >= there:
+        raise ValueError(f"device {device!r} is not there: torch finds {there} of {named.type!r} on this machine")

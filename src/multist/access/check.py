@@ -7,21 +7,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist._settings import logger
-from multist.access.record import SectionImage
+from multist.access.record import SectionImage, SpatialRecord
 from multist.access.tables import listed
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+_FARTHEST, _NEAREST = 1e15, 1e-30  # beyond these, squares of distances lose their digits
+
+
 def check_finite(xy: np.ndarray, names: pd.Index, where: str) -> None:
-    """Raise a ValueError if a coordinate is NaN or infinite."""
+    """Raise a ValueError if a coordinate is NaN, infinite, or so large that squares of it would be."""
     bad = np.flatnonzero(~np.isfinite(xy).all(axis=1))
     if len(bad):
         raise ValueError(
             f"{where} holds NaN or infinite coordinates for {len(bad)} of {len(xy)} observations "
             f"({listed(names[bad[:3]])}); remove these rows"
         )
+    if len(xy) and np.abs(xy).max() > _FARTHEST:
+        raise ValueError(f"{where} holds coordinates as large as {np.abs(xy).max():.3g}, which no image or tissue has")
+
+
+def check_apart(record: SpatialRecord) -> None:
+    """Raise a ValueError if all spots of a section lie at one place."""
+    for code, name in enumerate(record.section_names):
+        xy = record.xy[record.section == code]
+        # what differs by rounding alone is one place
+        if len(xy) > 1 and np.ptp(xy, axis=0).max() <= 1e-12 * np.abs(xy).max() + _NEAREST:
+            raise ValueError(
+                f"all {len(xy)} spots of section {name!r} lie at one place, "
+                f"({xy[0, 0]:.6g}, {xy[0, 1]:.6g}), so nothing tells which are "
+                "neighbours: give the coordinates of each spot"
+            )
 
 
 def lies_on_image(

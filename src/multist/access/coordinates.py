@@ -46,6 +46,11 @@ def read_coordinates(table: AnnData, key: str) -> np.ndarray:
     where = f"obsm[{key!r}]"
     if isinstance(held, pd.DataFrame):
         held = held[_x_and_y(held, where)]
+    kind = getattr(getattr(held, "dtype", None), "kind", "f")
+    if kind not in "iufOUST":
+        raise ValueError(f"{where} holds {held.dtype}, not coordinates")
+    if isinstance(held, np.ma.MaskedArray):  # what is masked is not known
+        held = np.ma.filled(held.astype(np.float64), np.nan)
     try:
         xy = np.array(held.toarray() if sparse.issparse(held) else held, dtype=np.float64)
     except (TypeError, ValueError) as error:

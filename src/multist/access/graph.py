@@ -42,9 +42,10 @@ def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
     if key not in table.obsp:
         raise KeyError(f"obsp[{key!r}] not found; obsp holds: {listed(table.obsp)}. Run pp.spatial_graph")
     held: Any = in_memory(table.obsp[key])
-    edges = sparse.coo_matrix(held if sparse.issparse(held) else np.asarray(held))
-    if edges.dtype.kind not in "biuf":
-        raise ValueError(f"obsp[{key!r}] holds {edges.dtype}, not numbers")
+    held = held if sparse.issparse(held) else np.asarray(held)
+    if held.dtype.kind not in "biuf":
+        raise ValueError(f"obsp[{key!r}] holds {held.dtype}, not numbers")
+    edges = sparse.coo_matrix(held)
     finite = np.isfinite(edges.data)
     if not finite.all():
         logger.warning("%d edges of obsp[%r] are NaN or infinite, and are left out", (~finite).sum(), key)

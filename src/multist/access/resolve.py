@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from multist.access.check import check_apart
 from multist.access.elements import resolve_spatialdata
 from multist.access.record import SpatialRecord
 from multist.access.tables import get_table, is_spatialdata
@@ -71,14 +72,15 @@ def resolve(
     KeyError
         A key is not there; the message says which are.
     ValueError
-        The table is empty or has duplicate names, coordinates are not finite, an instance is missing, several images
+        The table is empty or has duplicate names, coordinates are not finite, all spots of a section lie at one place,
+        an instance is missing, several images
         fit, spots lie off the image, or pixels do not tell what is white.
     """
     if not (image is True or image is False or image == "auto"):
         raise ValueError(f"image must be True, False or 'auto', not {image!r}")
     table = get_table(data, table_key)
     if is_spatialdata(data):
-        return resolve_spatialdata(
+        record = resolve_spatialdata(
             data,
             table,
             image_key=image_key,
@@ -89,9 +91,11 @@ def resolve(
             strays=strays,
             white=white,
         )
+        check_apart(record)
+        return record
     if coordinate_system is not None:
         raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
-    return resolve_anndata(
+    record = resolve_anndata(
         table,
         image_key=image_key,
         library_key=library_key,
@@ -100,3 +104,5 @@ def resolve(
         strays=strays,
         white=white,
     )
+    check_apart(record)
+    return record

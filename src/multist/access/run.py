@@ -23,7 +23,7 @@ from multist.access.resolve import resolve
 from multist.access.stale import forget_dependents
 from multist.access.tables import copy_data, get_table
 from multist.access.transaction import restored_on_error
-from multist.access.write import write_image, write_table
+from multist.access.write import check_names, write_image, write_table
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -38,16 +38,18 @@ _INTERRUPTED = "interrupted: the data is as it was before, and nothing of this r
 _lines: ContextVar[dict[str, None] | None] = ContextVar("lines", default=None)
 
 
-class _Heard(logging.Handler):
-    """Keeps what is said while a run goes on, whether or not it is shown."""
+def _said_once(record: logging.LogRecord) -> bool:
+    """Keep what is said while a run goes on, whether or not it is shown, and say it once."""
+    held = _lines.get()
+    if held is None or record.levelno < logging.INFO or not getattr(record, "decision", True):
+        return True
+    line = record.getMessage()
+    new = line not in held
+    held[line] = None
+    return new
 
-    def emit(self, record: logging.LogRecord) -> None:
-        held = _lines.get()
-        if held is not None and getattr(record, "decision", True):
-            held[record.getMessage()] = None
 
-
-logger.addHandler(_Heard(logging.INFO))
+logger.addFilter(_said_once)
 
 
 @dataclass(eq=False)
@@ -150,7 +152,14 @@ class Run:
 
 @contextmanager
 def run(
-    data: Any, name: str, *, key_added: str = _keys.MULTIST, copy: bool = False, spatial: bool = True, **keys: Any
+    data: Any,
+    name: str,
+    *,
+    key_added: str = _keys.MULTIST,
+    copy: bool = False,
+    spatial: bool = True,
+    random_state: int = 0,
+    **keys: Any,
 ) -> Iterator[Run]:
     """Resolve the user's object once; at the end write all that the body found, or nothing if it fails.
 
@@ -170,19 +179,27 @@ def run(
         Write to a copy, which is made at the end and is ``run.result`` then.
     spatial
         False needs no coordinates.
+    random_state
+        Seed of what the body does, to be checked.
     **keys
         What :func:`multist.access.resolve` takes; ``table_key`` only without coordinates.
 
     Raises
     ------
-    ValueError
-        A list is empty or names an object twice; and what :func:`multist.access.resolve` raises.
+    TypeError, ValueError
+        A list is empty or names an object twice, ``key_added`` cannot be stored or is an entry of somebody else's,
+        the seed is none; and
+        what :func:`multist.access.resolve` raises.
     """
+    check_seed(random_state)
+    check_names({key_added: None}, {}, "uns")
     objects = [_readable(each, copy=copy) for each in as_list(data)]
     lines: dict[str, None] = {}
     token = _lines.set(lines)
     try:
         work = Run([open_part(each, spatial=spatial, **keys) for each in objects])
+        for part in work.parts:
+            _refuse_foreign(part.table, key_added)
         yield work
         for part in work.parts:
             _conclude(part, lines, name, key_added)
@@ -211,6 +228,22 @@ def as_list(data: Any) -> list[Any]:
     return objects
 
 
+def check_seed(random_state: Any) -> None:
+    """Raise an error if it is no seed that every generator takes.
+
+    Raises
+    ------
+    TypeError
+        If it is no whole number.
+    ValueError
+        If it is negative or has more than 32 bits.
+    """
+    if isinstance(random_state, bool | np.bool_) or not isinstance(random_state, int | np.integer):
+        raise TypeError(f"random_state must be a whole number; got {random_state!r}")
+    if not 0 <= random_state < 2**32:
+        raise ValueError(f"random_state must be from 0 to {2**32 - 1}; got {random_state}")
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that results depend on."""
     return {name: version(name) for name in _VERSIONS}
@@ -237,12 +270,24 @@ def open_part(data: Any, *, spatial: bool = True, **keys: Any) -> Part:
     return Part(data, table, replace(record, table=table), keys)
 
 
+def _refuse_foreign(table: AnnData, key_added: str) -> None:
+    """Raise a ValueError if the entry for results, or for decisions, is something else."""
+    held = table.uns.get(key_added, {})
+    decisions = held.get("decisions", {}) if isinstance(held, Mapping) else {}
+    for name, value in ((f"uns[{key_added!r}]", held), (f"uns[{key_added!r}]['decisions']", decisions)):
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                f"{name} is of type {type(value).__name__} and not of this package, and would be "
+                f"lost: rename it, or give another key_added"
+            )
+
+
 def _conclude(part: Part, lines: dict[str, None], name: str, key_added: str) -> None:
     """Say what was removed, and keep all that was said."""
     for line in part.forgotten():
         logger.info("%s", line)
     held = part.table.uns.get(key_added, {})
-    decisions = {**(held.get("decisions", {}) if isinstance(held, Mapping) else {}), name: np.array(list(lines), str)}
+    decisions = {**held.get("decisions", {}), name: np.array(list(lines), str)}
     part.write(uns={key_added: {"decisions": decisions, "schema": SCHEMA}})
 
 

@@ -17,6 +17,7 @@ Data = TypeVar("Data")
 
 SPATIAL_ATTRS = "spatialdata_attrs"
 """``uns`` entry by which SpatialData links the rows of a table to shapes, labels or points."""
+_LARGEST = 1e15  # of a feature
 
 
 def listed(names: Iterable[Any]) -> str:
@@ -214,8 +215,15 @@ def read_features(table: AnnData, key: str, argument: str = "use_rep") -> np.nda
         raise ValueError(f"obsm[{key!r}] holds {features.dtype}, not numbers")
     # what is of floats stays as it is, because a copy of a million rows is not for nothing
     features = features if features.dtype.kind == "f" else features.astype(np.float64)
+    if features.ndim == 2 and not features.shape[1]:
+        raise ValueError(f"obsm[{key!r}] has no columns")
     if features.ndim != 2 or not np.isfinite(features).all():
         raise ValueError(
             f"obsm[{key!r}] has values that are not finite, or is no matrix; its shape is {features.shape}"
+        )
+    if np.abs(features).max() > _LARGEST:
+        raise ValueError(
+            f"obsm[{key!r}] has values as large as {np.abs(features).max():.3g}, whose squares "
+            f"numbers of 32 bits do not hold; scale them"
         )
     return features

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist._settings import logger
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import fit_mixture
 from multist.cluster.refine import leading_axes, majority_vote, with_exact_count
@@ -65,6 +66,12 @@ def find_domains(
     """
     points = _leading_first(np.asarray(embedding, dtype=np.float64))
     if n_domains == 1 or count_distinct(points, n_domains) < n_domains:
+        if n_domains > 1:
+            logger.warning(
+                "the embedding has only %d different points, so that %d domains are cut, not found: ask for fewer",
+                count_distinct(points, n_domains),
+                n_domains,
+            )
         start = np.zeros(len(points), dtype=np.int64)
         return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
     options: dict[str, Any] = {
@@ -78,6 +85,13 @@ def find_domains(
     else:
         fit = fit_mixture(points, n_domains, **options)
         labels, confidence = fit.labels, fit.responsibilities.max(axis=1)
+    filled = len(np.unique(labels))
+    if filled < n_domains:
+        logger.warning(
+            "only %d of %d domains have spots of their own, the others are cut off the widest ones: ask for fewer",
+            filled,
+            n_domains,
+        )
     if refine:
         labels = majority_vote(labels, adjacency)
     return Domains(with_exact_count(labels, points, n_domains), confidence.astype(np.float64))

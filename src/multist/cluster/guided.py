@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from multist._settings import logger
 from multist.cluster.further_domains import further_domains
 from multist.cluster.guided_classifier import GuidedClassifier
 from multist.cluster.neighbour_walk import similar_edges, strength_from_held_out, walk_to_neighbours
@@ -19,6 +20,8 @@ from multist.cluster.stroke_views import ScaledViews, checked_views
 
 _LEARN = 20_000  # spots without a stroke, and strokes, from which a mixture learns
 _MOST_REMOTE = 3.0
+_TELLING = 5  # strokes of each class say whether they are recognised by more than chance
+_BY_CHANCE = 0.25  # of the way from chance to all
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ def guided_domains(
     rows, truth = few.strokes[told], few.classes[told]
     weights = model_weights(held, truth)
     expected = np.tensordot(weights, held, 1)
+    _warn_of_contradictions(expected, truth, n_classes)
     found, scores = tissue.mixed(models, weights, section)
     shares = found.mean(axis=0)
     edges = similar_edges(scores, adjacency)
@@ -171,6 +175,23 @@ def guided_domains(
         ),
         doubted=drawn[doubted],
     )
+
+
+def _warn_of_contradictions(expected: np.ndarray, truth: np.ndarray, n_classes: int) -> None:
+    """Warn if strokes that are held out are hardly recognised better than by chance."""
+    classes, counts = np.unique(truth, return_counts=True)
+    if len(classes) < 2 or counts.min() < _TELLING:
+        return
+    right = expected.argmax(axis=1) == truth
+    share = float(np.mean([right[truth == name].mean() for name in classes]))
+    if share < _BY_CHANCE + (1 - _BY_CHANCE) / n_classes:
+        logger.warning(
+            "the strokes contradict each other: of those that are held out %.0f %% of a class are "
+            "recognised, and chance gives %.0f %%: look at "
+            "them in pl.domains(labels_key=), or let them be overruled by trust= below 1",
+            100 * share,
+            100 / n_classes,
+        )
 
 
 def _believed(probability: np.ndarray, belief: np.ndarray) -> np.ndarray:

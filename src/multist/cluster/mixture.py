@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multist._settings import logger
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import SHORT_RUN, expectation_maximization, split_and_merge
 
+_UNSETTLED = 10  # times the gain at which iterations stop
 _LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
 
 
@@ -180,6 +182,15 @@ def likeliest_weights(
             break
         weights, likelihood = moved
     polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)]
+    further = expectation_maximization(x, polished[:, :1].clone(), 1, tol)[1]
+    if float(further - likelihood.max()) > _UNSETTLED * tol * len(x):
+        logger.warning(
+            "the mixture of %d components has not converged after %d iterations, so that another "
+            "seed may give other domains: "
+            "ask for fewer, or compare several by random_state",
+            n_components,
+            max_iter,
+        )
     return Search(polished, float(likelihood.max()), starts, whiten)
 
 

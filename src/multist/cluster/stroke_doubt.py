@@ -9,7 +9,7 @@ from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
 from multist.cluster.stroke_mixture import softmax
 from multist.cluster.stroke_views import ScaledViews
 
-_FEWEST = 10  # strokes of a class whose strokes are doubted: with five, right ones were on small sections, and agreement fell by up to .1
+_FEWEST = 10  # strokes of a class that are doubted: of five, right ones were on small sections (ARI -.1 at worst)
 _LENIENT = 0.9  # trust in the strokes that judge others, of which some may be wrong
 _WRONG = np.array([0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3])  # shares that are tried
 _COST = 1.0  # of log-likelihood that either has to gain: a parameter more (Akaike 1974)

@@ -180,3 +180,10 @@ class MultiSTConfig:
     def replace(self, **changes: Any) -> MultiSTConfig:
         """Copy with some constants changed."""
         return replace(self, **changes)
+
+
+def as_config(config: MultiSTConfig | None) -> MultiSTConfig:
+    """The given constants, or the defaults; a TypeError of anything else."""
+    if not isinstance(config, MultiSTConfig | None):
+        raise TypeError(f"config must be a MultiSTConfig or None; got {config!r}")
+    return config or MultiSTConfig()

@@ -109,7 +109,9 @@ def embed_expression(
         raise ValueError(f"n_comps and n_top_genes must be at least 1, not {n_comps} and {n_top_genes}")
     if transform not in POWERS:
         raise ValueError(f"transform must be one of {', '.join(map(repr, POWERS))}; got {transform!r}")
-    with run(data, "embed_expression", copy=copy, spatial=False, table_key=table_key) as work:
+    with run(
+        data, "embed_expression", random_state=random_state, copy=copy, spatial=False, table_key=table_key
+    ) as work:
         axes = None
         if reference is not None:
             entry = _entry_key(key_added)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from multist.access.record import SpatialRecord
 
+_BARE, _MOSTLY = 0.1, 0.5  # share of tissue in a patch, and of such spots in a section
+
 
 def embed_histology(
     data: AnnData | SpatialData,
@@ -152,6 +154,7 @@ def describe_histology(
     refuse_black(record)
     if network is None:
         vectors, names = _texture(record, widths)
+        _warn_of_glass(record, vectors[:, names.index("tissue")])
     else:
         vectors, names = _encode(record, widths, network, batch_size), []
     params = {
@@ -207,6 +210,21 @@ def _texture(record: SpatialRecord, widths: np.ndarray) -> tuple[np.ndarray, lis
         diameter = typical_diameter(record.diameter[rows], record.xy[rows])
         vectors[rows] = texture_features(image.levels, image.downsample, record.xy[rows], diameter, widths[rows])[0]
     return vectors, names
+
+
+def _warn_of_glass(record: SpatialRecord, tissue: np.ndarray) -> None:
+    """Warn of sections where hardly any tissue is under most spots; ``tissue`` is its share of each patch."""
+    for code, name in enumerate(record.section_names):
+        bare = tissue[record.section == code] < _BARE
+        if bare.mean() > _MOSTLY:
+            logger.warning(
+                "%d of %d spots of section %r lie on glass: check that the image is of this section "
+                "and that the scale factor or the coordinate "
+                "system is right, or go without it by use_image=False",
+                bare.sum(),
+                len(bare),
+                name,
+            )
 
 
 def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, batch_size: int) -> np.ndarray:

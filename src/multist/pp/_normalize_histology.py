@@ -117,7 +117,16 @@ def normalize_histology(
         raise ValueError(f"reference_key_added {reference_key_added!r} cannot be stored; use letters, digits, _ . -")
     target = given_reference(reference, reference_key_added, method)
     keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
-    with run(data, "normalize_histology", copy=copy, image=True, prefer_normalized=False, white=white, **keys) as work:
+    with run(
+        data,
+        "normalize_histology",
+        random_state=random_state,
+        copy=copy,
+        image=True,
+        prefer_normalized=False,
+        white=white,
+        **keys,
+    ) as work:
         found, fields = change_stain(
             work.part.record, method, target, reference_key_added=reference_key_added, random_state=random_state
         )

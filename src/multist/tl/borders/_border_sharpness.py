@@ -132,7 +132,9 @@ def border_sharpness(
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
     names: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-    with run(data, "border_sharpness", key_added=key_added, copy=copy, image=False, **names) as work:
+    with run(
+        data, "border_sharpness", random_state=random_state, key_added=key_added, copy=copy, image=False, **names
+    ) as work:
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         places, unit = record.in_microns()
         codes, domains = domain_codes(record.table, domain_key)

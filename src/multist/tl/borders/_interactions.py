@@ -157,7 +157,9 @@ def interactions(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-    with run(data, "interactions", key_added=key_added, copy=copy, image=False, **keys) as work:
+    with run(
+        data, "interactions", random_state=random_state, key_added=key_added, copy=copy, image=False, **keys
+    ) as work:
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         places, unit = record.in_microns()
         domain, names = domain_codes(record.table, domain_key)

@@ -106,7 +106,9 @@ def ligrec(
         raise ValueError(f"n_perms must be a whole number of at least 1; got {n_perms!r}")
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
-    with run(data, "ligrec", key_added=key_added, copy=copy, spatial=False, table_key=table_key) as work:
+    with run(
+        data, "ligrec", random_state=random_state, key_added=key_added, copy=copy, spatial=False, table_key=table_key
+    ) as work:
         table = work.part.table
         domain, names = domain_codes(table, domain_key)
         if not names:

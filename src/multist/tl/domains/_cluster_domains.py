@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from multist import _keys
+from multist._device import check_device
 from multist.access import Part, plain, run, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
@@ -92,8 +93,11 @@ def cluster_domains(
     >>> mt.tl.cluster_domains(adata, 12, key_added="fine")  # obs["fine_domain"]
     >>> mt.tl.cluster_domains(adata, labels_key="annotation")  # what a person named on some spots
     """
+    check_device(device)
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-    with run(data, "cluster_domains", key_added=key_added, copy=copy, image=False, **keys) as work:
+    with run(
+        data, "cluster_domains", random_state=random_state, key_added=key_added, copy=copy, image=False, **keys
+    ) as work:
         divide_parts(
             work.parts,
             asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine),

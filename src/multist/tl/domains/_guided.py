@@ -224,5 +224,7 @@ def _named(table: AnnData, key: str) -> pd.Series:
     values = column.cat.categories
     # a whole number is stored with a fraction where others are missing
     whole = values.dtype.kind == "f" and bool((values % 1 == 0).all())
+    if values.dtype.kind == "f" and not whole:
+        raise ValueError(f"obs[{key!r}] holds measurements, such as {values[0]:.6g}, not names of domains")
     named = column.cat.rename_categories([str(int(value) if whole else value) for value in values])
     return named.cat.remove_categories([name for name in named.cat.categories if not name.strip()])

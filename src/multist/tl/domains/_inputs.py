@@ -17,6 +17,7 @@ from multist.tl._graph import ensure_graph
 if TYPE_CHECKING:
     from multist.access import Part, SpatialRecord
 
+_WHOLE = 0.9  # of the spots of a section are in the largest piece of its graph
 _MIN_SPOT_PIXELS = 10.0  # pixels per spot or cell diameter, about 5 um per pixel on Visium: coarser than any nucleus
 
 
@@ -49,7 +50,7 @@ def wanted_image(data: Any, use_image: bool | Literal["auto"], table_key: str | 
     ValueError
         If ``use_image`` is none of its values.
     """
-    if use_image not in (True, False, "auto"):
+    if not (isinstance(use_image, bool) or use_image == "auto"):  # 1 is no True
         raise ValueError(f"use_image must be True, False or 'auto'; got {use_image!r}")
     return "auto" if use_image and is_embedded(data, table_key) else use_image
 
@@ -66,6 +67,7 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
     for number, part in enumerate(parts):
         record = part.record if on_image else part.record.without_image()
         graphs.append(ensure_graph(part))
+        _warn_of_pieces(graphs[-1], record)
         places.append(record.xy)
         sections.append(record.section + len(names))
         names += [name if len(parts) == 1 else f"{number}:{name}" for name in record.section_names]
@@ -73,6 +75,23 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
         return Tissue(graphs[0], places[0], sections[0], tuple(names))
     adjacency = sparse.csr_matrix(sparse.block_diag(graphs, format="csr"))
     return Tissue(adjacency, np.concatenate(places), np.concatenate(sections), tuple(names))
+
+
+def _warn_of_pieces(graph: sparse.csr_matrix, record: SpatialRecord) -> None:
+    """Warn of sections whose graph falls apart, for what lies around a spot is then not known."""
+    piece = sparse.csgraph.connected_components(graph, directed=False)[1]
+    for code, name in enumerate(record.section_names):
+        sizes = np.bincount(np.unique(piece[record.section == code], return_inverse=True)[1])
+        if sizes.max() < _WHOLE * sizes.sum():
+            logger.warning(
+                "the spatial graph of section %r is in %d pieces, the largest of %d of %d spots: if "
+                "the tissue is whole, make another by "
+                "pp.spatial_graph(n_neighbors=), and if these are several sections, name them by library_key",
+                name,
+                len(sizes),
+                sizes.max(),
+                sizes.sum(),
+            )
 
 
 def split(parts: Sequence[Part], values: Any) -> list[Any]:

@@ -53,9 +53,9 @@ class MultiST:
     """
 
     def __init__(self, config: MultiSTConfig | None = None, *, device: str = "auto", random_state: int = 0) -> None:
-        from multist.model.config import MultiSTConfig
+        from multist.model.config import as_config
 
-        self.config = config or MultiSTConfig()
+        self.config = as_config(config)
         self.device = device
         self.random_state = random_state
         self._fitted: FittedModel | None = None
@@ -93,7 +93,7 @@ class MultiST:
         keys = {**stage, "image_key": image_key}
         made: dict[str, Any] = {"key_added": key_added, "device": self.device, "random_state": self.random_state}
         image = wanted_image(data, use_image, table_key)
-        with run(data, "fit", key_added=key_added, image=image, **keys) as work:
+        with run(data, "fit", random_state=self.random_state, key_added=key_added, image=image, **keys) as work:
             named = None
             if labels_key is not None:  # refused before training
                 named = asked_domains(work.parts, n_domains, labels_key, unlabeled_category)
@@ -184,7 +184,9 @@ class MultiST:
         fitted = self._needs_fit()
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
         made: dict[str, Any] = {"key_added": key_added, "device": self.device, "random_state": self.random_state}
-        with run(data, "cluster", key_added=key_added, copy=copy, image=False, **stage) as work:
+        with run(
+            data, "cluster", random_state=self.random_state, key_added=key_added, copy=copy, image=False, **stage
+        ) as work:
             asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
             known = cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made, params=stage)
         self._fitted = known

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist import _keys
+from multist._device import check_device
 from multist._threads import steady_threads
 from multist.cluster.assign import DomainClassifier
 from multist.model.fitted import FusionModel
@@ -38,6 +39,7 @@ def fit_parts(
     params: Mapping[str, Any],
 ) -> FittedModel:
     """Train, and write the embedding; ``params`` are those that named table, sections and image."""
+    check_device(device)  # refused before training
     with steady_threads("torch", "sklearn.cluster"):
         expression, key, axes = fitted_expression(
             parts, use_rep, layer=layer, library_key=params["library_key"], random_state=random_state

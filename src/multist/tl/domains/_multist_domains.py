@@ -133,13 +133,15 @@ def multist_domains(
     >>> mt.tl.ligrec(sdata, pairs=pairs)  # sq.gr.ligrec with log-normalised expression and a result that files hold
     >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
     """
-    from multist.model.config import MultiSTConfig
+    from multist.model.config import as_config
     from multist.tl.domains._model_steps import cluster_parts, fit_parts
 
-    config = config or MultiSTConfig()
+    config = as_config(config)
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
     image = wanted_image(data, use_image, table_key)
-    with run(data, "multist_domains", key_added=key_added, copy=copy, image=image, **keys) as work:
+    with run(
+        data, "multist_domains", random_state=random_state, key_added=key_added, copy=copy, image=image, **keys
+    ) as work:
         # refused before training
         asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
         if config.losses is not None and len(asked.counts) > 1:

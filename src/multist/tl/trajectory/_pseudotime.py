@@ -142,7 +142,10 @@ def pseudotime(
     """
     choices = _Choices(spatial_weight, n_neighbors, n_dcs, on_disconnected, max_cells, random_state)
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-    with run(data, "pseudotime", key_added=key_added, copy=copy, image=False, **keys) as work, one_thread():
+    with (
+        run(data, "pseudotime", random_state=random_state, key_added=key_added, copy=copy, image=False, **keys) as work,
+        one_thread(),
+    ):
         part, table = work.part, work.part.table
         _check(choices, table.n_obs)
         rep, domains = read_features(table, use_rep), _domains(table, domain_key)

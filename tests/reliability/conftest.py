@@ -1,0 +1,179 @@
+"""A tissue that is made in milliseconds, and proof that nothing in an object has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import multist as mt
+from multist.model.config import MultiSTConfig
+
+SIDE, PITCH, GENES = 12, 20, 30
+MARGIN = 2  # of glass around the tissue, in pitches
+
+
+@pytest.fixture(autouse=True)
+def no_progress_bars(monkeypatch):
+    monkeypatch.setattr(mt.settings, "progress", False)
+
+
+@pytest.fixture(scope="session")
+def quick() -> MultiSTConfig:
+    """Enough training to see that it runs."""
+    return MultiSTConfig(epochs=2)
+
+
+def make_tissue(random_state: int = 0) -> ad.AnnData:
+    """144 spots on a square lattice, three bands that counts and colours tell, in Visium's form, unsymmetric."""
+    rng = np.random.default_rng(random_state)
+    row, column = (axis.ravel() for axis in np.mgrid[:SIDE, :SIDE])
+    xy = PITCH * (np.column_stack([column, row]) + MARGIN + 0.5)
+    band = np.digitize(row + 0.2 * column, [4, 9])
+    depth = rng.uniform(0.7, 1.4, len(xy))
+    rate = rng.uniform(0.5, 2, GENES) * np.exp(0.8 * rng.normal(size=(3, GENES)))[band] * depth[:, None]
+    table = ad.AnnData(
+        sparse.csr_matrix(rng.poisson(rate).astype(np.float32)),
+        obs=pd.DataFrame(
+            {"truth": pd.Categorical(np.array(["deep", "middle", "outer"])[band]), "depth": depth},
+            index=[f"spot{i}" for i in range(len(xy))],
+        ),
+        var=pd.DataFrame(index=[f"gene{i}" for i in range(GENES)]),
+        obsm={"spatial": xy},
+    )
+    y, x = np.mgrid[: (SIDE + 2 * MARGIN) * PITCH, : (SIDE + 2 * MARGIN) * PITCH] / PITCH - MARGIN
+    colours = np.array([[190, 120, 170], [225, 180, 205], [150, 90, 160]])
+    image = colours[np.digitize(y + 0.2 * x, [4, 9])] + rng.integers(-25, 25, (*x.shape, 1))
+    image[(np.minimum(x, y) < 0) | (np.maximum(x, y) > SIDE)] = 240
+    table.uns["spatial"] = {
+        "tissue": {
+            "images": {"hires": image.clip(0, 255).astype(np.uint8)},
+            "scalefactors": {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": 12.0},
+        }
+    }
+    strokes = pd.Categorical([None] * len(xy), table.obs["truth"].cat.categories)
+    table.obs["annotation"] = strokes
+    for name in table.obs["truth"].cat.categories:
+        rows = rng.choice(np.flatnonzero(table.obs["truth"] == name), 4, replace=False)
+        table.obs.loc[table.obs_names[rows], "annotation"] = name
+    return table
+
+
+@pytest.fixture(scope="session")
+def new_tissue() -> Callable[[], ad.AnnData]:
+    """Makes the tissue."""
+    return make_tissue
+
+
+@pytest.fixture(scope="session")
+def _finished() -> ad.AnnData:
+    mt.settings.progress = False
+    table = make_tissue()
+    mt.pp.embed_histology(table)
+    mt.tl.multist_domains(table, 3, config=MultiSTConfig(epochs=2), device="cpu")
+    mt.tl.pseudotime(table, root=table.obs_names[0])
+    return table
+
+
+@pytest.fixture
+def table() -> ad.AnnData:
+    """The tissue, nothing computed yet."""
+    return make_tissue()
+
+
+@pytest.fixture
+def finished(_finished) -> ad.AnnData:
+    """The tissue with every stage done."""
+    return _finished.copy()
+
+
+Look = dict[str, Any]
+
+
+def buffers(value: Any) -> Iterator[np.ndarray]:
+    """The memory of an array, a sparse matrix, a column or whatever holds such."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif sparse.issparse(value):
+        yield from (
+            getattr(value, name) for name in ("data", "indices", "indptr", "row", "col") if hasattr(value, name)
+        )
+    elif isinstance(value, pd.DataFrame):
+        for name in value:
+            yield from buffers(value[name])
+    elif isinstance(value, pd.Series | pd.Index):
+        if isinstance(value.dtype, pd.CategoricalDtype):
+            yield value.cat.codes.to_numpy()
+        elif isinstance(value.dtype, np.dtype):
+            yield value.to_numpy()
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from buffers(each)
+
+
+def groups(table: ad.AnnData) -> Look:
+    held = {name: dict(getattr(table, name)) for name in ("obsm", "obsp", "varm", "varp", "layers", "uns")}
+    raw = {} if table.raw is None else {"raw": {"X": table.raw.X, "var": table.raw.var}}
+    return {"X": table.X, "obs": table.obs, "var": table.var, **held, **raw}
+
+
+def look(value: Any) -> Any:
+    """All that can be seen of a value: kind, type, shape, order in memory, flags and bytes."""
+    if isinstance(value, Mapping):
+        return {"keys": list(value), **{str(key): look(each) for key, each in value.items()}}
+    if isinstance(value, pd.DataFrame):
+        return {"index": list(value.index), "columns": list(value), "values": [look(value[name]) for name in value]}
+    if isinstance(value, pd.Series):
+        kind = repr(value.dtype) + (repr(list(value.cat.categories)) if hasattr(value, "cat") else "")
+        return kind, repr(value.to_numpy().tolist())
+    if sparse.issparse(value):
+        return type(value).__name__, value.shape, [look(each) for each in buffers(value)]
+    if isinstance(value, np.ndarray):
+        flags = (value.flags.c_contiguous, value.flags.f_contiguous, value.flags.writeable)
+        return str(value.dtype), value.shape, flags, repr(value.tolist()) if value.dtype.hasobject else value.tobytes()
+    return type(value).__name__, repr(value)
+
+
+def seal(table: ad.AnnData) -> None:
+    """Make all memory of a table read-only, so that a write is an error where it happens."""
+    for array in buffers({name: held for name, held in groups(table).items() if name not in ("obs", "var")}):
+        array.flags.writeable = False
+
+
+@pytest.fixture(scope="session")
+def sealed() -> Callable[[ad.AnnData], None]:
+    """The function above."""
+    return seal
+
+
+@pytest.fixture(scope="session")
+def looked_at() -> Callable[[ad.AnnData], Look]:
+    """All that can be seen of a table."""
+    return lambda table: {"view": table.is_view, **look(groups(table))}
+
+
+@pytest.fixture(scope="session")
+def untouched() -> Callable[[ad.AnnData], Any]:
+    """``with untouched(table):`` fails if afterwards any value, key, order, type or flag differs.
+
+    A view must still be one.
+    """
+
+    @contextmanager
+    def compare(table: ad.AnnData) -> Iterator[None]:
+        before, view, frame = look(groups(table)), table.is_view, table.obs
+        yield
+        assert table.is_view == view, "a view became a copy"
+        assert view or table.obs is frame, "obs is another frame"
+        after = look(groups(table))
+        for name in before:
+            assert after[name] == before[name], f"{name} is not what it was"
+        assert after.keys() == before.keys()
+
+    return compare

@@ -1,0 +1,134 @@
+"""Numbers that lie: each is warned of once, in words that say what to do, and kept beside the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import multist as mt
+from multist.cluster.domains import find_domains
+from multist.cluster.mixture import fit_mixture
+
+
+def glass(table: ad.AnnData) -> None:
+    image = table.uns["spatial"]["tissue"]["images"]["hires"]
+    image[:, : 3 * image.shape[1] // 4] = 240
+
+
+def white(table: ad.AnnData) -> None:
+    table.uns["spatial"]["tissue"]["images"]["hires"][:] = 240
+
+
+def pieces(table: ad.AnnData) -> None:
+    halves = np.arange(table.n_obs) // 72
+    join = sparse.csr_matrix((halves[:, None] == halves).astype(np.float32))
+    table.obsp["spatial_connectivities"] = join
+
+
+def all_alike(table: ad.AnnData) -> None:
+    table.obsm["X_pca"] = np.ones((table.n_obs, 4))
+
+
+def any_strokes(table: ad.AnnData) -> None:
+    rng = np.random.default_rng(0)
+    named = np.where(np.arange(table.n_obs) % 3 == 0, rng.choice(["a", "b", "c"], table.n_obs), None)
+    table.obs["annotation"] = pd.Categorical(named)
+
+
+def other_section(table: ad.AnnData) -> None:
+    rng = np.random.default_rng(1)
+    table.obsm["X_histology"] = rng.normal(size=(table.n_obs, 12))
+
+
+def black(table: ad.AnnData) -> None:
+    table.uns["spatial"]["tissue"]["images"]["hires"][:] = 0
+
+
+def coarse(table: ad.AnnData) -> None:
+    table.uns["spatial"]["tissue"]["scalefactors"]["spot_diameter_fullres"] = 4.0
+
+
+class Doubt(NamedTuple):
+    spoil: Callable[[ad.AnnData], None]
+    options: dict[str, Any]
+    says: str
+    advises: str
+
+
+PLAIN = {"n_domains": 3, "use_image": False}
+SEEN = {"n_domains": 3}
+DOUBTS = {
+    "most spots on glass": Doubt(glass, SEEN, "spots of section 'tissue' lie on glass", "use_image=False"),
+    "all spots on glass": Doubt(white, SEEN, "144 of 144 spots of section 'tissue' lie on glass", "scale factor"),
+    "image of another section": Doubt(other_section, SEEN, "the image adds nothing", "expression and space alone"),
+    "black image": Doubt(black, SEEN, "black under all spots of section 'tissue'", "image_key"),
+    "image too coarse": Doubt(coarse, SEEN, "a spot is only 4.0 pixels wide", "use_image=True"),
+    "graph in pieces": Doubt(pieces, PLAIN, "is in 2 pieces, the largest of 72 of 144 spots", "pp.spatial_graph"),
+    "spots that are all alike": Doubt(all_alike, PLAIN, "only 1 different points", "ask for fewer"),
+    "strokes at random": Doubt(
+        any_strokes, {"labels_key": "annotation", "use_image": False}, "strokes contradict each other", "trust="
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DOUBTS)
+def test_a_doubtful_result_is_warned_of_once_and_the_warning_kept(name, table, quick, caplog):
+    doubt = DOUBTS[name]
+    doubt.spoil(table)
+    mt.tl.multist_domains(table, config=quick, device="cpu", **doubt.options)
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    said = [line for line in said if doubt.says in line]
+    assert len(said) == 1 and doubt.advises in said[0]
+    assert list(table.uns["multist"]["decisions"]["multist_domains"]).count(said[0]) == 1
+
+
+@pytest.mark.parametrize("options", [SEEN, PLAIN, {"labels_key": "annotation", "use_image": False}], ids=str)
+def test_of_sound_tissue_nothing_is_said(table, options, caplog):
+    if "use_image" not in options:  # an image that tells the bands
+        rng = np.random.default_rng(0)
+        codes = table.obs["truth"].cat.codes.to_numpy()
+        mt.pp.embed_histology(table)
+        table.obsm["X_histology"] = 4 * rng.normal(size=(3, 12))[codes] + rng.normal(size=(table.n_obs, 12))
+    mt.tl.multist_domains(table, device="cpu", **options)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+
+
+def blobs() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(300, 3)) + 8 * np.repeat(np.eye(3), 100, axis=0)
+
+
+def test_a_mixture_that_has_not_converged_speaks(caplog):
+    rng = np.random.default_rng(0)
+    smear = rng.normal(size=(400, 4)) * [3, 1, 1, 1]
+    fit_mixture(smear, 5, max_iter=1, n_starts=2, n_polished=1)
+    assert caplog.text.count("the mixture of 5 components has not converged after 1 iterations") == 1
+    assert "random_state" in caplog.text
+
+
+def test_one_that_has_converged_keeps_silent(caplog):
+    fit_mixture(blobs(), 3)
+    assert "converged" not in caplog.text
+
+
+def test_domains_that_are_cut_rather_than_found_speak(caplog):
+    points = np.repeat(np.eye(3), 40, axis=0)
+    graph = sparse.csr_matrix((120, 120))
+    assert len(np.unique(find_domains(points, graph, 5).labels)) == 5
+    assert "only 3 different points, so that 5 domains are cut, not found: ask for fewer" in caplog.text
+    caplog.clear()
+    find_domains(blobs(), sparse.csr_matrix((300, 300)), 3)
+    assert caplog.text == ""
+
+
+def test_a_line_that_every_stage_says_is_said_once(finished, capsys):
+    finished.obsp["spatial_connectivities"].data[:3] = np.nan
+    capsys.readouterr()
+    mt.tl.multist_domains(finished, 3, use_image=False, device="cpu")
+    assert capsys.readouterr().err.count("are NaN or infinite, and are left out") == 1
