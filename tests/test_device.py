@@ -26,8 +26,21 @@ def test_the_best_that_there_is(cuda):
 def test_the_setting_stands_behind_auto_and_a_name_before_it(name, cuda, monkeypatch):
     monkeypatch.setattr(mt.settings, "device", name)
     assert choose_device("auto") == name
-    assert PatchEncoder(lambda patches: patches, "mine", device="auto")._device(torch) == torch.device(name)
     assert choose_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda:1"])
+def test_an_encoder_runs_where_the_setting_says(name, monkeypatch):
+    seen = []
+
+    class Moved(torch.nn.Linear):
+        def to(self, device):
+            seen.append(torch.device(device))
+            return self
+
+    monkeypatch.setattr(mt.settings, "device", name)
+    with PatchEncoder(Moved(2, 1), "mine", device="auto").frozen():
+        assert seen == [torch.device(name)]
 
 
 def test_sums_of_64_bits_go_where_they_can(monkeypatch):

@@ -38,7 +38,7 @@ mt.datasets.layered_tissue(n_spots=100)
 mt.datasets.layered_tissue(n_spots="many")  # wrong: arg-type
 model: mt.MultiST = mt.MultiST(random_state=1).fit(adata)
 model.save("cortex")
-model.domains(adata, seven=7)  # wrong: call-arg
+model.cluster(adata, seven=7)  # wrong: call-arg
 mt.settings.progress = False
 mt.settings.progress = "often"  # wrong: assignment
 mt.settings.speed = 3  # wrong: attr-defined

@@ -144,10 +144,17 @@ def test_small_tables(n_obs, visium):
     assert (degrees == 0).all() if n_obs == 1 else (degrees > 0).all()
 
 
-def test_spots_at_one_place_do_not_break_it():
-    adata = table(np.ones((20, 2)))
+def test_some_spots_at_one_place_do_not_break_it():
+    xy = np.random.default_rng(0).uniform(0, 100, (40, 2))
+    xy[:20] = 1
+    adata = table(xy)
     spatial_graph(adata)
     assert graph_of(adata).getnnz(axis=1).min() >= 8
+
+
+def test_all_spots_at_one_place_are_refused():
+    with pytest.raises(ValueError, match="all 20 spots .* lie at one place"):
+        spatial_graph(table(np.ones((20, 2))))
 
 
 @pytest.mark.parametrize(

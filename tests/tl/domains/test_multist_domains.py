@@ -224,7 +224,7 @@ from multist.datasets import layered_tissue
 from multist.model.config import MultiSTConfig
 mt.settings.progress = False
 table = layered_tissue(n_spots=400, n_genes=300, image_size=800, format="anndata")
-mt.tl.multist_domains(table, 7, config=MultiSTConfig(epochs=20))
+mt.tl.multist_domains(table, 7, config=MultiSTConfig(epochs=8))
 arrays = dict(table.obsm) | {"graph": table.obsp["spatial_connectivities"].indices}
 arrays["labels"] = table.obs["multist_domain"].cat.codes.to_numpy()
 print(json.dumps({name: hashlib.sha256(array.tobytes()).hexdigest()[:8] for name, array in arrays.items()}))
