@@ -72,8 +72,8 @@ def made_tissue(n_spots: int, seed: int) -> AnnData:
     return adata
 
 
-def measure(adata: AnnData, domain_key: str, seed: int) -> list[dict[str, Any]]:
-    mt.tl.border_sharpness(adata, domain_key=domain_key, random_state=seed)
+def measure(adata: AnnData, cluster_key: str, seed: int) -> list[dict[str, Any]]:
+    mt.tl.border_sharpness(adata, cluster_key=cluster_key, random_state=seed)
     return adata.uns["multist"]["border_sharpness"].to_dict("records")
 
 

@@ -108,7 +108,7 @@ def all_calls(tissue: Tissue, seed: int) -> Iterator[tuple[str, set[Call], float
 
 
 def interactions(tissue: Tissue, seed: int, **kwargs: Any) -> pd.DataFrame:
-    adata = mt.tl.interactions(tissue.adata, tissue.pairs, domain_key=DOMAIN, random_state=seed, copy=True, **kwargs)
+    adata = mt.tl.interactions(tissue.adata, tissue.pairs, cluster_key=DOMAIN, random_state=seed, copy=True, **kwargs)
     assert isinstance(adata, AnnData)
     return adata.uns["multist"]["interactions"]["pairs"]
 

@@ -53,6 +53,7 @@ class Seen(HTMLParser):
 @pytest.fixture(autouse=True)
 def _no_windows(monkeypatch):
     plt.switch_backend("agg")
+    plt.close("all")  # of tests before
     monkeypatch.setattr("multist._report.page._DPI", 60)
     yield
     assert not plt.get_fignums(), "a figure was left open"
@@ -89,7 +90,7 @@ def whole(named: ad.AnnData) -> ad.AnnData:
         histology=0.7, histology_pvalue=0.2, expression_null=0.7, histology_null=0.8, drawn_by="expression"
     )
     counts = np.arange(2, 6)
-    column = {"cluster_key": "multist_domain", "domain_key": "multist_domain"}
+    column = {"cluster_key": "multist_domain"}
     named.uns["multist"] = {
         "params": {"n_domains": 7, "losses": {"edges": 0.5}, "shape": np.array([400, 300])},
         "versions": {"multist": "9.9.9", "scanpy": "8.8.8"},
@@ -226,7 +227,7 @@ def test_several_sections_and_spatialdata(tmp_path):
     sdata = mt.datasets.layered_tissue(n_spots=100, n_genes=100, image_size=200, n_sections=2)
     table = sdata.tables["table"]
     table.obs["mine"] = table.obs["domain"].cat.rename_categories(lambda name: f"my {name}")
-    seen = Seen(mt.report(sdata, tmp_path / "report.html", domain_key="mine"))
+    seen = Seen(mt.report(sdata, tmp_path / "report.html", cluster_key="mine"))
     assert (
         "2 sections, 200 spots" in seen.text and "spots_section1, spots_section2" in seen.text and "my rim" in seen.text
     )
@@ -241,7 +242,7 @@ def test_spots_without_a_domain_are_counted(named, tmp_path):
     ("options", "error", "message"),
     [
         ({"key": "second"}, KeyError, "no domains 'second_domain' in obs; found: .*tl.multist_domains"),
-        ({"domain_key": "layer"}, KeyError, "no domains 'layer'"),
+        ({"cluster_key": "layer"}, KeyError, "no domains 'layer'"),
         ({"n_markers": 0}, ValueError, "at least 1"),
         ({"gene_symbols": "symbol"}, KeyError, "gene_symbols 'symbol' not found"),
         ({"image_key": "full"}, KeyError, "'full' not found"),

@@ -39,7 +39,7 @@ def tested() -> ad.AnnData:
         "interactions": {
             "pairs": pd.DataFrame(pairs, columns=columns),
             "borders": pd.DataFrame(borders, columns=["domain_1", "domain_2", "n_edges", "length"]).assign(unit="um"),
-            "params": {"domain_key": "domain"},
+            "params": {"cluster_key": "domain"},
         }
     }
     return adata
@@ -146,7 +146,7 @@ def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
         n_spots=300, n_genes=100, with_image=False, n_sections=2, missing_domain="lesion", format="anndata"
     )
     pairs = adata.uns["interactions"][["source", "target"]]
-    mt.tl.interactions(adata, pairs, domain_key="domain", library_key="section", n_perms=20, min_edges=2)
+    mt.tl.interactions(adata, pairs, cluster_key="domain", library_key="section", n_perms=20, min_edges=2)
     with pytest.raises(ValueError, match="ax has 1 axes, but 3 are to be drawn"):
         mt.pl.borders(adata, library_key="section", ax=plt.figure().add_subplot())
     first, second, _ = mt.pl.borders(adata, library_key="section", show=False)

@@ -53,7 +53,7 @@ def everything() -> ad.AnnData:
     sharp |= {"histology": [0.7], "histology_pvalue": [0.2], "expression_null": [0.7], "histology_null": [0.8]}
     counts = np.arange(2, 6)
     adata.uns["multist"] = {
-        "interactions": {"pairs": pairs, "borders": borders, "params": {"domain_key": "multist_domain"}},
+        "interactions": {"pairs": pairs, "borders": borders, "params": {"cluster_key": "multist_domain"}},
         "border_sharpness": pd.DataFrame(sharp),
         "n_domains": {"candidates": counts, "bic": -counts, "icl": -counts, "stability": counts / 9, "chosen": 3},
     }

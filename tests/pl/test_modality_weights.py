@@ -47,7 +47,7 @@ def sharpness(*rows: tuple[str, str, float, float, float, float]) -> dict[str, o
     table = pd.DataFrame(rows, columns=columns).assign(expression_null=0.7, histology_null=0.8, n_edges=30)
     table["n_spots"] = np.arange(len(table)) + 60
     table["drawn_by"] = "both"
-    return {"border_sharpness": table, "border_sharpness_params": {"domain_key": "multist_domain"}}
+    return {"border_sharpness": table, "border_sharpness_params": {"cluster_key": "multist_domain"}}
 
 
 def labels(ax: plt.Axes) -> list[str]:
@@ -116,7 +116,7 @@ def test_borders_go_from_the_images_to_the_expressions_and_full_means_significan
 def test_what_was_not_measured_is_not_drawn_and_what_was_not_tested_is_said(section: ad.AnnData):
     unknown = ("0", "2", np.nan, np.nan, np.nan, np.nan)
     section.uns["multist"] = sharpness(("0", "1", 0.9, np.nan, np.nan, np.nan), unknown)
-    section.uns["multist"]["border_sharpness_params"]["domain_key"] = "layers"
+    section.uns["multist"]["border_sharpness_params"]["cluster_key"] = "layers"
     *_, borders = mt.pl.modality_weights(section, show=False)
     assert labels(borders) == ["0 | 1"]
     assert dots(borders) == {(0, "#0072b2"): (0.9, False)}
@@ -168,8 +168,8 @@ def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, t
     ("options", "error", "message"),
     [
         ({"key": "second"}, KeyError, "no 'second_image_weight' in obs; found: 'multist_domain'"),
-        ({"domain_key": "leiden"}, KeyError, "domain_key 'leiden' not found"),
-        ({"domain_key": "multist_image_weight"}, ValueError, "numbers that are no names"),
+        ({"cluster_key": "leiden"}, KeyError, "cluster_key 'leiden' not found"),
+        ({"cluster_key": "multist_image_weight"}, ValueError, "numbers that are no names"),
         ({"size": 0}, ValueError, "size"),
         ({"alpha": 2}, ValueError, "alpha"),
     ],

@@ -70,7 +70,7 @@ def section() -> ad.AnnData:
         "interactions": {
             "pairs": pd.DataFrame(pairs, columns=names),
             "borders": borders,
-            "params": {"domain_key": "multist_domain"},
+            "params": {"cluster_key": "multist_domain"},
         },
         "border_sharpness": pd.DataFrame(sharp),
     }

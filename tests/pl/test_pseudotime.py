@@ -37,7 +37,7 @@ def timed(*, n_spots: int = 240, sections: int = 1) -> ad.AnnData:
     adata.obs["multist_domain"] = pd.Categorical(np.array(["z", "m", "a"])[(2.999 * time).astype(int)])
     adata.obs["section"] = pd.Categorical([f"s{i % sections}" for i in range(n_spots)])
     adata.obsm["spatial"] = np.column_stack([np.arange(n_spots) % 16, np.arange(n_spots) // 16]).astype(float)
-    adata.uns["multist"] = {"pseudotime": {"params": {"domain_key": "multist_domain"}}}
+    adata.uns["multist"] = {"pseudotime": {"params": {"cluster_key": "multist_domain"}}}
     return adata
 
 
@@ -136,8 +136,8 @@ def test_what_is_missing_is_named():
         mt.pl.pseudotime(adata, "other")
     with pytest.raises(KeyError, match="genes 'MBP' not found in var_names; the table has 'rising'"):
         mt.pl.pseudotime(adata, genes=["MBP"])
-    with pytest.raises(KeyError, match="domain_key 'layer' not found"):
-        mt.pl.pseudotime(adata, domain_key="layer")
+    with pytest.raises(KeyError, match="cluster_key 'layer' not found"):
+        mt.pl.pseudotime(adata, cluster_key="layer")
     with pytest.raises(ValueError, match="size is a positive"):
         mt.pl.pseudotime(adata, size=0)
     adata.obs["multist_pseudotime"] = np.nan

@@ -402,13 +402,13 @@ CASES = {
     ),
     "domains unknown": Odd(
         nothing,
-        lambda t: mt.tl.border_sharpness(t, domain_key="leiden"),
+        lambda t: mt.tl.border_sharpness(t, cluster_key="leiden"),
         KeyError,
-        "domain_key 'leiden' not found in obs",
+        "cluster_key 'leiden' not found in obs",
     ),
     "one domain has no border": Odd(
         held("obs", "one", lambda n: ["a"] * n),
-        lambda t: mt.tl.border_sharpness(t, domain_key="one"),
+        lambda t: mt.tl.border_sharpness(t, cluster_key="one"),
         ValueError,
         "no two domains .* touch",
     ),

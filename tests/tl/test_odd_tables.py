@@ -61,9 +61,9 @@ CHANGES = {
 
 PAIRS = pd.DataFrame({"source": ["G4"], "target": ["G30"]})
 CALLS = {
-    "interactions": lambda a: mt.tl.interactions(a, PAIRS, domain_key="truth", n_perms=20),
-    "pseudotime": lambda a: mt.tl.pseudotime(a, "left", use_rep="X_pca", domain_key="truth"),
-    "sharpness": lambda a: mt.tl.border_sharpness(a, domain_key="truth", n_null=38),
+    "interactions": lambda a: mt.tl.interactions(a, PAIRS, cluster_key="truth", n_perms=20),
+    "pseudotime": lambda a: mt.tl.pseudotime(a, "left", use_rep="X_pca", cluster_key="truth"),
+    "sharpness": lambda a: mt.tl.border_sharpness(a, cluster_key="truth", n_null=38),
 }
 RESULTS = {
     "interactions": lambda a: a.uns["multist"]["interactions"]["pairs"]["score"].to_numpy(),
@@ -101,10 +101,10 @@ def test_a_scale_that_is_given_makes_micrometres_of_the_lengths_of_borders():
     lengths = {}
     for scale in (None, 0.5, 1.0):
         adata = halves()
-        mt.tl.interactions(adata, PAIRS, domain_key="truth", n_perms=20, microns_per_pixel=scale)
+        mt.tl.interactions(adata, PAIRS, cluster_key="truth", n_perms=20, microns_per_pixel=scale)
         border = adata.uns["multist"]["interactions"]["borders"].iloc[0]
         lengths[scale] = (border["length"], border["unit"])
     assert lengths[None][1] == "coordinates" and lengths[0.5][1] == lengths[1.0][1] == "um"
     assert lengths[1.0][0] == pytest.approx(lengths[None][0]) == pytest.approx(2 * lengths[0.5][0])
     with pytest.raises(ValueError, match="microns_per_pixel must be positive, not 0"):
-        mt.tl.interactions(halves(), PAIRS, domain_key="truth", microns_per_pixel=0)
+        mt.tl.interactions(halves(), PAIRS, cluster_key="truth", microns_per_pixel=0)

@@ -21,11 +21,11 @@ def made_full(made_tissue) -> ad.AnnData:
     mt.tl.cluster_domains(adata, [3, 4])
     adata.obs["mine"] = adata.obs["domain"].astype(str)
     pairs = pd.DataFrame({"source": adata.var_names[:2], "target": adata.var_names[2:4]})
-    for domain_key, key in (("multist_domain", "multist"), ("mine", "other")):
-        mt.tl.pseudotime(adata, root=adata.obs_names[0], domain_key=domain_key, key_added=key, n_neighbors=8)
-        mt.tl.interactions(adata, pairs, domain_key=domain_key, key_added=key, n_perms=5, min_edges=2, patch_size=2)
-        mt.tl.ligrec(adata, domain_key, pairs=pairs, key_added=key, n_perms=5)
-        mt.tl.border_sharpness(adata, domain_key=domain_key, key_added=key, n_null=38)
+    for cluster_key, key in (("multist_domain", "multist"), ("mine", "other")):
+        mt.tl.pseudotime(adata, root=adata.obs_names[0], cluster_key=cluster_key, key_added=key, n_neighbors=8)
+        mt.tl.interactions(adata, pairs, cluster_key=cluster_key, key_added=key, n_perms=5, min_edges=2, patch_size=2)
+        mt.tl.ligrec(adata, cluster_key, pairs=pairs, key_added=key, n_perms=5)
+        mt.tl.border_sharpness(adata, cluster_key=cluster_key, key_added=key, n_null=38)
     return adata
 
 

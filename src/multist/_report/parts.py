@@ -28,7 +28,7 @@ def tissue(result: Result) -> Tissue:
         common["title"] = ""
 
     def draw(shows: str, *, transparent: bool, **look: Any) -> Picture:
-        figure: Any = pl.domains(result.data, result.domain_key, **look, **common)
+        figure: Any = pl.domains(result.data, result.cluster_key, **look, **common)
         figure.set_size_inches((_WIDENING if not several else 1.0) * figure.get_size_inches())
         return picture(figure, shows, transparent=transparent)
 
@@ -99,7 +99,7 @@ def _image(result: Result) -> Part | str:
     if weight is None or not np.isfinite(weight).any():
         return "run tl.multist_domains, which writes the weight of the image at each spot"
     figure = pl.modality_weights(
-        result.data, result.key, domain_key=result.domain_key, return_fig=True, show=False, **result.where
+        result.data, result.key, cluster_key=result.cluster_key, return_fig=True, show=False, **result.where
     )
     text = "The share of a spot's distance from the mean embedding that the image makes up, from 0 to 1."
     measured, tables = result.entry.get(_keys.BORDER_SHARPNESS), []

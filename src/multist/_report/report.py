@@ -21,7 +21,7 @@ def report(
     key: str = _keys.MULTIST,
     *,
     title: str | None = None,
-    domain_key: str | None = None,
+    cluster_key: str | None = None,
     n_markers: int = 6,
     layer: str | None = None,
     gene_symbols: str | None = None,
@@ -46,7 +46,7 @@ def report(
         Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
     title
         Title of the page; by default the names of the sections.
-    domain_key
+    cluster_key
         ``obs`` column of the domains; None takes those of the result.
     n_markers
         Genes that are listed of each domain.
@@ -75,7 +75,7 @@ def report(
     Notes
     -----
     Markers are the genes of Welch's t-test of each domain against all other spots, on log-normalised expression; of
-    more than 20,000 spots a sample is tested. Writes ``uns[f"{domain_key}_colors"]`` where the domains have no colours
+    more than 20,000 spots a sample is tested. Writes ``uns[f"{cluster_key}_colors"]`` where the domains have no colours
     yet; nothing else.
 
     Examples
@@ -90,7 +90,7 @@ def report(
     result = Result.of(
         data,
         key,
-        domain_key=domain_key,
+        cluster_key=cluster_key,
         n_markers=n_markers,
         layer=layer,
         gene_symbols=gene_symbols,

@@ -29,7 +29,7 @@ class Result:
         The user's object, and the name of the result in it.
     record
         Its spots and images.
-    domain_key, domains
+    cluster_key, domains
         The column of the domains, and its values as strings in their order.
     where
         Arguments by which plots find the same.
@@ -40,7 +40,7 @@ class Result:
     data: AnnData | SpatialData
     key: str
     record: SpatialRecord
-    domain_key: str
+    cluster_key: str
     domains: pd.Series
     where: Mapping[str, Any]
     gene_symbols: str | None
@@ -53,7 +53,7 @@ class Result:
         data: AnnData | SpatialData,
         key: str,
         *,
-        domain_key: str | None,
+        cluster_key: str | None,
         table_key: str | None,
         image_key: str | None,
         library_key: str | None,
@@ -75,11 +75,11 @@ class Result:
             prefer_normalized=False,
             strays=True,
         )
-        column = domain_key or _keys.domain_key(key)
+        column = cluster_key or _keys.domain_key(key)
         if column not in record.table.obs:
             raise KeyError(
                 f"no domains {column!r} in obs; found: {listed(record.table.obs.columns)}. Run tl.multist_domains "
-                "first, or name another column by domain_key"
+                "first, or name another column by cluster_key"
             )
         domains = record.table.obs[column].astype("category").cat.remove_unused_categories()
         domains = domains.cat.rename_categories([str(name) for name in domains.cat.categories])
@@ -102,7 +102,7 @@ class Result:
         """``#rrggbb`` of each domain."""
         from matplotlib.colors import to_hex
 
-        stored = stored_colors(self.record.table, self.domain_key) or {}
+        stored = stored_colors(self.record.table, self.cluster_key) or {}
         usual = dict(zip(self.names, domain_colors(len(self.names)), strict=True))
         return {name: to_hex(stored.get(name, usual[name])) for name in self.names}
 

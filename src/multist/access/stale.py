@@ -44,7 +44,7 @@ def forget_dependents(table: Draft, obs: Mapping[str, Any], obsm: Mapping[str, A
                 removed |= _forget_domains(table, key, f"obsm[{array!r}]")
                 columns.append(domains)
     for key, name, params in [*_results(table)]:
-        source = next((f"obs[{c!r}]" for c in columns if params.get("domain_key") == c), None)
+        source = next((f"obs[{c!r}]" for c in columns if params.get("cluster_key") == c), None)
         source = source or next((f"obsm[{a!r}]" for a in arrays for p in _SOURCES if params.get(p) == a), None)
         if source is not None:
             removed |= _forget_result(table, key, name, source)
@@ -80,7 +80,7 @@ def refuse_stale(
     ValueError
         If the domains are others, or have other names.
     """
-    key, digest = params.get("domain_key"), params.get(DIGEST)
+    key, digest = params.get("cluster_key"), params.get(DIGEST)
     if key is None or digest is None or int(params["n_obs"]) != table.n_obs:
         return
     cure = f"run {function} again, or put back the domains"
@@ -93,9 +93,9 @@ def refuse_stale(
         raise ValueError(f"{what} names {listed(sorted(gone))}, which obs[{key!r}] does not hold any more; {cure}")
 
 
-def domain_params(table: AnnData, domain_key: str) -> dict[str, Any]:
+def domain_params(table: AnnData, cluster_key: str) -> dict[str, Any]:
     """What a result keeps of the domains that it is made from."""
-    return {"domain_key": domain_key, DIGEST: digest_of(table.obs[domain_key]), "n_obs": int(table.n_obs)}
+    return {"cluster_key": cluster_key, DIGEST: digest_of(table.obs[cluster_key]), "n_obs": int(table.n_obs)}
 
 
 def _entries(table: Draft) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -36,7 +36,7 @@ def attention(
     spots: str | Sequence[str],
     key: str = _keys.MULTIST,
     *,
-    domain_key: str | None = None,
+    cluster_key: str | None = None,
     table_key: str | None = None,
     image_key: str | None = "auto",
     library_key: str | None = None,
@@ -68,7 +68,7 @@ def attention(
         Name of a spot or cell in ``obs_names``, or up to 12 of them.
     key
         Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
-    domain_key
+    cluster_key
         ``obs`` column of the domains; None takes those of the result.
     table_key
         Table of a SpatialData.
@@ -109,7 +109,7 @@ def attention(
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
     (record,) = tissue.records
     weights = _weights(record.table, key, rows)
-    domains = domain_layer(tissue, domain_key or _keys.domain_key(key), options)
+    domains = domain_layer(tissue, cluster_key or _keys.domain_key(key), options)
     diameter = np.full(record.table.n_obs, np.nan)
     for section in np.unique(record.section[rows]):
         diameter[tissue.rows(section)] = tissue.diameters(section)

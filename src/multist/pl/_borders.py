@@ -96,7 +96,7 @@ def borders(
     result = _result(get_table(data, table_key), key)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
     pairs, joins = result["pairs"], result["borders"]
-    layer = domain_layer(tissue, str(result["params"]["domain_key"]), options).only(options.chosen)
+    layer = domain_layer(tissue, str(result["params"]["cluster_key"]), options).only(options.chosen)
     named = pd.unique(joins[["domain_1", "domain_2"]].to_numpy().ravel())
     refuse_stale(tissue.tables[0], result["params"], f"uns[{key!r}]['interactions']", "tl.interactions", named)
     if options.chosen is not None:

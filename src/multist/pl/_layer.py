@@ -159,9 +159,9 @@ def domain_layer(slides: Slides, key: str, look: Look) -> Layer:
     ValueError
         If it holds numbers that are no names.
     """
-    values = _colors.obs_values(slides.obs, key, "domain_key", whole_numbers_are_categories=True)
+    values = _colors.obs_values(slides.obs, key, "cluster_key", whole_numbers_are_categories=True)
     if not isinstance(values.dtype, pd.CategoricalDtype):
-        raise ValueError(f"obs[{key!r}] holds numbers that are no names of domains; give another domain_key")
+        raise ValueError(f"obs[{key!r}] holds numbers that are no names of domains; give another cluster_key")
     return Layer(key, values, _colors.category_colors(slides.tables, key, values, look.palette))
 
 

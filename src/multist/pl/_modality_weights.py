@@ -29,7 +29,7 @@ def modality_weights(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
     key: str = _keys.MULTIST,
     *,
-    domain_key: str | None = None,
+    cluster_key: str | None = None,
     table_key: str | None = None,
     image_key: str | None = "auto",
     library_key: str | None = None,
@@ -53,7 +53,7 @@ def modality_weights(
     key
         Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains` and
         :func:`multist.tl.border_sharpness`.
-    domain_key
+    cluster_key
         ``obs`` column of the domains; None takes those of the result.
     table_key
         Table of a SpatialData.
@@ -78,7 +78,7 @@ def modality_weights(
 
     Notes
     -----
-    Writes ``uns[f"{domain_key}_colors"]`` where the domains have no colours yet, as scanpy does; nothing else.
+    Writes ``uns[f"{cluster_key}_colors"]`` where the domains have no colours yet, as scanpy does; nothing else.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def modality_weights(
     """
     options = Look.of(look)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    weight, domains = _columns(tissue, key, domain_key or _keys.domain_key(key), options)
+    weight, domains = _columns(tissue, key, cluster_key or _keys.domain_key(key), options)
     kept = domains.only(options.chosen)
     used = explained(weight)
     borders, title = _borders(tissue.tables, key, domains.key, options.chosen)
@@ -107,7 +107,7 @@ def modality_weights(
     return canvas.finish("modality_weights")
 
 
-def _columns(tissue: Slides, key: str, domain_key: str, options: Look) -> tuple[Layer, Layer]:
+def _columns(tissue: Slides, key: str, cluster_key: str, options: Look) -> tuple[Layer, Layer]:
     """Weights and domains, checked."""
     column = _keys.image_weight_key(key)
     if column not in tissue.obs:
@@ -116,11 +116,11 @@ def _columns(tissue: Slides, key: str, domain_key: str, options: Look) -> tuple[
     weight = Layer(column, tissue.obs[column].astype(float), None, **numbers_of(options))
     if not np.isfinite(weight.values).any():
         raise ValueError(f"obs[{column!r}] has no value for any of the {len(tissue.obs)} spots")
-    return weight, domain_layer(tissue, domain_key, options)
+    return weight, domain_layer(tissue, cluster_key, options)
 
 
 def _borders(
-    tables: list[AnnData], key: str, domain_key: str, groups: tuple[str, ...] | None
+    tables: list[AnnData], key: str, cluster_key: str, groups: tuple[str, ...] | None
 ) -> tuple[pd.DataFrame | None, str]:
     """What there is to draw of borders, and a heading that says so if they are those of other domains."""
     result: Any = tables[0].uns.get(key, {})
@@ -132,9 +132,9 @@ def _borders(
     params = result.get(f"{_keys.BORDER_SHARPNESS}_params", {})
     named = pd.unique(result[_keys.BORDER_SHARPNESS][["domain_1", "domain_2"]].to_numpy().ravel())
     refuse_stale(tables[0], params, f"uns[{key!r}][{_keys.BORDER_SHARPNESS!r}]", "tl.border_sharpness", named)
-    of = str(params.get("domain_key", domain_key))
+    of = str(params.get("cluster_key", cluster_key))
     shown = shown_borders(measured)
-    return (shown if len(shown) else None), "borders" if of == domain_key else f"borders of {of}"
+    return (shown if len(shown) else None), "borders" if of == cluster_key else f"borders of {of}"
 
 
 def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:

@@ -35,7 +35,7 @@ def pseudotime(
     genes: str | Sequence[str] | None = None,
     gene_symbols: str | None = None,
     layer: str | None = None,
-    domain_key: str | None = None,
+    cluster_key: str | None = None,
     table_key: str | None = None,
     image_key: str | None = "auto",
     library_key: str | None = None,
@@ -60,7 +60,7 @@ def pseudotime(
         Column of ``var`` with the names by which genes are asked for and labelled, where ``var_names`` are others.
     layer
         Layer of the expression; None takes ``X``. Whole numbers are taken for counts and normalised for the plot.
-    domain_key
+    cluster_key
         ``obs`` column of the domains; None takes the one the pseudotime was computed with.
     table_key
         Table of a SpatialData.
@@ -83,7 +83,7 @@ def pseudotime(
 
     Notes
     -----
-    Writes ``uns[f"{domain_key}_colors"]`` where the domains have no colours yet, as scanpy does; nothing else.
+    Writes ``uns[f"{cluster_key}_colors"]`` where the domains have no colours yet, as scanpy does; nothing else.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def pseudotime(
     options = Look.of(look)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
     (table,) = tissue.tables
-    time, domains = _columns(tissue, key, domain_key, options)
+    time, domains = _columns(tissue, key, cluster_key, options)
     names = gene_names(table, gene_symbols)
     where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
     wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(names, genes, where)
@@ -113,7 +113,7 @@ def pseudotime(
     return canvas.finish("pseudotime")
 
 
-def _columns(tissue: Slides, key: str, domain_key: str | None, options: Look) -> tuple[Layer, Layer]:
+def _columns(tissue: Slides, key: str, cluster_key: str | None, options: Look) -> tuple[Layer, Layer]:
     """Pseudotime and domains, checked."""
     column, (table,) = _keys.pseudotime_key(key), tissue.tables
     if column not in table.obs:
@@ -122,13 +122,13 @@ def _columns(tissue: Slides, key: str, domain_key: str | None, options: Look) ->
     time = Layer(column, table.obs[column].astype(float), None, **numbers_of(options))
     if not np.isfinite(time.values).any():
         raise ValueError(f"obs[{column!r}] has no value for any of the {table.n_obs} spots; run tl.pseudotime again")
-    if domain_key is None:
+    if cluster_key is None:
         result = table.uns.get(key, {})
         entry: Any = result.get(_keys.PSEUDOTIME, {}) if isinstance(result, Mapping) else {}
         params = entry.get("params", {})
         refuse_stale(table, params, f"obs[{column!r}]", "tl.pseudotime")
-        domain_key = str(params.get("domain_key", _keys.domain_key(key)))
-    return time, domain_layer(tissue, domain_key, options)
+        cluster_key = str(params.get("cluster_key", _keys.domain_key(key)))
+    return time, domain_layer(tissue, cluster_key, options)
 
 
 def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:

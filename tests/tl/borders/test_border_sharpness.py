@@ -12,7 +12,7 @@ import multist as mt
 from multist._spacing import spacing
 from multist.access import copy_data, resolve
 
-QUICK = {"domain_key": "domain", "n_null": 40}
+QUICK = {"cluster_key": "domain", "n_null": 40}
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_the_table_survives_both_formats(solved: ad.AnnData, found: pd.DataFrame
         after = back.uns["multist"]["border_sharpness"]
         pd.testing.assert_frame_equal(after, before["border_sharpness"], check_dtype=False)
         assert after["drawn_by"].tolist() == found["drawn_by"].tolist()
-        assert back.uns["multist"]["border_sharpness_params"]["domain_key"] == "domain"
+        assert back.uns["multist"]["border_sharpness_params"]["cluster_key"] == "domain"
 
 
 @pytest.mark.slow
@@ -203,7 +203,7 @@ def test_same_seed_same_bits_in_place_and_in_a_copy(tissue: ad.AnnData, found: p
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        ({"domain_key": "leiden"}, KeyError, "domain_key 'leiden' not found in obs; found:.*'domain'"),
+        ({"cluster_key": "leiden"}, KeyError, "cluster_key 'leiden' not found in obs; found:.*'domain'"),
         ({"expression_key": "X_umap"}, KeyError, "expression_key 'X_umap' not found in obsm; found:.*'X_pca'"),
         ({"histology_key": "X_uni"}, KeyError, "histology_key 'X_uni' not found"),
         ({"n_steps": 0}, ValueError, "n_steps"),

@@ -14,7 +14,7 @@ import multist as mt
 from multist.access import copy_data
 
 CALL = ["source", "target", "ligand_domain", "receptor_domain"]
-QUICK = {"domain_key": "domain", "n_perms": 200}
+QUICK = {"cluster_key": "domain", "n_perms": 200}
 
 
 def all_pairs(table: ad.AnnData) -> pd.DataFrame:
@@ -162,8 +162,8 @@ def test_borders_do_not_run_between_sections(tissue: ad.AnnData):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"domain_key": "nothing"}, KeyError, "'nothing' not found in obs; found: .*'domain'"),
-        ({"domain_key": "section"}, ValueError, "no two domains of obs\\['section'\\] touch"),
+        ({"cluster_key": "nothing"}, KeyError, "'nothing' not found in obs; found: .*'domain'"),
+        ({"cluster_key": "section"}, ValueError, "no two domains of obs\\['section'\\] touch"),
         ({"min_edges": 10_000}, ValueError, "min_edges=10000"),
         ({"reach": 0}, ValueError, "reach must be a whole number"),
         ({"patch_size": 2.5}, ValueError, "patch_size must be a whole number"),
@@ -188,7 +188,7 @@ def test_a_failure_takes_its_graph_away(tissue: ad.AnnData, unchanged):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_planted_pairs_on_other_tissues(seed: int):
     adata = mt.datasets.layered_tissue(with_image=False, format="anndata", random_state=seed)
-    mt.tl.interactions(adata, all_pairs(adata), domain_key="domain")
+    mt.tl.interactions(adata, all_pairs(adata), cluster_key="domain")
     pairs = adata.uns["multist"]["interactions"]["pairs"]
     called = {tuple(row) for row in pairs.loc[pairs["border_fdr"] <= 0.05, CALL].to_numpy()}
     assert called == {tuple(row) for row in adata.uns["interactions"].to_numpy()}

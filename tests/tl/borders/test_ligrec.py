@@ -84,7 +84,7 @@ def test_only_its_field_is_written(tissue_table: ad.AnnData):
     assert len(table) == len(all_pairs(before)) * 49
     assert table["cluster_pvalue"].dropna().between(1 / 6, 1).all()
     # it stands beside what other functions found
-    mt.tl.interactions(changed, all_pairs(before), domain_key="domain", n_perms=5, min_edges=2)
+    mt.tl.interactions(changed, all_pairs(before), cluster_key="domain", n_perms=5, min_edges=2)
     assert set(changed.uns["multist"]) == {"ligrec", "interactions", *KEPT}
     both = [mt.tl.ligrec_result(changed, of=of)["means"] for of in ("ligrec", "interactions")]
     shared = list(both[1].columns)
@@ -101,17 +101,17 @@ def test_spots_without_a_domain_are_left_out(tissue_table: ad.AnnData):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"domain_key": "leiden"}, KeyError, "domain_key 'leiden' not found in obs"),
+        ({"cluster_key": "leiden"}, KeyError, "cluster_key 'leiden' not found in obs"),
         ({"layer": "counts"}, KeyError, "counts"),
         ({"n_perms": 0}, ValueError, "n_perms"),
         ({"threshold": 2}, ValueError, "threshold"),
-        ({"domain_key": "empty"}, ValueError, "no domain for any"),
+        ({"cluster_key": "empty"}, ValueError, "no domain for any"),
     ],
 )
 def test_what_cannot_be_tested_is_said(tissue_table: ad.AnnData, options, error, message):
     tissue_table.obs["empty"] = pd.Categorical([None] * tissue_table.n_obs)
     with pytest.raises(error, match=message):
-        mt.tl.ligrec(tissue_table, **({"domain_key": "domain", "pairs": all_pairs(tissue_table)} | options))
+        mt.tl.ligrec(tissue_table, **({"cluster_key": "domain", "pairs": all_pairs(tissue_table)} | options))
     assert "multist" not in tissue_table.uns
 
 

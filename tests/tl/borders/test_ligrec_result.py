@@ -18,7 +18,7 @@ def solved() -> ad.AnnData:
     adata.X = adata.X.toarray()
     adata.X[adata.obs["domain"] == "rim", adata.var_names.get_loc("MET")] = 0
     pairs = pd.concat([adata.uns["interactions"], adata.uns["decoy_interactions"]])[["source", "target"]]
-    mt.tl.interactions(adata, pairs, domain_key="domain", n_perms=50, threshold=0.1, min_edges=5)
+    mt.tl.interactions(adata, pairs, cluster_key="domain", n_perms=50, threshold=0.1, min_edges=5)
     return adata
 
 

@@ -109,7 +109,7 @@ def test_names_of_any_script_survive(tissue_table: ad.AnnData, tmp_path):
 
 def test_several_sections(tmp_path):
     adata = mt.datasets.layered_tissue(n_spots=200, n_genes=100, image_size=200, n_sections=2, format="anndata")
-    keys = {"domain_key": "domain", "library_key": "section"}
+    keys = {"cluster_key": "domain", "library_key": "section"}
     with pytest.raises(ValueError, match="several sections; pass the section to be written"):
         mt.tl.write_domains(adata, tmp_path / "a.geojson", **keys)
     with pytest.raises(KeyError, match="section 'third' not found; found: 'section1', 'section2'"):
@@ -129,10 +129,10 @@ def test_several_sections(tmp_path):
     [
         ("a.json", {}, ValueError, "give a .geojson for QuPath or a .csv"),
         ("a", {}, ValueError, "give a .geojson"),
-        ("a.csv", {"domain_key": "nothing"}, KeyError, "domain_key 'nothing' not found"),
-        ("a.geojson", {"domain_key": "nothing"}, KeyError, "domain_key 'nothing' not found"),
-        ("a.csv", {"domain_key": "none"}, ValueError, "names no domain"),
-        ("a.geojson", {"domain_key": "none"}, ValueError, "names no domain"),
+        ("a.csv", {"cluster_key": "nothing"}, KeyError, "cluster_key 'nothing' not found"),
+        ("a.geojson", {"cluster_key": "nothing"}, KeyError, "cluster_key 'nothing' not found"),
+        ("a.csv", {"cluster_key": "none"}, ValueError, "names no domain"),
+        ("a.geojson", {"cluster_key": "none"}, ValueError, "names no domain"),
         ("a.csv", {"image_key": "hires"}, ValueError, "image_key is for a .geojson"),
         ("a.csv", {"section": "x"}, KeyError, "section 'x' not found"),
     ],
@@ -140,5 +140,5 @@ def test_several_sections(tmp_path):
 def test_what_cannot_be_written_is_refused_and_no_file_is_left(tissue_table, tmp_path, name, arguments, error, says):
     tissue_table.obs["none"] = pd.Categorical([None] * tissue_table.n_obs, categories=["a"])
     with pytest.raises(error, match=says):
-        mt.tl.write_domains(tissue_table, tmp_path / name, **({"domain_key": "domain"} | arguments))
+        mt.tl.write_domains(tissue_table, tmp_path / name, **({"cluster_key": "domain"} | arguments))
     assert not list(tmp_path.iterdir())

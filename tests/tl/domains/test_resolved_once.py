@@ -77,8 +77,8 @@ def test_labels_are_read_once_in_one_transaction(labelled, read_blocks, quick, m
 @pytest.mark.parametrize(
     "call",
     [
-        lambda data, quick: mt.tl.pseudotime(data, root="left", domain_key="half", use_rep="X_pca", n_neighbors=5),
-        lambda data, quick: mt.tl.border_sharpness(data, domain_key="half", n_null=38),
+        lambda data, quick: mt.tl.pseudotime(data, root="left", cluster_key="half", use_rep="X_pca", n_neighbors=5),
+        lambda data, quick: mt.tl.border_sharpness(data, cluster_key="half", n_null=38),
         lambda data, quick: mt.tl.cluster_domains(data, 2, use_rep="X_pca"),
         lambda data, quick: mt.MultiST(quick).fit(data),
     ],

@@ -280,7 +280,7 @@ def test_what_is_missing_is_named():
     with pytest.raises(KeyError, match="'X_none' not found in obsm; found: 'X_multist'"):
         mt.tl.pseudotime(strip(), "inner", use_rep="X_none")
     with pytest.raises(KeyError, match="'layer' not found in obs; found: 'multist_domain'"):
-        mt.tl.pseudotime(strip(), "inner", domain_key="layer")
+        mt.tl.pseudotime(strip(), "inner", cluster_key="layer")
     broken = strip()
     broken.obsm["X_multist"][5] = np.nan
     with pytest.raises(ValueError, match="finite"):

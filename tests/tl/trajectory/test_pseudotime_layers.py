@@ -46,6 +46,6 @@ def test_the_made_tissue_lies_in_order():
 
 def test_the_layers_of_a_spatialdata(tissue, quick):
     mt.tl.multist_domains(tissue, 7, use_image=False, config=quick)
-    mt.tl.pseudotime(tissue, "rim", domain_key="domain", table_key="table")
+    mt.tl.pseudotime(tissue, "rim", cluster_key="domain", table_key="table")
     obs = tissue.tables["table"].obs
     assert spearmanr(obs["multist_pseudotime"], obs["domain"].map(TISSUE).astype(float), nan_policy="omit")[0] > 0.9

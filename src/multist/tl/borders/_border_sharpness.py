@@ -32,7 +32,7 @@ _MIN_DRAWS = 19  # with fewer no p-value can reach the level
 def border_sharpness(
     data: AnnData | SpatialData,
     *,
-    domain_key: str = _keys.domain_key(),
+    cluster_key: str = _keys.domain_key(),
     expression_key: str | None = None,
     histology_key: str | None = None,
     n_steps: int = 2,
@@ -60,7 +60,7 @@ def border_sharpness(
     ----------
     data
         Table with domains and features; not changed but for the fields below.
-    domain_key
+    cluster_key
         Column of ``obs`` with the domains, found or drawn by hand; spots without one are left out.
     expression_key
         ``obsm`` key of the expression; None takes ``X_pca`` or ``X_feat``.
@@ -137,17 +137,17 @@ def border_sharpness(
     ) as work:
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         places, unit = record.in_microns()
-        codes, domains = domain_codes(record.table, domain_key)
+        codes, domains = domain_codes(record.table, cluster_key)
         keys = _feature_keys(record.table, expression_key, histology_key)
         features = {modality: _components(record, key) for modality, key in keys.items()}
         tissue = _tissue(record, ensure_graph(part))
         contacts = find_contacts(tissue.adjacency, codes)
         if not contacts:
-            raise ValueError(f"no two domains of obs[{domain_key!r}] touch, so there is no border to look at")
+            raise ValueError(f"no two domains of obs[{cluster_key!r}] touch, so there is no border to look at")
         result = _measure(features, tissue, codes, contacts, n_steps, n_null, random_state)
         params = plain(
             {
-                **domain_params(record.table, domain_key),
+                **domain_params(record.table, cluster_key),
                 "n_steps": n_steps,
                 "n_null": n_null,
                 **names,

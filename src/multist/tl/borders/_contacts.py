@@ -35,7 +35,7 @@ def domain_codes(table: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     """
     if key not in table.obs:
         found = ", ".join(map(repr, table.obs)) or "nothing"
-        raise KeyError(f"domain_key {key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
+        raise KeyError(f"cluster_key {key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
     column = table.obs[key].astype("category").cat.remove_unused_categories()
     return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 

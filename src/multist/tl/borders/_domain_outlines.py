@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from multist.access import SpatialRecord
 
 
-def section_frames(record: SpatialRecord, domain_key: str) -> dict[int, GeoDataFrame]:
+def section_frames(record: SpatialRecord, cluster_key: str) -> dict[int, GeoDataFrame]:
     """The outlines of each section's domains with what is known of them; see :func:`multist.tl.domain_shapes`.
 
     Raises
@@ -29,10 +29,10 @@ def section_frames(record: SpatialRecord, domain_key: str) -> dict[int, GeoDataF
     ValueError
         No spot has a domain, or a section is a single spot of unknown size.
     """
-    codes, names = domain_codes(record.table, domain_key)
+    codes, names = domain_codes(record.table, cluster_key)
     if not names:
-        raise ValueError(f"obs[{domain_key!r}] names no domain for any spot")
-    colors = _colors(record, domain_key, names)
+        raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot")
+    colors = _colors(record, cluster_key, names)
     return {
         section: _frame(record, section, codes, names, colors)
         for section in range(len(record.section_names))
@@ -40,12 +40,12 @@ def section_frames(record: SpatialRecord, domain_key: str) -> dict[int, GeoDataF
     }
 
 
-def _colors(record: SpatialRecord, domain_key: str, names: list[str]) -> list[str]:
+def _colors(record: SpatialRecord, cluster_key: str, names: list[str]) -> list[str]:
     """``"#RRGGBB"`` of each domain that has spots."""
     from matplotlib.colors import to_hex
 
-    categories = [str(name) for name in record.table.obs[domain_key].astype("category").cat.categories]
-    color_of = stored_colors(record.table, domain_key) or dict(
+    categories = [str(name) for name in record.table.obs[cluster_key].astype("category").cat.categories]
+    color_of = stored_colors(record.table, cluster_key) or dict(
         zip(categories, domain_colors(len(categories)), strict=True)
     )
     return [to_hex(color_of[name]).upper() for name in names]

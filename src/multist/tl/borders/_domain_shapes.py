@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def domain_shapes(
     data: AnnData | SpatialData,
-    domain_key: str = _keys.domain_key(),
+    cluster_key: str = _keys.domain_key(),
     *,
     shapes_key: str | None = None,
     image_key: str | None = None,
@@ -36,10 +36,10 @@ def domain_shapes(
     ----------
     data
         Table with domains.
-    domain_key
+    cluster_key
         Column of ``obs`` with the domains, found or drawn by hand; spots without one belong to no outline.
     shapes_key
-        Of a SpatialData, name of the new shapes; None takes ``domain_key``. Of several sections each gets its own,
+        Of a SpatialData, name of the new shapes; None takes ``cluster_key``. Of several sections each gets its own,
         ``"<name>_<section>"``.
     image_key
         The image in whose pixels the outlines are. None takes, of an AnnData, the units of ``obsm["spatial"]``; of a
@@ -82,12 +82,12 @@ def domain_shapes(
     is_table = record.table is data
     if is_table and shapes_key is not None:
         raise ValueError("shapes_key names shapes of a SpatialData; the outlines of an AnnData are returned")
-    frames = section_frames(record, domain_key)
+    frames = section_frames(record, cluster_key)
     several = len(record.section_names) > 1
     if is_table:
         named = [frame.assign(section=record.section_names[section]) for section, frame in frames.items()]
         return pd.concat(named, ignore_index=True) if several else frames[0]
-    base = shapes_key or domain_key
+    base = shapes_key or cluster_key
     keys = {section: f"{base}_{record.section_names[section]}" if several else base for section in frames}
     write_shapes(data, record, frames, keys)
     logger.info(

@@ -34,7 +34,7 @@ def interactions(
     data: AnnData | SpatialData,
     pairs: pd.DataFrame | str | Path,
     *,
-    domain_key: str = _keys.domain_key(),
+    cluster_key: str = _keys.domain_key(),
     layer: str | None = None,
     gene_symbols: str | None = None,
     reach: int = 2,
@@ -77,7 +77,7 @@ def interactions(
         CellPhoneDB's ``interaction_input.csv``, ``complex_input.csv``, ``gene_input.csv`` and ``protein_input.csv``.
         Genes joined by ``_`` are a complex, of which, spot by spot, the least expressed subunit counts; all have to be
         there. Upper and lower case make no difference where a name is not there as it is written.
-    domain_key
+    cluster_key
         Column of ``obs`` with the domains; spots without one are left out.
     layer
         Layer with counts or log-normalised expression; ``X`` if left out. Counts are normalised to 10,000 per spot and
@@ -162,13 +162,13 @@ def interactions(
     ) as work:
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         places, unit = record.in_microns()
-        domain, names = domain_codes(record.table, domain_key)
+        domain, names = domain_codes(record.table, cluster_key)
         molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
         expression = molecule_expression(record.table, layer, molecules.genes)
         options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
         adjacency = ensure_graph(part)
         spacing = section_spacings(places, record.section)
-        contacts, tested = _contacts(adjacency, domain, min_edges, domain_key)
+        contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
         clusters = cluster_test(expression, molecules, domain, tested, **options)
         borders = border_test(
             expression[:, molecules.ligand],
@@ -186,7 +186,7 @@ def interactions(
             "params": plain(
                 {
                     **options,
-                    **domain_params(record.table, domain_key),
+                    **domain_params(record.table, cluster_key),
                     "layer": layer,
                     "gene_symbols": gene_symbols,
                     "reach": reach,
@@ -212,7 +212,7 @@ def _check_numbers(**numbers: Any) -> None:
 
 
 def _contacts(
-    adjacency: Any, domain: np.ndarray, min_edges: int, domain_key: str
+    adjacency: Any, domain: np.ndarray, min_edges: int, cluster_key: str
 ) -> tuple[list[Contact], list[Contact]]:
     """All domains that touch, and those whose border is long enough for a test."""
     contacts = find_contacts(adjacency, domain)
@@ -220,7 +220,7 @@ def _contacts(
     if not tested:
         most = max((contact.n_edges for contact in contacts), default=0)
         raise ValueError(
-            f"no two domains of obs[{domain_key!r}] touch along at least min_edges={min_edges} joins of neighbours; "
+            f"no two domains of obs[{cluster_key!r}] touch along at least min_edges={min_edges} joins of neighbours; "
             f"the most that two have is {most}"
         )
     logger.info("%d borders between domains, %d of them long enough for a test", len(contacts), len(tested))

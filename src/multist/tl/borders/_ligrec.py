@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def ligrec(
     data: AnnData | SpatialData,
-    domain_key: str = _keys.domain_key(),
+    cluster_key: str = _keys.domain_key(),
     *,
     pairs: pd.DataFrame | str | Path,
     layer: str | None = None,
@@ -50,7 +50,7 @@ def ligrec(
     ----------
     data
         Table with domains, and with counts or log-normalised expression; not changed but for the field below.
-    domain_key
+    cluster_key
         Column of ``obs`` with the domains; spots without one are left out.
     pairs
         Ligands and receptors, as :func:`multist.tl.interactions` takes them. Nothing is downloaded.
@@ -110,9 +110,9 @@ def ligrec(
         data, "ligrec", random_state=random_state, key_added=key_added, copy=copy, spatial=False, table_key=table_key
     ) as work:
         table = work.part.table
-        domain, names = domain_codes(table, domain_key)
+        domain, names = domain_codes(table, cluster_key)
         if not names:
-            raise ValueError(f"obs[{domain_key!r}] holds no domain for any of the {table.n_obs} spots")
+            raise ValueError(f"obs[{cluster_key!r}] holds no domain for any of the {table.n_obs} spots")
         molecules = find_molecules(read_pairs(pairs), table, gene_symbols)
         options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
         directed = [(a, b) for a in range(len(names)) for b in range(len(names))]
@@ -133,7 +133,7 @@ def ligrec(
             }
         ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
         params = {
-            **domain_params(table, domain_key),
+            **domain_params(table, cluster_key),
             "layer": layer,
             "gene_symbols": gene_symbols,
             "table_key": table_key,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def write_domains(
     data: AnnData | SpatialData,
     path: str | Path,
-    domain_key: str = _keys.domain_key(),
+    cluster_key: str = _keys.domain_key(),
     *,
     section: str | None = None,
     image_key: str | None = None,
@@ -40,8 +40,8 @@ def write_domains(
         The file, which is replaced if it is there. Its ending chooses: ``.geojson``, an annotation with class and
         colour for each domain, as
         :func:`multist.tl.domain_shapes` outlines them, in pixels of the image; ``.csv``, one row
-        ``Barcode,<domain_key>`` per spot that has a domain, where the barcodes are ``obs_names``.
-    domain_key
+        ``Barcode,<cluster_key>`` per spot that has a domain, where the barcodes are ``obs_names``.
+    cluster_key
         Column of ``obs`` with the domains, found or drawn by hand.
     section
         The section to be written, where there are several: a ``.geojson`` belongs to one image. A ``.csv`` holds all
@@ -78,35 +78,35 @@ def write_domains(
         raise ValueError("image_key is for a .geojson; a .csv holds no coordinates")
     names = {"table_key": table_key, "library_key": library_key}
     if form == ".csv":
-        text, count = _as_csv(get_table(data, table_key), domain_key, section, library_key)
+        text, count = _as_csv(get_table(data, table_key), cluster_key, section, library_key)
     else:
-        text, count = _as_geojson(resolve_drawn(data, image_key=image_key, **names), domain_key, section)
+        text, count = _as_geojson(resolve_drawn(data, image_key=image_key, **names), cluster_key, section)
     path.write_text(text, encoding="utf-8")
-    logger.info("%d %s of obs[%r] written to %s", count, "spots" if form == ".csv" else "domains", domain_key, path)
+    logger.info("%d %s of obs[%r] written to %s", count, "spots" if form == ".csv" else "domains", cluster_key, path)
 
 
-def _as_csv(table: AnnData, domain_key: str, section: str | None, library_key: str | None) -> tuple[str, int]:
-    if domain_key not in table.obs:
-        raise KeyError(f"domain_key {domain_key!r} not found in obs; found: {listed(table.obs)}")
-    rows = table.obs[domain_key].notna().to_numpy()
+def _as_csv(table: AnnData, cluster_key: str, section: str | None, library_key: str | None) -> tuple[str, int]:
+    if cluster_key not in table.obs:
+        raise KeyError(f"cluster_key {cluster_key!r} not found in obs; found: {listed(table.obs)}")
+    rows = table.obs[cluster_key].notna().to_numpy()
     codes, names = find_sections(table, library_key)
     if section is not None:
         rows &= codes == section_code(names, section)
     if not rows.any():
-        raise ValueError(f"obs[{domain_key!r}] names no domain for any spot")
-    groups = table.obs.loc[rows, domain_key].astype(str)
-    return groups.to_csv(index_label="Barcode", header=[domain_key], lineterminator="\n"), len(groups)
+        raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot")
+    groups = table.obs.loc[rows, cluster_key].astype(str)
+    return groups.to_csv(index_label="Barcode", header=[cluster_key], lineterminator="\n"), len(groups)
 
 
-def _as_geojson(record: SpatialRecord, domain_key: str, section: str | None) -> tuple[str, int]:
+def _as_geojson(record: SpatialRecord, cluster_key: str, section: str | None) -> tuple[str, int]:
     if section is None and len(record.section_names) > 1:
         raise ValueError(
             f"the table holds several sections; pass the section to be written, one of: {listed(record.section_names)}"
         )
     number = 0 if section is None else section_code(record.section_names, section)
-    frames = section_frames(record, domain_key)
+    frames = section_frames(record, cluster_key)
     if number not in frames:
-        raise ValueError(f"obs[{domain_key!r}] names no domain for any spot of section {section!r}")
+        raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot of section {section!r}")
     features = [_feature(*row) for row in frames[number][["name", "colour", "geometry"]].itertuples(index=False)]
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False), len(features)
 

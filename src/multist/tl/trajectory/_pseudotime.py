@@ -47,7 +47,7 @@ def pseudotime(
     root: str = "auto",
     *,
     use_rep: str = _keys.embedding_key(),
-    domain_key: str = _keys.domain_key(),
+    cluster_key: str = _keys.domain_key(),
     spatial_weight: float = 0.5,
     n_neighbors: int = 15,
     n_dcs: int = 10,
@@ -79,7 +79,7 @@ def pseudotime(
         says it.
     use_rep
         ``obsm`` key of the embedding.
-    domain_key
+    cluster_key
         ``obs`` column of the domains. Spots without one get a pseudotime all the same.
     spatial_weight
         Share of neighbours in space, from 0, the expression alone, to below 1.
@@ -148,11 +148,11 @@ def pseudotime(
     ):
         part, table = work.part, work.part.table
         _check(choices, table.n_obs)
-        rep, domains = read_features(table, use_rep), _domains(table, domain_key)
-        asked = read_root(root, table.obs_names, domains, domain_key)
+        rep, domains = read_features(table, use_rep), _domains(table, cluster_key)
+        asked = read_root(root, table.obs_names, domains, cluster_key)
         near = ensure_graph(part) if spatial_weight > 0 and table.n_obs <= max_cells else None
         time, found = _run(part.record, near, rep, domains, asked, choices)
-        params = {"root": root, "use_rep": use_rep, **domain_params(table, domain_key), **choices._asdict(), **keys}
+        params = {"root": root, "use_rep": use_rep, **domain_params(table, cluster_key), **choices._asdict(), **keys}
         found |= {"params": plain({**params, "shape": list(table.shape)}), "versions": versions()}
         part.write(obs={_keys.pseudotime_key(key_added): time}, uns={key_added: {_keys.PSEUDOTIME: found}})
     return work.result
@@ -264,12 +264,12 @@ def _check(choices: _Choices, n_obs: int) -> None:
         raise ValueError(f"on_disconnected must be one of {known}, not {choices.on_disconnected!r}")
 
 
-def _domains(table: AnnData, domain_key: str) -> pd.Series:
+def _domains(table: AnnData, cluster_key: str) -> pd.Series:
     """Column of domains as a categorical of strings."""
-    if domain_key not in table.obs:
+    if cluster_key not in table.obs:
         found = ", ".join(map(repr, table.obs.columns)) or "nothing"
         raise KeyError(
-            f"domain_key {domain_key!r} not found in obs; found: {found}. tl.multist_domains makes 'multist_domain'"
+            f"cluster_key {cluster_key!r} not found in obs; found: {found}. tl.multist_domains makes 'multist_domain'"
         )
-    column = table.obs[domain_key].astype("category")
+    column = table.obs[cluster_key].astype("category")
     return column.cat.rename_categories([str(name) for name in column.cat.categories])

@@ -27,7 +27,7 @@ class Root(NamedTuple):
     cell: int | None = None
 
 
-def read_root(root: Any, obs_names: pd.Index, domains: pd.Series, domain_key: str) -> Root:
+def read_root(root: Any, obs_names: pd.Index, domains: pd.Series, cluster_key: str) -> Root:
     """The root as a domain, a row, or neither; a name that is both is taken for the domain.
 
     Raises
@@ -49,7 +49,7 @@ def read_root(root: Any, obs_names: pd.Index, domains: pd.Series, domain_key: st
         row = int(obs_names.get_indexer([root])[0])
         return Root(None if pd.isna(domains.iloc[row]) else domains.iloc[row], row)
     found = ", ".join(map(repr, domains.cat.categories)) or "none"
-    raise KeyError(f"root {root!r} is neither a domain nor an observation; domains in obs[{domain_key!r}]: {found}")
+    raise KeyError(f"root {root!r} is neither a domain nor an observation; domains in obs[{cluster_key!r}]: {found}")
 
 
 def root_domain(component: np.ndarray, domains: np.ndarray, smallest: int) -> str | None:
