@@ -13,7 +13,7 @@ from multist.model.config import MultiSTConfig
 from multist.model.features.averaging import Averaging
 from multist.model.features.common_axes import common_axes, own_axes
 from multist.model.features.image_axes import ImageAxes
-from multist.model.features.image_gain import linear_gain
+from multist.model.features.image_gain import linear_gain, unit_variance
 from multist.model.features.neighbourhood import as_floats
 from multist.model.features.sections import Surroundings, offsets_to, section_offsets
 
@@ -167,7 +167,8 @@ class FusionModel:
                 genes, picture, adjacency, section, config, n_domains=n_domains, device=device, **seed
             )
         elif picture is not None and config.epochs == 0:
-            gain = linear_gain(_unit(genes), _unit(picture), adjacency, xy, section, **seed)
+            exact = [unit_variance(each.astype(np.float64)) for each in (genes, picture)]
+            gain = linear_gain(exact[0], exact[1], adjacency, xy, section, **seed)
         elif picture is not None:
             from multist.model.network.attention import attention_matrix, fit_attention
 
@@ -316,9 +317,3 @@ def _brought_to(
 
 def _total_spread(features: np.ndarray) -> float:
     return max(float(np.sqrt(features.var(axis=0, dtype=np.float64).sum())), 1e-12)
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    """(n, p) float64, centred, of unit variance on average."""
-    centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
-    return centred / max(float(np.sqrt((centred**2).mean())), 1e-12)

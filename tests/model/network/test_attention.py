@@ -9,7 +9,7 @@ import torch
 
 from multist._settings import settings
 from multist.model.config import MultiSTConfig
-from multist.model.features.image_gain import slopes_of_neighbours
+from multist.model.features.image_gain import slopes_of_neighbours, unit_variance
 from multist.model.network.attention import (
     Hidden,
     ImageAttention,
@@ -17,7 +17,6 @@ from multist.model.network.attention import (
     Reach,
     attention_matrix,
     fit_attention,
-    unit_variance,
 )
 
 QUICK = MultiSTConfig(epochs=20)

@@ -121,3 +121,10 @@ def _predictors(values: np.ndarray, adjacency: sp.csr_matrix, rows: np.ndarray, 
 def some_of(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
     """The rows, or a sample of so many of them."""
     return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
+
+
+def unit_variance(factors: np.ndarray) -> np.ndarray:
+    """(n, p) as precise as given, centred and scaled by one number, so that a factor's variance is one on average."""
+    centred = factors - factors.mean(axis=0, dtype=np.float64).astype(factors.dtype)
+    scale = float(np.sqrt((centred**2).mean(dtype=np.float64)))
+    return centred / max(scale, 1e-12)

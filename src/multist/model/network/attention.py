@@ -18,6 +18,7 @@ from multist.model.features.image_gain import (
     lasting_gain,
     slopes_of_neighbours,
     some_of,
+    unit_variance,
 )
 from multist.model.network.processes import Processes
 from multist.model.network.reach import Hidden, Reach
@@ -143,7 +144,7 @@ def fit_attention(
     n_folds = int(fold.max()) + 1
     if n_folds < 2:  # no other tissue to learn from
         return LearntAttention([], fold, 0, 1.0, 1.0, 0.0, np.zeros(0))
-    genes, picture = (torch.as_tensor(unit_variance(each), device=processes.device) for each in (expression, image))
+    genes, picture = (_on(processes.device, unit_variance(each)) for each in (expression, image))
     reach = Reach(adjacency, processes.device)
     judged = [some_of(np.flatnonzero(fold == f), JUDGED, rng) for f in range(n_folds)]
     others = [some_of(np.flatnonzero(fold != f), JUDGED, rng) for f in range(n_folds)]
@@ -194,7 +195,7 @@ def attention_matrix(
 ) -> sp.csr_matrix:
     """(n, n) float32 weights of the spots within two steps, mean over the networks and their heads; rows sum to one."""
     place = Processes(device).device
-    genes, picture = (torch.as_tensor(unit_variance(each), device=place) for each in (expression, image))
+    genes, picture = (_on(place, unit_variance(each)) for each in (expression, image))
     reach, pieces = Reach(adjacency, place), []
     models = [network.to(place) for network in networks]
     for start in range(0, len(genes), _SPOTS_AT_ONCE):
@@ -207,11 +208,8 @@ def attention_matrix(
     return sp.csr_matrix(sp.vstack(pieces, format="csr"))
 
 
-def unit_variance(factors: np.ndarray) -> np.ndarray:
-    """(n, p) float32, centred and scaled by one number, so that a factor's variance is one on average."""
-    centred = factors - factors.mean(axis=0, dtype=np.float64).astype(factors.dtype)
-    scale = float(np.sqrt((centred**2).mean(dtype=np.float64)))
-    return (centred / max(scale, 1e-12)).astype(np.float32)
+def _on(device: torch.device | str, factors: np.ndarray) -> Tensor:
+    return torch.as_tensor(factors, dtype=torch.float32, device=device)
 
 
 class _Trained(NamedTuple):
