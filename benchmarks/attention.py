@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import torch
-from domains import belongs, machine
+from domains import machine
 from generalisation import quiet
 from report import markdown, mean_sd, number
 from sections import Section, load_section, section_names
@@ -42,9 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     quiet()
     runs: list[dict[str, Any]] = []
-    for name in section_names(options.folder):
-        if options.only and not any(belongs(name, only) for only in options.only):
-            continue
+    for name in section_names(options.folder, options.only):
         section = load_section(options.folder, name)
         if section is None or not section.shows_tissue:
             continue

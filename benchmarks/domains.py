@@ -29,7 +29,7 @@ from anndata import AnnData
 from floor import floor_domains, floor_features
 from inputs import probe_of_inputs
 from report import COSTS, SCORES, below_floor, inputs_table, recall_table, runs_table
-from sections import Section, load_section, recall, section_names
+from sections import Section, belongs, load_section, recall, section_names
 from variants import (
     DEFAULT,
     FLOOR,
@@ -125,12 +125,8 @@ def chosen_sections(options: argparse.Namespace) -> list[str]:
         missing = [only for only in options.only if not any(belongs(name, only) for name in names)]
         if missing:
             sys.exit(f"not found in {options.folder}: {', '.join(missing)}; found: {', '.join(names) or 'nothing'}")
-        names = [name for name in names if any(belongs(name, only) for only in options.only)]
+        names = section_names(options.folder, options.only)
     return names[:QUICK_SECTIONS] if options.quick else names
-
-
-def belongs(name: str, only: str) -> bool:
-    return name == only or name.startswith(f"{only.rstrip('/')}/")
 
 
 def run_section(section: Section, options: argparse.Namespace, runs: list[dict[str, Any]]) -> dict[str, Any]:

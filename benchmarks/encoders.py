@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from domains import belongs
 from generalisation import quiet
 from report import markdown, number
 from sections import load_section, section_names
@@ -61,9 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     quiet()
     rows: list[list[str]] = []
-    for name in section_names(options.folder):
-        if options.only and not any(belongs(name, only) for only in options.only):
-            continue
+    for name in section_names(options.folder, options.only):
         section = load_section(options.folder, name)
         if section is None or not section.shows_tissue:
             continue

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from domains import belongs, machine
+from domains import machine
 from floor import floor_domains, floor_features
 from made_sections import KINDS, made_sections
 from report import markdown, number
@@ -41,11 +41,7 @@ FLOOR, DEFAULT = "floor", "default"
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     quiet()
-    names = [
-        name
-        for name in section_names(options.folder)
-        if not options.only or any(belongs(name, only) for only in options.only)
-    ]
+    names = section_names(options.folder, options.only)
     runs: list[dict[str, Any]] = []
     for found in each_section(names, options):
         runs += found

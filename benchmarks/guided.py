@@ -37,10 +37,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from domains import belongs, machine
+from domains import machine
 from guided_report import draw_reliability, tables
 from large_tissue import large_tissue, nearest_cells
-from sections import Section, load_section, section_names
+from sections import Section, belongs, load_section, section_names
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 from strokes import answered, named, people_strokes, random_strokes, spoilt
@@ -69,11 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     mt.settings.progress = False
     mt.settings.verbosity = "error"
     warnings.filterwarnings("ignore")
-    names = [
-        name
-        for name in section_names(options.folder)
-        if not options.only or any(belongs(name, only) for only in options.only)
-    ]
+    names = section_names(options.folder, options.only)
     runs: list[dict[str, Any]] = []
     for name in names:
         section = load_section(options.folder, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,10 +56,19 @@ class Section(NamedTuple):
         return any("hires" in entry.get("images", {}) for entry in self.adata.uns.get("spatial", {}).values())
 
 
-def section_names(folder: Path) -> list[str]:
-    """Names of the files whose truth column is known by name; ``dlpfc/151673`` is ``dlpfc/151673.h5ad``."""
+def section_names(folder: Path, only: Sequence[str] | None = None) -> list[str]:
+    """Names of the files whose truth column is known by name; ``dlpfc/151673`` is ``dlpfc/151673.h5ad``.
+
+    ``only`` are sections, or folders of sections; left out, all.
+    """
     names = [path.relative_to(folder).with_suffix("").as_posix() for path in sorted(folder.rglob("*.h5ad"))]
-    return [name for name in names if name.split("/")[0] in TRUTH]
+    known = [name for name in names if name.split("/")[0] in TRUTH]
+    return [name for name in known if not only or any(belongs(name, each) for each in only)]
+
+
+def belongs(name: str, only: str) -> bool:
+    """Whether a section is the one that was named, or lies in the folder that was."""
+    return name == only or name.startswith(f"{only.rstrip('/')}/")
 
 
 def load_section(folder: Path, name: str) -> Section | None:
