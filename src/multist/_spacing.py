@@ -18,9 +18,8 @@ _MIN_ORDER = 0.5
 _SHARED_PLACES = 0.1
 _RING_LIMIT = 0.7  # of the way from one ring to the next
 _MAX_SPOTS = 20_000  # spots around the middle, of more
-_NEIGHBOUR_RANK = (
-    4  # among scattered cells this neighbour is as far away as all six are on a hexagonal lattice as dense
-)
+_NEIGHBOUR_RANK = 4
+"""Among scattered cells this neighbour is as far away as all six are on a hexagonal lattice as dense."""
 
 
 class Lattice(NamedTuple):

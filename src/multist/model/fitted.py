@@ -178,7 +178,7 @@ class FusionModel:
                 networks = tuple(learnt.networks)
                 attention = attention_matrix(learnt.networks, genes, picture, adjacency, device=device)
                 logger.info(
-                    "the image takes away %.0f %% of the error of hidden spots on held-out tissue, and takes part",
+                    "the image takes away %.1f %% of the error of hidden spots on held-out tissue, and takes part",
                     100 * gain,
                 )
         if picture is not None and not gain and published is None:
