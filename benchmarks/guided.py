@@ -53,7 +53,7 @@ PARTS: dict[str, tuple[str, ...] | None] = {
     "people": None,
     "random": None,
     "wrong": ("cortex12", "ductal", "layered_tissue"),
-    "suggested": ("cortex12", "ductal", "olfactory_bulb", "starmap_by3", "layered_tissue"),
+    "suggested": None,
     "unnamed": ("cortex12/151673", "cortex12/151508", "olfactory_bulb", "layered_tissue"),
     "next": ("dlpfc",),
 }

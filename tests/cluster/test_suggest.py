@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from multist.cluster import suggest as module
 from multist.cluster.suggest import suggest
 
 SIDE = 20
@@ -12,6 +13,7 @@ SIDE = 20
 
 @pytest.fixture(scope="module")
 def square(lattice):
+    """A lattice, and an embedding in which alike spots are those that lie together."""
     y, x = np.divmod(np.arange(SIDE * SIDE), SIDE)
     return lattice(SIDE, SIDE), np.column_stack([x, y]).astype(float)
 
@@ -21,36 +23,61 @@ def doubt(where):
 
 
 def test_a_large_doubtful_region_comes_before_a_lone_spot(square):
-    adjacency, xy = square
-    where = (xy[:, 0] < 8) & (xy[:, 1] < 8)
+    adjacency, embedding = square
+    where = (embedding[:, 0] < 8) & (embedding[:, 1] < 8)
     where[-1] = True
-    first = suggest(doubt(where), adjacency, np.full(len(xy), -1), 1, xy)
-    assert (xy[first] < 8).all()
+    first = suggest(embedding, doubt(where), adjacency, np.full(len(where), -1), 3)
+    assert (embedding[first[0]] < 10).all()
 
 
-def test_suggestions_keep_away_from_each_other_and_from_strokes(square):
-    adjacency, xy = square
-    labels = np.full(len(xy), -1)
-    labels[(xy[:, 0] < 3) & (xy[:, 1] < 3)] = 0
-    rows = suggest(doubt(np.ones(len(xy), dtype=bool)), adjacency, labels, 4, xy)
+def test_suggestions_differ_from_each_other_and_from_strokes(square):
+    adjacency, embedding = square
+    labels = np.full(len(embedding), -1)
+    labels[(embedding[:, 0] < 3) & (embedding[:, 1] < 3)] = 0
+    rows = suggest(embedding, doubt(np.ones(len(embedding), dtype=bool)), adjacency, labels, 4)
     assert len(set(rows.tolist())) == 4
-    between = np.linalg.norm(xy[rows, None] - xy[rows], axis=2)[np.triu_indices(4, 1)]
+    between = np.linalg.norm(embedding[rows, None] - embedding[rows], axis=2)[np.triu_indices(4, 1)]
     assert between.min() > 4
-    assert np.linalg.norm(xy[rows], axis=1).min() > 5
+    assert np.linalg.norm(embedding[rows], axis=1).min() > 5
+
+
+def test_tissue_that_looks_like_what_has_a_stroke_is_not_suggested_wherever_it_lies(square):
+    adjacency, place = square
+    stripe = (place[:, 0] // 5 % 2).astype(int)  # two kinds of tissue, each in two stripes
+    embedding = np.column_stack([stripe * 10.0, np.zeros(len(stripe))])
+    embedding += np.random.default_rng(0).normal(scale=0.1, size=embedding.shape)
+    labels = np.full(len(stripe), -1)
+    labels[np.flatnonzero(stripe == 0)[:40]] = 0
+    rows = suggest(embedding, doubt(np.ones(len(stripe), dtype=bool)), adjacency, labels, 1)
+    assert stripe[rows] == 1
 
 
 def test_a_stroke_is_never_suggested_and_all_others_may_be(square):
-    adjacency, xy = square
-    labels = np.zeros(len(xy), dtype=int)
+    adjacency, embedding = square
+    labels = np.zeros(len(embedding), dtype=int)
     labels[[3, 77, 200]] = -1
-    rows = suggest(doubt(np.zeros(len(xy), dtype=bool)), adjacency, labels, 10, xy)
-    assert sorted(rows.tolist()) == [3, 77, 200]
+    for code in (embedding, np.zeros_like(embedding)):  # also where nothing differs
+        rows = suggest(code, doubt(np.zeros(len(code), dtype=bool)), adjacency, labels, 10)
+        assert sorted(rows.tolist()) == [3, 77, 200]
+
+
+def test_of_more_spots_than_are_looked_at_as_good_ones_are_found(square, monkeypatch):
+    adjacency, embedding = square
+    where = embedding[:, 0] < 10
+    everything = np.full(len(where), -1)
+    monkeypatch.setattr(module, "_MOST", 100)
+    rows = suggest(embedding, doubt(where), adjacency, everything, 4)
+    assert len(set(rows.tolist())) == 4
+    assert (embedding[rows, 0] < 10).sum() >= 2
+    assert len(set(suggest(embedding, doubt(where), adjacency, everything, 150).tolist())) == 150
 
 
 def test_shapes_and_numbers_are_checked(square):
-    adjacency, xy = square
-    probability, labels = doubt(np.ones(len(xy), dtype=bool)), np.full(len(xy), -1)
+    adjacency, embedding = square
+    probability, labels = doubt(np.ones(len(embedding), dtype=bool)), np.full(len(embedding), -1)
     with pytest.raises(ValueError, match="positive"):
-        suggest(probability, adjacency, labels, 0, xy)
+        suggest(embedding, probability, adjacency, labels, 0)
     with pytest.raises(ValueError, match="rows"):
-        suggest(probability, adjacency, labels[:5], 1, xy)
+        suggest(embedding, probability, adjacency, labels[:5], 1)
+    with pytest.raises(ValueError, match="rows"):
+        suggest(embedding[:5], probability, adjacency, labels, 1)

@@ -5,24 +5,27 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import cKDTree
-from sklearn.cluster import KMeans
+from scipy.spatial.distance import cdist
 
 _LEAST_DOUBT = 1.0  # of the mean doubt: what a few strokes make certain may be wrong
-_MAX_CANDIDATES = 20_000  # spots among which centers are sought
+_MOST = 2_000  # spots that are looked at, as suggestions and as what these speak for
 
 
 def suggest(
-    probability: np.ndarray, adjacency: sp.csr_matrix, labels: np.ndarray, n: int, xy: np.ndarray
+    embedding: np.ndarray, probability: np.ndarray, adjacency: sp.csr_matrix, labels: np.ndarray, n: int
 ) -> np.ndarray:
-    """Spots in the middle of much doubt, far from strokes and from each other.
+    """Spots that speak for much doubtful tissue for which no stroke speaks yet.
 
-    Doubt is the entropy of the classes, with a floor, averaged with that of the neighbours; close to strokes it counts
-    less. Weighted k-means on the tissue divides it into ``n`` regions, and the spot nearest to the center of each is
-    suggested (weighted clustering of uncertain points, Zhdanov 2019): the most doubtful spots themselves lie on
-    borders, and tell little about what is inside.
+    Doubt is the entropy of the classes, averaged with that of the neighbours, with a floor. A spot speaks for those
+    that are like it, by a Gaussian of the distance between their embeddings that is as wide as if strokes and
+    suggestions shared the spots equally. One after the other, the spot is taken that adds most doubt spoken for
+    (facility location, Wei, Iyer and Bilmes, ICML 2015). The most doubtful spots themselves lie on borders, and tell
+    little about what is inside.
 
     Parameters
     ----------
+    embedding
+        (m, d), in which alike spots are close.
     probability
         (m, k), rows summing to one.
     adjacency
@@ -31,8 +34,6 @@ def suggest(
         (m,) int, -1 where there is no stroke.
     n
         How many.
-    xy
-        (m, p) coordinates; sections far apart.
 
     Returns
     -------
@@ -43,37 +44,47 @@ def suggest(
     ValueError
         If the shapes disagree or ``n`` is not positive.
     """
-    probability, labels = np.asarray(probability, dtype=np.float64), np.asarray(labels)
-    xy = np.asarray(xy, dtype=np.float64)
+    embedding, labels = np.asarray(embedding, dtype=np.float64), np.asarray(labels)
+    probability = np.asarray(probability, dtype=np.float64)
     m = len(probability)
-    if labels.shape != (m,) or len(xy) != m or adjacency.shape != (m, m):
+    if labels.shape != (m,) or len(embedding) != m or adjacency.shape != (m, m):
         raise ValueError(
-            f"probability has {m} rows; got labels {labels.shape}, xy {xy.shape}, adjacency {adjacency.shape}"
+            f"probability has {m} rows; got labels {labels.shape}, embedding {embedding.shape}, "
+            f"adjacency {adjacency.shape}"
         )
     if n < 1:
         raise ValueError(f"n must be positive; got {n}")
+    strokes, free = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+    if len(free) > max(_MOST, n):
+        free = np.sort(np.random.default_rng(0).choice(free, max(_MOST, n), replace=False))
+    width = _width(embedding, len(strokes) + n)
+    doubt = _doubt(probability, adjacency)[free]
+    alike = np.exp(-0.5 * cdist(embedding[free], embedding[free], "sqeuclidean") / width**2)
+    spoken_for = np.zeros(len(free))
+    if len(strokes):
+        spoken_for = np.exp(-0.5 * (cKDTree(embedding[strokes]).query(embedding[free])[0] / width) ** 2)
+    chosen: list[int] = []
+    for _ in range(min(n, len(free))):
+        gain = doubt @ np.maximum(alike - spoken_for[:, None], 0)
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        spoken_for = np.maximum(spoken_for, alike[:, chosen[-1]])
+    return free[chosen]
+
+
+def _doubt(probability: np.ndarray, adjacency: sp.csr_matrix) -> np.ndarray:
+    """(m,) entropy of the classes around each spot, with a floor."""
     doubt = -(probability * np.log(np.maximum(probability, 1e-12))).sum(axis=1)
-    near = sp.csr_matrix(adjacency, dtype=np.float64) + sp.identity(m, format="csr")
+    near = sp.csr_matrix(adjacency, dtype=np.float64) + sp.identity(len(doubt), format="csr")
     near.data[:] = 1
     doubt = near @ doubt / np.asarray(near.sum(axis=1)).ravel()
-    doubt = doubt + max(_LEAST_DOUBT * float(doubt.mean()), 1e-9)
-    strokes, free = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
-    free = free[:: max(1, -(-len(free) // _MAX_CANDIDATES))]
-    weight, place = doubt[free], xy[free]
-    if len(free) <= n:
-        return free[np.argsort(-weight, kind="stable")]
-    if len(strokes):
-        distance = cKDTree(xy[strokes]).query(place)[0]
-        weight = weight * -np.expm1(-0.5 * (distance / _radius(place, n)) ** 2)
-    regions = KMeans(n, n_init=3, random_state=0).fit(place, sample_weight=weight)
-    chosen = cKDTree(place).query(regions.cluster_centers_)[1]
-    mass = np.bincount(regions.labels_, weights=weight, minlength=n)
-    ordered = chosen[np.argsort(-mass, kind="stable")]
-    return free[list(dict.fromkeys(ordered.tolist()))]
+    return doubt + max(_LEAST_DOUBT * float(doubt.mean()), 1e-9)
 
 
-def _radius(place: np.ndarray, n: int) -> float:
-    """Within which a stroke speaks for others: a quarter of that of a region, if ``n`` shared the tissue equally."""
-    part = max(2, min(len(place), len(place) // n))
-    look = place[:: max(1, len(place) // 200)]
-    return max(0.25 * float(np.median(cKDTree(place).query(look, part)[0][:, -1])), 1e-12)
+def _width(embedding: np.ndarray, parts: int) -> float:
+    """Of the Gaussian: the distance within which a spot has the ``parts``-th part of all others."""
+    look = embedding[:: max(1, len(embedding) // 200)]
+    part = max(2, len(embedding) // parts)
+    if len(embedding) > _MOST:
+        part, embedding = max(2, part * _MOST // len(embedding)), embedding[:: len(embedding) // _MOST]
+    return max(float(np.median(cKDTree(embedding).query(look, min(part, len(embedding)))[0][:, -1])), 1e-12)

@@ -9,12 +9,11 @@ import numpy as np
 from multist import _keys
 from multist.access import open_part
 from multist.tl._graph import ensure_graph
+from multist.tl.domains._inputs import features_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
-
-_APART = 10  # times the extent of a section, by which sections are laid apart
 
 
 def suggest_labels(
@@ -27,8 +26,8 @@ def suggest_labels(
 ) -> list[str]:
     """Name the spots at which one more stroke would tell most about guided domains.
 
-    They lie in the middle of tissue whose class is uncertain, far from strokes and from each other. Name them, and run
-    :func:`multist.tl.cluster_domains` with ``labels_key`` again.
+    They stand for much tissue whose class is uncertain, and their embeddings differ from those of strokes and from each
+    other. Name them, and run :func:`multist.tl.cluster_domains` with ``labels_key`` again.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def suggest_labels(
     Raises
     ------
     KeyError
-        If no strokes guided the domains.
+        If no strokes guided the domains, or the embedding that they were found on is gone.
     ValueError
         If ``n`` is not positive.
 
@@ -63,7 +62,7 @@ def suggest_labels(
     from multist.cluster.suggest import suggest
 
     part = open_part(data, table_key=table_key, library_key=library_key, image=False)
-    record, table, probability_key = part.record, part.table, _keys.probability_key(key)
+    table, probability_key = part.table, _keys.probability_key(key)
     if probability_key not in table.obsm:
         raise KeyError(
             f"obsm[{probability_key!r}] is not there: run tl.multist_domains with labels_key and key_added={key!r} "
@@ -74,7 +73,7 @@ def suggest_labels(
     if labels_key in table.obs:  # a section that was recognised has no strokes
         column = table.obs[labels_key]
         named = (column.notna() & (column.astype(str) != params.get("unlabeled_category"))).to_numpy()
-    adjacency = ensure_graph(part)
-    apart = record.section[:, None] * _APART * np.array([np.ptp(record.xy[:, 0]) + 1, 0])
-    rows = suggest(np.asarray(table.obsm[probability_key]), adjacency, np.where(named, 0, -1), n, record.xy + apart)
+    embedding = features_of([part], params.get("use_rep", _keys.embedding_key(key)))
+    labels = np.where(named, 0, -1)
+    rows = suggest(embedding, np.asarray(table.obsm[probability_key]), ensure_graph(part), labels, n)
     return table.obs_names[rows].tolist()
