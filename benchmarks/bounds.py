@@ -43,9 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         "runs": [],
     }
     print("| section | " + " | ".join(MEASURES.values()) + " |\n" + "|---" * (len(MEASURES) + 1) + "|")
-    for name in section_names(options.folder):
-        if options.only and name not in options.only:
-            continue
+    for name in section_names(options.folder, options.only):
         section = load_section(options.folder, name)
         if section is None:
             continue
@@ -96,7 +94,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="sections")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="sections, or folders of sections")
     parser.add_argument("--output", type=Path)
     return parser.parse_args(argv)
 
