@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -44,8 +48,42 @@ def test_what_json_cannot_hold_leaves_what_was_there(tmp_path):
 
 def test_a_half_written_file_is_no_obstacle(tmp_path):
     save_folder(tmp_path, {"a": 1}, ARRAYS)
-    (tmp_path / "multist.partial").write_text("{")
-    (tmp_path / f"arrays-{'0' * 16}.partial").write_bytes(b"0")
+    left = [tmp_path / f".multist-{'0' * 16}.json", tmp_path / f"arrays-{'0' * 16}.safetensors"]
+    for file in left:
+        file.write_text("{")
     assert load_folder(tmp_path)[0] == {"a": 1}
     save_folder(tmp_path, {"a": 2}, ARRAYS)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert all(file.exists() for file in left)  # another process may be writing these just now
+    for file in left:
+        os.utime(file, (0, 0))
+    save_folder(tmp_path, {"a": 3}, ARRAYS)
+    assert load_folder(tmp_path)[0] == {"a": 3} and len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("broken", ["arrays", "multist"])
+def test_where_the_disk_is_full_the_model_is_the_old_one(tmp_path, monkeypatch, broken):
+    def fails(self, target):
+        if Path(target).name.startswith(broken):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return move(self, target)
+
+    save_folder(tmp_path, {"a": 1}, ARRAYS)
+    before = {file.name for file in tmp_path.iterdir()}
+    move = Path.replace
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="No space left"):
+        save_folder(tmp_path, {"a": 2}, {})
+    assert load_folder(tmp_path)[0] == {"a": 1} and {file.name for file in tmp_path.iterdir()} == before
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeypatch):
+    def replaced_meanwhile(self):
+        if self.suffix == ".safetensors" and not replaced:
+            replaced.append(self)
+            save_folder(tmp_path, {"a": 2}, {})
+        return read(self)
+
+    save_folder(tmp_path, {"a": 1}, ARRAYS)
+    replaced, read = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", replaced_meanwhile)
+    assert load_folder(tmp_path) == ({"a": 2}, {}) and replaced

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import anndata as ad
@@ -177,3 +183,21 @@ def untouched() -> Callable[[ad.AnnData], Any]:
         assert after.keys() == before.keys()
 
     return compare
+
+
+@pytest.fixture(scope="module")
+def in_a_process() -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """Runs a function of ``interrupted.py`` in a folder that every user can enter."""
+    home = Path(tempfile.mkdtemp())
+    home.chmod(0o755)
+
+    def run(what: str) -> list[dict[str, Any]]:
+        folder, result = home / what, home / f"{what}.json"
+        folder.mkdir()
+        command = [sys.executable, str(Path(__file__).with_name("interrupted.py")), what, str(folder), str(result)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(result.read_text())
+
+    yield run
+    shutil.rmtree(home)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist._files import whole_file
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -146,10 +148,6 @@ def write_page(page: Page, path: str | Path) -> Path:
     html = environment.get_template("report.html").render(page=page)
     path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    try:
-        unfinished.write_text(html, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write_text(html, encoding="utf-8")
     return path

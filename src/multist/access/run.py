@@ -22,7 +22,7 @@ from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.stale import forget_dependents
 from multist.access.tables import copy_data, get_table
-from multist.access.transaction import restored_on_error
+from multist.access.transaction import restored_on_error, undisturbed
 from multist.access.write import check_names, write_image, write_table
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def run(
     check_names({key_added: None}, {}, "uns")
     objects = [_readable(each, copy=copy) for each in as_list(data)]
     lines: dict[str, None] = {}
-    token = _lines.set(lines)
+    token, written = _lines.set(lines), False
     try:
         work = Run([open_part(each, spatial=spatial, **keys) for each in objects])
         for part in work.parts:
@@ -203,10 +203,16 @@ def run(
         yield work
         for part in work.parts:
             _conclude(part, lines, name, key_added)
-        work.result = _commit(work.parts, copy=copy, several=isinstance(data, list | tuple), **keys)
+        targets = [copy_data(part.data) if copy else part.data for part in work.parts]
+        with undisturbed():
+            _commit(work.parts, targets, keys.get("table_key"))
+            written = True
+        if copy:
+            work.result = targets if isinstance(data, list | tuple) else targets[0]
     except KeyboardInterrupt as error:
-        logger.warning(_INTERRUPTED)
-        error.add_note(_INTERRUPTED)
+        if not written:
+            logger.warning(_INTERRUPTED)
+            error.add_note(_INTERRUPTED)
         raise
     finally:
         _lines.reset(token)
@@ -291,8 +297,7 @@ def _conclude(part: Part, lines: dict[str, None], name: str, key_added: str) -> 
     part.write(uns={key_added: {"decisions": decisions, "schema": SCHEMA}})
 
 
-def _commit(parts: Sequence[Part], *, copy: bool, several: bool, table_key: str | None = None, **_: Any) -> Any:
-    targets = [copy_data(part.data) if copy else part.data for part in parts]
+def _commit(parts: Sequence[Part], targets: Sequence[Any], table_key: str | None) -> None:
     with ExitStack() as stack:
         for part, target in zip(parts, targets, strict=True):
             table = get_table(target, table_key)
@@ -300,6 +305,3 @@ def _commit(parts: Sequence[Part], *, copy: bool, several: bool, table_key: str 
             cast("Draft", part.table).write_to(table)
             for key, element in part._elements.items():
                 cast("Any", target).images[key] = element
-    if not copy:
-        return None
-    return targets if several else targets[0]

@@ -1,7 +1,9 @@
-"""A failed function leaves the table and the images as they were."""
+"""A failed function leaves the table and the images as they were; Ctrl-C does not part what is written together."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -43,3 +45,20 @@ def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None)
         for key in images_before.keys() - images.keys():
             images[key] = images_before[key]
         raise
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the body, which is short, is through; then it comes as always."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield  # other threads get no Ctrl-C
+        return
+    came: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *what: came.append(what))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(*came[0])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from multist._files import whole_file
 from multist._progress import progress_bar
 from multist._settings import logger, settings
 
@@ -92,7 +93,8 @@ def fetch(file: RemoteFile, dataset: str) -> Fetched:
         raise ValueError(f"{file.url} is not the file that is known: {why}") from error
     found = sha256 or pooch.file_hash(str(path))
     if file.sha256 is None and sha256 is None:
-        seen.write_text(found + "\n", encoding="ascii")
+        with whole_file(seen) as note:
+            note.write_text(found + "\n", encoding="ascii")
         logger.info("%s is trusted as it came; its sha256 is kept in %s", file.url, seen)
     return Fetched(path, file.url, found)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from multist._files import whole_file
 from multist._settings import logger, settings
 
 _MAX_BYTES = 2**30
@@ -60,9 +59,11 @@ class KeptVectors:
         elif vectors.nbytes > _MAX_BYTES:
             logger.info("the vectors are not kept: they need %.1f GB", vectors.nbytes / 1e9)
         else:
+            from safetensors import SafetensorError
+
             try:
                 _write(self.path, np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 16), vectors)
-            except OSError as error:  # the result is there all the same
+            except (OSError, SafetensorError) as error:  # the result is there all the same
                 logger.warning("the vectors cannot be kept in %s: %s", settings.cache_dir, error)
 
 
@@ -85,10 +86,5 @@ def _write(path: Path, digests: np.ndarray, vectors: np.ndarray) -> None:
     from safetensors.numpy import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    try:
-        save_file({"patches": digests, "vectors": np.ascontiguousarray(vectors)}, name)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with whole_file(path) as file:
+        save_file({"patches": digests, "vectors": np.ascontiguousarray(vectors)}, file)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
+import secrets
+import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from multist._files import UNFINISHED, whole_file
 
 FORMAT = 1
 """Version of the layout; a folder of a later one is refused."""
@@ -18,11 +21,14 @@ FORMAT = 1
 RECORD = "multist.json"
 _KIND = "model"
 _ARRAYS = re.compile(r"arrays-[0-9a-f]{16}\.safetensors")
-_PARTIAL = re.compile(r"(multist|arrays-[0-9a-f]{16})\.partial")  # left where a process was killed while it wrote
+_ABANDONED = 3600
+"""Seconds after which a file that the record does not name is what a killed process left, and nobody's work."""
 
 
 def save_folder(folder: str | Path, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Write a folder, or replace what this function wrote there before; at no moment is it half written.
+
+    Of several processes that write to one folder at a time, the last one's model is there, whole.
 
     Parameters
     ----------
@@ -45,15 +51,22 @@ def save_folder(folder: str | Path, record: dict[str, Any], arrays: dict[str, np
     folder.mkdir(parents=True, exist_ok=True)
     # ascontiguousarray would give single numbers a dimension
     content = save({name: np.asarray(value, order="C") for name, value in arrays.items()})
+    # a name of its own, so that no other process takes this file for one that it may remove
+    file = folder / f"arrays-{secrets.token_hex(8)}.safetensors"
     digest = hashlib.sha256(content).hexdigest()
-    before = {old for old in folder.iterdir() if old.name != RECORD}
-    file = folder / f"arrays-{digest[:16]}.safetensors"
-    _replace(file, content)
     head = {"format": FORMAT, "kind": _KIND, "multist": version("multist"), "arrays": file.name, "sha256": digest}
-    whole = head | {"names": sorted(arrays), "record": record}
-    _replace(folder / RECORD, json.dumps(whole, indent=1).encode())
-    for old in before - {file}:
-        old.unlink(missing_ok=True)
+    text = json.dumps(head | {"names": sorted(arrays), "record": record}, indent=1)
+    before = _arrays_of(folder)
+    try:
+        with whole_file(file) as unfinished:
+            unfinished.write_bytes(content)
+        with whole_file(folder / RECORD) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
+    except BaseException:
+        if _arrays_of(folder) != file:
+            file.unlink(missing_ok=True)
+        raise
+    _remove_old(folder, before)
 
 
 def check_writable(folder: Path) -> None:
@@ -82,17 +95,28 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarra
     _refuse_foreign(folder, ValueError)
     if not (folder / RECORD).is_file():
         raise FileNotFoundError(f"{str(folder)!r} holds no {RECORD}, so multist did not write it")
-    head = _head(folder)
+    head, content = _head_and_content(folder)
     file = folder / head["arrays"]
-    if not file.is_file():
-        raise FileNotFoundError(f"{str(folder)!r} lacks {file.name}, which {RECORD} names: was it copied whole?")
-    content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != head.get("sha256"):
         raise ValueError(f"{str(file)!r} is truncated or damaged: {len(content)} bytes with another checksum")
     arrays = load(content)
     if differing := set(arrays) ^ set(head.get("names", [])):
         raise ValueError(f"{str(file)!r} does not hold what {RECORD} says: {', '.join(sorted(differing)[:3])}")
     return head["record"], arrays
+
+
+def _head_and_content(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """What the JSON file says, and what is in the file that it names."""
+    head = _head(folder)
+    while True:
+        try:
+            return head, (folder / head["arrays"]).read_bytes()
+        except FileNotFoundError:
+            missing, head = head["arrays"], _head(folder)
+            if head["arrays"] == missing:  # else the model was replaced meanwhile
+                raise FileNotFoundError(
+                    f"{str(folder)!r} lacks {missing}, which {RECORD} names: was it copied whole?"
+                ) from None
 
 
 def _head(folder: Path) -> dict[str, Any]:
@@ -121,16 +145,32 @@ def _refuse_foreign(folder: Path, error: type[Exception]) -> None:
     if links := [path.name for path in held if path.is_symlink()]:
         raise error(f"{links[0]!r} in {str(folder)!r} is a link, which multist did not make and does not follow")
     names = [path.name for path in held]
-    foreign = [n for n in names if n != RECORD and not _ARRAYS.fullmatch(n) and not _PARTIAL.fullmatch(n)]
+    foreign = [n for n in names if n != RECORD and not _ARRAYS.fullmatch(n) and not UNFINISHED.fullmatch(n)]
     if foreign:
         named = ", ".join(map(repr, foreign[:3]))
         raise error(f"{str(folder)!r} holds {named}, which multist did not write; give a folder of its own")
 
 
-def _replace(file: Path, content: bytes) -> None:
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(file)
+def _arrays_of(folder: Path) -> Path | None:
+    """The file that the record of a folder names, if there is a record that does."""
+    try:
+        return folder / _head(folder)["arrays"]
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _remove_old(folder: Path, before: Path | None) -> None:
+    """Remove the arrays of the model that was replaced, and what killed processes left."""
+    named, now = _arrays_of(folder), time.time()
+    for path in folder.iterdir():
+        abandoned = path == before or (path.name != RECORD and now - _written(path, now) > _ABANDONED)
+        if abandoned and path != named:
+            path.unlink(missing_ok=True)
+
+
+def _written(path: Path, now: float) -> float:
+    """When a file was written; now if it has gone meanwhile."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return now

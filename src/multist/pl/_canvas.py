@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from multist._files import whole_file
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -75,9 +77,12 @@ class Canvas:
         look, show = self.look, self.look.show
         if look.save is not None and look.save is not False:
             path = _scanpys_path(name) if look.save is True else Path(look.save).expanduser()
+            if not path.suffix:
+                path = path.with_suffix(f".{plt.rcParams['savefig.format']}")
             path.parent.mkdir(parents=True, exist_ok=True)
             options: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if path.suffix.lower() == ".png" else {}
-            self.figure.savefig(path, dpi=DPI, bbox_inches="tight", pad_inches=0.02, facecolor="white", **options)
+            with whole_file(path) as file:
+                self.figure.savefig(file, dpi=DPI, bbox_inches="tight", pad_inches=0.02, facecolor="white", **options)
         if show is None:
             show = not look.save and look.ax is None and not look.return_fig
             if not show and look.ax is None and not look.return_fig:

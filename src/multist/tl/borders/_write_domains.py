@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multist import _keys
+from multist._files import whole_file
 from multist._settings import logger
 from multist.access import find_sections, get_table, listed, resolve_drawn, section_code
 from multist.tl.borders._domain_outlines import section_frames
@@ -37,10 +38,10 @@ def write_domains(
     data
         Table with domains; not changed.
     path
-        The file, which is replaced if it is there. Its ending chooses: ``.geojson``, an annotation with class and
-        colour for each domain, as
-        :func:`multist.tl.domain_shapes` outlines them, in pixels of the image; ``.csv``, one row
-        ``Barcode,<cluster_key>`` per spot that has a domain, where the barcodes are ``obs_names``.
+        The file, which is replaced if it is there, once the new one is whole. Its ending chooses: ``.geojson``, an
+        annotation with class and colour for each domain, as :func:`multist.tl.domain_shapes` outlines them, in pixels
+        of the image; ``.csv``, one row ``Barcode,<cluster_key>`` per spot that has a domain, where the barcodes are
+        ``obs_names``.
     cluster_key
         Column of ``obs`` with the domains, found or drawn by hand.
     section
@@ -81,7 +82,8 @@ def write_domains(
         text, count = _as_csv(get_table(data, table_key), cluster_key, section, library_key)
     else:
         text, count = _as_geojson(resolve_drawn(data, image_key=image_key, **names), cluster_key, section)
-    path.write_text(text, encoding="utf-8")
+    with whole_file(path) as file:
+        file.write_text(text, encoding="utf-8")
     logger.info("%d %s of obs[%r] written to %s", count, "spots" if form == ".csv" else "domains", cluster_key, path)
 
 
