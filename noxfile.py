@@ -85,6 +85,21 @@ def audit(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Give readers of strangers' files what nobody wrote, for ten minutes or so; ``-- EXAMPLES`` of each kind."""
+    install(session, "-e", ".[test]")
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["2000"])[0]}
+    session.run("pytest", "-q", "tests/reliability/test_fuzzing.py", env=env)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Change the package in many places, and say which changes no test sees; ``-- COUNT SEED`` of the sample."""
+    install(session, "-e", ".[test]", "cosmic-ray")
+    session.run("python", "tests/mutants.py", *session.posargs, env={"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"})
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build wheel and sdist, look into both, and import the wheel from an environment that holds nothing else."""
     install(session, "build", "virtualenv")

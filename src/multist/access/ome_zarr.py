@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,15 @@ def open_ome_zarr(path: Path) -> Slide:
     """
     from ome_zarr.io import parse_url
 
-    location = parse_url(path)
+    with _understood(path):
+        location = parse_url(path)
     if location is not None and "spatialdata_attrs" in location.root_attrs:
         raise ValueError(
             f"{path} is a folder that holds a SpatialData: open it by spatialdata.read_zarr and take one of its images"
         )
     # several images of one file lie in folders of their own
-    nodes = _images(path) or [node for part in sorted(path.iterdir()) if part.is_dir() for node in _images(part)]
+    with _understood(path):
+        nodes = _images(path) or [node for part in sorted(path.iterdir()) if part.is_dir() for node in _images(part)]
     if not nodes:
         kind = (
             "a zarr folder without the metadata of an OME-Zarr image"
@@ -37,10 +41,23 @@ def open_ome_zarr(path: Path) -> Slide:
             else "a folder, and no OME-Zarr"
         )
         raise ValueError(f"{path} is {kind}; give a file, or an OME-Zarr folder of an image")
-    node = max(nodes, key=lambda one: np.prod(one.data[0].shape[-2:]))
-    axes = [axis["name"] if isinstance(axis, dict) else axis for axis in node.metadata["axes"]]
+    with _understood(path):
+        node = max(nodes, key=lambda one: np.prod(one.data[0].shape[-2:]))
+        axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in node.metadata["axes"]]
+        microns = _microns(path, node, axes)
     levels = tuple(_flat(path, array, axes) for array in node.data)
-    return Slide(levels, rgb=False, microns_per_pixel=_microns(path, node, axes))
+    return Slide(levels, rgb=False, microns_per_pixel=microns)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Name the folder in what ome-zarr raises where its metadata says what cannot be."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is no OME-Zarr image that can be read, by its metadata: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _images(path: Path) -> list[Any]:
@@ -55,9 +72,10 @@ def _images(path: Path) -> list[Any]:
 
 def _flat(path: Path, array: da.Array, axes: list[str]) -> da.Array:
     """(height, width, channel)."""
-    size = dict(zip(axes, array.shape, strict=True))
+    size = dict(zip(axes, array.shape, strict=False))
     deep = {axis: n for axis, n in size.items() if axis not in ("c", "y", "x") and n > 1}
-    if deep or not {"y", "x"} <= set(axes) or size.get("c", 1) not in (1, 3, 4):
+    told = len(axes) == len(size) == array.ndim
+    if not told or deep or not {"y", "x"} <= set(axes) or size.get("c", 1) not in (1, 3, 4):
         raise ValueError(
             f"{path} holds axes {axes} of sizes {array.shape}; a slide has height, width and 1, 3 or 4 channels: "
             "export one plane of it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
     if isinstance(stored, Mapping):
         by_name = {str(name): color for name, color in stored.items()}
         stored = [by_name.get(category) for category in categories]
-    elif np.ndim(stored) == 0:
+    elif not isinstance(stored, np.ndarray | list | tuple | pd.Series | pd.Index) or getattr(stored, "ndim", 1) == 0:
         stored = ()
     chosen = [_plain(color) for color in list(stored)[: len(categories)]]
     if len(chosen) == len(categories) and all(is_color_like(color) for color in chosen):
@@ -43,8 +44,10 @@ def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
 def _plain(color: Any) -> Any:
     """A colour as matplotlib takes it: text that h5py left as bytes, rows of whole numbers to 255."""
     if isinstance(color, bytes):
-        return color.decode()
+        return color.decode(errors="replace")
     if not isinstance(color, np.ndarray | list | tuple):
         return color
+    if not all(isinstance(part, Real) for part in color):
+        return None
     row = np.asarray(color)
     return tuple((row / 255 if row.dtype.kind in "iu" and row.max(initial=0) > 1 else row).tolist())

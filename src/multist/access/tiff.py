@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     import tifffile
 
 _STRIP_BYTES = 32 * 2**20  # of a chunk as wide as the image, where the file is made of strips
+_BROKEN = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    struct.error,
+)
+"""What tifffile and parsers of XML raise where a file says what cannot be."""
 _MAX_SEGMENT = 2**30  # a compressed strip or tile is decoded whole
 
 
@@ -47,7 +58,7 @@ class TiffLevel:
         """Pixels in the axes of the file."""
         try:
             found = np.asarray(_source(self.path, self.stamp, self.series, self.level)[index])
-        except (OSError, ValueError, RuntimeError, struct.error) as error:
+        except (*_BROKEN, OSError, ValueError) as error:
             raise OSError(f"{self.path} cannot be read at {index}: {error}") from error
         return found.astype(self.dtype, copy=False)  # the file may have another order of bytes
 
@@ -115,13 +126,17 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     logger = logging.getLogger("tifffile")
     logger.addHandler(handler)
     try:
-        with tifffile.TiffFile(path) as tif:
-            _ = tif.series
+        with ExitStack() as stack:
+            try:
+                tif = stack.enter_context(tifffile.TiffFile(path))
+                _ = tif.series
+            except ValueError as error:
+                raise ValueError(f"{path} is no complete TIFF file: {error}") from error
             lost = [text for text in complaints if "invalid page offset" in text or "invalid value offset" in text]
             if lost or not tif.series:
                 raise ValueError(_cut_short(path, lost[0] if lost else "it holds no image"))
             yield tif
-    except (tifffile.TiffFileError, struct.error) as error:
+    except (*_BROKEN, tifffile.TiffFileError) as error:
         raise ValueError(f"{path} is no complete TIFF file: {error}") from error
     finally:
         logger.removeHandler(handler)

@@ -87,6 +87,7 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarra
     ValueError
         If the folder holds anything else, is of a later version, or is truncated or damaged.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load
 
     folder = Path(folder)
@@ -99,8 +100,11 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarra
     file = folder / head["arrays"]
     if hashlib.sha256(content).hexdigest() != head.get("sha256"):
         raise ValueError(f"{str(file)!r} is truncated or damaged: {len(content)} bytes with another checksum")
-    arrays = load(content)
-    if differing := set(arrays) ^ set(head.get("names", [])):
+    try:
+        arrays = load(content)
+    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a kind of number that numpy has not
+        raise ValueError(f"{str(file)!r} is no safetensors file of numbers: {error}") from error
+    if differing := set(arrays) ^ set(head["names"]):
         raise ValueError(f"{str(file)!r} does not hold what {RECORD} says: {', '.join(sorted(differing)[:3])}")
     return head["record"], arrays
 
@@ -124,6 +128,8 @@ def _head(folder: Path) -> dict[str, Any]:
     where = str(folder / RECORD)
     try:
         head = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{where!r} is nested too deeply to be a record") from None
     except ValueError as error:
         raise ValueError(f"{where!r} is truncated or no JSON: {error}") from error
     if not isinstance(head, dict) or not isinstance(head.get("format"), int):
@@ -135,6 +141,9 @@ def _head(folder: Path) -> dict[str, Any]:
         )
     if not _ARRAYS.fullmatch(str(head.get("arrays"))) or not isinstance(head.get("record"), dict):
         raise ValueError(f"{where!r} lacks the name of its arrays or its record, so multist did not write it")
+    names = head.get("names")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{where!r} lacks the names of the model's arrays, so multist did not write it")
     if head.get("kind") != _KIND:
         raise ValueError(f"{str(folder)!r} holds a {head.get('kind')}, not a {_KIND}")
     return head

@@ -45,7 +45,7 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
 
     Raises
     ------
-    KeyError, TypeError, RuntimeError
+    KeyError, TypeError, RuntimeError, ValueError
         If a part is missing, or does not fit the others.
     """
     given = dict(record["config"])
@@ -98,8 +98,10 @@ def _networks(
 
     networks = []
     for number in range(count):
-        network = ImageAttention(np.zeros((n_expression, 2)), axes.axes.shape[1], config)
         state = rooms[f"network{number}"]
+        if config.n_heads * config.head_width > sum(value.size for value in state.values()):
+            raise ValueError(f"network {number} has fewer numbers than a network of the configuration")
+        network = ImageAttention(np.zeros((n_expression, 2)), axes.axes.shape[1], config)
         network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
         networks.append(network)
     return tuple(networks)

@@ -14,6 +14,7 @@ from multist.cluster.guided_classifier import GuidedClassifier
 from multist.model.checkpoint import load_folder, save_folder
 from multist.model.fitted import FusionModel
 from multist.model.fitted_parts import model_of_parts, parts_of
+from multist.tl.domains._model_arrays import check_arrays
 from multist.tl.domains._recipe import AXES, Recipe
 
 _NAMES = ("genes", "library")
@@ -134,6 +135,10 @@ class FittedModel:
             room, _, rest = name.partition(".")
             rooms.setdefault(room, {})[rest] = value
         try:
+            lengths = {} if record["genes"] is None else {"g": len(record["genes"]["genes"])}
+            lengths |= {} if record["genes"] is None else {"l": len(record["genes"]["library"])}
+            lengths |= {} if record["domain_names"] is None else {"k": len(record["domain_names"])}
+            check_arrays(arrays, lengths)
             axes = None
             if record["genes"] is not None:
                 held = {name: np.array(record["genes"][name], dtype=str) for name in _NAMES} | rooms["axes"]
@@ -155,7 +160,7 @@ class FittedModel:
                 random_state=int(record["random_state"]),
                 known=known,
             )
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{str(folder)!r} lacks a part of the model, or has one that does not fit: {error}"
             ) from error
