@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import logging
 import os
+import random
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -20,6 +21,22 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[1] / "README.md"
 FURTHER = ("tl.interactions", "pl.borders", "tl.pseudotime", "pl.pseudotime")
 REAL_DATA = Path(os.environ.get("MULTIST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run files, and the tests of each, in another order")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        return
+    rng = random.Random(seed)
+    files = sorted({item.path for item in items})
+    rng.shuffle(files)
+    place = {file: number for number, file in enumerate(files)}
+    rng.shuffle(items)
+    items.sort(key=lambda item: place[item.path])  # stable, so that the tests of a file stay shuffled
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import weakref
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -199,4 +200,6 @@ def _source(path: str, stamp: tuple[int, int], series: int, level: int) -> Any:
         return _Contiguous(path, page.dtype.newbyteorder(tif.byteorder), page.dataoffset, page.shape)
     import zarr
 
-    return zarr.open_array(one.aszarr(level=level), mode="r")
+    array = zarr.open_array(one.aszarr(level=level), mode="r")
+    weakref.finalize(array, tif.close)  # when the last chunk that is read lets go of it
+    return array
