@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import anndata as ad
@@ -14,6 +15,7 @@ from scipy import sparse
 import multist as mt
 from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture
+from multist.model.fitted import warn_of_image_alone
 
 
 def glass(table: ad.AnnData) -> None:
@@ -132,3 +134,55 @@ def test_a_line_that_every_stage_says_is_said_once(finished, capsys):
     capsys.readouterr()
     mt.tl.multist_domains(finished, 3, use_image=False, device="cpu")
     assert capsys.readouterr().err.count("are NaN or infinite, and are left out") == 1
+
+
+@pytest.fixture
+def gradient(table) -> ad.AnnData:
+    """Bands along which an embedding changes steadily."""
+    y = table.obsm["spatial"][:, 1]
+    noise = np.random.default_rng(0).normal(size=(table.n_obs, 3))
+    table.obsm["X_steady"] = np.column_stack([y / 20, 0.2 * noise])
+    table.obs["multist_domain"] = pd.cut(y, 3, labels=["deep", "middle", "outer"])
+    return table
+
+
+def test_a_root_in_the_middle_speaks_and_names_the_ends(gradient, caplog):
+    row = int(np.argmin(np.abs(gradient.obsm["spatial"][:, 1] - np.median(gradient.obsm["spatial"][:, 1]))))
+    mt.tl.pseudotime(gradient, root=gradient.obs_names[row], use_rep="X_steady")
+    lines = gradient.uns["multist"]["decisions"]["pseudotime"]
+    said = [line for line in lines if "the root lies in the middle" in line]
+    assert len(said) == 1 and caplog.text.count(said[0]) == 1
+    assert "pass a root at one end, such as" in said[0] and "'deep'" in said[0] and "'outer'" in said[0]
+
+
+@pytest.mark.parametrize("root", ["deep", "outer", "auto", "spot0"])
+def test_a_root_at_an_end_keeps_silent(gradient, caplog, root):
+    mt.tl.pseudotime(gradient, root=root, use_rep="X_steady")
+    assert "the root lies in the middle" not in caplog.text
+
+
+@pytest.mark.parametrize(("share", "speaks"), [(0.0, False), (0.5, False), (0.93, False), (0.97, True), (1.0, True)])
+def test_an_image_that_leaves_nothing_to_expression_speaks(share, speaks, caplog):
+    weight = np.full(200, share)
+    weight[:10] = 0.1
+    warn_of_image_alone(weight)
+    assert caplog.text.count("domains are those of the image alone") == speaks
+    if speaks:
+        assert "use_image=False" in caplog.text
+
+
+def test_a_model_whose_image_drowns_the_expression_says_so(table, caplog):
+    rng = np.random.default_rng(0)
+    codes = table.obs["truth"].cat.codes.to_numpy()
+    mt.pp.embed_histology(table)
+    table.obsm["X_histology"] = 4 * rng.normal(size=(3, 12))[codes] + rng.normal(size=(table.n_obs, 12))
+    model = mt.MultiST(device="cpu").fit(table)
+    fusion = model._needs_fit().fusion
+    assert fusion.image is not None and "of the image alone" not in caplog.text
+    spread = fusion.spread.copy()
+    spread[: -len(fusion.image.averaging.weights)] *= (
+        1e3  # as if the section varied little beside those it was fitted on
+    )
+    model._fitted = replace(model._fitted, fusion=replace(fusion, spread=spread))
+    model.embed(table)
+    assert caplog.text.count("domains are those of the image alone") == 1

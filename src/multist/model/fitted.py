@@ -69,6 +69,10 @@ class Modality(NamedTuple):
     known: Surroundings | None
 
 
+_NEARLY_ALL, _NEARLY_ALL_SPOTS = 0.95, 0.1
+"""Weight of the image that leaves nothing to expression, where all but such a share of the spots have it."""
+
+
 @dataclass(frozen=True, eq=False)
 class FusionModel:
     """Averaging of both modalities, attention between them, and where the embedding lies.
@@ -288,6 +292,7 @@ class FusionModel:
         if n_shown:
             squares = standard**2
             weight = squares[:, -n_shown:].sum(axis=1) / np.maximum(squares.sum(axis=1), 1e-12)
+        warn_of_image_alone(weight)
         return Embedding((standard * self.spread).astype(np.float32), weight.astype(np.float32), attention, losses)
 
 
@@ -317,3 +322,14 @@ def _brought_to(
 
 def _total_spread(features: np.ndarray) -> float:
     return max(float(np.sqrt(features.var(axis=0, dtype=np.float64).sum())), 1e-12)
+
+
+def warn_of_image_alone(weight: np.ndarray) -> None:
+    """Say so where the (n,) weights of the image leave nothing to expression."""
+    if len(weight) and np.quantile(weight, _NEARLY_ALL_SPOTS) > _NEARLY_ALL:
+        logger.warning(
+            "at nearly all spots the image makes up more than %.0f %% of what tells them apart: domains are those of "
+            "the image alone. See whether the expression has any pattern in space (pl.domains of some genes), or pass "
+            "use_image=False",
+            100 * _NEARLY_ALL,
+        )

@@ -21,7 +21,7 @@ from multist.tl.trajectory._diffusion import (
 )
 from multist.tl.trajectory._landmarks import carry_over, choose_landmarks, landmark_graph, nearest_landmarks
 from multist.tl.trajectory._parts import STRAY, describe_parts, find_parts, root_part
-from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain
+from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain, warn_of_middle
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -218,6 +218,8 @@ def _part_times(
             cell = root_cell(
                 leading, domain_of, asked.domain if given else root_domain(leading, domain_of, choices.n_neighbors)
             )
+        if part == home:
+            warn_of_middle(leading, domain_of, cell)
         time[members] = diffusion_time(diffusion, cell)
         roots.append(int(members[cell]))
     return time, roots

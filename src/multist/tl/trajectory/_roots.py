@@ -10,6 +10,8 @@ import pandas as pd
 from multist._settings import logger
 
 AUTO = "auto"
+_BOTH_SIDES = 0.25
+"""Share of the cells that has to lie on either side of a root for it to be in the middle."""
 
 
 class Root(NamedTuple):
@@ -102,3 +104,29 @@ def root_cell(component: np.ndarray, domains: np.ndarray, domain: str | None) ->
         return int(np.argmax(np.abs(component - np.median(component))))
     away = 1.0 if np.median(component[inside]) >= np.median(component[~inside]) else -1.0
     return int(np.argmax(np.where(inside, away * component, -np.inf)))
+
+
+def warn_of_middle(component: np.ndarray, domains: np.ndarray, cell: int) -> None:
+    """Say so where a root lies amid the cells, so that both ends of the tissue get the same pseudotime.
+
+    Parameters
+    ----------
+    component
+        (n,) leading diffusion component.
+    domains
+        (n,) names, None where there is none.
+    cell
+        Row of the root.
+    """
+    below, above = float((component < component[cell]).mean()), float((component > component[cell]).mean())
+    if min(below, above) < _BOTH_SIDES:
+        return
+    middles = {name: np.median(component[domains == name]) for name in set(domains) - {None}}
+    ends = [repr(find(middles, key=lambda name: (middles[name], name))) for find in (min, max)] if middles else []
+    logger.warning(
+        "the root lies in the middle: %.0f %% of the cells are on one side of it and %.0f %% on the other, which get "
+        "the same pseudotime; pass a root at one end%s",
+        100 * below,
+        100 * above,
+        f", such as {' or '.join(dict.fromkeys(ends))}" if ends else "",
+    )
