@@ -220,3 +220,9 @@ def test_memory_grows_with_the_spots_not_with_all_pairs():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < n * n / 4  # a matrix of all pairs takes this even with two bits per pair
+
+
+def test_a_network_learns_projections_without_offsets_and_scales_and_nothing_else():
+    names = set(ImageAttention(np.zeros((5, 2)), 3, QUICK).state_dict())
+    projections = {f"{name}.weight" for name in ("query", "image_key", "expression_key")}
+    assert names == projections | {"by_distance", "ring_scale", "scale"}
