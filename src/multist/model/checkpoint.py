@@ -15,8 +15,8 @@ import numpy as np
 
 from multist._files import UNFINISHED, whole_file
 
-FORMAT = 1
-"""Version of the layout; a folder of a later one is refused."""
+FORMAT = 2
+"""Version of the layout; a folder of another one is refused."""
 
 RECORD = "multist.json"
 _KIND = "model"
@@ -85,7 +85,7 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarra
     FileNotFoundError
         If there is no such folder, or it lacks a file.
     ValueError
-        If the folder holds anything else, is of a later version, or is truncated or damaged.
+        If the folder holds anything else, is of another version, or is truncated or damaged.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load
@@ -134,10 +134,11 @@ def _head(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{where!r} is truncated or no JSON: {error}") from error
     if not isinstance(head, dict) or not isinstance(head.get("format"), int):
         raise ValueError(f"{where!r} does not say in which format it is, so multist did not write it")
-    if head["format"] > FORMAT:
+    if head["format"] != FORMAT:
+        cure = "upgrade it" if head["format"] > FORMAT else "fit the model again"
         raise ValueError(
             f"{str(folder)!r} was written by multist {head.get('multist')} in format {head['format']}; "
-            f"multist {version('multist')} reads up to format {FORMAT}: upgrade it"
+            f"multist {version('multist')} reads format {FORMAT}: {cure}"
         )
     if not _ARRAYS.fullmatch(str(head.get("arrays"))) or not isinstance(head.get("record"), dict):
         raise ValueError(f"{where!r} lacks the name of its arrays or its record, so multist did not write it")

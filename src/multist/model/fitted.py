@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from multist._settings import logger
 from multist.model.config import MultiSTConfig
 from multist.model.features.averaging import Averaging
-from multist.model.features.common_axes import common_axes, own_axes
+from multist.model.features.common_axes import common_axes, component_spread
 from multist.model.features.image_axes import ImageAxes
 from multist.model.features.image_gain import linear_gain, unit_variance
 from multist.model.features.neighbourhood import as_floats
@@ -60,13 +60,13 @@ class Modality(NamedTuple):
         Weights of a spot and of what surrounds it.
     scale
         By which all of its dimensions are multiplied.
-    known
-        Surroundings that other sections are brought to; None if sections are left where they are.
+    surroundings
+        Averages around spots that other sections are brought to; None if sections are left where they are.
     """
 
     averaging: Averaging
     scale: float
-    known: Surroundings | None
+    surroundings: Surroundings | None
 
 
 _NEARLY_ALL, _NEARLY_ALL_SPOTS = 0.95, 0.1
@@ -91,9 +91,9 @@ class FusionModel:
         Share of the error of hidden spots on held-out tissue that the image takes away.
     center, spread
         (d,) mean and standard deviation of the dimensions, beyond so many of which they end.
-    own
-        (m, c) what :func:`multist.model.features.common_axes.own_axes` found in the expression: whether its axes are of
-        these sections.
+    component_spread
+        (m, c) spread of the leading components of expression in the sections that they were made in, see
+        :func:`multist.model.features.common_axes.component_spread`; it tells whether others lie on the same axes.
     n_expression, n_image
         Number of features of either modality that are read; ``n_image`` is zero without an image.
     published
@@ -108,7 +108,7 @@ class FusionModel:
     gain: float
     center: np.ndarray
     spread: np.ndarray
-    own: np.ndarray
+    component_spread: np.ndarray
     n_expression: int
     n_image: int
     published: PublishedNetwork | None = None
@@ -150,12 +150,12 @@ class FusionModel:
         section = np.zeros(len(xy), np.int64) if section is None else section
         n_given = expression.shape[1]
         genes = as_floats(expression)[:, : config.n_expression]
-        own = own_axes(genes, section)
+        spread_here = component_spread(genes, section)
         genes = common_axes(genes, adjacency, section)
-        genes, known = _alike(genes, adjacency, section, config, one_scale=True, random_state=random_state)
-        axes, picture, known_image = None, None, None
+        genes, surroundings = _alike(genes, adjacency, section, config, one_scale=True, random_state=random_state)
+        axes, picture, image_surroundings = None, None, None
         if image is not None:
-            features, known_image = _alike(
+            features, image_surroundings = _alike(
                 as_floats(image), adjacency, section, config, one_scale=False, random_state=random_state
             )
             axes = ImageAxes.of(features, config.n_image)
@@ -190,13 +190,15 @@ class FusionModel:
                 "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come "
                 "from expression and space alone"
             )
-            axes, picture, known_image = None, None, None
+            axes, picture, image_surroundings = None, None, None
         averaging = Averaging.fit(genes, adjacency, attention, **seed)
-        modality = Modality(averaging, 1 / _total_spread(genes), known)
+        modality = Modality(averaging, 1 / _total_spread(genes), surroundings)
         shown = None
         if axes is not None and picture is not None:
             shown = Modality(
-                Averaging.fit(picture, adjacency, attention, **seed), (gain or 1) / _total_spread(picture), known_image
+                Averaging.fit(picture, adjacency, attention, **seed),
+                (gain or 1) / _total_spread(picture),
+                image_surroundings,
             )
         model = cls(
             config,
@@ -207,7 +209,7 @@ class FusionModel:
             gain,
             np.zeros(0),
             np.ones(0),
-            own,
+            spread_here,
             n_given,
             0 if image is None or shown is None else image.shape[1],
             published,
@@ -242,10 +244,10 @@ class FusionModel:
             if found != expected:
                 raise ValueError(f"the model was fitted on {expected} {what} features; there are {found}")
         genes = as_floats(expression)[:, : len(self.expression.averaging.center)]
-        genes = _brought_to(self.expression.known, genes, adjacency, section)
+        genes = _brought_to(self.expression.surroundings, genes, adjacency, section)
         picture, attention = None, None
         if self.axes is not None and self.image is not None and image is not None:
-            picture = self.axes(_brought_to(self.image.known, as_floats(image), adjacency, section))
+            picture = self.axes(_brought_to(self.image.surroundings, as_floats(image), adjacency, section))
         if self.networks and picture is not None:
             from multist.model.network.attention import attention_matrix
 
@@ -260,9 +262,10 @@ class FusionModel:
         False if both were made in their own spots, and these differ; None if the new was, and where the fitted comes
         from is not known; else True, for nothing speaks against it.
         """
-        own, fitted = own_axes(as_floats(features)[:, : self.config.n_expression], section), self.own
-        if not len(own) or (
-            own.shape == fitted.shape and len(own) == 1 and np.allclose(own, fitted, rtol=1e-4, atol=0)
+        here = component_spread(as_floats(features)[:, : self.config.n_expression], section)
+        fitted = self.component_spread
+        if not len(here) or (
+            here.shape == fitted.shape and len(here) == 1 and np.allclose(here, fitted, rtol=1e-4, atol=0)
         ):
             return True
         return False if len(fitted) else None
@@ -308,16 +311,18 @@ def _alike(
     """Features without what sets whole sections apart, and by what other sections are brought to them."""
     if not config.center_sections:
         return features, None
-    offsets, known = section_offsets(features, adjacency, section, one_scale=one_scale, random_state=random_state)
-    return (features - offsets.astype(features.dtype)[section] if offsets.any() else features), known
+    offsets, surroundings = section_offsets(
+        features, adjacency, section, one_scale=one_scale, random_state=random_state
+    )
+    return (features - offsets.astype(features.dtype)[section] if offsets.any() else features), surroundings
 
 
 def _brought_to(
-    known: Surroundings | None, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray
+    surroundings: Surroundings | None, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray
 ) -> np.ndarray:
-    if known is None:
+    if surroundings is None:
         return features
-    return features - offsets_to(known, features, adjacency, section).astype(features.dtype)[section]
+    return features - offsets_to(surroundings, features, adjacency, section).astype(features.dtype)[section]
 
 
 def _total_spread(features: np.ndarray) -> float:

@@ -27,7 +27,11 @@ def parts_of(model: FusionModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         "n_networks": len(model.networks),
         "expression_scale": model.expression.scale,
     }
-    arrays = {"frame.center": model.center, "frame.spread": model.spread, "frame.own": model.own}
+    arrays = {
+        "embedding.center": model.center,
+        "embedding.spread": model.spread,
+        "embedding.component_spread": model.component_spread,
+    }
     arrays |= _modality_arrays("expression", model.expression)
     if model.image is not None and model.axes is not None:
         record["image_scale"] = model.image.scale
@@ -64,7 +68,7 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
         from multist.model.network.published import PublishedNetwork
 
         published = PublishedNetwork.of_state(rooms["published"], config)
-    frame = rooms["frame"]
+    embedding = rooms["embedding"]
     return FusionModel(
         config,
         expression,
@@ -72,9 +76,9 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
         axes,
         networks,
         record["gain"],
-        frame["center"],
-        frame["spread"],
-        frame["own"],
+        embedding["center"],
+        embedding["spread"],
+        embedding["component_spread"],
         record["n_expression"],
         record["n_image"],
         published,
@@ -108,15 +112,18 @@ def _networks(
 
 
 def _modality_arrays(room: str, modality: Modality) -> dict[str, np.ndarray]:
-    known = {} if modality.known is None else {f"known_{k}": v for k, v in modality.known._asdict().items()}
-    return {f"{room}.{name}": value for name, value in (modality.averaging._asdict() | known).items()}
+    held = modality.averaging._asdict()
+    if modality.surroundings is not None:
+        held |= {f"surroundings_{name}": value for name, value in modality.surroundings._asdict().items()}
+    return {f"{room}.{name}": value for name, value in held.items()}
 
 
 def _modality(arrays: dict[str, np.ndarray], scale: float) -> Modality:
     averaging = Averaging(**{name: arrays[name] for name in Averaging._fields})
-    if "known_values" not in arrays:
+    if "surroundings_values" not in arrays:
         return Modality(averaging, scale, None)
-    return Modality(averaging, scale, Surroundings(**{name: arrays[f"known_{name}"] for name in Surroundings._fields}))
+    values = {name: arrays[f"surroundings_{name}"] for name in Surroundings._fields}
+    return Modality(averaging, scale, Surroundings(**values))
 
 
 def _array(value: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from multist.model.features.common_axes import common_axes, own_axes
+from multist.model.features.common_axes import common_axes, component_spread
 
 SIDE = 20
 
@@ -87,15 +87,15 @@ def test_an_embedding_of_all_sections_is_left_as_it_is(touching, caplog):
 def test_where_components_were_made():
     features, section, _ = tissue()
     first, second = features[section == 0], features[section == 1]
-    np.testing.assert_allclose(own_axes(features, section), [first.std(axis=0), second.std(axis=0)])
+    np.testing.assert_allclose(component_spread(features, section), [first.std(axis=0), second.std(axis=0)])
     one = np.zeros(len(first), int)
-    assert len(own_axes(first, one)) == 1 and not len(own_axes(first[:300], one[:300]))
+    assert len(component_spread(first, one)) == 1 and not len(component_spread(first[:300], one[:300]))
     # the second projected on the axes of the first
     mixed = np.concatenate([first, second @ np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]])
-    np.testing.assert_allclose(own_axes(mixed, section), [first.std(axis=0)])
+    np.testing.assert_allclose(component_spread(mixed, section), [first.std(axis=0)])
     together = principal(mixed)
-    np.testing.assert_allclose(own_axes(together, section), [together.std(axis=0)])
-    assert not len(own_axes(np.random.default_rng(0).normal(size=(5000, 10)), np.zeros(5000, int)))
+    np.testing.assert_allclose(component_spread(together, section), [together.std(axis=0)])
+    assert not len(component_spread(np.random.default_rng(0).normal(size=(5000, 10)), np.zeros(5000, int)))
 
 
 def test_a_section_that_touches_none_is_refused():

@@ -203,6 +203,10 @@ def newer(folder):
     rewrite(folder, format=checkpoint.FORMAT + 1, multist="99.0")
 
 
+def older(folder):
+    rewrite(folder, format=checkpoint.FORMAT - 1, multist="0.1.0")
+
+
 def unknown_constant(folder):
     fusion = json.loads((folder / RECORD).read_text())["record"]["fusion"]
     rewrite(folder, fusion=fusion | {"config": fusion["config"] | {"n_dreams": 3}})
@@ -228,7 +232,8 @@ REFUSED = [
     (no_arrays, FileNotFoundError, "lacks arrays-.*was it copied whole"),
     (bare_record, ValueError, "does not say in which format"),
     (outside, ValueError, "lacks the name of its arrays"),
-    (newer, ValueError, r"written by multist 99.0 in format 2; multist .* reads up to format 1: upgrade"),
+    (newer, ValueError, r"written by multist 99.0 in format 3; multist .* reads format 2: upgrade"),
+    (older, ValueError, r"written by multist 0.1.0 in format 1; multist .* reads format 2: fit the model again"),
     (unknown_constant, ValueError, "does not fit: .*n_dreams"),
     (impossible_constant, ValueError, "n_heads of MultiSTConfig must be a whole number from 1 upwards"),
     (other_kind, ValueError, "holds a training, not a model"),
@@ -247,7 +252,7 @@ def test_folders_that_are_refused(spoil, error, message, folder):
     "name",
     [
         "fusion.network0.query.weight",
-        "fusion.frame.center",
+        "fusion.embedding.center",
         "fusion.expression.weights",
         "fusion.axes.median",
         "axes.mean",
@@ -263,7 +268,7 @@ def test_an_array_that_is_missing(name, folder):
         mt.MultiST.load(folder)
 
 
-@pytest.mark.parametrize("name", ["fusion.network0.query.weight", "fusion.frame.center", "axes.share"])
+@pytest.mark.parametrize("name", ["fusion.network0.query.weight", "fusion.embedding.center", "axes.share"])
 def test_an_array_that_nobody_misses_but_the_model(name, folder):
     rewrite(folder, drop=name)
     with pytest.raises(ValueError, match=f"(?s)lacks a part of the model.*{name.rpartition('.')[2]}"):

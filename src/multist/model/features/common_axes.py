@@ -41,7 +41,7 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
     edges = sp.coo_matrix(adjacency)
     across = section[edges.row] != section[edges.col]
     n_sections = section.max() + 1
-    if n_sections == 1 or len(own_axes(features, section)) < n_sections:
+    if n_sections == 1 or len(component_spread(features, section)) < n_sections:
         return features
     if not across.any():
         logger.warning(
@@ -74,7 +74,7 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
     return features
 
 
-def own_axes(features: np.ndarray, section: np.ndarray) -> np.ndarray:
+def component_spread(features: np.ndarray, section: np.ndarray) -> np.ndarray:
     """Spread of the leading components in the spots that they were made in, as far as those are among the rows.
 
     Principal components are uncorrelated in the spots they come from, and nowhere else: projected on them, other spots

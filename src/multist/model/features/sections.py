@@ -74,7 +74,7 @@ def section_offsets(
 def offsets_to(
     fitted: Surroundings, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray, *, random_state: int = 0
 ) -> np.ndarray:
-    """(n_sections, p) offsets of sections that were not there when the ``known`` ones were fitted, by the same rule."""
+    """(n_sections, p) offsets of sections that were not there when the others were ``fitted``, by the same rule."""
     rows = _some_of_each(section, random_state)
     around, offsets = _averaged(features, within_sections(adjacency, section), rows), []
     for k in range(section.max() + 1):

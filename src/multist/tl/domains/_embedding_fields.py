@@ -53,7 +53,7 @@ def write_embedding(
 
 def write_recognised(
     parts: Sequence[Part],
-    known: KnownDomains,
+    domains: KnownDomains,
     probability: np.ndarray,
     tissue: Tissue,
     *,
@@ -68,20 +68,20 @@ def write_recognised(
     confidence = probability.max(axis=1)
     if refine:
         labels = majority_vote(labels, tissue.adjacency)
-    all_params = {"n_domains": len(known.names), "n_domains_asked": None, "labels_key": None, "refine": refine}
+    all_params = {"n_domains": len(domains.names), "n_domains_asked": None, "labels_key": None, "refine": refine}
     all_params = plain(all_params | {"use_rep": _keys.embedding_key(key_added), **params})
-    uns = {_keys.GUIDED: {"classes": list(known.names)}} if known.sources else {}
+    uns = {_keys.GUIDED: {"classes": list(domains.names)}} if domains.sources else {}
     rows = zip(parts, *(split(parts, values) for values in (labels, confidence, probability)), strict=True)
     for part, codes, sure, each in rows:
-        obs = {"domain": pd.Categorical.from_codes(codes, list(known.names)), "confidence": sure}
+        obs = {"domain": pd.Categorical.from_codes(codes, list(domains.names)), "confidence": sure}
         before = part.table.uns.get(key_added, {}).get("params", {})
         write_domains(
             part,
             obs,
             {**uns, "params": {**before, **all_params}},
             key_added,
-            colors=list(known.colors),
-            probability=each if known.sources else None,
+            colors=list(domains.colors),
+            probability=each if domains.sources else None,
         )
 
 

@@ -57,7 +57,7 @@ class FittedModel:
         Number of their spots.
     random_state
         Seed of the fit.
-    known
+    domains
         Domains that were found in the embedding; None as long as there are none.
     """
 
@@ -66,7 +66,7 @@ class FittedModel:
     fitted_on: tuple[str, ...]
     n_fitted: int
     random_state: int
-    known: KnownDomains | None = None
+    domains: KnownDomains | None = None
 
     def facts(self) -> dict[str, str]:
         """What it was fitted on, reads, embeds and knows, in words."""
@@ -74,14 +74,14 @@ class FittedModel:
         read = f"{self.fusion.n_expression} components of {self.recipe.expression_key}"
         if self.recipe.histology is not None:
             read += f" and {self.fusion.n_image} histology features"
-        known = "no domains"
-        if self.known is not None:
-            known = f"{len(self.known.names)} domains" + (", named by strokes" if self.known.sources else "")
+        domains = "no domains"
+        if self.domains is not None:
+            domains = f"{len(self.domains.names)} domains" + (", named by strokes" if self.domains.sources else "")
         return {
             "fitted on": f"{self.n_fitted:,} spots of {len(self.fitted_on)} section(s) ({named})",
             "reads": read,
             "embeds": f"{len(self.fusion.center)} dimensions",
-            "knows": known,
+            "knows": domains,
         }
 
     def to_folder(self, folder: str | Path) -> None:
@@ -96,8 +96,8 @@ class FittedModel:
         genes = None if recipe.axes is None else {name: recipe.axes[name].tolist() for name in _NAMES}
         axes = {name: value for name, value in (recipe.axes or {}).items() if name not in _NAMES}
         rooms: dict[str, Mapping[str, np.ndarray]] = {"fusion": fusion, "axes": axes, "stain": stain}
-        if self.known is not None:
-            classifier = self.known.classifier
+        if self.domains is not None:
+            classifier = self.domains.classifier
             if isinstance(classifier, GuidedClassifier):
                 rooms["guided"] = classifier.to_arrays()
             else:
@@ -111,9 +111,9 @@ class FittedModel:
             "histology": None if recipe.histology is None else {k: _plain(v) for k, v in recipe.histology.items()},
             "stain": stain_record,
             "fusion": fusion_record,
-            "domain_names": None if self.known is None else list(self.known.names),
-            "domain_colors": None if self.known is None else list(self.known.colors),
-            "guided_by": [] if self.known is None else list(self.known.sources),
+            "domain_names": None if self.domains is None else list(self.domains.names),
+            "domain_colors": None if self.domains is None else list(self.domains.colors),
+            "guided_by": [] if self.domains is None else list(self.domains.sources),
         }
         arrays = {f"{room}.{name}": value for room, held in rooms.items() for name, value in held.items()}
         save_folder(folder, record, arrays)
@@ -127,7 +127,7 @@ class FittedModel:
         FileNotFoundError
             If there is no such folder, or it lacks a file.
         ValueError
-            If it is truncated, damaged, of a later version, or holds anything else.
+            If it is truncated, damaged, of another version, or holds anything else.
         """
         record, arrays = load_folder(folder)
         rooms: dict[str, dict[str, np.ndarray]] = {room: {} for room in _ROOMS}
@@ -144,21 +144,21 @@ class FittedModel:
                 held = {name: np.array(record["genes"][name], dtype=str) for name in _NAMES} | rooms["axes"]
                 axes = {name: held[name] for name in AXES}
             stain = None if record["stain"] is None else {**record["stain"], **rooms["stain"]}
-            known = None
+            domains = None
             if record["domain_names"] is not None:
                 guided, linear = rooms["guided"], rooms["linear"]
                 classifier = GuidedClassifier.from_arrays(guided) if guided else DomainClassifier(**linear)
                 names, colors, sources = (
                     tuple(record[name]) for name in ("domain_names", "domain_colors", "guided_by")
                 )
-                known = KnownDomains(names, colors, classifier, sources)
+                domains = KnownDomains(names, colors, classifier, sources)
             return cls(
                 fusion=model_of_parts(record["fusion"], rooms["fusion"]),
                 recipe=Recipe(record["expression_key"], axes, record["histology"], stain),
                 fitted_on=tuple(record["fitted_on"]),
                 n_fitted=int(record["n_fitted"]),
                 random_state=int(record["random_state"]),
-                known=known,
+                domains=domains,
             )
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(

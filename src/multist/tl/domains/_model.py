@@ -188,8 +188,8 @@ class MultiST:
             data, "cluster", random_state=self.random_state, key_added=key_added, copy=copy, image=False, **stage
         ) as work:
             asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
-            known = cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made, params=stage)
-        self._fitted = known
+            with_domains = cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made, params=stage)
+        self._fitted = with_domains
         return work.result
 
     def predict(
@@ -230,12 +230,12 @@ class MultiST:
         from multist.tl.domains._model_steps import embed_parts, recognise_parts
 
         fitted = self._needs_fit()
-        known = fitted.known
-        if known is None:
+        domains = fitted.domains
+        if domains is None:
             raise RuntimeError(
                 "this model knows no domains: call .cluster(data, n_domains) on the fitted sections first"
             )
-        if refine and known.sources:
+        if refine and domains.sources:
             raise ValueError(
                 "refine=True is a vote, which erases thin domains; after strokes there is none: leave it out"
             )
@@ -247,7 +247,7 @@ class MultiST:
             read: dict[str, Any] = {"layer": layer, "key_added": key_added}
             if not embedded:
                 embed_parts(fitted, work.parts, device=self.device, params=keys, **read)
-            recognise_parts(fitted, known, work.parts, refine=refine, params=stage, **read)
+            recognise_parts(fitted, domains, work.parts, refine=refine, params=stage, **read)
         return work.result
 
     def domains(
@@ -287,7 +287,7 @@ class MultiST:
         FileNotFoundError
             If there is no such folder, or it lacks a file.
         ValueError
-            If it is truncated, damaged, of a later version, or holds anything else.
+            If it is truncated, damaged, of another version, or holds anything else.
         """
         from multist.tl.domains._fitted_model import FittedModel
 

@@ -134,15 +134,15 @@ def cluster_parts(
     names = tuple(tables[0].obs[column].cat.categories)
     colors = tuple(map(str, tables[0].uns[f"{column}_colors"]))
     if guided is not None:
-        return replace(fitted, known=KnownDomains(names, colors, guided.found.classifier, guided.sources))
+        return replace(fitted, domains=KnownDomains(names, colors, guided.found.classifier, guided.sources))
     points = np.concatenate([table.obsm[key] for table in tables])
     codes = np.concatenate([table.obs[column].cat.codes.to_numpy(dtype=np.int64) for table in tables])
-    return replace(fitted, known=KnownDomains(names, colors, DomainClassifier.fit(points, codes, len(names))))
+    return replace(fitted, domains=KnownDomains(names, colors, DomainClassifier.fit(points, codes, len(names))))
 
 
 def recognise_parts(
     fitted: FittedModel,
-    known: KnownDomains,
+    domains: KnownDomains,
     parts: Sequence[Part],
     *,
     refine: bool,
@@ -154,19 +154,19 @@ def recognise_parts(
     with steady_threads("torch", "sklearn.cluster"):
         tissue = gather_tissue(parts)
         code = features_of(parts, _keys.embedding_key(key_added))
-        if isinstance(known.classifier, DomainClassifier):
-            probability = known.classifier.predict(code)
+        if isinstance(domains.classifier, DomainClassifier):
+            probability = domains.classifier.predict(code)
         else:
-            sources = _sources(fitted, known, parts, tissue, code, layer=layer, key_added=key_added)
-            probability = known.classifier.predict(
+            sources = _sources(fitted, domains, parts, tissue, code, layer=layer, key_added=key_added)
+            probability = domains.classifier.predict(
                 views_of(sources, tissue.adjacency), tissue.adjacency, section=tissue.section
             )
-        write_recognised(parts, known, probability, tissue, refine=refine, key_added=key_added, params=params)
+        write_recognised(parts, domains, probability, tissue, refine=refine, key_added=key_added, params=params)
 
 
 def _sources(
     fitted: FittedModel,
-    known: KnownDomains,
+    domains: KnownDomains,
     parts: Sequence[Part],
     tissue: Tissue,
     code: np.ndarray,
@@ -176,7 +176,7 @@ def _sources(
 ) -> dict[str, np.ndarray]:
     """What the guided classifier is to see of each spot by itself."""
     components = None
-    if "components" in known.sources:
+    if "components" in domains.sources:
         key = fitted.recipe.expression_key
         tables = [part.table for part in parts]
         fitted_here = all(key in table.obsm and "fitted_on" not in table.uns[key_added]["params"] for table in tables)
@@ -186,4 +186,4 @@ def _sources(
         )
     n_image = 0 if fitted.fusion.image is None else len(fitted.fusion.image.averaging.center)
     found = embedded_sources(code, n_image, components)
-    return {name: found[name] for name in known.sources}
+    return {name: found[name] for name in domains.sources}
