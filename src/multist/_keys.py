@@ -51,6 +51,9 @@ INTERACTIONS = "interactions"
 LIGREC = "ligrec"
 """Entry of ``uns["multist"]`` with what squidpy's test found."""
 
+DOMAIN_SHAPES = "domain_shapes"
+"""Entry of ``uns["multist"]``: by name of the shapes of a SpatialData, whose outlines they are."""
+
 
 def embedding_key(key_added: str = MULTIST) -> str:
     """``obsm`` key of the fused embedding."""

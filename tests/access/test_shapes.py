@@ -11,7 +11,8 @@ from spatialdata import SpatialData
 from spatialdata.models import Labels2DModel, PointsModel, ShapesModel
 from spatialdata.transformations import Identity, get_transformation
 
-from multist.access import read_drawn, resolve, resolve_drawn, write_shapes
+from multist.access import read_drawn, resolve, resolve_drawn
+from multist.access.shapes import made_shapes
 
 
 def drawn(**transformations):
@@ -77,15 +78,14 @@ def test_regions_are_gathered_by_the_system_that_they_share_with_the_drawings(to
     assert second.rows.tolist() == [False, True, False]
 
 
-def test_outlines_get_the_transformations_of_the_image_or_nothing_is_written(make_sdata, toy):
+def test_outlines_get_the_transformations_of_the_image(make_sdata, toy):
     sdata = make_sdata(toy.affine([[0, -2], [2, 0]], (5, 6)), scale_factors=[2])
     record = resolve(sdata)
     frame = gpd.GeoDataFrame({"name": ["a"]}, geometry=[box(0, 0, 10, 10)])
     with pytest.raises(ValueError, match="'he' is the name of another element"):
-        write_shapes(sdata, record, {0: frame}, {0: "he"})
-    assert list(sdata.shapes) == ["spots"]
-    write_shapes(sdata, record, {0: frame}, {0: "outline"})
-    assert get_transformation(sdata.shapes["outline"]) == get_transformation(sdata.images["he"])
+        made_shapes(sdata, record, {0: frame}, {0: "he"})
+    made = made_shapes(sdata, record, {0: frame}, {0: "outline"})
+    assert get_transformation(made["outline"]) == get_transformation(sdata.images["he"])
 
 
 def test_people_draw_in_full_resolution_unless_an_image_is_named(visium):

@@ -65,7 +65,7 @@ def show_domains(table: ad.AnnData) -> None:
     table.obsm["X_histology"] = 2 * rng.normal(size=(codes.max() + 1, 12))[codes] + rng.normal(size=(table.n_obs, 12))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def showing():
     """The function above."""
     return show_domains

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import spatialdata as sd
 
 import multist as mt
 
@@ -79,6 +80,139 @@ def test_domains_and_embedding_of_one_call_are_both_there_and_not_called_removed
     assert full.obs["multist_domain"].nunique() == 3 and "X_multist" in full.obsm
     said = "\n".join(full.uns["multist"]["decisions"]["multist_domains"])
     assert "obs['multist_domain'] is removed" not in said and "uns['multist']['pseudotime'] is removed" in said
+
+
+@pytest.fixture(scope="module")
+def made_fused(made_tissue, quick, showing) -> ad.AnnData:
+    """Domains by expression and the image, and what hangs on the graph."""
+    adata = made_tissue[1].copy()
+    mt.pp.embed_expression(adata, n_comps=10)
+    mt.pp.normalize_histology(adata)
+    mt.pp.embed_histology(adata)
+    showing(adata)
+    mt.tl.multist_domains(adata, 3, config=quick)
+    assert adata.uns["multist"]["params"]["with_image"]
+    mt.tl.pseudotime(adata, root=adata.obs_names[0], n_neighbors=8, spatial_weight=0.0, on_disconnected="separate")
+    mt.tl.border_sharpness(adata, n_null=38)
+    return adata
+
+
+@pytest.fixture
+def fused(made_fused) -> ad.AnnData:
+    return made_fused.copy()
+
+
+EMBEDDED = {"X_multist", "multist_domain", "multist_image_weight", "multist_attention", "multist_pseudotime"}
+
+
+def fields(table: ad.AnnData) -> set[str]:
+    return {*table.obs, *table.obsm, *table.obsp} | {f"uns {name}" for name in table.uns["multist"]}
+
+
+ANEW = {
+    "components": (lambda t: mt.pp.embed_expression(t, n_comps=8), "embed_expression", "obsm['X_pca']"),
+    "image": (lambda t: mt.pp.embed_histology(t, patch_size=1.5), "embed_histology", "obsm['X_histology']"),
+    "graph": (lambda t: mt.pp.spatial_graph(t, delaunay=True), "spatial_graph", "obsp['spatial_connectivities']"),
+}
+
+
+@pytest.mark.parametrize("name", ANEW)
+def test_what_an_embedding_was_made_from_made_anew_removes_it_and_all_that_follows(fused, name):
+    assert {*EMBEDDED, "uns border_sharpness"} <= fields(fused)
+    call, function, source = ANEW[name]
+    call(fused)
+    assert not {*EMBEDDED, "uns border_sharpness", "uns image_gain"} & fields(fused)
+    assert {"X_pca", "X_histology", "domain", "spatial_connectivities"} <= fields(fused)
+    said = "\n".join(fused.uns["multist"]["decisions"][function])
+    assert f"obsm['X_multist'] is removed: it was made from {source}, which is new; run tl.multist_domains" in said
+    assert "obs['multist_domain'] is removed: it was made from" in said
+
+
+def test_the_same_components_features_and_graph_once_more_remove_nothing(made_tissue, quick):
+    adata = made_tissue[1][:150].copy()
+    again = [lambda t: mt.pp.embed_expression(t, n_comps=10), mt.pp.embed_histology, mt.pp.spatial_graph]
+    for call in again:
+        call(adata)
+    mt.tl.multist_domains(adata, 3, config=quick)
+    before = fields(adata)
+    for call in again:
+        call(adata)
+    assert fields(adata) == before
+
+
+def test_what_had_no_part_in_an_embedding_leaves_it(full):
+    mt.pp.embed_expression(full, n_comps=8, key_added="X_other")
+    mt.pp.spatial_graph(full, delaunay=True, key_added="other")
+    assert {"X_multist", "multist_domain"} <= fields(full) and set(HANGING) <= set(full.uns["multist"])
+
+
+def test_an_image_in_another_stain_removes_the_features_that_were_read_from_it(fused):
+    mt.pp.normalize_histology(fused, "reinhard")
+    assert not {"X_histology", "uns histology", *EMBEDDED} & fields(fused)
+    said = "\n".join(fused.uns["multist"]["decisions"]["normalize_histology"])
+    assert "obsm['X_histology'] is removed: it was made from images['hires_normalized'], which is new" in said
+    assert "obsm['X_multist'] is removed: it was made from obsm['X_histology'], which is gone" in said
+    mt.pp.embed_histology(fused, image_key="hires")
+    mt.pp.normalize_histology(fused)
+    assert "X_histology" in fused.obsm, "of the image as it was taken"
+
+
+@pytest.fixture
+def outlined(tissue):
+    """A SpatialData with outlines of two columns."""
+    obs = tissue.tables["table"].obs
+    obs["fine"] = obs["domain"].astype(str)
+    obs["coarse"] = np.where(obs["depth"] < 0.5, "in", "out")
+    mt.tl.domain_shapes(tissue, "fine")
+    mt.tl.domain_shapes(tissue, "coarse", shapes_key="halves")
+    return tissue
+
+
+def rename(data, column: str, tmp_path) -> None:
+    """Give the first spot another domain, as somebody's list has it."""
+    path, table = tmp_path / "names.csv", data if isinstance(data, ad.AnnData) else data.tables["table"]
+    pd.Series("elsewhere", index=table.obs_names[:1], name=column).to_csv(path, index_label="Barcode")
+    mt.pp.read_labels(data, path, key_added=column)
+
+
+def test_outlines_of_domains_go_with_them_and_others_stay(outlined, tmp_path):
+    rename(outlined, "fine", tmp_path)
+    uns = outlined.tables["table"].uns["multist"]
+    assert set(outlined.shapes) == {"spots", "halves"} and set(uns["domain_shapes"]) == {"halves"}
+    said = uns["decisions"]["read_labels"].tolist()
+    assert "shapes['fine'] is removed: it was made from obs['fine'], which is new; run tl.domain_shapes again" in said
+    mt.tl.domain_shapes(outlined, "fine")
+    assert set(outlined.shapes) == {"spots", "halves", "fine"}
+
+
+def test_a_copy_with_new_domains_leaves_the_outlines_of_the_original(outlined):
+    table = outlined.tables["table"]
+    table.obsm["X_multist"], table.obs["multist_domain"] = np.c_[table.obs["depth"]], table.obs["fine"]
+    mt.tl.domain_shapes(outlined)
+    copy = mt.tl.cluster_domains(outlined, 2, copy=True)
+    assert "multist_domain" in outlined.shapes and set(copy.shapes) == {"spots", "fine", "halves"}
+
+
+def test_shapes_that_somebody_drew_under_the_name_of_outlines_stay(outlined, tmp_path):
+    drawn = outlined.shapes["fine"][["name", "geometry"]]
+    del outlined.shapes["fine"]
+    outlined.shapes["fine"] = sd.models.ShapesModel.parse(drawn)
+    rename(outlined, "fine", tmp_path)
+    assert "fine" in outlined.shapes
+
+
+def test_outlines_are_called_out_of_date_where_only_the_table_is_given(outlined, tmp_path):
+    table = outlined.tables["table"]
+    rename(table, "fine", tmp_path)
+    assert any("shapes['fine'] is out of date" in line for line in table.uns["multist"]["decisions"]["read_labels"])
+
+
+def test_outlines_that_are_refused_leave_the_old_ones(outlined):
+    table, before = outlined.tables["table"], outlined.shapes["fine"]
+    told = table.uns["multist"]["domain_shapes"]
+    with pytest.raises(ValueError, match="is the name of another element"):
+        mt.tl.domain_shapes(outlined, "fine", shapes_key="he")
+    assert outlined.shapes["fine"] is before and table.uns["multist"]["domain_shapes"] is told
 
 
 def test_names_drawn_anew_remove_what_was_made_from_them(full, tmp_path):

@@ -9,7 +9,7 @@ from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.run import Part, Run, as_list, open_part, plain, run, versions
-from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons, write_shapes
+from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons
 from multist.access.stale import domain_params, refuse_stale
 from multist.access.tables import (
     SPATIAL_ATTRS,
@@ -64,7 +64,6 @@ __all__ = [
     "summed_twins",
     "versions",
     "write_image",
-    "write_shapes",
     "with_table",
     "write_table",
 ]

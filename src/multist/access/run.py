@@ -20,12 +20,14 @@ from multist.access.draft import Draft
 from multist.access.images import array_image, element_image
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.stale import forget_dependents
-from multist.access.tables import copy_data, get_table
+from multist.access.shapes import is_outlines, made_shapes
+from multist.access.stale import forget_dependents, replaced
+from multist.access.tables import copy_data, get_table, is_spatialdata
 from multist.access.transaction import restored_on_error, undisturbed
 from multist.access.write import check_names, write_image, write_table
 
 if TYPE_CHECKING:
+    from geopandas import GeoDataFrame
     from spatialdata import SpatialData
 
     from multist.access.record import SectionImage
@@ -69,6 +71,7 @@ class Part:
     _record: SpatialRecord | None = None
     _options: Mapping[str, Any] = field(default_factory=dict)
     _elements: dict[str, Any] = field(default_factory=dict)
+    _shapes: dict[str, Any] = field(default_factory=dict)
     _stale: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
@@ -95,7 +98,7 @@ class Part:
         uns: Mapping[str, Any] | None = None,
     ) -> None:
         """Take results, see :func:`multist.access.write_table`; what was made from a field that is new now goes."""
-        self._stale |= forget_dependents(cast("Draft", self.table), obs or {}, obsm or {})
+        self._forget(replaced(cast("Draft", self.table), obs=obs, obsm=obsm, obsp=obsp))
         write_table(self.table, obs=obs, obsm=obsm, obsp=obsp, uns=uns)
 
     def write_images(
@@ -107,10 +110,36 @@ class Part:
         -------
         The new image of each section, None where it has none or holds it in memory.
         """
+        before = self._image_names()
         keys = write_image(self.data, record, arrays, key_added=key_added, elements=self._elements)
+        self._forget([("images", key) for key in dict.fromkeys(keys) if key in before])
         images = tuple(self._image(key, name) for key, name in zip(keys, record.section_names, strict=True))
         self._record = replace(record, images=images)
         return tuple(image if key in self._elements else None for key, image in zip(keys, images, strict=True))
+
+    def write_outlines(
+        self, record: SpatialRecord, frames: Mapping[int, GeoDataFrame], keys: Mapping[int, str]
+    ) -> None:
+        """Take outlines of domains as shapes, see :func:`multist.access.made_shapes`."""
+        self._shapes |= made_shapes(self.data, record, frames, keys)
+
+    def _image_names(self) -> set[str]:
+        """Of a SpatialData all images, of an AnnData those of its sections."""
+        if is_spatialdata(self.data):
+            return set(cast("Any", self.data).images)
+        sections = self.table.uns.get(_keys.SPATIAL, {}).values()
+        return {name for section in sections for name in section.get("images", {})}
+
+    def _forget(self, new: list[tuple[str, ...]]) -> None:
+        """Remove what was made from fields that are new; outlines only where they are still those that were written."""
+        for place, why in forget_dependents(cast("Draft", self.table), new).items():
+            if place[0] != "shapes":
+                self._stale[place] = why
+            elif not is_spatialdata(self.data):
+                self._stale[place] = why.replace("is removed", "is out of date")
+            elif is_outlines(cast("Any", self.data).shapes.get(place[1])):
+                self._shapes[place[1]] = None
+                self._stale[place] = why
 
     def _image(self, key: str, section: str) -> SectionImage | None:
         if key in self._elements:
@@ -121,7 +150,7 @@ class Part:
         """What was removed because it was made from what is new, and not made again."""
         lines: dict[str, None] = {}
         for (group, *path), why in self._stale.items():
-            held: Any = getattr(self.table, group)
+            held: Any = {} if group == "shapes" else getattr(self.table, group)
             for name in path[:-1]:
                 held = held.get(name, {})
             if path[-1] not in held:
@@ -305,3 +334,9 @@ def _commit(parts: Sequence[Part], targets: Sequence[Any], table_key: str | None
             cast("Draft", part.table).write_to(table)
             for key, element in part._elements.items():
                 cast("Any", target).images[key] = element
+            for key, element in part._shapes.items():
+                shapes = cast("Any", target).shapes
+                if key in shapes:
+                    del shapes[key]  # spatialdata warns of what it overwrites
+                if element is not None:
+                    shapes[key] = element

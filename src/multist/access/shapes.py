@@ -129,10 +129,10 @@ def read_drawn(
     return drawn
 
 
-def write_shapes(
-    sdata: SpatialData, record: SpatialRecord, frames: Mapping[int, GeoDataFrame], keys: Mapping[int, str]
-) -> None:
-    """Write outlines in the coordinates of a record as shapes, with the transformations of the section's image.
+def made_shapes(
+    sdata: Any, record: SpatialRecord, frames: Mapping[int, GeoDataFrame], keys: Mapping[int, str]
+) -> dict[str, GeoDataFrame]:
+    """Outlines in the coordinates of a record as elements, with the transformations of the section's image.
 
     Parameters
     ----------
@@ -141,13 +141,12 @@ def write_shapes(
     record
         The record.
     frames, keys
-        Outlines and name of the element, by section. Shapes of the same name are replaced.
+        Outlines and name of the element, by section.
 
     Raises
     ------
     ValueError
-        A name cannot be stored or is that of an element that is no shape, or of the spots. Nothing has been written
-        then.
+        A name cannot be stored or is that of an element that is no shape, or of the spots.
     """
     from spatialdata.models import ShapesModel
 
@@ -157,14 +156,15 @@ def write_shapes(
     for key in keys.values():
         if key in others or key in region:
             raise ValueError(f"{key!r} is the name of another element of the SpatialData; give another shapes_key")
-    ready = {
+    return {
         keys[section]: ShapesModel.parse(frame, transformations=_transformations(sdata, record, region, section))
         for section, frame in frames.items()
     }
-    for key, element in ready.items():
-        if key in sdata.shapes:
-            del sdata.shapes[key]  # spatialdata warns of what it overwrites
-        sdata.shapes[key] = element
+
+
+def is_outlines(element: Any) -> bool:
+    """Whether shapes have the columns of those that :func:`multist.tl.domain_shapes` makes."""
+    return element is not None and {"name", "colour", "area", "area_unit", "n_spots", "neighbours"} <= set(element)
 
 
 def _transformations(sdata: Any, record: SpatialRecord, region: np.ndarray, section: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     from multist.access.draft import Draft
 
+Place = tuple[str, ...]
+"""Where a field lies: group and name, in ``uns`` several names."""
+
+_GRAPH = ("obsp", _keys.CONNECTIVITIES)
 _OF_DOMAINS = (_keys.PSEUDOTIME, _keys.INTERACTIONS, _keys.LIGREC, _keys.BORDER_SHARPNESS)
+_ON_GRAPH = (_keys.INTERACTIONS, _keys.BORDER_SHARPNESS)
 _SOURCES = ("use_rep", "expression_key", "histology_key")
 """Parameters that name the ``obsm`` entry from which a result was made."""
 
@@ -26,28 +31,62 @@ DIGEST = "domains_digest"
 """Parameter that tells the domains a result was made from."""
 
 
-def forget_dependents(table: Draft, obs: Mapping[str, Any], obsm: Mapping[str, Any]) -> dict[tuple[str, ...], str]:
-    """Remove from a draft what was made from columns and arrays that are about to be replaced by others.
+class Result(NamedTuple):
+    """Something that was made from other fields.
+
+    Attributes
+    ----------
+    place
+        Where it lies.
+    sources
+        What it was made from.
+    function
+        What makes it anew.
+    key
+        Entry of ``uns`` with what is told of it.
+    told
+        Names within that entry.
+    beside
+        Fields that were written with it.
+    """
+
+    place: Place
+    sources: set[Place]
+    function: str
+    key: str
+    told: tuple[str, ...] = ()
+    beside: tuple[Place, ...] = ()
+
+
+def replaced(table: Draft, **groups: Mapping[str, Any] | None) -> list[Place]:
+    """Fields of ``obs``, ``obsm`` and ``obsp`` in whose place others are about to come."""
+    found: list[Place] = []
+    for group, entries in groups.items():
+        held = getattr(table, group) if entries else {}
+        found += [(group, name) for name, new in (entries or {}).items() if name in held and not _same(held[name], new)]
+    return found
+
+
+def forget_dependents(table: Draft, new: Iterable[Place]) -> dict[Place, str]:
+    """Remove from a draft what was made from fields that are new, and what was made from that.
 
     Returns
     -------
-    Place (group and names) of everything removed, and a sentence that says it.
+    Place of everything removed, and a sentence that says it. Shapes do not lie in the table, and are left to the
+    caller.
     """
-    removed: dict[tuple[str, ...], str] = {}
-    old_columns = table.obs if obs else {}
-    columns = [k for k, new in obs.items() if k in old_columns and not _same(old_columns[k], new)]
-    arrays = [k for k, new in obsm.items() if k in table.obsm and not _same(table.obsm[k], new)]
-    for array in arrays:
-        for key, entry in [*_entries(table)]:
-            domains = _keys.domain_key(key)
-            if entry.get("params", {}).get("use_rep") == array and domains in table.obs:
-                removed |= _forget_domains(table, key, f"obsm[{array!r}]")
-                columns.append(domains)
-    for key, name, params in [*_results(table)]:
-        source = next((f"obs[{c!r}]" for c in columns if params.get("cluster_key") == c), None)
-        source = source or next((f"obsm[{a!r}]" for a in arrays for p in _SOURCES if params.get(p) == a), None)
-        if source is not None:
-            removed |= _forget_result(table, key, name, source)
+    removed: dict[Place, str] = {}
+    waiting = [*new]
+    while waiting:
+        source = waiting.pop(0)
+        for result in [each for each in _results(table) if source in each.sources]:
+            _forget(table, result)
+            state = "gone" if source in removed else "new"
+            removed[result.place] = (
+                f"{_named(result.place)} is removed: it was made from {_named(source)}, which is {state}; "
+                f"run {result.function} again"
+            )
+            waiting.append(result.place)
     return removed
 
 
@@ -106,38 +145,72 @@ def _entries(table: Draft) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield key, entry
 
 
-def _results(table: Draft) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Entry, name and parameters of everything that hangs on domains."""
+def _results(table: Draft) -> Iterator[Result]:
+    """Everything in a table that is known to be made from something else in it."""
     for key, entry in _entries(table):
+        yield from _embedded(table, key, entry)
         for name in _OF_DOMAINS:
             beside = name == _keys.BORDER_SHARPNESS
             held = entry.get(f"{name}_params") if beside else entry.get(name)
             params = held if beside else held.get("params") if isinstance(held, Mapping) else None
             if name in entry and isinstance(params, Mapping):
-                yield key, name, params
+                sources = {("obs", str(params.get("cluster_key")))} | _arrays(params)
+                if name in _ON_GRAPH or float(params.get("spatial_weight", 0)) > 0:
+                    sources.add(_GRAPH)
+                column = (("obs", _keys.pseudotime_key(key)),) if name == _keys.PSEUDOTIME else ()
+                yield Result(("uns", key, name), sources, f"tl.{name}", key, (name, f"{name}_params"), column)
+    outlines = table.uns.get(_keys.MULTIST, {})
+    for name, params in (outlines.get(_keys.DOMAIN_SHAPES, {}) if isinstance(outlines, Mapping) else {}).items():
+        yield Result(("shapes", name), {("obs", str(params.get("cluster_key")))}, "tl.domain_shapes", _keys.MULTIST)
 
 
-def _forget_result(table: Draft, key: str, name: str, source: str) -> dict[tuple[str, ...], str]:
-    _without(table, key, (name, f"{name}_params"))
-    decisions = table.uns[key].get("decisions", {})
-    if name in decisions:
+def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Result]:
+    """The image's features, the embedding and the domains of an entry."""
+    params, histology = entry.get("params", {}), entry.get("histology", {})
+    if isinstance(histology, Mapping) and histology.get("key_added") in table.obsm:
+        images: set[Place] = {("images", str(name)) for name in np.atleast_1d(histology.get("image_key", []))}
+        yield Result(("obsm", histology["key_added"]), images, "pp.embed_histology", key, ("histology",))
+    embedding, domains = _keys.embedding_key(key), _keys.domain_key(key)
+    if "expression_key" in params and embedding in table.obsm:
+        image: set[Place] = {("obsm", _keys.HISTOLOGY)} if params.get("with_image") else set()
+        sources = {_GRAPH, ("obsm", str(params["expression_key"]))} | image
+        told = ("image_gain", "n_image_dimensions", "structured", "losses")
+        fields = (("obs", _keys.image_weight_key(key)), ("obsp", _keys.attention_key(key)))
+        function = "MultiST.embed" if "fitted_on" in params else "tl.multist_domains"
+        yield Result(("obsm", embedding), sources, function, key, told, fields)
+    if "use_rep" in params and domains in table.obs:
+        sources = {_GRAPH, ("obsm", str(params["use_rep"]))}
+        beside: tuple[Place, ...] = (
+            ("obs", _keys.confidence_key(key)),
+            ("obsm", _keys.probability_key(key)),
+            ("uns", f"{domains}_colors"),
+        )
+        yield Result(("obs", domains), sources, "tl.cluster_domains", key, (_keys.CURVE, _keys.GUIDED), beside)
+
+
+def _arrays(params: Mapping[str, Any]) -> set[Place]:
+    return {("obsm", str(params[name])) for name in _SOURCES if name in params}
+
+
+def _forget(table: Draft, result: Result) -> None:
+    _without(table, result.key, result.told)
+    decisions = table.uns[result.key].get("decisions", {})
+    name = result.place[-1]
+    if name in _OF_DOMAINS and name in decisions:
         kept = {other: lines for other, lines in decisions.items() if other != name}
-        table.put("uns", key, {**table.uns[key], "decisions": kept})
-    if name == _keys.PSEUDOTIME:
-        table.drop("obs", _keys.pseudotime_key(key))
-    why = f"uns[{key!r}][{name!r}] is removed: it was made from {source}, which is new; run tl.{name} again"
-    return {("uns", key, name): why}
+        table.put("uns", result.key, {**table.uns[result.key], "decisions": kept})
+    if result.place[0] == "shapes":
+        entry = table.uns[result.key]
+        others = {other: params for other, params in entry[_keys.DOMAIN_SHAPES].items() if other != name}
+        table.put("uns", result.key, {**entry, _keys.DOMAIN_SHAPES: others})
+        return
+    for group, *path in (result.place, *result.beside):
+        if len(path) == 1:
+            table.drop(group, path[0])
 
 
-def _forget_domains(table: Draft, key: str, source: str) -> dict[tuple[str, ...], str]:
-    domains = _keys.domain_key(key)
-    for name in (domains, _keys.confidence_key(key)):
-        table.drop("obs", name)
-    table.drop("obsm", _keys.probability_key(key))
-    table.drop("uns", f"{domains}_colors")
-    _without(table, key, (_keys.CURVE, _keys.GUIDED))
-    why = f"obs[{domains!r}] is removed: it was made from {source}, which is new; run tl.cluster_domains again"
-    return {("obs", domains): why}
+def _named(place: Place) -> str:
+    return place[0] + "".join(f"[{name!r}]" for name in place[1:])
 
 
 def _without(table: Draft, key: str, names: Iterable[str]) -> None:
@@ -146,8 +219,14 @@ def _without(table: Draft, key: str, names: Iterable[str]) -> None:
 
 
 def _same(old: Any, new: Any) -> bool:
-    if sparse.issparse(old) or sparse.issparse(new) or isinstance(old, pd.DataFrame):
-        return old is new
+    if old is new:
+        return True
+    if sparse.issparse(old) and sparse.issparse(new):
+        return old.shape == new.shape and (old != new).nnz == 0
+    if sparse.issparse(old) or sparse.issparse(new):
+        return False
+    if isinstance(old, pd.DataFrame):
+        return isinstance(new, pd.DataFrame) and old.equals(new)
     if isinstance(old, pd.Series):
         return old.astype(object).equals(pd.Series(new, index=old.index).astype(object))
-    return old is new or (np.shape(old) == np.shape(new) and np.array_equal(old, new))
+    return np.shape(old) == np.shape(new) and np.array_equal(old, new)

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None) -> Iterator[None]:
     """Undo what the body wrote to ``obs``, ``obsm``, ``obsp`` and ``uns`` if it fails or is interrupted.
 
-    If ``data`` is the SpatialData of the table, the images that the body added to it or replaced are undone too.
+    If ``data`` is the SpatialData of the table, images and shapes that the body added, replaced or removed are too.
     Only references are kept, so this costs nothing; values that the body changes in place are not restored.
     """
     obs = table.obs.copy(deep=False)  # columns are replaced, not changed
     mappings = {name: dict(getattr(table, name)) for name in ("obsm", "obsp", "uns")}
-    images: Any = data.images if data is not None and is_spatialdata(data) else {}
-    images_before = dict(images)
+    whole: Any = data
+    elements = [whole.images, whole.shapes] if data is not None and is_spatialdata(data) else []
+    elements_before = [dict(held) for held in elements]
     inner = {key: dict(value) for key, value in mappings["uns"].items() if isinstance(value, dict)}
     try:
         yield
@@ -40,10 +41,11 @@ def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None)
                     now[key] = value
         for key, value in inner.items():
             table.uns[key] = value
-        for key in [key for key in images if images_before.get(key) is not images[key]]:
-            del images[key]
-        for key in images_before.keys() - images.keys():
-            images[key] = images_before[key]
+        for held, earlier in zip(elements, elements_before, strict=True):
+            for key in [key for key in held if earlier.get(key) is not held[key]]:
+                del held[key]
+            for key in earlier.keys() - held.keys():
+                held[key] = earlier[key]
         raise
 
 

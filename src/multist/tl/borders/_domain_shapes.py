@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from anndata import AnnData
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import resolve_drawn, write_shapes
+from multist.access import domain_params, plain, resolve_drawn, run
 from multist.tl.borders._domain_outlines import section_frames
 
 if TYPE_CHECKING:
-    from anndata import AnnData
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
 
@@ -55,7 +56,8 @@ def domain_shapes(
     -------
     The outlines of an AnnData, with a column ``section`` where there are several. Of a SpatialData they are written to
     ``sdata.shapes["multist_domain"]``, with the transformations of the image, and replace shapes of this name; nothing
-    is returned. One row per domain that has spots:
+    is returned. ``uns["multist"]["domain_shapes"]`` tells whose outlines they are, and new domains remove them. One row
+    per domain that has spots:
 
     - ``name``, ``colour`` as ``"#RRGGBB"``, ``n_spots``;
     - ``area`` in ``area_unit``: ``"um^2"`` where the scale is known, else ``"coordinates^2"``;
@@ -77,20 +79,27 @@ def domain_shapes(
     """
     import pandas as pd
 
-    record = resolve_drawn(data, table_key=table_key, image_key=image_key, library_key=library_key)
-    record = record.with_scale(microns_per_pixel)
-    is_table = record.table is data
-    if is_table and shapes_key is not None:
-        raise ValueError("shapes_key names shapes of a SpatialData; the outlines of an AnnData are returned")
-    frames = section_frames(record, cluster_key)
-    several = len(record.section_names) > 1
-    if is_table:
-        named = [frame.assign(section=record.section_names[section]) for section, frame in frames.items()]
-        return pd.concat(named, ignore_index=True) if several else frames[0]
-    base = shapes_key or cluster_key
-    keys = {section: f"{base}_{record.section_names[section]}" if several else base for section in frames}
-    write_shapes(data, record, frames, keys)
-    logger.info(
-        "outlines of %d domains: shapes %s", len(pd.concat(frames.values())["name"].unique()), list(keys.values())
-    )
+    named: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
+    if isinstance(data, AnnData):
+        if shapes_key is not None:
+            raise ValueError("shapes_key names shapes of a SpatialData; the outlines of an AnnData are returned")
+        record = resolve_drawn(data, **named).with_scale(microns_per_pixel)
+        drawn = section_frames(record, cluster_key)
+        if len(record.section_names) == 1:
+            return drawn[0]
+        sections = [frame.assign(section=record.section_names[section]) for section, frame in drawn.items()]
+        return pd.concat(sections, ignore_index=True)
+    with run(data, "domain_shapes", **named) as work:
+        record = work.part.record.with_scale(microns_per_pixel)
+        frames = section_frames(record, cluster_key)
+        base = shapes_key or cluster_key
+        several = len(record.section_names) > 1
+        keys = {section: f"{base}_{record.section_names[section]}" if several else base for section in frames}
+        params = plain({**domain_params(record.table, cluster_key), **named, "microns_per_pixel": microns_per_pixel})
+        before = work.part.table.uns.get(_keys.MULTIST, {}).get(_keys.DOMAIN_SHAPES, {})
+        told = {**before, **dict.fromkeys(keys.values(), params)}
+        work.part.write_outlines(record, frames, keys)
+        work.part.write(uns={_keys.MULTIST: {_keys.DOMAIN_SHAPES: told}})
+        n_domains = len(pd.concat(frames.values())["name"].unique())
+        logger.info("outlines of %d domains: shapes %s", n_domains, list(keys.values()))
     return None
