@@ -74,6 +74,15 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
 
 
+@pytest.fixture
+def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever names no constants trains for ten steps, where it counts that a line runs and not what it finds."""
+    from multist.model import config
+
+    as_config = config.as_config
+    monkeypatch.setattr(config, "as_config", lambda given: as_config(given or config.MultiSTConfig(epochs=10)))
+
+
 @pytest.fixture(scope="session")
 def code_of() -> Callable[[str], str]:
     """The Python of a section of the README, which has one block of it."""
@@ -87,7 +96,7 @@ def code_of() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def run_readme(code_of, tmp_path, monkeypatch) -> Callable[..., dict[str, str]]:
+def run_readme(code_of, tmp_path, monkeypatch, short_training) -> Callable[..., dict[str, str]]:
     """Run the README's own lines, from the stains to the pseudotime, on an object; give those refused, and why.
 
     What is named beside the object (``table_key=`` and so on) is passed in each line that takes the object.

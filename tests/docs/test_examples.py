@@ -12,6 +12,7 @@ import pytest
 
 import multist as mt
 from multist.datasets import layered_tissue
+from multist.model.config import MultiSTConfig
 
 FACES = ("pp", "tl", "pl", "metrics", "datasets")
 PUBLIC = {f"{face}.{name}": getattr(getattr(mt, face), name) for face in FACES for name in dir(getattr(mt, face))}
@@ -45,7 +46,7 @@ def analysed():
         named = table.obs.groupby("domain", observed=True).head(3).index
         table.obs["annotation"] = pd.Series(table.obs.loc[named, "domain"].astype(str), index=table.obs_names)
     for data in (sdata, adata):
-        mt.tl.multist_domains(data, 7)
+        mt.tl.multist_domains(data, 7, config=MultiSTConfig(epochs=10))
     x0, y0, x1, y1 = sdata.shapes["spots"].total_bounds
     halves = [box(x0, y0, x1, (y0 + y1) / 2), box(x0, (y0 + y1) / 2, x1, y1)]
     sdata.shapes["drawn"] = ShapesModel.parse(gpd.GeoDataFrame({"class": ["upper", "lower"]}, geometry=halves))
@@ -53,7 +54,7 @@ def analysed():
 
 
 @pytest.fixture
-def namespace(analysed, tmp_path, monkeypatch):
+def namespace(analysed, tmp_path, monkeypatch, short_training):
     """The names that examples use, and a folder with the files that they read."""
     import scanpy as sc
     import spatialdata as sd
