@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
     install(session, "-e", ".[test]")
     # processes of several threads each would wait for one another
     env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    session.run("pytest", "--numprocesses=auto", "--dist=loadfile", *session.posargs, env=env)
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *session.posargs, env=env)
 
 
 @nox.session

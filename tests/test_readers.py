@@ -196,6 +196,7 @@ def hd_folder(path: Path, slide: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize(("all_images", "squares"), [(True, True), (True, False), (False, True)])
 def test_visium_hd(tmp_path, slide, all_images, squares):

@@ -45,6 +45,7 @@ def test_a_turned_lattice_is_found_with_its_angle_where_spots_lie_a_little_off(
     assert abs(off - 360 / turns * round(off / (360 / turns))) < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [7, 300, 30_000])
 def test_scattered_places_are_no_lattice(n: int):
     assert find_lattice(np.random.default_rng(0).uniform(0, 1000, (n, 2))) is None

@@ -77,6 +77,7 @@ def test_what_is_no_such_lattice_tells_nothing():
     assert lattice_microns(squares, places, np.nan, ["bins of nobody knows what"]) is None
 
 
+@pytest.mark.slow
 def test_patches_of_visium_can_be_had_in_micrometres_and_their_size_is_kept():
     obs, xy = lattice("visium")
     image = np.random.default_rng(0).integers(60, 240, (500, 600, 3)).astype(np.uint8)

@@ -119,6 +119,7 @@ def test_a_view_is_resolved_as_its_rows(visium, painted):
     assert view.is_view
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["dlpfc/151673", "dlpfc/151674", "her2st/A1", "her2st/C3", "breast_block_a_s1"])
 def test_real_sections_lie_on_their_tissue(real_data, section):
     record = resolve(ad.read_h5ad(real_data / f"{section}.h5ad"), image=True)

@@ -111,6 +111,7 @@ def test_image_in_visium_form(visium, painted):
         write_image(visium, resolve(visium), [record.images[0].levels[0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale_factors", [None, [2, 2]], ids=["single scale", "multiscale"])
 @pytest.mark.parametrize("all_levels", [True, False])
 def test_image_of_a_spatialdata(make_sdata, toy, scale_factors, all_levels, tmp_path):

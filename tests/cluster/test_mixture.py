@@ -178,6 +178,7 @@ def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
     np.testing.assert_allclose(one.start_log_likelihoods, other.start_log_likelihoods, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
     rounds: list[int] = []
     monkeypatch.setattr(expectation, "to_posteriors", lambda x: rounds.append(x.shape[1]) or to_posteriors(x))

@@ -167,6 +167,7 @@ def test_image_is_tissue_on_glass_with_a_fold(tissue: ad.AnnData) -> None:
     assert 5 < (cortex > 1.3 * np.median(cortex)).sum() < 100
 
 
+@pytest.mark.slow
 def test_sections_differ_as_asked() -> None:
     options = SMALL | {"n_sections": 3, "batch_shift": 0.3, "missing_domain": "lesion"}
     adata = layered_tissue(**options, format="anndata", stain_shift=1.0)

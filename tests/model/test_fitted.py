@@ -16,7 +16,7 @@ from multist.model.config import MultiSTConfig, PublishedLosses
 from multist.model.fitted import Embedding, FusionModel
 from multist.model.fitted_parts import model_of_parts, parts_of
 
-QUICK = MultiSTConfig(epochs=20)
+QUICK = MultiSTConfig(epochs=10)
 CONFIGS = {
     "trained": QUICK,
     "not trained": QUICK.replace(epochs=0),
@@ -45,6 +45,7 @@ def assert_same(one: Embedding, other: Embedding) -> None:
         assert (one.attention != other.attention).nnz == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_shapes_and_what_is_recorded(large_arrays, name):
     model, found = fit(large_arrays, CONFIGS[name])
@@ -59,6 +60,7 @@ def test_shapes_and_what_is_recorded(large_arrays, name):
         assert set(found.losses) == ({"hidden_expression"} if name == "trained" else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", [True, False])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_parts(tissue_arrays, name, image):
@@ -74,7 +76,8 @@ def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_p
         np.testing.assert_array_equal(again[1][key], value)
 
 
-@pytest.mark.parametrize("epochs", [20, 0])
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs", [10, 0])
 @pytest.mark.parametrize("kind", ["noise", "shuffled", "constant"])
 def test_an_image_that_tells_nothing_leaves_everything_as_without_it(large_arrays, kind, epochs, caplog):
     rng, config = np.random.default_rng(1), QUICK.replace(epochs=epochs)
@@ -91,6 +94,7 @@ def test_an_image_that_tells_nothing_leaves_everything_as_without_it(large_array
     assert (found.image_weight == 0).all() and found.attention is None
 
 
+@pytest.mark.slow
 def test_without_training_no_torch_is_imported():
     code = """
 import sys
@@ -116,12 +120,14 @@ print([name for name in ("torch", "dgl") if name in sys.modules])
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits(tissue_arrays):
     first, again, other = (fit(tissue_arrays, random_state=seed)[1] for seed in (2, 2, 3))
     assert_same(first, again)
     assert (first.code != other.code).any()
 
 
+@pytest.mark.slow
 def test_the_image_brings_in_what_expression_does_not_show(large_arrays):
     rng, hidden = np.random.default_rng(0), large_arrays.pattern[:, 2] > 0
     quiet = large_arrays.expression - np.outer(hidden, large_arrays.expression[hidden].mean(0))
@@ -162,7 +168,7 @@ def test_outliers_are_drawn_in(large_arrays):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 17])
-@pytest.mark.parametrize("epochs", [20, 0])
+@pytest.mark.parametrize("epochs", [2, 0])
 def test_few_spots(n, epochs):
     rng = np.random.default_rng(0)
     near = sp.csr_matrix(np.ones((n, n)) - np.eye(n))

@@ -196,6 +196,7 @@ def test_where_no_image_took_part_all_count_alike_and_the_log_says_so(section: a
     assert "×1.00" in ax.get_xlabel()
 
 
+@pytest.mark.slow
 def test_only_the_section_of_the_spot_is_shown(section: ad.AnnData):
     lower = section.copy()
     lower.obs_names = "lower-" + lower.obs_names
@@ -265,6 +266,7 @@ def test_spatialdata_is_drawn_over_its_image_and_nothing_is_written(tissue: Spat
     pd.testing.assert_frame_equal(table.obs, before.obs)
 
 
+@pytest.mark.slow
 def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, tmp_path):
     assert mt.pl.attention(section, [SPOT, "s11", "s66"], save=tmp_path / "attention.png") is None
     assert (tmp_path / "attention.png").stat().st_size > 10_000

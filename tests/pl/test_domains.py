@@ -114,6 +114,7 @@ def test_crop_keeps_every_spot_and_the_image_stays_in_register():
     np.testing.assert_array_equal(ax.images[0].get_array(), full[y0:y1, x0:x1])
 
 
+@pytest.mark.slow
 def test_a_large_image_is_thinned_without_moving():
     adata = make_section()
     ramp = np.broadcast_to(np.linspace(0, 255, 6000).astype(np.uint8)[None, :, None], (3000, 6000, 3))

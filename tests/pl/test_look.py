@@ -129,6 +129,7 @@ def figdir(tmp_path):
     sc.settings.figdir, sc.settings.file_format_figs = before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_saving_true_goes_where_scanpy_saves(name: str, everything: ad.AnnData, figdir):
     assert draw(name, everything, save=True) is None
@@ -194,6 +195,7 @@ def test_fonts_of_the_session_are_left_alone(everything: ad.AnnData):
     assert dict(plt.rcParams) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_dollar_signs_in_names_are_no_formulas(name: str, everything: ad.AnnData, tmp_path):
     adata = everything.copy()

@@ -77,6 +77,7 @@ def images_of(axes) -> list:
     return [image for ax in np.atleast_1d(np.asarray(axes, dtype=object)).ravel() for image in ax.images]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["anndata", "spatialdata"])
 @pytest.mark.parametrize("share", [0.0, 0.7])
 @pytest.mark.parametrize("name", PLOTS)

@@ -73,6 +73,7 @@ def test_micrometres_of_the_data_are_used():
     assert np.abs(adata.obsm["X_histology"] - adata.obsm["colour"]).max() < 1.5
 
 
+@pytest.mark.slow
 def test_each_section_is_embedded_on_its_own_image():
     a, b = section(0), section(1)
     both = ad.concat([a, b], keys=["a", "b"], label="library")
@@ -146,6 +147,7 @@ def test_normalized_image_is_preferred():
     assert list(adata.uns["multist"]["histology"]["image_key"]) == ["hires_normalized"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["her2st/A1", "dlpfc/151673"])
 def test_real_sections(real_data, name):
     adata = ad.read_h5ad(real_data / f"{name}.h5ad")
@@ -183,6 +185,7 @@ def test_a_patch_as_wide_as_the_image_counts_what_lies_on_it():
     assert 0.2 < share[corner] / share[middle] < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [7, 0.25])
 def test_white_is_asked_for_where_it_cannot_be_told_and_taken_where_it_is_given(scale):
     """A slide in whole or decimal numbers whose lamp was dim."""

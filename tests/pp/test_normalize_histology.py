@@ -91,6 +91,7 @@ def angle(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_two_slides_converge_and_the_background_keeps_its_bits(method):
     first, second = anndata(tissue_image("a")), anndata(tissue_image("b", seed=1, strength=0.8, glass=225))
@@ -176,6 +177,7 @@ def test_spatialdata_is_lazy_and_keeps_transformation_and_pyramid(method):
     assert 0 < len(computed) - looked < 9, "a corner of the result needs a corner of the source"
 
 
+@pytest.mark.slow
 def test_reference_survives_files_and_is_taken_from_any_form(tmp_path):
     sdata = spatialdata(tissue_image("a"))
     normalize_histology(sdata)
@@ -195,6 +197,7 @@ def test_reference_survives_files_and_is_taken_from_any_form(tmp_path):
         assert np.abs(result.astype(int) - results[0]).max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidates", [5000, 40])
 def test_sections_of_a_table_go_to_the_first_slide_as_objects_do(candidates, monkeypatch):
     monkeypatch.setattr("multist.pp._normalize_histology._MAX_CANDIDATES", candidates)
@@ -278,6 +281,7 @@ def test_a_slide_without_two_stains_is_an_error_and_not_silence():
     assert "hires_normalized" not in adata.uns["spatial"]["s"]["images"]
 
 
+@pytest.mark.slow
 def test_real_slides_of_two_stains_converge(real_data):
     a, c = (ad.read_h5ad(real_data / "her2st" / f"{name}.h5ad") for name in ("A1", "C3"))
     normalize_histology(a)

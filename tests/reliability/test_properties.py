@@ -49,6 +49,7 @@ def assert_alike(now: ad.AnnData, before: ad.AnnData, rows: np.ndarray | slice =
 both = pytest.mark.parametrize("guided", [False, True], ids=["unguided", "labels_key"])
 
 
+@pytest.mark.slow
 @both
 @few
 @given(seed=seeds)
@@ -66,6 +67,7 @@ def moved(table: ad.AnnData, angle: float, scale: float, shift: tuple[float, flo
     return table
 
 
+@pytest.mark.slow
 @both
 @few
 @given(
@@ -127,6 +129,7 @@ def test_places_in_another_unit_with_the_scale_of_the_image(new_tissue, seed, fa
     assert_same_bits(divided(other, use_image=True), divided(table, use_image=True))
 
 
+@pytest.mark.slow
 @both
 @few
 @given(seed=seeds, names=st.permutations(range(30)))
@@ -155,6 +158,7 @@ def _backwards(x: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix((x.data[order], x.indices[order], x.indptr), shape=x.shape)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("form", FORMS)
 @settings(few, max_examples=1)
@@ -165,6 +169,7 @@ def test_counts_in_another_form(new_tissue, guided, form, seed):
     assert_same_bits(divided(other, guided=guided), divided(table, guided=guided))
 
 
+@pytest.mark.slow
 @both
 def test_a_table_on_disk(table, guided, tmp_path):
     expected = divided(table, guided=guided)
@@ -187,6 +192,7 @@ def test_genes_that_nothing_expresses(new_tissue, guided, seed, n_more):
     assert_same_bits(divided(other, guided=guided), divided(table, guided=guided))
 
 
+@pytest.mark.slow
 @both
 @few
 @given(seed=seeds, name=st.text("abcxyz ", min_size=1, max_size=5).filter(str.strip))

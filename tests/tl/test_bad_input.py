@@ -120,6 +120,7 @@ def test_stages_that_ran_before_the_error_leave_nothing(tissue, tissue_table, qu
         mt.tl.multist_domains(tissue, 7, config=quick, key_added="a/b")
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_leaves_nothing(tissue, quick, unchanged, monkeypatch):
     from multist.model.fitted import Averaging
 

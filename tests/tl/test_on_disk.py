@@ -99,6 +99,7 @@ def expected() -> ad.AnnData:
     return adata
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_dense_whole")
 @pytest.mark.parametrize("form", FORMS)
 def test_the_chain_gives_the_same_without_the_table_in_memory(form: str, tmp_path: Path, expected: ad.AnnData):

@@ -136,6 +136,7 @@ def test_back_ends_agree_also_in_their_gradients(adjacency):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_gradients_are_the_same_bits_whatever_the_threads_do(backend):
     n, threads = 3000, torch.get_num_threads()

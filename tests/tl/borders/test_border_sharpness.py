@@ -86,6 +86,7 @@ def test_domains_cut_in_two_by_their_own_noise_are_told_from_borders(tissue: ad.
     assert rows["expression"].mean() < rows["expression_null"].mean()
 
 
+@pytest.mark.slow
 def test_shuffled_features_see_nothing(tissue: ad.AnnData):
     shuffled, rng = tissue.copy(), np.random.default_rng(0)
     del shuffled.obsm["X_histology"]
@@ -98,6 +99,7 @@ def test_shuffled_features_see_nothing(tissue: ad.AnnData):
     assert (found["drawn_by"] == "expression").sum() <= 2
 
 
+@pytest.mark.slow
 def test_what_changes_along_the_border_is_not_taken_for_the_border(tissue: ad.AnnData):
     """A feature that tells every place along the border, but not the sides, beside noise that tells nothing."""
     drifting = tissue.copy()
@@ -109,6 +111,7 @@ def test_what_changes_along_the_border_is_not_taken_for_the_border(tissue: ad.An
     assert found.loc[("cortex_a", "cortex_b"), "expression"] == pytest.approx(0.5, abs=0.12)
 
 
+@pytest.mark.slow
 def test_every_contact_has_a_row_and_short_borders_are_not_judged(tissue: ad.AnnData, found: pd.DataFrame):
     rows, columns = tissue.obsp["spatial_connectivities"].nonzero()
     domain = tissue.obs["domain"].astype(str).to_numpy()
@@ -122,6 +125,7 @@ def test_every_contact_has_a_row_and_short_borders_are_not_judged(tissue: ad.Ann
     assert len(speck) and (speck["drawn_by"] == "unknown").all() and speck["expression"].isna().all()
 
 
+@pytest.mark.slow
 def test_more_steps_take_in_more_spots(tissue: ad.AnnData, found: pd.DataFrame):
     wider = sharpness(tissue, **QUICK, n_steps=3)
     assert (wider["n_spots"] > found["n_spots"]).all()
@@ -137,6 +141,7 @@ def test_without_an_image_expression_stands_alone(tissue: ad.AnnData, found: pd.
     assert set(alone["drawn_by"]) <= {"expression", "neither", "unknown"}
 
 
+@pytest.mark.slow
 def test_the_order_of_the_rows_hardly_matters(tissue: ad.AnnData, found: pd.DataFrame):
     turned = sharpness(tissue[np.random.default_rng(0).permutation(tissue.n_obs)].copy(), **QUICK)
     np.testing.assert_allclose(turned["expression"], found["expression"], atol=0.02)
@@ -189,6 +194,7 @@ def test_a_spatialdata_gets_the_same_table(embedded_table, embedded, tmp_path):
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_in_place_and_in_a_copy(tissue: ad.AnnData, found: pd.DataFrame, unchanged):
     own = copy_data(tissue)
     own.uns["multist"] = {"params": {"kept": 1}}
@@ -230,6 +236,7 @@ def test_unusable_tables_are_refused_unchanged(tissue: ad.AnnData, unchanged):
         mt.tl.border_sharpness(bare, **QUICK)
 
 
+@pytest.mark.slow
 def test_a_step_has_a_length_with_its_unit(tissue: ad.AnnData):
     apart = spacing(tissue.obsm["spatial"])
     bare = tissue.copy()

@@ -90,6 +90,7 @@ def test_the_score_is_that_of_spots_facing_each_other(solved: ad.AnnData, found:
     assert near["score"] == pytest.approx(np.outer(ligand[a], receptor[b])[facing].mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_nothing_else_is_changed(tissue: ad.AnnData, solved: ad.AnnData, unchanged):
     again = tissue.copy()
     with unchanged(tissue):
@@ -133,6 +134,7 @@ def test_normalised_values_genes_in_another_case_and_labels_that_are_no_categori
     assert sorted(significant) == sorted(found.loc[found["border_fdr"] <= 0.05, CALL].to_numpy().tolist())
 
 
+@pytest.mark.slow
 def test_a_spatialdata_with_complexes_unlabelled_spots_and_no_graph_yet(caplog):
     sdata = mt.datasets.layered_tissue(n_spots=400, n_genes=100, with_image=False)
     table = sdata.tables["table"]
@@ -147,6 +149,7 @@ def test_a_spatialdata_with_complexes_unlabelled_spots_and_no_graph_yet(caplog):
     assert "lesion" not in set(result["borders"][["domain_1", "domain_2"]].to_numpy().ravel())
 
 
+@pytest.mark.slow
 def test_borders_do_not_run_between_sections(tissue: ad.AnnData):
     both = ad.concat({"a": tissue, "b": tissue}, label="slide", index_unique="-")
     both.obs["domain"] = both.obs["domain"].astype("category")

@@ -41,6 +41,7 @@ def test_the_parameters_of_the_training_stay(fused: ad.AnnData):
     assert "losses" in adata.uns["multist"]
 
 
+@pytest.mark.slow
 def test_auto_stores_its_curve_and_survives_a_file(fused: ad.AnnData, tmp_path):
     adata = fused.copy()
     mt.tl.cluster_domains(adata, range(4, 9))

@@ -48,6 +48,7 @@ def no_coordinates(table):
     del table.obsm["spatial"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
@@ -71,6 +72,7 @@ def test_a_section_that_does_not_fit(method, spoil, error, message, fitted, sect
         getattr(fitted[0], method)(new)
 
 
+@pytest.mark.slow
 def test_some_genes_may_be_missing_and_the_log_says_so(fitted, sections, caplog):
     new, fewer = sections[1].copy(), sections[1][:, ::-1][:, :280].copy()
     fitted[0].domains(new)
@@ -140,6 +142,7 @@ def test_components_of_its_own_for_a_model_that_has_others(sections, quick, capl
         assert ("unless the fitted ones were projected on these axes" in caplog.text) != fits
 
 
+@pytest.mark.slow
 def test_another_encoders_histology_has_to_be_made_first(sections, quick, unchanged, showing):
     first, new = sections
     mt.pp.embed_histology(first, lambda patches: patches.mean(axis=(2, 3)))
@@ -166,6 +169,7 @@ def test_no_domains_to_recognise(embedded_table, quick, unchanged):
         model.domains(embedded_table)
 
 
+@pytest.mark.slow
 def test_the_embedding_of_another_model(embedded_table, quick, unchanged):
     model = mt.MultiST(quick).fit(embedded_table)
     mt.MultiST(quick, random_state=1).fit(embedded_table)
@@ -185,6 +189,7 @@ def test_what_fit_cannot_do(embedded_table, quick, unchanged):
             mt.MultiST(quick).fit(embedded_table, use_rep="mine")
 
 
+@pytest.mark.slow
 def test_a_fit_that_fails_leaves_the_model_as_it_was(embedded_table, quick):
     model = mt.MultiST(quick).fit(embedded_table)
     model.domains(embedded_table, 3)
