@@ -16,7 +16,6 @@ EXPRESSION_FEATURES = ("X_pca", "X_feat")
 """``obsm`` keys taken as expression embedding, in this order, when the user names none."""
 
 CONNECTIVITIES = "spatial_connectivities"
-DISTANCES = "spatial_distances"
 
 MULTIST = "multist"
 """Default ``key_added``: prefix of all result keys, and the ``uns`` key of the parameters."""

@@ -125,7 +125,7 @@ def domains(
     where: LegendLoc = options.legend_loc or ("none" if "legend_loc" in look else "right margin")
     extras = [{} if strokes is None else stroke_entries(strokes, each) for each in layers]
     titles = [each.label if n_sections > 1 else "" for each in layers]
-    beside, below = _legend_inches(layers, extras, titles, n_sections, where)
+    beside, below = _legend_inches(layers, extras, titles, where)
     cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
     in_a_row = max(column for _, column in cells) + 1
     windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
@@ -184,7 +184,7 @@ def _cells(n_sections: int, n_layers: int, ncols: int) -> list[tuple[int, int]]:
 
 
 def _legend_inches(
-    layers: list[Layer], extras: list[dict[str, Any]], titles: list[str], n_sections: int, where: LegendLoc
+    layers: list[Layer], extras: list[dict[str, Any]], titles: list[str], where: LegendLoc
 ) -> tuple[list[float], list[float]]:
     """Width and height that the legend of each layer needs."""
     each = [

@@ -150,9 +150,8 @@ def reduce_expression(
             expression = _read(
                 table, layer, (_ANY,) if transform == "none" else (("counts",), *((k,) for k in _AS_THEY_ARE))
             )
-            components, entry = _fitted(
-                expression, *find_sections(table, library_key), n_comps, n_top_genes, transform, random_state
-            )
+            section = find_sections(table, library_key)[0]
+            components, entry = _fitted(expression, section, n_comps, n_top_genes, transform, random_state)
             entry["params"] |= {} if library_key is None else {"library_key": library_key}
         else:
             given = ExpressionAxes.given(axes, key)
@@ -190,7 +189,6 @@ def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...
 def _fitted(
     expression: Expression,
     section: np.ndarray,
-    names: tuple[str, ...],
     n_comps: int,
     n_top_genes: int,
     transform: str,
