@@ -45,7 +45,6 @@ def assert_same(one: Embedding, other: Embedding) -> None:
         assert (one.attention != other.attention).nnz == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_shapes_and_what_is_recorded(large_arrays, name):
     model, found = fit(large_arrays, CONFIGS[name])
@@ -60,7 +59,6 @@ def test_shapes_and_what_is_recorded(large_arrays, name):
         assert set(found.losses) == ({"hidden_expression"} if name == "trained" else set())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("image", [True, False])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_parts(tissue_arrays, name, image):
@@ -76,7 +74,6 @@ def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_p
         np.testing.assert_array_equal(again[1][key], value)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [10, 0])
 @pytest.mark.parametrize("kind", ["noise", "shuffled", "constant"])
 def test_an_image_that_tells_nothing_leaves_everything_as_without_it(large_arrays, kind, epochs, caplog):
@@ -94,7 +91,6 @@ def test_an_image_that_tells_nothing_leaves_everything_as_without_it(large_array
     assert (found.image_weight == 0).all() and found.attention is None
 
 
-@pytest.mark.slow
 def test_without_training_no_torch_is_imported():
     code = """
 import sys
@@ -120,14 +116,12 @@ print([name for name in ("torch", "dgl") if name in sys.modules])
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
-@pytest.mark.slow
 def test_same_seed_same_bits(tissue_arrays):
     first, again, other = (fit(tissue_arrays, random_state=seed)[1] for seed in (2, 2, 3))
     assert_same(first, again)
     assert (first.code != other.code).any()
 
 
-@pytest.mark.slow
 def test_the_image_brings_in_what_expression_does_not_show(large_arrays):
     rng, hidden = np.random.default_rng(0), large_arrays.pattern[:, 2] > 0
     quiet = large_arrays.expression - np.outer(hidden, large_arrays.expression[hidden].mean(0))
