@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -41,14 +40,13 @@ def test_equal_weights_give_one_and_the_own_domain_counts(attention):
 
 
 @pytest.mark.slow
-def test_a_run_gives_tables_and_json(tmp_path: Path):
+def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark):
     tissue = mt.datasets.layered_tissue(n_spots=400, n_genes=100, image_size=600, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
     del tissue.uns["spatial"]
     tissue.write_h5ad(tmp_path / "layered_tissue" / "without.h5ad")
-    command = [sys.executable, str(BENCHMARKS / "attention.py"), str(tmp_path), "--seeds", "1", "--output", "out.json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = run_benchmark("attention", tmp_path, tmp_path, "--seeds", "1", "--output", "out.json")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out.json").read_text())
     (run,) = report["runs"]

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "borders.py"
-
 
 @pytest.mark.slow
-def test_a_run_gives_tables_and_json(tmp_path: Path):
-    command = [sys.executable, str(BENCHMARK), "--seeds", "1", "--spots", "700", "--output", "out.json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark):
+    done = run_benchmark("borders", tmp_path, "--seeds", "1", "--spots", "700", "--output", "out.json")
     assert done.returncode == 0, done.stderr
     assert "| cortex_a, cortex_b | expression | 1 |" in done.stdout
     assert "| stroma_loose, stroma_dense | histology | 1 |" in done.stdout

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -40,11 +38,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARKS / "domains.py"), str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
-
-
 def read_tables(text: str) -> dict[str, pd.DataFrame]:
     """Markdown tables by the bold line above each."""
     found = {}
@@ -55,8 +48,8 @@ def read_tables(text: str) -> dict[str, pd.DataFrame]:
 
 
 @pytest.mark.slow
-def test_the_quick_run_gives_tables_and_json(folder: Path):
-    done = run(folder, "--quick", "--output", "out/domains.json")
+def test_the_quick_run_gives_tables_and_json(folder: Path, run_benchmark):
+    done = run_benchmark("domains", folder, folder, "--quick", "--output", "out/domains.json")
     assert done.returncode == 0, done.stderr
     tables = read_tables(done.stdout)
     scores, costs, inputs, recalls = tables.values()
@@ -95,8 +88,8 @@ def test_the_quick_run_gives_tables_and_json(folder: Path):
     assert inputs["both, 2 hops"] > max(inputs["components, 2 hops"], inputs["image, 2 hops"])
 
 
-def test_an_unknown_section_is_named(folder: Path):
-    done = run(folder, "--only", "osmfish")
+def test_an_unknown_section_is_named(folder: Path, run_benchmark):
+    done = run_benchmark("domains", folder, folder, "--only", "osmfish")
     assert done.returncode != 0
     assert "osmfish" in done.stderr and "layered_tissue/small" in done.stderr
 

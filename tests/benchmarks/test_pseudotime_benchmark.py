@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import multist as mt
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "pseudotime.py"
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCHMARK), str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
-
 
 @pytest.mark.slow
-def test_a_run_gives_a_table_and_json(tmp_path: Path):
+def test_a_run_gives_a_table_and_json(tmp_path: Path, run_benchmark):
     tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
-    done = run(tmp_path, "--only", "layered_tissue/small", "--seeds", "1", "--output", "out.json")
+    done = run_benchmark(
+        "pseudotime", tmp_path, tmp_path, "--only", "layered_tissue/small", "--seeds", "1", "--output", "out.json"
+    )
     assert done.returncode == 0, done.stderr
     assert sum("layered_tissue/small" in line and "±" in line for line in done.stdout.splitlines()) == 6
     report = json.loads((tmp_path / "out.json").read_text())
@@ -33,7 +26,7 @@ def test_a_run_gives_a_table_and_json(tmp_path: Path):
     assert {one["representation"] for one in report["runs"]} == {"X_multist", "X_pca", "X_floor"}
 
 
-def test_nothing_to_score_is_said(tmp_path: Path):
-    done = run(tmp_path, "--only", "her2st/A1")
+def test_nothing_to_score_is_said(tmp_path: Path, run_benchmark):
+    done = run_benchmark("pseudotime", tmp_path, tmp_path, "--only", "her2st/A1")
     assert done.returncode == 2
     assert "dlpfc" in done.stderr

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "several_sections.py"
 NOT_ALIGNED = "not aligned"
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # a process of its own, so that no setting or warning filter of this one changes
-    command = [sys.executable, str(BENCHMARK), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
-
-
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+def quick(tmp_path_factory: pytest.TempPathFactory, run_benchmark) -> tuple[str, dict[str, Any]]:
     """What a quick run prints and writes."""
     folder = tmp_path_factory.mktemp("several")
-    done = run(folder, "--quick", "--output", "new/out.json")
+    done = run_benchmark("several_sections", folder, "--quick", "--output", "new/out.json")
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads((folder / "new" / "out.json").read_text())
 
@@ -64,7 +55,7 @@ def test_one_run_over_all_finds_the_same_domains_everywhere(quick: tuple[str, di
     assert best["invented"] < 0.01 and best["purity"] > 0.5
 
 
-def test_nothing_to_pool_is_said(tmp_path: Path) -> None:
-    done = run(tmp_path, str(tmp_path), "--only", "dlpfc")
+def test_nothing_to_pool_is_said(tmp_path: Path, run_benchmark) -> None:
+    done = run_benchmark("several_sections", tmp_path, tmp_path, "--only", "dlpfc")
     assert done.returncode == 2
     assert "151674" in done.stderr and not (tmp_path / "build").exists()
