@@ -7,11 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 
 _OF_MODALITY = {"center": "{0}", "weights": "{0} {0}m", "structured": "{0}"}
-_KNOWN = {"known_values": "{0}n {0}", "known_scale": "{0}", "known_middle": "{0}"}
+_SURROUNDINGS = {
+    "surroundings_values": "{0}n {0}",
+    "surroundings_scale": "{0}",
+    "surroundings_middle": "{0}",
+}
 _SHAPES = {
-    **{f"fusion.expression.{name}": axes.format("p") for name, axes in (_OF_MODALITY | _KNOWN).items()},
-    **{f"fusion.image.{name}": axes.format("c") for name, axes in (_OF_MODALITY | _KNOWN).items()},
-    **{"fusion.frame.center": "d", "fusion.frame.spread": "d"},
+    **{f"fusion.expression.{name}": axes.format("p") for name, axes in (_OF_MODALITY | _SURROUNDINGS).items()},
+    **{f"fusion.image.{name}": axes.format("c") for name, axes in (_OF_MODALITY | _SURROUNDINGS).items()},
+    **{"fusion.embedding.center": "d", "fusion.embedding.spread": "d"},
     **{"fusion.axes.median": "v", "fusion.axes.scale": "v", "fusion.axes.center": "v", "fusion.axes.axes": "v c"},
     **{"axes.mean": "g", "axes.loadings": "g q", "axes.share": "l", "axes.depth": "", "axes.power": ""},
     **{"linear.slope": "k d", "linear.offset": "k"},
