@@ -14,7 +14,8 @@ _SURROUNDINGS = {
 }
 _SHAPES = {
     **{f"fusion.expression.{name}": axes.format("p") for name, axes in (_OF_MODALITY | _SURROUNDINGS).items()},
-    **{f"fusion.image.{name}": axes.format("c") for name, axes in (_OF_MODALITY | _SURROUNDINGS).items()},
+    **{f"fusion.image.{name}": axes.format("c") for name, axes in _OF_MODALITY.items()},
+    **{f"fusion.image.{name}": axes.format("v") for name, axes in _SURROUNDINGS.items()},
     **{"fusion.embedding.center": "d", "fusion.embedding.spread": "d"},
     **{"fusion.axes.median": "v", "fusion.axes.scale": "v", "fusion.axes.center": "v", "fusion.axes.axes": "v c"},
     **{"axes.mean": "g", "axes.loadings": "g q", "axes.share": "l", "axes.depth": "", "axes.power": ""},
