@@ -50,11 +50,21 @@ def main() -> None:
     gene = str(adata.uns["interactions"]["source"].iloc[0])
     asked = list(adata.obs_names[adata.obs["multist_confidence"].to_numpy().argsort(kind="stable")[:5]])
     small: dict[str, Any] = {"return_fig": True}
-    keep("domains", mt.pl.domains(adata, truth_key="domain", **small))
+    keep("domains", mt.pl.domains(adata, truth_key="domain", title=["found", "true"], img_alpha=0.6, **small))
     keep("gene", mt.pl.domains(adata, gene, outline="multist_domain", vmax="p99", **small))
     keep("weight", mt.pl.domains(adata, "multist_image_weight", **small))
-    keep("strokes", mt.pl.domains(adata, "domain", labels_key="annotation", rings=asked, alpha=0.5, **small))
-    keep("groups", mt.pl.domains(adata, "domain", groups=["lesion", "band"], legend_loc="on data", bw=True, **small))
+    keep(
+        "strokes",
+        mt.pl.domains(
+            adata, "domain", title="to look at next", labels_key="annotation", rings=asked, img_alpha=0.5, **small
+        ),
+    )
+    keep(
+        "groups",
+        mt.pl.domains(
+            adata, "domain", title="two domains", groups=["lesion", "band"], legend_loc="on data", bw=True, **small
+        ),
+    )
     keep("histology", mt.pl.histology(adata, **small))
     keep("n_domains", mt.pl.n_domains(adata, **small))
     keep("modality_weights", mt.pl.modality_weights(adata, **small))

@@ -165,6 +165,36 @@ def test_rings_are_numbered(section: ad.AnnData, by_name: bool):
     assert [text.get_text() for text in ax.texts] == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    "near", [["s42", "s43", "s53"], ["s0", "s9", "s90", "s99"], ["s44", "s45", "s54", "s55", "s46"]]
+)
+def test_numbers_of_rings_cover_no_ring_and_none_of_each_other(section: ad.AnnData, near: list[str]):
+    figure = mt.pl.domains(section, rings=near, figsize=(2.2, 2), return_fig=True)
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    boxes = [text.get_window_extent() for text in ax.texts]
+    centres = ax.transData.transform(circles(ax)[-1].get_offsets())
+    radius = circles(ax)[-1].get_widths()[0] / 2 * ax.transData.transform([[0, 0], [1, 0]])[:, 0] @ [-1, 1]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+        beyond = np.maximum(np.maximum(box.min - centres, centres - box.max), 0)
+        # boxes of print are higher than the digits in them
+        assert (np.hypot(*beyond.T) > 0.7 * radius).all()
+        assert ax.get_window_extent().padded(3).fully_containsx(box.x0)
+    assert [text.get_text() for text in ax.texts] == [str(1 + i) for i in range(len(near))]
+
+
+def test_names_on_the_data_keep_clear_of_each_other(section: ad.AnnData):
+    column = np.arange(100) % 10
+    # a thin layer whose middle is the middle of what surrounds it
+    thin = (column == 4) | (column == 5)
+    section.obs["multist_domain"] = pd.Categorical(np.where(thin, "the thin layer", "what surrounds it"))
+    figure = mt.pl.domains(section, legend_loc="on data", figsize=(3, 3), return_fig=True)
+    figure.canvas.draw()
+    one, two = (text.get_window_extent() for text in figure.axes[0].texts)
+    assert not one.overlaps(two)
+
+
 def test_rings_that_are_not_there_are_named(section: ad.AnnData):
     with pytest.raises(KeyError, match="rings 'x1' not found in obs_names, which has 's0'"):
         mt.pl.domains(section, rings=["x1"])

@@ -163,8 +163,7 @@ def draw_spots(ax: Axes, slides: Slides, section: int, rgba: np.ndarray, size: f
 
     rows = slides.rows(section)
     xy, diameter = slides.xy[rows], size * slides.diameters(section)
-    points = 72 / ax.figure.dpi * ax.get_window_extent().width / abs(np.subtract(*ax.get_xlim()))
-    corners = slides.polygons(section) if np.median(diameter) * points > _MIN_SHAPE else None
+    corners = slides.polygons(section) if np.median(diameter) * points_per_unit(ax) > _MIN_SHAPE else None
     if corners is None:
         return draw_circles(ax, xy, diameter, rgba)
     if size != 1:
@@ -181,6 +180,13 @@ def draw_spots(ax: Axes, slides: Slides, section: int, rgba: np.ndarray, size: f
     )
     ax.add_collection(shapes, autolim=False)
     return shapes
+
+
+def points_per_unit(ax: Axes) -> float:
+    """Points of print in a unit of a panel that is drawn with equal scales; the tighter side sets them."""
+    extent = ax.get_window_extent()
+    sides = (np.ptp(limits) for limits in (ax.get_xlim(), ax.get_ylim()))
+    return float(72 / ax.figure.dpi * min(np.divide((extent.width, extent.height), tuple(sides))))
 
 
 def draw_circles(ax: Axes, xy: np.ndarray, diameter: np.ndarray, rgba: np.ndarray) -> EllipseCollection:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist import _keys
+from multist.pl._places import name_boxes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from multist.pl._slides import Slides
 
 _MAX_LINE_WIDTH = 6.0
-_CHARACTER, _LINE = 0.068, 0.21
-"""Inches of a letter, and of the box around a name."""
-_MAX_CANDIDATES = 400
 _SIGNIFICANT, _OTHER = "#202020", "#8C8C8C"
 _BENDS = np.array([0.0, *(side * bend for bend in (0.12, 0.2, 0.3, 0.4, 0.55, 0.7, 0.9) for side in (1, -1))])
 """How far a line's middle is moved aside, in its length."""
@@ -58,7 +56,7 @@ def draw_graph(
 
     names = layer.colors or {}
     labels = layer.values.iloc[rows].astype(object).to_numpy()
-    boxes = _boxes(ax, tissue.xy[rows], labels, list(names))
+    boxes = name_boxes(ax, tissue.xy[rows], labels, list(names))
     touching = _touching(tissue, rows, labels)
     significant = {frozenset(ends) for ends in zip(found["ligand_domain"], found["receptor_domain"], strict=True)}
     longest = max(float(borders["length"].max()), 1e-9) if len(borders) else 1.0
@@ -137,28 +135,3 @@ def _line_between(one: np.ndarray, two: np.ndarray, others: list[np.ndarray]) ->
         if not hit:
             break
     return best
-
-
-def _boxes(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
-    """Place and size of each domain's name: a spot of its own near its middle, free of other names if that can be."""
-    sides = [abs(ends[1] - ends[0]) for ends in (ax.get_xlim(), ax.get_ylim())]
-    extent = ax.get_window_extent()
-    # the panel is drawn with equal scales, so the tighter side sets the scale
-    inches = min(extent.width / sides[0], extent.height / sides[1]) / ax.figure.dpi
-    boxes: dict[str, np.ndarray] = {}
-    present = [name for name in names if (labels == name).any()]
-    for name in sorted(present, key=lambda name: (labels == name).sum()):
-        places = xy[labels == name]
-        box = np.array([_CHARACTER * len(name) + 0.16, _LINE]) / inches
-        near = np.argsort(np.linalg.norm(places - np.median(places, axis=0), axis=1), kind="stable")
-        candidates = places[near[:: -(-len(near) // _MAX_CANDIDATES)]]
-        room = np.array([_room(place, box, list(boxes.values())) for place in candidates])
-        best = int(np.argmax(room >= 0)) if (room >= 0).any() else int(np.argmax(room))
-        boxes[name] = np.concatenate([candidates[best], box])
-    return {name: boxes[name] for name in present}
-
-
-def _room(place: np.ndarray, box: np.ndarray, taken: list[np.ndarray]) -> float:
-    """Least gap between a box around ``place`` and those taken; negative where they overlap."""
-    gaps = [np.max(np.abs(place - other[:2]) - (box + other[2:]) / 2) for other in taken]
-    return min(gaps, default=np.inf)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist.pl._places import name_boxes
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -124,13 +126,10 @@ def _legend(ax: Axes, entries: dict[str, str], *, below: bool, title: str, extra
 
 
 def write_names(ax: Axes, layer: Layer, xy: np.ndarray, rows: np.ndarray) -> None:
-    """Write the name of each category at one of its spots, near their middle."""
+    """Write the name of each category at one of its spots, near their middle and free of the other names."""
     from matplotlib import patheffects
 
     labels = layer.values.iloc[rows].astype(object).to_numpy()
     halo = [patheffects.withStroke(linewidth=2.0, foreground="white")]
-    for name in layer.colors or {}:
-        places = xy[labels == name]
-        if len(places):
-            x, y = places[np.linalg.norm(places - np.median(places, axis=0), axis=1).argmin()].tolist()
-            ax.text(x, y, name, ha="center", va="center", fontweight="bold", path_effects=halo, zorder=6)
+    for name, (x, y, _, _) in name_boxes(ax, xy, labels, list(layer.colors or {})).items():
+        ax.text(x, y, name, ha="center", va="center", fontweight="bold", path_effects=halo, zorder=6)

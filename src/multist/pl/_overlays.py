@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from multist.pl import _base, _colors
+from multist.pl import _colors
+from multist.pl._base import draw_circles, points_per_unit
+from multist.pl._places import beside_rings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,9 +57,9 @@ def draw_strokes(ax: Axes, slides: Slides, section: int, key: str, colors: dict[
         return
     diameter = _CENTRE * size * slides.diameters(section)[marked]
     rgba = to_rgba_array(list(colors.values()))[codes[marked]]
-    circles = _base.draw_circles(ax, slides.xy[rows[marked]], diameter, rgba)
-    points = 72 / ax.figure.dpi * ax.get_window_extent().width / abs(np.subtract(*ax.get_xlim()))
-    circles.set(edgecolors="black", linewidths=float(np.clip(0.18 * np.median(diameter) * points, 0.5, 1.0)), zorder=4)
+    circles = draw_circles(ax, slides.xy[rows[marked]], diameter, rgba)
+    width = float(np.clip(0.18 * np.median(diameter) * points_per_unit(ax), 0.5, 1.0))
+    circles.set(edgecolors="black", linewidths=width, zorder=4)
 
 
 def stroke_entries(colors: dict[str, str], beside: Layer) -> dict[str, dict[str, Any]]:
@@ -114,16 +116,22 @@ def draw_rings(ax: Axes, slides: Slides, section: int, ringed: np.ndarray, size:
     rows = ringed[here]
     diameter = _RING * size * float(np.median(slides.diameters(section)))
     halo = [patheffects.withStroke(linewidth=2.6, foreground="white")]
-    circles = _base.draw_circles(ax, slides.xy[rows], np.full(len(rows), diameter), np.zeros((len(rows), 4)))
+    circles = draw_circles(ax, slides.xy[rows], np.full(len(rows), diameter), np.zeros((len(rows), 4)))
     circles.set(edgecolors="black", linewidths=1.2, zorder=5, path_effects=halo)
-    for number, (x, y) in zip(here + 1, slides.xy[rows].tolist(), strict=True):
+    numbers = [str(number) for number in here + 1]
+    offsets, moved = beside_rings(ax, slides.xy[rows], diameter, numbers)
+    line = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": points_per_unit(ax) * diameter / 2, "path_effects": halo}
+    for number, xy, offset, away in zip(numbers, slides.xy[rows].tolist(), offsets.tolist(), moved, strict=True):
         text = ax.annotate(
-            str(number),
-            (x + 0.4 * diameter, y - 0.4 * diameter),
-            (1.0, 1.0),
+            number,
+            xy,
+            offset,
             textcoords="offset points",
+            ha="center",
+            va="center",
             zorder=6,
             fontweight="bold",
             annotation_clip=True,
+            arrowprops=line if away else None,
         )
         text.set(path_effects=halo)
