@@ -1,6 +1,7 @@
 """What is done with this project, each thing in an environment of its own: ``nox -s NAME``, ``nox -l`` lists them.
 
-Everything is installed from ``constraints.txt``, the set of versions that was tested, for the Python that runs nox.
+Everything is installed from ``constraints.txt``, the set of versions that was tested, for the Python that runs nox;
+but ``lowest`` and ``newest`` try the ends of what ``pyproject.toml`` admits.
 """
 
 from __future__ import annotations
@@ -19,10 +20,17 @@ nox.options.sessions = ["lint", "tests"]
 
 ROOT = Path(__file__).parent
 DEMO = ROOT / "build" / "demo"
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
 
 
 def install(session: nox.Session, *what: str) -> None:
     session.install("-c", "constraints.txt", *what)
+
+
+def run_tests(session: nox.Session) -> None:
+    # processes of several threads each would wait for one another
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *session.posargs, env=env)
 
 
 @nox.session
@@ -46,9 +54,25 @@ def tutorials(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, a process per core, each on one thread; what follows ``--`` goes to pytest."""
     install(session, "-e", ".[test]")
-    # processes of several threads each would wait for one another
-    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *session.posargs, env=env)
+    run_tests(session)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests on the lowest versions of the direct dependencies; what follows ``--`` goes to pytest."""
+    session.install("uv")
+    versions = str(Path(session.create_tmp()).resolve() / "lowest.txt")
+    options = ["--quiet", "--no-header", "--resolution", "lowest-direct", "--extra", "test", "--output-file", versions]
+    session.run("uv", "pip", "compile", *options, "pyproject.toml")
+    session.install("-c", versions, "-e", ".[test]")
+    run_tests(session)
+
+
+@nox.session(python=PYTHONS)
+def newest(session: nox.Session) -> None:
+    """Run the tests on the newest versions of everything, on each Python; what follows ``--`` goes to pytest."""
+    session.install("--upgrade", "-e", ".[test]")
+    run_tests(session)
 
 
 @nox.session
