@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +12,10 @@ import anndata
 import numpy.typing
 import pandas
 import spatialdata
+from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.ext.napoleon import NumpyDocstring
+from sphinx.util.inspect import stringify_signature
 
 import multist
 
@@ -115,6 +118,18 @@ html_theme_options = {
 }
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+
+def _all_options(app: Sphinx, what: str, name: str, plot: Any, *_: Any) -> tuple[str, None] | None:
+    """Show in the signature of each plot the options that all share, which a decorator adds."""
+    if not name.startswith("multist.pl."):
+        return None
+    return stringify_signature(inspect.signature(plot), show_annotation=False), None
+
+
+def setup(app: Sphinx) -> None:
+    """Come before the extension that would unwrap plots."""
+    app.connect("autodoc-process-signature", _all_options, priority=400)
 
 
 def _returns_as_written(self: NumpyDocstring, section: str) -> list[str]:
