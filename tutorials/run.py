@@ -51,7 +51,8 @@ def main() -> int:
 
 
 def set_environment() -> None:
-    """Let kernels started from here find ``sections``, and keep other packages' warnings to themselves."""
+    """Let kernels that start here find ``sections``, show figures, and keep other packages' warnings to themselves."""
+    os.environ.pop("MPLBACKEND", None)  # of a shell without a screen; a kernel would draw into nothing
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
     os.environ["PYTHONWARNINGS"] = "ignore"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import runpy
 from pathlib import Path
 
@@ -44,3 +45,15 @@ def test_first_steps_leave_out_what_a_file_lacks(tissue_table, tmp_path):
 def test_first_steps_keep_what_a_store_has(tissue, tmp_path):
     code = code_for(tissue, tmp_path / "mine.zarr")
     assert "sd.read_zarr(" in code and "embed_histology" in code and "ligrec" in code and "truth_key" not in code
+
+
+@pytest.mark.slow
+def test_figures_are_kept_whatever_the_shell_draws_with(tmp_path, monkeypatch):
+    for name in ("PYTHONPATH", "PYTHONWARNINGS"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    run = runpy.run_path(str(ROOT / "tutorials" / "run.py"))
+    run["set_environment"]()
+    cell = nbformat.v4.new_code_cell("import matplotlib.pyplot as plt\nplt.plot([0, 1])\nplt.show()", id="line")
+    assert run["execute"](nbformat.v4.new_notebook(cells=[cell]), "drawn", tmp_path)
+    assert (tmp_path / "figures" / "drawn" / "01_line.png").stat().st_size > 1000
