@@ -35,6 +35,10 @@ def write(path, rgb, axes="cyx", fmt=None, unit="micrometer", size=0.5, steps=(1
     named = [{"name": axis, "type": kinds.get(axis, "space")} for axis in axes]
     named = [{**axis, "unit": unit} if unit and axis["type"] == "space" else axis for axis in named]
     write_multiscale(levels, group, axes=named, coordinate_transformations=transformations, fmt=fmt)
+    # some versions of ome-zarr leave the units out
+    attributes = group.attrs.asdict()
+    attributes.get("ome", attributes)["multiscales"][0]["axes"] = named
+    group.attrs.put(attributes)
     return path
 
 
