@@ -82,8 +82,8 @@ def test_every_plot_shows_its_options_in_signature_and_docstring(name: str):
     described = plot.__doc__.partition("Parameters\n")[2].partition("Returns\n")[0]
     for option in inspect.signature(plot).parameters:
         assert f"\n{option}\n" in described or f"{option}, " in described or f", {option}\n" in described, option
-    # of all plots, only the curve of the number of domains shows no tissue
-    options = FigureOptions if name == "n_domains" else MapOptions
+    # all others draw columns or genes on the tissue
+    options = FigureOptions if name in ("n_domains", "histology") else MapOptions
     assert set(options.__annotations__) <= set(inspect.signature(plot).parameters)
 
 
