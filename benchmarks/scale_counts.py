@@ -49,7 +49,9 @@ def row_of(n_cells: int) -> Row:
     return ROWS[n_cells // 2]._replace(seconds=np.inf, gigabytes=np.inf) if n_cells // 2 in ROWS else OTHER
 
 
-def write_counts(path: Path, n_cells: int, *, random_state: int = 0) -> None:
+def write_counts(
+    path: Path, n_cells: int, *, n_genes: int | None = None, molecules: int | None = None, random_state: int = 0
+) -> None:
     """An AnnData zarr of sparse counts of ten wavy regions, made and appended in blocks.
 
     How often a gene is seen is log-normal, as it is in tissue; molecules of a cell are drawn one by one, so that
@@ -61,6 +63,7 @@ def write_counts(path: Path, n_cells: int, *, random_state: int = 0) -> None:
     from anndata.io import sparse_dataset, write_elem
 
     row = row_of(n_cells)
+    row = row._replace(n_genes=n_genes or row.n_genes, molecules=molecules or row.molecules)
     rng = np.random.default_rng(random_state)
     base = rng.lognormal(0, 1.5, row.n_genes)
     fold = np.where(rng.random((N_DOMAINS, row.n_genes)) < SPECIFIC, rng.lognormal(0, 0.7, (N_DOMAINS, row.n_genes)), 1)

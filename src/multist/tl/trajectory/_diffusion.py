@@ -12,7 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from multist._progress import first_call_compiles
+from multist._progress import first_call_compiles, keep_compiled
 from multist._settings import logger
 from multist._threads import steady_threads
 
@@ -60,8 +60,10 @@ def expression_graph(rep: np.ndarray, n_neighbors: int) -> AnnData:
     (n, 0) table with ``obsp["connectivities"]`` and ``obsp["distances"]``.
     """
     import scanpy as sc
+    from umap import umap_
 
     first_call_compiles("scanpy's neighbours")
+    keep_compiled(umap_.smooth_knn_dist, umap_.compute_membership_strengths)
     scratch = _scratch(len(rep))
     scratch.obsm["rep"] = np.ascontiguousarray(rep, dtype=np.float64)
     # exact: approximate neighbours depend on the number of threads

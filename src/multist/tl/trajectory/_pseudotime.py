@@ -95,7 +95,7 @@ def pseudotime(
     max_cells
         With more cells than this, as many landmarks are drawn, evenly from the domains of each section but rare
         domains more densely; the others get the mean of the nearest landmarks, weighted by their distance in the
-        embedding.
+        embedding. Of more than 5,000 landmarks, the nearest are found in the groups around a cell: nineteen of twenty.
     table_key
         Table of a SpatialData; None finds it.
     library_key
@@ -181,7 +181,9 @@ def _run(
     graph = mixed_graph(neighbors, rep[rows], spatial, choices.spatial_weight)
     parts = find_parts(graph, k)
     names = domains.astype(object).where(domains.notna(), None).to_numpy()
-    near, distance = (rows[:, None], np.zeros((n_obs, 1))) if few else nearest_landmarks(rep, rows, k)
+    near, distance = rows[:, None], np.zeros((n_obs, 1))
+    if not few:
+        near, distance = nearest_landmarks(rep, rows, k, random_state=choices.random_state)
     all_parts = parts[near[:, 0]]
     _report(all_parts, names, record, choices)
     home = root_part(asked, all_parts, names)
