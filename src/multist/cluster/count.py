@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.metrics import adjusted_rand_score
 
 from multist.cluster.mixture import MixtureFit, fit_mixture
 from multist.cluster.refine import leading_axes
@@ -126,6 +125,8 @@ def _entropy(fit: MixtureFit) -> float:
 
 def _stability(points: np.ndarray, count: int, halves: list[np.ndarray], n_starts: int, random_state: int) -> float:
     """Mean adjusted Rand index of the partitions of all points by mixtures fitted to halves of them."""
+    from sklearn.metrics import adjusted_rand_score
+
     partitions = []
     for i, half in enumerate(halves):
         if len(np.unique(points[half], axis=0)) < count:

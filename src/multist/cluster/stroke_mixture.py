@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 _ROUNDS = 13
 _FREE_WEIGHT = 0.01  # of a spot without a stroke in the mean of a class; a stroke weighs one
@@ -125,6 +124,8 @@ def _among_strokes(drawn: np.ndarray, weight: np.ndarray, mean: np.ndarray, floo
 
     None where each class has one spot, or all but one.
     """
+    from sklearn.covariance import ledoit_wolf_shrinkage
+
     class_of = weight.argmax(axis=1)
     degrees = len(drawn) - len(np.unique(class_of))
     if degrees < 2:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.stats import ttest_1samp
 
 from multist.model.features.neighbourhood import second_ring
 
@@ -77,6 +76,8 @@ def lasting_gain(alone: np.ndarray, helped: np.ndarray, block: np.ndarray) -> fl
 
     Zero unless it holds over the (m,) blocks (t-test).
     """
+    from scipy.stats import ttest_1samp
+
     gained = [float((alone - helped)[block == number].mean()) for number in np.unique(block)]
     if len(gained) < 2 or np.ptp(gained) == 0 or ttest_1samp(gained, 0, alternative="greater").pvalue >= _SIGNIFICANCE:
         return 0.0

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from multist._progress import with_progress
 from multist._settings import settings
+from multist._threads import steady_threads
 from multist.model.config import MultiSTConfig, PublishedLosses
 from multist.model.features.image_gain import some_of
 from multist.model.features.neighbourhood import smooth
@@ -162,7 +163,8 @@ class Objective(nn.Module):
         from sklearn.cluster import KMeans
 
         rows = some_of(np.arange(len(code)), _MAX_CENTRED_ON, np.random.default_rng(random_state))
-        found = KMeans(self.n_domains, n_init=4, random_state=random_state).fit(code.cpu().numpy()[rows])
+        with steady_threads("sklearn.cluster"):  # it may have been loaded by the line above
+            found = KMeans(self.n_domains, n_init=4, random_state=random_state).fit(code.cpu().numpy()[rows])
         with torch.no_grad():
             self.clustering.centers.copy_(torch.as_tensor(found.cluster_centers_))
 

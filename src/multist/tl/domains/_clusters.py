@@ -74,7 +74,7 @@ def labels_and_curve(
 
     uns: dict[str, Any] = {}
     n_domains = counts[0]
-    with steady_threads("torch", "sklearn.cluster"):
+    with steady_threads("torch"):
         if len(counts) > 1:
             curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
             n_domains = curve.chosen

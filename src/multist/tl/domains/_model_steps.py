@@ -40,7 +40,7 @@ def fit_parts(
 ) -> FittedModel:
     """Train, and write the embedding; ``params`` are those that named table, sections and image."""
     check_device(device)  # refused before training
-    with steady_threads("torch", "sklearn.cluster"):
+    with steady_threads("torch"):
         expression, key, axes = fitted_expression(
             parts, use_rep, layer=layer, library_key=params["library_key"], random_state=random_state
         )
@@ -86,7 +86,7 @@ def embed_parts(
     ``params`` are those that named table, sections and image.
     """
     fusion, recipe = fitted.fusion, fitted.recipe
-    with steady_threads("torch", "sklearn.cluster"):
+    with steady_threads("torch"):
         tissue = gather_tissue(parts, on_image=True)
         expression = recipe.expression_of(parts, layer, fusion, tissue)
         histology = recipe.histology_of(parts, params["image_key"])
@@ -151,7 +151,7 @@ def recognise_parts(
     params: Mapping[str, Any],
 ) -> None:
     """Write the domains that the model knows into sections that it has embedded."""
-    with steady_threads("torch", "sklearn.cluster"):
+    with steady_threads("torch"):
         tissue = gather_tissue(parts)
         code = features_of(parts, _keys.embedding_key(key_added))
         if isinstance(domains.classifier, DomainClassifier):
