@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 from scipy.spatial import cKDTree
 
+from multist.tl.borders import _border_test as module
 from multist.tl.borders._border_test import Spots, _pvalues, border_test, shuffle_patches
 from multist.tl.borders._contacts import Contact, within_reach
 
@@ -52,7 +53,10 @@ def run(sheet, ligand: np.ndarray, receptor: np.ndarray, **kwargs):
     spots, reached = sheet
     options = {"patch_size": 5, "n_perms": 199, "random_state": 0} | kwargs
     contacts = [Contact(0, 1, 999)]
-    return border_test(ligand.astype(np.float32), receptor.astype(np.float32), spots, reached, contacts, **options)
+    n_pairs = ligand.shape[1]
+    both = np.hstack([ligand, receptor]).astype(np.float32)
+    columns = np.arange(2 * n_pairs)
+    return border_test(both, columns[:n_pairs], columns[n_pairs:], spots, reached, contacts, **options)
 
 
 def expression(sheet, near_first: float, near_second: float, *, base: tuple[float, float] = (1.0, 1.0), seed: int = 0):
@@ -109,6 +113,19 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(sheet):
     first, again = run(sheet, ligand, receptor), run(sheet, ligand, receptor)
     np.testing.assert_array_equal(first.ligand, again.ligand)
     assert (run(sheet, ligand, receptor, random_state=1).ligand != first.ligand).any()
+
+
+def test_patches_that_serve_several_permutations_tell_the_same(sheet, monkeypatch):
+    near, far = expression(sheet, 3, 1), smooth(sheet, 60, 0)
+    ligand, receptor = np.hstack([near, far]), np.hstack([expression(sheet, 1, 3, seed=1), smooth(sheet, 60, 1)])
+    anew = run(sheet, ligand, receptor)
+    monkeypatch.setattr(module, "_MAX_CUT_ANEW", 100)
+    shared = run(sheet, ligand, receptor)
+    np.testing.assert_array_equal(shared.score, anew.score)
+    assert (shared.ligand != anew.ligand).any()
+    assert max(shared.ligand[0, 0, 0], shared.receptor[0, 0, 0]) < 1e-3
+    assert (np.maximum(shared.ligand, shared.receptor)[1:, 0] <= 0.05).mean() < 0.05
+    assert np.corrcoef(shared.ligand[1:, 0, 0], anew.ligand[1:, 0, 0])[0, 1] > 0.95
 
 
 def test_a_domain_smaller_than_a_patch_is_never_significant(sheet):

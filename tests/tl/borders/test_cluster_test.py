@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from multist.tl.borders import _cluster_test as module
 from multist.tl.borders._cluster_test import cluster_test
 from multist.tl.borders._contacts import Contact
 from multist.tl.borders._molecules import Molecules
@@ -48,3 +49,14 @@ def test_what_is_not_expressed_is_not_tested(evidence):
     found, _, _ = evidence
     assert np.isfinite(found.pvalue[1, 0, 0])
     assert np.isnan(found.pvalue[1, 0, 1]) and np.isnan(found.pvalue[1, 1]).all()
+
+
+def test_of_many_spots_a_sample_stands_for_all_and_small_domains_keep_theirs(monkeypatch):
+    monkeypatch.setattr(module, "_MAX_TESTED", 300)
+    monkeypatch.setattr(module, "_LEAST_TESTED", 20)
+    domain = np.repeat([0, 1, 2, -1], [900, 280, 15, 50])
+    chosen = module._some_of_each(domain, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.bincount(domain[chosen]), [225, 70, 15])
+    assert len(np.unique(chosen)) == len(chosen) and (np.diff(chosen) > 0).all()
+    np.testing.assert_array_equal(chosen, module._some_of_each(domain, np.random.default_rng(0)))
+    assert len(module._some_of_each(domain[1100:], np.random.default_rng(0))) == 95

@@ -11,11 +11,14 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._progress import first_call_compiles
-from multist._settings import settings
+from multist._settings import logger, settings
 
 if TYPE_CHECKING:
     from multist.tl.borders._contacts import Contact
     from multist.tl.borders._molecules import Molecules
+
+
+_MAX_TESTED, _LEAST_TESTED = 50_000, 200  # spots of all domains, and of a small one
 
 
 class ClusterEvidence(NamedTuple):
@@ -58,7 +61,8 @@ def squidpys_test(
     """Run :func:`squidpy.gr.ligrec` from domains to domains.
 
     Molecules and domains go in under plain names of their own, so that no gene with an underscore is taken for a
-    complex, and no two names become one in capital letters.
+    complex, and no two names become one in capital letters. Of more than 50,000 spots it gets as many, drawn from each
+    domain.
 
     Parameters
     ----------
@@ -81,14 +85,14 @@ def squidpys_test(
     import squidpy as sq
 
     first_call_compiles("squidpy's permutation test")
-    labelled = domain >= 0
+    labelled = _some_of_each(domain, np.random.default_rng(random_state))
     codes = sorted({code for ends in directed for code in ends})
     names = {code: f"d{rank:06d}" for rank, code in enumerate(codes)}
     working = AnnData(
         sparse.csr_matrix(expression[labelled]),
         obs=pd.DataFrame(
             {"domain": pd.Categorical([names.get(code) for code in domain[labelled]], list(names.values()))},
-            index=pd.RangeIndex(labelled.sum()).astype(str),
+            index=pd.RangeIndex(len(labelled)).astype(str),
         ),
         var=pd.DataFrame(index=[f"M{i}" for i in range(expression.shape[1])]),
     )
@@ -113,6 +117,21 @@ def squidpys_test(
     shape = (len(molecules.ligand), len(directed))
     mean, pvalue = (found[name][columns].to_numpy(dtype=np.float64).reshape(shape) for name in ("means", "pvalues"))
     return mean, pvalue
+
+
+def _some_of_each(domain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Spots that have a domain; of many, a sample in which each domain has its share, and small ones more."""
+    labelled = np.flatnonzero(domain >= 0)
+    if len(labelled) <= _MAX_TESTED:
+        return labelled
+    members = [labelled[domain[labelled] == code] for code in np.unique(domain[labelled])]
+    quotas = [max(len(rows) * _MAX_TESTED // len(labelled), _LEAST_TESTED) for rows in members]
+    drawn = [
+        rng.choice(rows, min(quota, len(rows)), replace=False) for rows, quota in zip(members, quotas, strict=True)
+    ]
+    chosen = np.sort(np.concatenate(drawn))
+    logger.info("squidpy's test compares %d spots of %d, drawn from each domain", len(chosen), len(labelled))
+    return chosen
 
 
 def adjusted(pvalues: np.ndarray) -> np.ndarray:

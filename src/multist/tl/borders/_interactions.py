@@ -55,7 +55,8 @@ def interactions(
 
     - *Do these domains express it?* :func:`squidpy.gr.ligrec` compares the domains' mean expression with that of
       shuffled
-      labels. Markers of the two domains pass this test, whether or not they are anywhere near each other.
+      labels. Markers of the two domains pass this test, whether or not they are anywhere near each other. Of more than
+      50,000 spots as many are compared, drawn from each domain.
     - *Is it raised where they touch?* The score is the mean of ligand times receptor over pairs of spots that face each
       other across the border, within ``reach``. It is compared with tissue in which square patches of the ligand's
       domain have changed places, been turned and mirrored, and then the same for the receptor's domain; **both** have
@@ -171,8 +172,9 @@ def interactions(
         contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
         clusters = cluster_test(expression, molecules, domain, tested, **options)
         borders = border_test(
-            expression[:, molecules.ligand],
-            expression[:, molecules.receptor],
+            expression,
+            molecules.ligand,
+            molecules.receptor,
             Spots(places, record.section, domain, spacing),
             within_reach(adjacency, reach),
             tested,

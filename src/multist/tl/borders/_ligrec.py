@@ -40,7 +40,8 @@ def ligrec(
     SpatialData the table is found; counts are normalised and logged on a copy, while squidpy reads ``.raw`` or raw
     counts as they are; genes are found whatever their case or by symbols; and the result is a plain table that files
     can hold, of which
-    :func:`multist.tl.ligrec_result` makes squidpy's form.
+    :func:`multist.tl.ligrec_result` makes squidpy's form. Of more than 50,000 spots as many are compared, drawn from
+    each domain.
 
     It asks whether the domains express the pair, whether or not they are near each other, and markers of two domains
     pass it.

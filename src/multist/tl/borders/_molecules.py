@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from multist._settings import logger
 from multist.access import gene_names, log_expression
@@ -14,6 +13,8 @@ from multist.tl.borders._pairs import SOURCE, SUBUNITS, TARGET
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_ROWS_AT_ONCE = 4096  # spots that are dense in all genes at once, before complexes are one molecule
 
 
 class Molecules(NamedTuple):
@@ -107,9 +108,14 @@ def molecule_expression(table: AnnData, layer: str | None, genes: list[tuple[int
     """
     needed = np.unique(np.concatenate([np.array(one) for one in genes]))
     values = log_expression(table, layer, needed)
-    columns = (values.toarray() if sparse.issparse(values) else values).astype(np.float32)
     at = [np.searchsorted(needed, one) for one in genes]
-    return np.column_stack([columns[:, one].min(axis=1) for one in at])
+    result = np.empty((table.n_obs, len(genes)), dtype=np.float32)
+    for start in range(0, table.n_obs, _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        columns = values[rows].toarray()
+        for molecule, one in enumerate(at):
+            result[rows, molecule] = columns[:, one].min(axis=1)
+    return result
 
 
 def _positions(names: np.ndarray) -> dict[str, list[int]]:
