@@ -149,7 +149,7 @@ def test_the_best_kind_is_taken_and_the_first_of_it():
 
 @pytest.mark.parametrize("chunks", [(7, 80), (60, 80), (25, 30)])
 def test_blocks_are_the_rows_whatever_the_chunks(chunks, monkeypatch):
-    monkeypatch.setattr("multist.access.expression._ROWS_AT_ONCE", 10)
+    monkeypatch.setattr("multist.access.blocks._ROWS_AT_ONCE", 10)
     values = made("counts")
     for form in (da.from_array(values, chunks=chunks), values, sparse.csr_matrix(values)):
         spans = list(row_blocks(form))

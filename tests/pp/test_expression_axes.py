@@ -96,7 +96,7 @@ def test_the_order_of_the_genes_and_the_form_of_the_matrix_do_not_matter(form, e
 
 
 def test_blocks_of_spots_are_one_table(embedded, monkeypatch):
-    monkeypatch.setattr("multist.access.expression._ROWS_AT_ONCE", 7)
+    monkeypatch.setattr("multist.access.blocks._ROWS_AT_ONCE", 7)
     other = bare(embedded)
     embed_expression(other, reference=embedded)
     np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)

@@ -14,7 +14,7 @@ import pytest
 from scipy import sparse
 
 import multist as mt
-from multist.access import expression
+from multist.access import blocks
 
 SIDE, N_GENES, BLOCK = 12, 40, 48
 PAIRS = pd.DataFrame({"source": ["G4"], "target": ["G30"]})
@@ -85,7 +85,7 @@ def no_dense_whole(monkeypatch) -> None:
 
         return checked
 
-    monkeypatch.setattr(expression, "_ROWS_AT_ONCE", BLOCK)
+    monkeypatch.setattr(blocks, "_ROWS_AT_ONCE", BLOCK)
     monkeypatch.setattr(h5py.Dataset, "__getitem__", guarded(h5py.Dataset.__getitem__))
     monkeypatch.setattr(da.Array, "compute", guarded(da.Array.compute))
 

@@ -1,5 +1,6 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
+from multist.access.blocks import Result
 from multist.access.coordinates import read_coordinates
 from multist.access.expression import Expression, Kind, find_expression, log_expression, sparse_rows
 from multist.access.genes import gene_names, refuse_twins, summed_twins
@@ -32,6 +33,7 @@ __all__ = [
     "Kind",
     "Part",
     "PatchReader",
+    "Result",
     "Run",
     "SectionImage",
     "SpatialRecord",

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
+from multist.access.blocks import Result, block_results, row_blocks
 from multist.access.tables import listed
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ Kind = Literal["counts", "log-normalised", "scaled", "unknown", "not finite"]
 """Whole numbers from 0 on; logarithms of normalised counts; values below 0; other decimals; NaN or infinite values."""
 
 TARGET_SUM = 1e4
-_ROWS_AT_ONCE = 4096  # rows that are in memory as a copy at once
 _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
 _HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
 _SPREAD = 0.1  # up to which row sums are called constant
@@ -65,11 +65,9 @@ class Expression:
             raise ValueError(f"{where} holds {values.dtype}, not numbers")
         values = _readable(values)
         total, least, most, whole, finite = np.zeros(values.shape[0]), 0.0, 0.0, True, True
-        for rows, block in row_blocks(values):
-            finite = finite and bool(np.isfinite(block.data).all())
-            least, most = min(least, block.data.min(initial=0)), max(most, block.data.max(initial=0))
-            whole = whole and np.array_equal(block.data, np.rint(block.data))
-            total[rows] = block.sum(axis=1, dtype=np.float64).ravel()
+        for rows, seen in block_results(values, _looked_at):
+            finite, whole = finite and seen[0], whole and seen[1]
+            least, most, total[rows] = min(least, seen[2]), max(most, seen[3]), seen[4]
         kind: Kind = "unknown"
         if not finite:
             kind = "not finite"
@@ -84,6 +82,10 @@ class Expression:
     def blocks(self) -> Iterator[tuple[slice, sparse.csr_matrix]]:
         """Rows and their values, see :func:`row_blocks`."""
         return row_blocks(self.values)
+
+    def results(self, work: Callable[..., Result], *by_row: np.ndarray) -> Iterator[tuple[slice, Result]]:
+        """Rows and what ``work`` makes of their values, see :func:`block_results`."""
+        return block_results(self.values, work, *by_row)
 
     def to_memory(self) -> sparse.csr_matrix:
         """(n_obs, n_genes) float32 CSR, a copy."""
@@ -153,21 +155,6 @@ def find_expression(
     if found[0].kind == "unknown":
         cure += "; of nearly whole counts make a layer by round(), of normalised values one by log1p()"
     raise ValueError(f"{held}; {cure}")
-
-
-def row_blocks(values: Any) -> Iterator[tuple[slice, sparse.csr_matrix]]:
-    """Spans of rows and their values as float32 CSR of their own: each entry once, none of them zero."""
-    # chunks of dask are computed once each, however long they are
-    ends = np.cumsum(values.chunks[0]).tolist() if hasattr(values, "compute") else [values.shape[0]]
-    for first, last in zip([0, *ends[:-1]], ends, strict=True):
-        piece = values[first:last].compute() if hasattr(values, "compute") else values
-        for start in range(first, last, _ROWS_AT_ONCE):
-            stop = min(start + _ROWS_AT_ONCE, last)
-            part = piece[start - first : stop - first]
-            block = sparse.csr_matrix(part, dtype=np.float32, copy=True)
-            block.sum_duplicates()
-            block.eliminate_zeros()
-            yield slice(start, stop), block
 
 
 def sparse_rows(values: Any) -> sparse.csr_matrix:
@@ -240,6 +227,13 @@ def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, p
         unique = raw.var_names.is_unique and names.is_unique
         if raw.var_names.equals(names) or (unique and names.isin(raw.var_names).all()):
             yield raw.X, "raw", raw.var_names
+
+
+def _looked_at(block: sparse.csr_matrix) -> tuple[bool, bool, float, float, np.ndarray]:
+    """Whether all values are finite, and whole; the least and the largest, zero included; (rows,) sums."""
+    whole = np.array_equal(block.data, np.rint(block.data))
+    ends = float(block.data.min(initial=0)), float(block.data.max(initial=0))
+    return bool(np.isfinite(block.data).all()), whole, *ends, block.sum(axis=1, dtype=np.float64).A1
 
 
 def _readable(values: Any) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access import Expression, refuse_twins
+from multist.access import Expression, Result, refuse_twins
 
 POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
 """Of the family that Box and Cox (1964) put in one row: the logarithm is its member at zero."""
@@ -117,7 +118,7 @@ class ExpressionAxes:
         rng = np.random.default_rng(random_state)
         n_obs = len(expression.total)
         if n_obs <= _MAX_EXACT_SPOTS:
-            every = sparse.vstack([block for _, block in blocks.blocks()], format="csr")
+            every = blocks.rows(np.arange(n_obs))
             loadings, mean, total = _leading(every, n_comps, rng)
         else:
             sample = blocks.rows(np.sort(rng.choice(n_obs, _MAX_EXACT_SPOTS, replace=False)))
@@ -164,8 +165,9 @@ class ExpressionAxes:
             loadings = np.linalg.pinv(loadings).T.astype(loadings.dtype)
         center = self.mean[there] @ loadings
         result = np.empty((len(total), loadings.shape[1]), np.float32)
-        for rows, block in _Transformed(expression, place[there], scale, power).blocks():
-            result[rows] = block @ loadings - center
+        transformed = _Transformed(expression, place[there], scale, power)
+        for rows, found in transformed.results(partial(_on_axes, loadings=loadings, center=center)):
+            result[rows] = found
         return result
 
     def _found(self, expression: Expression) -> tuple[np.ndarray, np.ndarray]:
@@ -224,37 +226,61 @@ class _Transformed(NamedTuple):
     scale: np.ndarray
     power: float
 
-    def blocks(self) -> Iterator[tuple[slice, sparse.csr_matrix]]:
-        """Rows and their values, (rows, g) float32 CSR."""
+    def results(self, work: Callable[..., Result], *by_row: np.ndarray) -> Iterator[tuple[slice, Result]]:
+        """Rows and what ``work`` makes of their values, (rows, g) float32 CSR."""
         every = np.array_equal(self.genes, np.arange(len(self.expression.genes)))
-        for rows, block in self.expression.blocks():
-            values = block if every else block[:, self.genes]
-            values.data = values.data * np.repeat(self.scale[rows], np.diff(values.indptr)).astype(np.float32)
-            if self.power == POWERS["log"]:
-                np.log1p(values.data, out=values.data)
-            elif self.power == POWERS["sqrt"]:
-                np.sqrt(values.data, out=values.data)
-            yield rows, values
+        first = partial(_on_transformed, work, None if every else self.genes, self.power)
+        return self.expression.results(first, self.scale, *by_row)
 
     def rows(self, chosen: np.ndarray) -> sparse.csr_matrix:
         """Values of some rows, sorted."""
-        starts = [
-            block[chosen[np.searchsorted(chosen, rows.start) : np.searchsorted(chosen, rows.stop)] - rows.start]
-            for rows, block in self.blocks()
-        ]
-        return sparse.csr_matrix(sparse.vstack(starts, format="csr"))
+        wanted = np.zeros(len(self.scale), dtype=bool)
+        wanted[chosen] = True
+        return sparse.csr_matrix(sparse.vstack([found for _, found in self.results(_rows_of, wanted)], format="csr"))
 
     def times_covariance(self, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """(g, k) covariance of all rows times (g, k) axes; (g,) means; the sum of the variances."""
-        narrow, product = axes.astype(np.float32), np.zeros(axes.shape)
-        sums, squares, n_obs = np.zeros(len(axes)), 0.0, len(self.scale)
-        for _, block in self.blocks():
-            product += block.T @ (block @ narrow)
-            sums += np.bincount(block.indices, block.data, len(axes))
-            squares += float(np.square(block.data, dtype=np.float64).sum())
+        product, n_obs = np.zeros(axes.shape), len(self.scale)
+        sums, squares = np.zeros(len(axes)), 0.0
+        for _, found in self.results(partial(_sums_with, axes=axes.astype(np.float32))):
+            product += found[0]
+            sums += found[1]
+            squares += found[2]
         mean = sums / n_obs
         product -= np.outer(sums, mean @ axes)
         return product / (n_obs - 1), mean, float(squares - sums @ mean) / (n_obs - 1)
+
+
+def _on_transformed(
+    work: Callable[..., Result],
+    genes: np.ndarray | None,
+    power: float,
+    block: sparse.csr_matrix,
+    scale: np.ndarray,
+    *by_row: np.ndarray,
+) -> Result:
+    """Bring a block to a depth and stabilise it, and do the work with that."""
+    values = block if genes is None else block[:, genes]
+    values.data = values.data * np.repeat(scale, np.diff(values.indptr)).astype(np.float32)
+    if power == POWERS["log"]:
+        np.log1p(values.data, out=values.data)
+    elif power == POWERS["sqrt"]:
+        np.sqrt(values.data, out=values.data)
+    return work(values, *by_row)
+
+
+def _rows_of(block: sparse.csr_matrix, wanted: np.ndarray) -> sparse.csr_matrix:
+    return block if wanted.all() else block[np.flatnonzero(wanted)]
+
+
+def _sums_with(block: sparse.csr_matrix, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(g, k) product of a block, its transpose and axes; (g,) sums; the sum of the squares."""
+    squares = float(np.square(block.data, dtype=np.float64).sum())
+    return block.T @ (block @ axes), np.bincount(block.indices, block.data, len(axes)), squares
+
+
+def _on_axes(block: sparse.csr_matrix, loadings: np.ndarray, center: np.ndarray) -> np.ndarray:
+    return (block @ loadings - center).astype(np.float32)
 
 
 def _leading(values: sparse.csr_matrix, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:

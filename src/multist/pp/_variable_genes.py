@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from multist.access import Expression
 
@@ -43,18 +45,28 @@ def moments(expression: Expression, section: np.ndarray, ceiling: np.ndarray | N
     """Moments of the values, or, with a ``ceiling`` (n_sections, n_genes), of the values cut there."""
     shape = (int(section.max()) + 1, len(expression.genes))
     detected, sums, squares = np.zeros(shape[1], dtype=np.int64), np.zeros(shape), np.zeros(shape)
-    for rows, block in expression.blocks():
-        section_of = np.repeat(section[rows], np.diff(block.indptr))
-        values = block.data.astype(np.float64)
-        if ceiling is not None:
-            values = np.minimum(values, ceiling[section_of, block.indices])
-        detected += np.bincount(block.indices, minlength=shape[1])
-        codes = np.unique(section[rows])
-        for code in codes:
-            inside = section_of == code if len(codes) > 1 else slice(None)
-            sums[code] += np.bincount(block.indices[inside], values[inside], shape[1])
-            squares[code] += np.bincount(block.indices[inside], values[inside] ** 2, shape[1])
+    for _, (codes, *found) in expression.results(partial(_block_moments, ceiling=ceiling), section):
+        detected += found[0]
+        sums[codes] += found[1]
+        squares[codes] += found[2]
     return Moments(np.bincount(section, minlength=shape[0]), detected, sums, squares)
+
+
+def _block_moments(
+    block: sparse.csr_matrix, section: np.ndarray, *, ceiling: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Sections of a block; rows that have each gene; sums and squares by section."""
+    section_of, gene = np.repeat(section, np.diff(block.indptr)), block.indices.astype(np.intp)
+    values, width = block.data.astype(np.float64), block.shape[1]
+    codes = np.unique(section)
+    if ceiling is not None:
+        values = np.minimum(values, ceiling[section_of, gene] if len(codes) > 1 else ceiling[codes[0]][gene])
+    sums, squares = np.empty((2, len(codes), width))
+    for number, code in enumerate(codes):
+        inside = section_of == code if len(codes) > 1 else slice(None)
+        sums[number] = np.bincount(gene[inside], values[inside], width)
+        squares[number] = np.bincount(gene[inside], values[inside] ** 2, width)
+    return codes, np.bincount(gene, minlength=width), sums, squares
 
 
 def most_variable(
