@@ -20,22 +20,24 @@ from large_tissue import N_DOMAINS, regions
 
 BLOCK = 20_000  # cells whose counts are made, and later read, at once
 SPECIFIC = 0.2  # share of the genes that differ between domains
-STEP_NAMES = ("read", "components", "graph", "domains")
+STEP_NAMES = ("read", "image", "components", "graph", "domains")
+TILE, SLIDE = 512, "slide.tif"  # pixels along a tile of the slide, and its name beside the counts
 
 
 class Row(NamedTuple):
-    """A row of the table: how many genes and molecules each cell has, and what it may take."""
+    """A row of the table: how many genes and molecules each cell has, what it may take, and how wide its slide is."""
 
     n_genes: int
     molecules: int
     seconds: float
     gigabytes: float
+    pixels: int = 0
 
 
 ROWS = {
     3_600: Row(18_000, 5_000, 6, 1.2),  # Visium
     200_000: Row(5_000, 500, 45, 2.5),
-    500_000: Row(18_000, 250, 360, 6),  # Visium HD
+    500_000: Row(18_000, 250, 360, 6, 20_000),  # Visium HD
     1_000_000: Row(500, 200, 240, 5),  # Xenium
 }
 OTHER = Row(1_000, 300, np.inf, np.inf)
@@ -75,7 +77,10 @@ def write_counts(
     obs = pd.DataFrame({"truth": pd.Categorical(truth.astype(str))}, index=pd.RangeIndex(n_cells).astype(str))
     var = pd.DataFrame(index=[f"gene{i}" for i in range(row.n_genes)])
     shutil.rmtree(path, ignore_errors=True)
-    ad.AnnData(obs=obs, var=var, obsm={"spatial": place * 10.0}).write_zarr(path)
+    apart = row.pixels / side if row.pixels else 10.0
+    ad.AnnData(obs=obs, var=var, obsm={"spatial": (place + 0.5) * apart}).write_zarr(path)
+    if row.pixels:
+        write_slide(path.with_name(f"{path.stem}_{SLIDE}"), row.pixels, rng)
     group = zarr.open_group(path, mode="a", use_consolidated=False)
     for start in range(0, n_cells, BLOCK):
         domain = truth[start : start + BLOCK]
@@ -90,6 +95,38 @@ def write_counts(
             write_elem(group, "X", block)
         else:
             sparse_dataset(group["X"]).append(block)
+
+
+def write_slide(path: Path, pixels: int, rng: np.random.Generator) -> None:
+    """A tiled TIFF of pink tissue, whose nuclei are as dense as their region has them; tiles are made one by one."""
+    import tifffile
+
+    def tiles() -> Any:
+        for top in range(0, pixels, TILE):
+            for left in range(0, pixels, TILE):
+                y, x = np.mgrid[top : top + TILE, left : left + TILE].reshape(2, -1) / pixels
+                density = 0.02 + 0.02 * regions(np.column_stack([x, y]).clip(0, 1 - 1e-9)).reshape(TILE, TILE)
+                nucleus = (rng.random((TILE // 8, TILE // 8)).repeat(8, 0).repeat(8, 1) < density)[..., None]
+                noise = rng.integers(-12, 13, (TILE, TILE, 3))
+                yield (np.where(nucleus, (90, 60, 150), (225, 150, 190)) + noise).astype(np.uint8)
+
+    tifffile.imwrite(path, tiles(), shape=(pixels, pixels, 3), dtype=np.uint8, tile=(TILE, TILE), photometric="rgb")
+
+
+def read_slide(adata: Any, path: Path) -> None:
+    """Open the slide, which stays on disk, and describe what lies around each cell."""
+    import multist as mt
+
+    slide = mt.pp.read_slide(path)
+    finest = next(iter(slide["scale0"].data_vars.values())) if hasattr(slide, "children") else slide
+    apart = float(np.diff(np.unique(adata.obsm["spatial"][:, 0])).min())
+    adata.uns["spatial"] = {
+        "section": {
+            "images": {"hires": finest.data.transpose(1, 2, 0)},
+            "scalefactors": {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": apart},
+        }
+    }
+    mt.pp.embed_histology(adata, patch_size=8)
 
 
 def read_counts(path: Path) -> Any:
@@ -118,9 +155,12 @@ def run_counts(path: Path, peak_gb: Callable[[], float]) -> dict[str, Any]:
     adata = step("read", lambda: read_counts(path))
     import multist as mt  # loads nothing by itself
 
+    slide = path.with_name(f"{path.stem}_{SLIDE}")
+    if slide.exists():
+        step("image", lambda: read_slide(adata, slide))
     step("components", lambda: mt.pp.embed_expression(adata))
     step("graph", lambda: mt.pp.spatial_graph(adata))
-    step("domains", lambda: mt.tl.multist_domains(adata, N_DOMAINS, use_image=False))
+    step("domains", lambda: mt.tl.multist_domains(adata, N_DOMAINS, use_image=slide.exists()))
     from sklearn.metrics import adjusted_rand_score
 
     found = adata.obs["multist_domain"]
@@ -148,7 +188,10 @@ def counts_table(runs: list[dict[str, Any]]) -> str:
             lines.append(f"| {run['cells']:,} | failed: {run['failed']} |" + " |" * (2 * len(STEP_NAMES) + 4))
             continue
         steps = " | ".join(
-            f"{run['steps'][name]['seconds']:.1f} | {run['steps'][name]['peak_gb']:.2f}" for name in STEP_NAMES
+            f"{run['steps'][name]['seconds']:.1f} | {run['steps'][name]['peak_gb']:.2f}"
+            if name in run["steps"]
+            else " | "
+            for name in STEP_NAMES
         )
         whole = f"{run['seconds']:.1f} | {run['cpu_seconds']:.1f} | {run['peak_gb']:.2f} | {run['ari']:.2f}"
         lines.append(f"| {run['cells']:,} x {run['genes']:,} | {steps} | {whole} | {counts_verdict(run)} |")

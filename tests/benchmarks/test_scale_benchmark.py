@@ -170,3 +170,42 @@ def test_a_small_run_from_counts_gives_steps_and_domains(tmp_path: Path):
         assert each["ari"] > 0.9 and each["n_found"] == 10
         assert each["peak_gb"] == max(step["peak_gb"] for step in each["steps"].values()) > 0.1
     assert "| 2,400 x 1,000 |" in done.stdout
+
+
+def test_a_row_with_a_slide_writes_it_under_the_cells(scale, monkeypatch, tmp_path):
+    import tifffile
+
+    counts = sys.modules["scale_counts"]
+    monkeypatch.setitem(counts.ROWS, 200, counts.Row(40, 90, 1.0, 1.0, 700))
+    monkeypatch.setattr(counts, "TILE", 256)
+    counts.write_counts(tmp_path / "a.zarr", 200)
+    with tifffile.TiffFile(tmp_path / "a_slide.tif") as file:
+        assert file.pages[0].shape == (700, 700, 3) and file.pages[0].tilewidth == 256
+    xy = counts.read_counts(tmp_path / "a.zarr").obsm["spatial"]
+    assert 0 < xy.min() and xy.max() < 700 and np.ptp(xy[:, 0]) > 600
+
+
+@pytest.fixture
+def steps(scale, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scale", scale)
+    import scale_steps
+
+    return scale_steps
+
+
+def test_steps_are_judged_by_budget_and_by_half_of_the_cells(steps):
+    run = {"step": "pseudotime", "cells": 1_000_000, "seconds": 100.0, "cpu_seconds": 90.0, "peak_gb": 2.0}
+    assert steps.broken(run, None) == []
+    assert "120 s" in steps.broken(run | {"seconds": 121.0}, None)[0]
+    assert "5 GB" in steps.broken(run | {"peak_gb": 5.1}, None)[0]
+    assert steps.broken(run | {"cells": 9, "seconds": 999.0}, None) == []
+    twice = run | {"cells": 2_000_000, "seconds": 200.0, "cpu_seconds": 180.0, "peak_gb": 4.3}
+    assert steps.broken(twice, run) == ["peak_gb grew more than 2.1 times"]
+    assert "killed" in steps.table([run | {"broken": steps.broken({"failed": "killed"}, None)}])
+
+
+@pytest.mark.slow
+def test_a_step_is_measured_in_a_process_of_its_own(steps, tmp_path):
+    found = steps.run("domains", 600, tmp_path)
+    assert found["cells"] == 600 and found["seconds"] > 0 and 0.1 < found["peak_gb"] < 3
+    assert "failed" in steps.run("pseudotime", 2, tmp_path)
