@@ -185,3 +185,19 @@ def test_names_of_genes():
     assert gene_names(adata, "symbol").tolist() == ["A", "g2", "C"]
     with pytest.raises(KeyError, match="gene_symbols 'name' not found in var; found: 'symbol'"):
         gene_names(adata, "name")
+
+
+def test_counts_of_one_chunk_are_read_once_and_of_several_block_by_block():
+    made = []
+
+    def chunk(block: np.ndarray) -> np.ndarray:
+        made.append(len(block))
+        return block
+
+    counts = np.random.default_rng(0).poisson(3.0, (30, 4)).astype(np.float32)
+    for rows, expected in ((30, [30]), (10, [10] * 6)):
+        values = da.from_array(counts, chunks=(rows, 4)).map_blocks(chunk, dtype=np.float32, meta=np.zeros((0, 0)))
+        made.clear()
+        found = Expression.judged(values, "X", pd.Index(list("abcd")))
+        np.testing.assert_array_equal(found.to_memory().toarray(), counts)
+        assert made == expected

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access.blocks import Result, block_results, row_blocks
+from multist.access.blocks import Result, active_client, block_results, row_blocks
 from multist.access.tables import listed
 
 if TYPE_CHECKING:
@@ -238,6 +238,8 @@ def _looked_at(block: sparse.csr_matrix) -> tuple[bool, bool, float, float, np.n
 
 def _readable(values: Any) -> Any:
     """The same in a form of which rows can be taken quickly."""
+    if hasattr(values, "compute") and len(values.chunks[0]) == 1 and active_client() is None:
+        values = values.compute()  # one chunk is in memory as a whole in every pass, so it is read once
     if getattr(values, "format", "csr") == "csc":  # in memory or on disk
         values = values.to_memory() if hasattr(values, "to_memory") else values
         return sparse.csr_matrix(values)
