@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import softmax
 
+from multist._rows import row_slices
+
 _RIDGE = 1e-6  # of the mean variance
 
 
@@ -27,11 +29,13 @@ class DomainClassifier(NamedTuple):
     @classmethod
     def fit(cls, points: np.ndarray, labels: np.ndarray, n_domains: int) -> DomainClassifier:
         """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, none without a point (Fisher, 1936)."""
-        points = np.asarray(points, dtype=np.float64)
         count = np.bincount(labels, minlength=n_domains).astype(np.float64)
-        mean = np.stack([points[labels == k].mean(axis=0) for k in range(n_domains)])
-        centred = points - mean[labels]
-        covariance = centred.T @ centred / len(points)
+        mean = np.stack([points[labels == k].mean(axis=0, dtype=np.float64) for k in range(n_domains)])
+        covariance = np.zeros((points.shape[1], points.shape[1]))
+        for rows in row_slices(len(points)):
+            centred = points[rows] - mean[labels[rows]]
+            covariance += centred.T @ centred
+        covariance /= len(points)
         covariance.flat[:: len(covariance) + 1] += _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
         slope = np.linalg.solve(covariance, mean.T).T
         return cls(slope, np.log(count / len(points)) - 0.5 * (slope * mean).sum(axis=1))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist._rows import row_slices
 from multist._settings import logger
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import fit_mixture
@@ -64,7 +65,7 @@ def find_domains(
     device
         Torch device of the mixtures of more than 10,000 points; fewer are divided on the CPU, whatever the device.
     """
-    points = _leading_first(np.asarray(embedding, dtype=np.float64))
+    points = _leading_first(embedding)
     if n_domains == 1 or count_distinct(points, n_domains) < n_domains:
         if n_domains > 1:
             logger.warning(
@@ -97,9 +98,14 @@ def find_domains(
     return Domains(with_exact_count(labels, points, n_domains), confidence.astype(np.float64))
 
 
-def _leading_first(points: np.ndarray) -> np.ndarray:
+def _leading_first(embedding: np.ndarray) -> np.ndarray:
     """Rotate to principal axes, signs fixed by the largest loading."""
-    points = points - points.mean(axis=0)
+    points = np.array(embedding, dtype=np.float64)  # a copy, as all that follows is done in place: points are many
+    points -= points.mean(axis=0)
     axes = leading_axes(points)
     signs = np.where(axes[range(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1.0, 1.0)
-    return points @ (axes * signs[:, None]).T
+    turn = (axes * signs[:, None]).T
+    turned = points if turn.shape[1] == points.shape[1] else np.empty((len(points), turn.shape[1]))
+    for rows in row_slices(len(points)):
+        turned[rows] = points[rows] @ turn
+    return turned

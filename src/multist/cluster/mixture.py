@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multist._rows import row_slices
 from multist._settings import logger
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import SHORT_RUN, expectation_maximization, split_and_merge
@@ -207,7 +208,11 @@ def _check(points: np.ndarray, n_components: int) -> None:
 def whitening(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (d,) and (d, r) map to unit variance; the mixture does not depend on it, its conditioning does."""
     center = points.mean(axis=0)
-    variance, axes = np.linalg.eigh(np.cov(points, rowvar=False, bias=True).reshape(points.shape[1], -1))
+    covariance = np.zeros((points.shape[1], points.shape[1]))
+    for rows in row_slices(len(points)):
+        centred = points[rows] - center
+        covariance += centred.T @ centred
+    variance, axes = np.linalg.eigh(covariance / len(points))
     keep = variance > max(variance.max(), 0) * 1e-9
     return center, axes[:, keep] / np.sqrt(variance[keep])
 

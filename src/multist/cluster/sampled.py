@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multist._rows import row_slices
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import RIDGE, to_posteriors
 from multist.cluster.mixture import likeliest_weights, whitening
@@ -64,7 +65,10 @@ def sampled_mixture(
         device=device,
     )
     center, whiten = whitening(points)
-    x = torch.as_tensor((points - center).astype(np.float32) @ whiten.astype(np.float32), device=device)
+    white = np.empty((len(points), whiten.shape[1]), dtype=np.float32)
+    for block in row_slices(len(points)):
+        white[block] = (points[block] - center).astype(np.float32) @ whiten.astype(np.float32)
+    x = torch.as_tensor(white, device=device)
     some = x[torch.as_tensor(rows, device=device)]
     likeliest = search.weights[:, :1]
     count = likeliest.sum(0, dtype=torch.float64)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist._rows import row_slices
 from multist._settings import logger
 from multist.model.config import MultiSTConfig
 from multist.model.features.averaging import Averaging
@@ -216,7 +217,8 @@ class FusionModel:
         )
         code = model._code(genes, picture, adjacency, attention, device)
         center = code.mean(axis=0, dtype=np.float64)
-        spread = code.std(axis=0, dtype=np.float64)
+        squares = sum(np.square(code[rows] - center).sum(axis=0) for rows in row_slices(len(code)))
+        spread = np.sqrt(squares / len(code))
         model = cls(**{**model.__dict__, "center": center, "spread": np.maximum(spread, 1e-12)})
         return model, model._embedding(code, attention, losses)
 
@@ -283,20 +285,23 @@ class FusionModel:
             from multist.model.network.published import read_published
 
             return read_published(self.published, genes, picture, adjacency, device=device)
-        code = self.expression.averaging(genes, adjacency, attention) * self.expression.scale
+        code = self.expression.averaging(genes, adjacency, attention)
+        code *= self.expression.scale
         if self.image is None or picture is None:
             return code
         return np.hstack([code, self.image.averaging(picture, adjacency, attention) * self.image.scale])
 
     def _embedding(self, code: np.ndarray, attention: sp.csr_matrix | None, losses: dict[str, np.ndarray]) -> Embedding:
-        standard = np.clip((code - self.center) / self.spread, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
         n_shown = 0 if self.image is None or self.published is not None else self.image.averaging.weights.shape[0]
-        weight = np.zeros(len(code))
-        if n_shown:
-            squares = standard**2
-            weight = squares[:, -n_shown:].sum(axis=1) / np.maximum(squares.sum(axis=1), 1e-12)
+        embedding, weight = np.empty(code.shape, dtype=np.float32), np.zeros(len(code))
+        for rows in row_slices(len(code)):
+            standard = np.clip((code[rows] - self.center) / self.spread, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
+            embedding[rows] = standard * self.spread
+            if n_shown:
+                squares = standard**2
+                weight[rows] = squares[:, -n_shown:].sum(axis=1) / np.maximum(squares.sum(axis=1), 1e-12)
         warn_of_image_alone(weight)
-        return Embedding((standard * self.spread).astype(np.float32), weight.astype(np.float32), attention, losses)
+        return Embedding(embedding, weight.astype(np.float32), attention, losses)
 
 
 def _alike(
