@@ -68,6 +68,7 @@ CALLS = {
 
 def ctrl_c(_: Path) -> list[dict[str, Any]]:
     """Interrupt each call at random moments, and at some while results are written."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     rng, seen = np.random.default_rng(0), []
     for name, call in CALLS.items():
         done = make_tissue()
