@@ -13,6 +13,7 @@ from scipy import sparse
 import multist as mt
 from multist._settings import logger
 from multist.access import open_part, run
+from multist.access.run import check_seed
 
 
 @pytest.fixture
@@ -142,3 +143,19 @@ def test_spots_have_their_own_coordinates_without_a_second_look(tissue, tissue_t
         np.testing.assert_array_equal(found.diameter, plain.diameter)
         assert found.microns_per_pixel == plain.microns_per_pixel and found.images == plain.images
         assert not np.allclose(found.xy, part.record.xy) and found.table is part.table
+
+
+@pytest.mark.parametrize(
+    ("seed", "error", "words"),
+    [
+        (-1, ValueError, "from 0 to 4294967295; got -1"),
+        (2**32, ValueError, "from 0 to 4294967295"),
+        (1.0, TypeError, "whole number"),
+        (True, TypeError, "whole number"),
+    ],
+)
+def test_a_seed_is_what_every_generator_takes(seed, error, words):
+    check_seed(0)
+    check_seed(np.uint32(2**32 - 1))
+    with pytest.raises(error, match=words):
+        check_seed(seed)
