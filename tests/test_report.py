@@ -241,8 +241,8 @@ def test_spots_without_a_domain_are_counted(named, tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"key": "second"}, KeyError, "no domains 'second_domain' in obs; found: .*tl.multist_domains"),
-        ({"cluster_key": "layer"}, KeyError, "no domains 'layer'"),
+        ({"key": "second"}, KeyError, "cluster_key 'second_domain' not found in obs; found: .*tl.multist_domains"),
+        ({"cluster_key": "layer"}, KeyError, "cluster_key 'layer' not found"),
         ({"n_markers": 0}, ValueError, "at least 1"),
         ({"gene_symbols": "symbol"}, KeyError, "gene_symbols 'symbol' not found"),
         ({"image_key": "full"}, KeyError, "'full' not found"),

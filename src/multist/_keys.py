@@ -50,6 +50,9 @@ INTERACTIONS = "interactions"
 LIGREC = "ligrec"
 """Entry of ``uns["multist"]`` with what squidpy's test found."""
 
+ANNOTATION = "annotation"
+"""``obs``: what a person drew on the spots, unless another name is given."""
+
 DOMAIN_SHAPES = "domain_shapes"
 """Entry of ``uns["multist"]``: by name of the shapes of a SpatialData, whose outlines they are."""
 

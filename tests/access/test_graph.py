@@ -108,5 +108,5 @@ def test_what_is_no_graph(spoil, message):
 
 
 def test_no_graph():
-    with pytest.raises(KeyError, match="'spatial_connectivities'.* not found; obsp holds: none"):
+    with pytest.raises(KeyError, match="'spatial_connectivities' not found in obsp; found: none"):
         read_graph(ad.AnnData(np.zeros((6, 1))))

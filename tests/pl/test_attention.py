@@ -287,7 +287,7 @@ def test_the_figure_is_returned_and_ncols_sets_its_shape(section: ad.AnnData):
         (["s44", "x1"], {}, KeyError, "'x1' not found in obs_names; found 80 names such as 's00', 's01'"),
         ([], {}, ValueError, "up to 12"),
         ([f"s{i}{j}" for i in range(2) for j in range(7)], {}, ValueError, "14 spots; give one, or a list of up to 12"),
-        (SPOT, {"key": "second"}, KeyError, "no 'second_attention' in obsp; found: 'spatial_connectivities'"),
+        (SPOT, {"key": "second"}, KeyError, "'second_attention' not found in obsp; found: 'spatial_connectivities'"),
         (SPOT, {"cluster_key": "leiden"}, KeyError, "cluster_key 'leiden' not found"),
         (SPOT, {"cluster_key": "multist_confidence"}, ValueError, "numbers that are no names"),
         (SPOT, {"size": 0}, ValueError, "size"),

@@ -157,7 +157,7 @@ def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
 
 
 def test_without_a_result_it_says_how_to_get_one(tested: ad.AnnData):
-    with pytest.raises(KeyError, match=r"'other'.*run tl.interactions with key_added='other'"):
+    with pytest.raises(KeyError, match=r"'other'.*Run tl.interactions first, with key_added='other'"):
         mt.pl.borders(tested, "other")
     with pytest.raises(ValueError, match="fdr=0"):
         mt.pl.borders(tested, fdr=0)

@@ -167,7 +167,7 @@ def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, t
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"key": "second"}, KeyError, "no 'second_image_weight' in obs; found: 'multist_domain'"),
+        ({"key": "second"}, KeyError, "'second_image_weight' not found in obs; found: 'multist_domain'"),
         ({"cluster_key": "leiden"}, KeyError, "cluster_key 'leiden' not found"),
         ({"cluster_key": "multist_image_weight"}, ValueError, "numbers that are no names"),
         ({"size": 0}, ValueError, "size"),

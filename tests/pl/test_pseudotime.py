@@ -132,7 +132,7 @@ def test_spots_without_pseudotime_are_grey_and_count_nowhere():
 
 def test_what_is_missing_is_named():
     adata = timed()
-    with pytest.raises(KeyError, match=r"no 'other_pseudotime' in obs.*key_added='other'"):
+    with pytest.raises(KeyError, match=r"'other_pseudotime' not found in obs.*key_added='other'"):
         mt.pl.pseudotime(adata, "other")
     with pytest.raises(KeyError, match="genes 'MBP' not found in var_names; the table has 'rising'"):
         mt.pl.pseudotime(adata, genes=["MBP"])

@@ -1,9 +1,10 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
+from multist.access.absent import advice, not_found
 from multist.access.blocks import Result
 from multist.access.coordinates import read_coordinates
 from multist.access.expression import Expression, Kind, find_expression, log_expression, sparse_rows
-from multist.access.genes import gene_names, refuse_twins, summed_twins
+from multist.access.genes import gene_names, refuse_twins, some_names, summed_twins
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
@@ -37,6 +38,7 @@ __all__ = [
     "Run",
     "SectionImage",
     "SpatialRecord",
+    "advice",
     "black_sections",
     "as_list",
     "copy_data",
@@ -47,6 +49,7 @@ __all__ = [
     "get_table",
     "listed",
     "log_expression",
+    "not_found",
     "open_part",
     "plain",
     "read_coordinates",
@@ -60,6 +63,7 @@ __all__ = [
     "restored_on_error",
     "run",
     "section_code",
+    "some_names",
     "sparse_rows",
     "spot_polygons",
     "stored_colors",

@@ -37,6 +37,11 @@ def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
     return np.where(column.isna(), names, column.astype(str).to_numpy())
 
 
+def some_names(names: np.ndarray) -> str:
+    """The first names of the genes as they are shown in an error."""
+    return f"{listed(names[:_SHOWN].tolist())}{', ...' if len(names) > _SHOWN else ''}"
+
+
 def refuse_twins(names: Iterable[Any], where: str, asked: Iterable[str] | None = None) -> None:
     """Raise a ValueError if several genes share a name, so that it does not tell which is meant.
 

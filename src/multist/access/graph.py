@@ -9,7 +9,8 @@ from scipy import sparse
 
 from multist._keys import CONNECTIVITIES
 from multist._settings import logger
-from multist.access.tables import in_memory, listed
+from multist.access.absent import not_found
+from multist.access.tables import in_memory
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -40,7 +41,7 @@ def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
         It does not hold numbers, or holds negative ones.
     """
     if key not in table.obsp:
-        raise KeyError(f"obsp[{key!r}] not found; obsp holds: {listed(table.obsp)}. Run pp.spatial_graph")
+        raise not_found(key, "obsp", table.obsp)
     held: Any = in_memory(table.obsp[key])
     held = held if sparse.issparse(held) else np.asarray(held)
     if held.dtype.kind not in "biuf":

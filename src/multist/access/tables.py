@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scipy import sparse
+
+from multist.access.absent import listed as listed
+from multist.access.absent import not_found
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -18,11 +21,6 @@ Data = TypeVar("Data")
 SPATIAL_ATTRS = "spatialdata_attrs"
 """``uns`` entry by which SpatialData links the rows of a table to shapes, labels or points."""
 _LARGEST = 1e15  # of a feature
-
-
-def listed(names: Iterable[Any]) -> str:
-    """Names as they are shown in an error."""
-    return ", ".join(repr(name) for name in names) or "none"
 
 
 def is_spatialdata(data: object) -> bool:
@@ -208,7 +206,7 @@ def read_features(table: AnnData, key: str, argument: str = "use_rep") -> np.nda
         It does not hold finite numbers in rows and columns.
     """
     if key not in table.obsm:
-        raise KeyError(f"{argument} {key!r} not found in obsm; found: {listed(table.obsm)}")
+        raise not_found(key, "obsm", table.obsm, argument=argument)
     held = in_memory(table.obsm[key])
     features = np.asarray(held.toarray() if sparse.issparse(held) else held)
     if features.dtype.kind not in "biuf":

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import get_table
+from multist.access import get_table, not_found
 from multist.pl._attention_panels import Close, Style, attention_panels, draw_close, explain_closes
 from multist.pl._layer import Layer, domain_layer
 from multist.pl._look import Look, MapOptions, drawn
@@ -150,8 +150,7 @@ def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray
         logger.warning("no image took part in %r, or nothing was trained: all spots within two steps count alike", key)
         chosen = _within_two_steps(sp.csr_matrix(table.obsp[_keys.CONNECTIVITIES]), rows)
     else:
-        found = ", ".join(map(repr, table.obsp)) or "nothing"
-        raise KeyError(f"no {name!r} in obsp; found: {found}. Run tl.multist_domains with key_added={key!r}")
+        raise not_found(name, "obsp", table.obsp, key_added=key)
     weights = []
     for i, row in enumerate(rows):
         part = slice(chosen.indptr[i], chosen.indptr[i + 1])

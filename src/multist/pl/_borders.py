@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import gene_names, get_table, refuse_stale
+from multist.access import gene_names, get_table, not_found, refuse_stale
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
 from multist.pl._contact_graph import draw_graph
@@ -122,10 +122,10 @@ def borders(
 
 
 def _result(table: AnnData, key: str) -> Mapping[str, Any]:
-    result = table.uns.get(key, {})
-    result = result.get(_keys.INTERACTIONS) if isinstance(result, Mapping) else None
+    held = table.uns.get(key, {})
+    result = held.get(_keys.INTERACTIONS) if isinstance(held, Mapping) else None
     if not isinstance(result, Mapping):
-        raise KeyError(f"uns[{key!r}] holds no {_keys.INTERACTIONS!r}; run tl.interactions with key_added={key!r}")
+        raise not_found(_keys.INTERACTIONS, f"uns[{key!r}]", held, key_added=key)
     return result
 
 

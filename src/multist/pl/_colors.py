@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._palette import domain_colors
-from multist.access import stored_colors
+from multist.access import not_found, stored_colors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,8 +44,7 @@ def obs_values(obs: pd.DataFrame, key: str, argument: str, *, whole_numbers_are_
         If there is no such column; the error names the caller's ``argument`` and lists the columns that exist.
     """
     if key not in obs:
-        found = ", ".join(repr(name) for name in obs.columns) or "no column at all"
-        raise KeyError(f"{argument} {key!r} not found in the table's obs; found: {found}")
+        raise not_found(key, "obs", obs.columns, argument=argument)
     return as_layer_values(obs[key], whole_numbers_are_categories=whole_numbers_are_categories)
 
 

@@ -206,7 +206,7 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
     """Log-normalised expression of a gene in all spots."""
     from scipy import sparse
 
-    from multist.access import gene_names, log_expression, refuse_twins
+    from multist.access import advice, gene_names, log_expression, refuse_twins, some_names
 
     parts = []
     for table in slides.tables:
@@ -215,9 +215,10 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
         where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
         if len(at) == 0:
             columns = ", ".join(map(repr, slides.obs.columns)) or "no column"
-            some = ", ".join(map(repr, names[:5])) or "none"
+            nor = f"nor in {where}, which has {some_names(names)}" if len(names) else "and the table has no genes"
             raise KeyError(
-                f"color {gene!r} not found in obs, which has {columns}, nor in {where}, which has {some}, ..."
+                f"color {gene!r} not found in obs, which has {columns}, {nor}"
+                f"{advice(gene, [*slides.obs.columns, *names])}"
             )
         refuse_twins(names, where, [gene])
         values = log_expression(table, layer, at, any_kind=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import refuse_stale
+from multist.access import not_found, refuse_stale
 from multist.pl._colors import store_colors
 from multist.pl._layer import Layer, domain_layer, numbers_of
 from multist.pl._look import Look, MapOptions, drawn
@@ -111,8 +111,7 @@ def _columns(tissue: Slides, key: str, cluster_key: str, options: Look) -> tuple
     """Weights and domains, checked."""
     column = _keys.image_weight_key(key)
     if column not in tissue.obs:
-        found = ", ".join(map(repr, tissue.obs.columns)) or "nothing"
-        raise KeyError(f"no {column!r} in obs; found: {found}. Run tl.multist_domains with key_added={key!r}")
+        raise not_found(column, "obs", tissue.obs.columns, key_added=key)
     weight = Layer(column, tissue.obs[column].astype(float), None, **numbers_of(options))
     if not np.isfinite(weight.values).any():
         raise ValueError(f"obs[{column!r}] has no value for any of the {len(tissue.obs)} spots")

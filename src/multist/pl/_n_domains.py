@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from multist import _keys
-from multist.access import get_table
+from multist.access import get_table, not_found
 from multist.pl._canvas import inches_of, panels
 from multist.pl._look import FigureOptions, Look, drawn
 
@@ -57,12 +57,9 @@ def n_domains(
     >>> mt.pl.n_domains(adata)
     """
     result = get_table(data, table_key).uns.get(key, {})
-    curve = result.get("n_domains") if isinstance(result, Mapping) else None
+    curve = result.get(_keys.CURVE) if isinstance(result, Mapping) else None
     if not isinstance(curve, Mapping):
-        raise KeyError(
-            f"uns[{key!r}] holds no curve 'n_domains'; "
-            f"run tl.cluster_domains or tl.multist_domains with n_domains='auto' and key_added={key!r}"
-        )
+        raise not_found(_keys.CURVE, f"uns[{key!r}]", result, key_added=key)
     canvas = panels([(0, 0)], 1.3, Look.of(look), beside=0.9, below=0.5)
     _draw(canvas.axes[0], curve)
     canvas.set_titles([f"{int(curve['chosen'])} domains chosen"])

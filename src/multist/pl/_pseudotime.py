@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist import _keys
-from multist.access import gene_names, log_expression, refuse_stale
+from multist.access import gene_names, log_expression, not_found, refuse_stale
 from multist.pl import _trends
 from multist.pl._canvas import inches_of
 from multist.pl._colors import store_colors
@@ -117,8 +117,7 @@ def _columns(tissue: Slides, key: str, cluster_key: str | None, options: Look) -
     """Pseudotime and domains, checked."""
     column, (table,) = _keys.pseudotime_key(key), tissue.tables
     if column not in table.obs:
-        found = ", ".join(map(repr, table.obs.columns)) or "nothing"
-        raise KeyError(f"no {column!r} in obs; found: {found}. Run tl.pseudotime with key_added={key!r}")
+        raise not_found(column, "obs", table.obs.columns, key_added=key)
     time = Layer(column, table.obs[column].astype(float), None, **numbers_of(options))
     if not np.isfinite(time.values).any():
         raise ValueError(f"obs[{column!r}] has no value for any of the {table.n_obs} spots; run tl.pseudotime again")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from multist.access import refuse_twins
+from multist.access import advice, refuse_twins, some_names
 
 _RISING, _FALLING = 3, 3
 _MIN_CELLS = 10
@@ -43,8 +43,10 @@ def find_genes(names: np.ndarray, genes: str | Sequence[str], where: str) -> lis
     wanted = {gene: np.flatnonzero(names == gene) for gene in ([genes] if isinstance(genes, str) else genes)}
     missing = [gene for gene, at in wanted.items() if not len(at)]
     if missing:
-        some = ", ".join(map(repr, names[:5])) or "none"
-        raise KeyError(f"genes {', '.join(map(repr, missing))} not found in {where}; the table has {some}, ...")
+        raise KeyError(
+            f"genes {', '.join(map(repr, missing))} not found in {where}; the table has {some_names(names)}"
+            f"{advice(missing[0], names)}"
+        )
     refuse_twins(names, where, wanted)
     return [int(at[0]) for at in wanted.values()]
 

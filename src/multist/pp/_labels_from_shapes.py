@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from multist import _keys
 from multist._settings import logger
 from multist.access import get_table, read_drawn, run
 from multist.pp._drawings import annotate, name_spots
@@ -26,7 +27,7 @@ def labels_from_shapes(
     label_key: str | None = None,
     table_key: str | None = None,
     coordinate_system: str | None = None,
-    key_added: str = "annotation",
+    key_added: str = _keys.ANNOTATION,
     copy: bool = False,
 ) -> SpatialData | None:
     """Name the spots that somebody drew on, for example in napari-spatialdata.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from multist import _keys
 from multist._settings import logger
 from multist.access import SPATIAL_ATTRS, find_sections, listed, resolve_drawn, run, section_code
 from multist.pp._drawings import annotate, name_spots
@@ -33,7 +34,7 @@ def read_labels(
     data: AnnData | SpatialData,
     path: str | Path | Sequence[str | Path],
     *,
-    key_added: str = "annotation",
+    key_added: str = _keys.ANNOTATION,
     section: str | None = None,
     scale: float | None = None,
     stroke_width: float | None = None,

@@ -116,7 +116,7 @@ def test_what_cannot_be_tested_is_said(tissue_table: ad.AnnData, options, error,
 
 
 def test_without_a_result_it_says_what_to_run(tissue_table: ad.AnnData):
-    with pytest.raises(KeyError, match="holds no 'ligrec'; run tl.ligrec with key_added='multist'"):
+    with pytest.raises(KeyError, match="'ligrec' not found in uns.*Run tl.ligrec first"):
         mt.tl.ligrec_result(tissue_table, of="ligrec")
     with pytest.raises(ValueError, match="of is 'interactions' or 'ligrec'"):
         mt.tl.ligrec_result(tissue_table, of="liana")

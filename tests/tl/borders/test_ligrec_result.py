@@ -81,5 +81,5 @@ def test_only_domains_that_touch_are_columns(solved: ad.AnnData):
 
 
 def test_without_a_result_it_says_how_to_get_one(solved: ad.AnnData):
-    with pytest.raises(KeyError, match=r"'other'.*run tl.interactions with key_added='other'"):
+    with pytest.raises(KeyError, match=r"'other'.*Run tl.interactions first, with key_added='other'"):
         mt.tl.ligrec_result(solved, key="other")

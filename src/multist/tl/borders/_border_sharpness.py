@@ -9,7 +9,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import domain_params, plain, read_features, run, versions
+from multist.access import domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._contacts import Contact, domain_codes, find_contacts, section_spacings, within_reach
 from multist.tl.borders._pseudo_borders import halved
@@ -167,15 +167,12 @@ def border_sharpness(
 
 def _feature_keys(table: AnnData, expression_key: str | None, histology_key: str | None) -> dict[str, str]:
     """Modality to ``obsm`` key, expression first."""
-    found = ", ".join(map(repr, table.obsm)) or "nothing"
     for argument, key in (("expression_key", expression_key), ("histology_key", histology_key)):
         if key is not None and key not in table.obsm:
-            raise KeyError(f"{argument} {key!r} not found in obsm; found: {found}")
+            raise not_found(key, "obsm", table.obsm, argument=argument)
     expression_key = expression_key or next((key for key in _keys.EXPRESSION_FEATURES if key in table.obsm), None)
     if expression_key is None:
-        raise KeyError(
-            f"no expression embedding in obsm; found: {found}. Run pp.embed_expression, or give expression_key"
-        )
+        raise not_found(_keys.EXPRESSION, "obsm", table.obsm, argument="expression_key")
     if histology_key is None and _keys.HISTOLOGY in table.obsm:
         histology_key = _keys.HISTOLOGY
     if histology_key is None:

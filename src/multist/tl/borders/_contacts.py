@@ -9,6 +9,7 @@ from scipy import sparse
 
 from multist._facets import border_facets
 from multist._spacing import spacing
+from multist.access import not_found
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,8 +35,7 @@ def domain_codes(table: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
         If there is no such column.
     """
     if key not in table.obs:
-        found = ", ".join(map(repr, table.obs)) or "nothing"
-        raise KeyError(f"cluster_key {key!r} not found in obs; found: {found}. tl.multist_domains finds domains")
+        raise not_found(key, "obs", table.obs, argument="cluster_key")
     column = table.obs[key].astype("category").cat.remove_unused_categories()
     return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 

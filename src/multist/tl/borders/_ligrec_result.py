@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import get_table, refuse_stale
+from multist.access import get_table, not_found, refuse_stale
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,10 +60,10 @@ def ligrec_result(
     if of not in (_keys.INTERACTIONS, _keys.LIGREC):
         raise ValueError(f"of is 'interactions' or 'ligrec', got {of!r}")
     adata = get_table(data, table_key)
-    result = adata.uns.get(key, {})
-    result = result.get(of) if isinstance(result, Mapping) else None
+    held = adata.uns.get(key, {})
+    result = held.get(of) if isinstance(held, Mapping) else None
     if not isinstance(result, Mapping):
-        raise KeyError(f"uns[{key!r}] holds no {of!r}; run tl.{of} with key_added={key!r}")
+        raise not_found(of, f"uns[{key!r}]", held, key_added=key)
     table, n_perms = result["pairs"], int(result["params"]["n_perms"])
     named = pd.unique(table[["ligand_domain", "receptor_domain"]].to_numpy().ravel())
     refuse_stale(adata, result["params"], f"uns[{key!r}][{of!r}]", f"tl.{of}", named)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multist._settings import logger
-from multist.access import gene_names, log_expression
+from multist.access import gene_names, log_expression, some_names
 from multist.tl.borders._pairs import SOURCE, SUBUNITS, TARGET
 
 if TYPE_CHECKING:
@@ -65,12 +65,14 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
     where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
     genes = {name: _genes(name, exact, folded, where) for name in asked}
     found_pairs = pairs[[bool(genes[s] and genes[t]) for s, t in zip(pairs[SOURCE], pairs[TARGET], strict=True)]]
+    if not len(names):
+        raise ValueError("the table has no genes, so no pair can be tested: take the table with its counts")
     if found_pairs.empty:
         examples = ", ".join(repr(name) for name in asked[:3])
         columns = ", ".join(map(repr, table.var)) or "none"
         raise ValueError(
             f"none of the {len(pairs)} pairs has both its genes in the table: pairs name {examples}, "
-            f"{where} hold {', '.join(map(repr, names[:3]))}; "
+            f"{where} holds {some_names(names)}; "
             f"gene_symbols takes a column of var with the symbols (columns: {columns})"
         )
     distinct = list(dict.fromkeys(genes[name] for name in found_pairs.to_numpy().ravel()))

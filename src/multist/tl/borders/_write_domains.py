@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multist import _keys
 from multist._files import whole_file
 from multist._settings import logger
-from multist.access import find_sections, get_table, listed, resolve_drawn, section_code
+from multist.access import find_sections, get_table, listed, not_found, resolve_drawn, section_code
 from multist.tl.borders._domain_outlines import section_frames
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def write_domains(
 
 def _as_csv(table: AnnData, cluster_key: str, section: str | None, library_key: str | None) -> tuple[str, int]:
     if cluster_key not in table.obs:
-        raise KeyError(f"cluster_key {cluster_key!r} not found in obs; found: {listed(table.obs)}")
+        raise not_found(cluster_key, "obs", table.obs, argument="cluster_key")
     rows = table.obs[cluster_key].notna().to_numpy()
     codes, names = find_sections(table, library_key)
     if section is not None:

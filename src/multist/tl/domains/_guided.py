@@ -12,7 +12,7 @@ from multist import _keys
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
-from multist.access import Part, stored_colors
+from multist.access import Part, not_found, stored_colors
 from multist.tl.domains._inputs import Tissue, features_of
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def read_strokes(
         )
     tables = [part.table for part in parts]
     if not any(labels_key in table.obs for table in tables):
-        found = ", ".join(map(repr, tables[0].obs)) or "nothing"
-        raise KeyError(f"labels_key {labels_key!r} not found in obs; found: {found}")
+        raise not_found(labels_key, "obs", tables[0].obs, argument="labels_key")
     if lacking := [str(number) for number, table in enumerate(tables) if labels_key not in table.obs]:
         logger.info("no obs[%r] in object number %s: nothing is named there", labels_key, ", ".join(lacking))
     columns = [_named(table, labels_key) for table in tables]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist import _keys
-from multist.access import open_part
+from multist.access import not_found, open_part
 from multist.tl._graph import ensure_graph
 from multist.tl.domains._inputs import features_of
 
@@ -64,10 +64,7 @@ def suggest_labels(
     part = open_part(data, table_key=table_key, library_key=library_key, image=False)
     table, probability_key = part.table, _keys.probability_key(key)
     if probability_key not in table.obsm:
-        raise KeyError(
-            f"obsm[{probability_key!r}] is not there: run tl.multist_domains with labels_key and key_added={key!r} "
-            "first"
-        )
+        raise not_found(probability_key, "obsm", table.obsm, key_added=key)
     params = table.uns.get(key, {}).get("params", {})
     labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)
     if labels_key in table.obs:  # a section that was recognised has no strokes

@@ -9,7 +9,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import domain_params, plain, read_features, run, versions
+from multist.access import domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.trajectory._diffusion import (
     diffusion_map,
@@ -271,9 +271,6 @@ def _check(choices: _Choices, n_obs: int) -> None:
 def _domains(table: AnnData, cluster_key: str) -> pd.Series:
     """Column of domains as a categorical of strings."""
     if cluster_key not in table.obs:
-        found = ", ".join(map(repr, table.obs.columns)) or "nothing"
-        raise KeyError(
-            f"cluster_key {cluster_key!r} not found in obs; found: {found}. tl.multist_domains makes 'multist_domain'"
-        )
+        raise not_found(cluster_key, "obs", table.obs, argument="cluster_key")
     column = table.obs[cluster_key].astype("category")
     return column.cat.rename_categories([str(name) for name in column.cat.categories])

@@ -1,0 +1,71 @@
+"""What is not there: one wording that says what there is, and what makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from typing import Any
+
+from multist import _keys
+
+_MAKERS = {
+    _keys.EXPRESSION: "pp.embed_expression",
+    _keys.HISTOLOGY: "pp.embed_histology",
+    _keys.CONNECTIVITIES: "pp.spatial_graph",
+    _keys.ANNOTATION: "pp.read_labels or pp.labels_from_shapes",
+}
+_MAKERS_OF_RESULTS: dict[Callable[[str], str], tuple[str, str]] = {
+    _keys.domain_key: ("tl.multist_domains", ""),
+    _keys.embedding_key: ("tl.multist_domains", ""),
+    _keys.confidence_key: ("tl.multist_domains", ""),
+    _keys.image_weight_key: ("tl.multist_domains", ""),
+    _keys.attention_key: ("tl.multist_domains", ""),
+    _keys.probability_key: ("tl.multist_domains", "labels_key="),
+    _keys.pseudotime_key: ("tl.pseudotime", ""),
+    lambda _: _keys.CURVE: ("tl.multist_domains", "n_domains='auto'"),
+    lambda _: _keys.INTERACTIONS: ("tl.interactions", ""),
+    lambda _: _keys.LIGREC: ("tl.ligrec", ""),
+    lambda _: _keys.BORDER_SHARPNESS: ("tl.border_sharpness", ""),
+}
+"""What makes the fields of a result, whatever it is called, and with which argument."""
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names as they are shown in an error."""
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def not_found(
+    name: str, where: str, found: Iterable[Any], *, argument: str = "", key_added: str = _keys.MULTIST
+) -> KeyError:
+    """The error of a name that is not there.
+
+    Parameters
+    ----------
+    name
+        What was looked for.
+    where
+        Where.
+    found
+        What there is.
+    argument
+        Argument by which the user named it; empty where nobody did.
+    key_added
+        Name of the result that it belongs to.
+    """
+    names = list(found)
+    what = f"{argument} {name!r}".lstrip()
+    return KeyError(f"{what} not found in {where}; found: {listed(names)}{advice(name, names, key_added)}")
+
+
+def advice(name: str, found: Iterable[Any] = (), key_added: str = _keys.MULTIST) -> str:
+    """What to do where ``name`` is not there: run what makes it, or spell it as it is there; empty for neither."""
+    maker, argument = _MAKERS.get(name, ""), ""
+    if not maker:
+        maker, argument = next((by for key, by in _MAKERS_OF_RESULTS.items() if key(key_added) == name), ("", ""))
+        given = [argument] * bool(argument) + [f"key_added={key_added!r}"] * (key_added != _keys.MULTIST)
+        argument = f", with {' and '.join(given)}" if given else ""
+    if maker:
+        return f". Run {maker} first{argument}"
+    close = get_close_matches(name, map(str, found), 1)
+    return f". Did you mean {close[0]!r}?" if close else ""
