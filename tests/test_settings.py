@@ -85,3 +85,19 @@ def test_a_line_stands_above_a_progress_bar(capsys):
         logger.info("in between")
     lines = capsys.readouterr().err.replace("\r", "\n").splitlines()
     assert "multist: in between" in [line.strip() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [("verbose", "verbosity"), ("progres", "progress"), ("cachedir", "cache_dir"), ("Device", "device")],
+)
+def test_a_setting_that_is_none_is_refused_and_the_close_one_named(slip, meant):
+    before = vars(settings).copy()
+    with pytest.raises(AttributeError, match=f"no '{slip}'; it has: device, .*verbosity. Did you mean '{meant}'"):
+        setattr(mt.settings, slip, 0)
+    assert vars(settings) == before
+
+
+def test_a_setting_like_no_other_is_refused_with_all_that_there_are():
+    with pytest.raises(AttributeError, match="it has: device, graph_backend, progress, cache_dir, verbosity.$"):
+        mt.settings.n_jobs = 4

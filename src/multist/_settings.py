@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 logger = logging.getLogger("multist")
 
@@ -81,12 +82,25 @@ class Settings:
         Show progress bars.
     cache_dir
         Where downloaded datasets, and the vectors that named encoders made of patches, are kept.
+
+    Raises
+    ------
+    AttributeError
+        If another attribute is set.
     """
 
     device: str = "auto"
     graph_backend: Literal["auto", "dgl", "torch"] = "auto"
     progress: bool = True
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "multist")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = [*(each.name for each in fields(self)), "verbosity"]
+        if name not in known:
+            close = get_close_matches(name, known, 1)
+            meant = f" Did you mean {close[0]!r}?" if close else ""
+            raise AttributeError(f"settings has no {name!r}; it has: {', '.join(known)}.{meant}")
+        super().__setattr__(name, value)
 
     @property
     def verbosity(self) -> Verbosity:

@@ -106,7 +106,7 @@ def test_a_layer_is_taken_as_it_is():
     adata.layers["scaled"] = -np.asarray(adata.X.todense()) / 3
     *_, trends = mt.pl.pseudotime(adata, genes="rising", layer="scaled", show=False)
     assert curves(trends)["rising"][0] > 1
-    with pytest.raises(KeyError, match="layer 'none' not found; found: 'scaled'"):
+    with pytest.raises(KeyError, match="layer 'none' not found in layers; found: 'scaled'"):
         mt.pl.pseudotime(adata, layer="none")
 
 

@@ -175,7 +175,7 @@ def test_no_genes_names_the_embeddings_that_are_there():
 
 def test_bad_keys_and_numbers():
     adata = counts()
-    with pytest.raises(KeyError, match="layer 'counts' not found; found: none"):
+    with pytest.raises(KeyError, match="layer 'counts' not found in layers; found: none"):
         embed_expression(adata, layer="counts")
     with pytest.raises(KeyError, match="library_key 'slide' not found in obs; found: 'group'"):
         embed_expression(adata, library_key="slide")

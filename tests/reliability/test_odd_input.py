@@ -174,7 +174,7 @@ CASES = {
     "counts beyond 32 bits": Odd(
         counts(lambda x: x.toarray() * 1e35), domains(use_image=False), ValueError, "as large as .*32 bits"
     ),
-    "unknown layer": Odd(nothing, domains(layer="counts"), KeyError, "layer 'counts' not found; found: none"),
+    "unknown layer": Odd(nothing, domains(layer="counts"), KeyError, "layer 'counts' not found in layers; found: none"),
     "no components": Odd(
         nothing, lambda t: mt.pp.embed_expression(t, n_comps=0), ValueError, "n_comps .* must be at least 1"
     ),

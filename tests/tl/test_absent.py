@@ -110,6 +110,34 @@ def test_a_name_that_nothing_here_makes_has_no_such_advice():
     assert "Run" not in str(caught.value) and "mean" not in str(caught.value)
 
 
+LAYERS_UNREAD = {
+    "tl.multist_domains": lambda adata: mt.tl.multist_domains(adata, 2, layer="cnts", use_image=False),
+    "MultiST": lambda adata: mt.MultiST().fit(adata, layer="cnts", use_image=False),
+    "pl.domains": lambda adata: mt.pl.domains(adata, layer="cnts", show=False),
+    "pl.pseudotime": lambda adata: mt.pl.pseudotime(adata, genes=[], layer="cnts", show=False),
+    "report": lambda adata: mt.report(adata, "x.html", layer="cnts"),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS_UNREAD)
+def test_a_layer_that_is_not_there_is_refused_also_where_it_is_not_read(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    adata = section("X_pca", "multist_domain", "multist_pseudotime")
+    adata.layers["counts"] = adata.X
+    with pytest.raises(KeyError, match="layer 'cnts' not found in layers; found: .*Did you mean 'counts'"):
+        LAYERS_UNREAD[name](adata)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("method", ["embed", "predict"])
+def test_a_layer_that_is_not_there_is_refused_by_a_fitted_model(method):
+    adata = section("X_pca")
+    model = mt.MultiST(config=mt.tl.MultiSTConfig(epochs=0)).fit(adata, use_image=False)
+    model.cluster(adata, 2)
+    with pytest.raises(KeyError, match="layer 'cnts' not found in layers; found: none"):
+        getattr(model, method)(adata, layer="cnts")
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -145,7 +145,7 @@ def test_results_from_before_survive_an_error(embedded, quick, unchanged):
         ({"table_key": "cells"}, KeyError, "table_key 'cells' not found in sdata.tables; found: 'table'"),
         ({"image_key": "hires"}, KeyError, "image_key 'hires' not found in sdata.images; found: 'he'"),
         ({"use_rep": "X_umap"}, KeyError, "use_rep 'X_umap' not found"),
-        ({"layer": "counts"}, KeyError, "layer 'counts' not found; found: none"),
+        ({"layer": "counts"}, KeyError, "layer 'counts' not found in layers; found: none"),
         ({"library_key": "slide"}, KeyError, "library_key 'slide' not found"),
     ],
 )

@@ -10,7 +10,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._palette import domain_colors
-from multist.access import listed, not_found, resolve, stored_colors
+from multist.access import check_layer, listed, not_found, resolve, stored_colors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -78,6 +78,7 @@ class Result:
         column = cluster_key or _keys.domain_key(key)
         if column not in record.table.obs:
             raise not_found(column, "obs", record.table.obs, argument="cluster_key", key_added=key)
+        check_layer(record.table, options.get("layer"))
         domains = record.table.obs[column].astype("category").cat.remove_unused_categories()
         domains = domains.cat.rename_categories([str(name) for name in domains.cat.categories])
         where = {"table_key": table_key, "image_key": image_key, "library_key": library_key}

@@ -3,7 +3,7 @@
 from multist.access.absent import advice, not_found
 from multist.access.blocks import Result
 from multist.access.coordinates import read_coordinates
-from multist.access.expression import Expression, Kind, find_expression, log_expression, sparse_rows
+from multist.access.expression import Expression, Kind, check_layer, find_expression, log_expression, sparse_rows
 from multist.access.genes import gene_names, refuse_twins, some_names, summed_twins
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
@@ -41,6 +41,7 @@ __all__ = [
     "advice",
     "black_sections",
     "as_list",
+    "check_layer",
     "copy_data",
     "domain_params",
     "find_expression",

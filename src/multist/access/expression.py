@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
+from multist.access.absent import not_found
 from multist.access.blocks import Result, active_client, block_results, row_blocks
 from multist.access.tables import listed
 
@@ -133,8 +134,7 @@ def find_expression(
     ValueError
         There are no values, or none of the kinds wanted.
     """
-    if layer is not None and layer not in table.layers:
-        raise KeyError(f"layer {layer!r} not found; found: {listed(table.layers)}")
+    check_layer(table, layer)
     found: list[Expression] = []
     for values, where, genes in _candidates(table, layer):
         logged = where == "X" and "log1p" in table.uns
@@ -155,6 +155,12 @@ def find_expression(
     if found[0].kind == "unknown":
         cure += "; of nearly whole counts make a layer by round(), of normalised values one by log1p()"
     raise ValueError(f"{held}; {cure}")
+
+
+def check_layer(table: AnnData, layer: str | None) -> None:
+    """Raise a KeyError if there is no such layer, also where it may not be read: a slip of the pen is one."""
+    if layer is not None and layer not in table.layers:
+        raise not_found(layer, "layers", table.layers, argument="layer")
 
 
 def sparse_rows(values: Any) -> sparse.csr_matrix:

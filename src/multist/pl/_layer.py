@@ -11,6 +11,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._palette import MISSING_COLOR
+from multist.access import check_layer
 from multist.pl import _colors
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def color_layers(
     KeyError
         If one is neither; the error lists what there is.
     """
+    for table in slides.tables:
+        check_layer(table, layer)
     found = []
     for key in keys:
         if key in slides.obs:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist import _keys
-from multist.access import gene_names, log_expression, not_found, refuse_stale
+from multist.access import check_layer, gene_names, log_expression, not_found, refuse_stale
 from multist.pl import _trends
 from multist.pl._canvas import inches_of
 from multist.pl._colors import store_colors
@@ -93,6 +93,7 @@ def pseudotime(
     options = Look.of(look)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
     (table,) = tissue.tables
+    check_layer(table, layer)
     time, domains = _columns(tissue, key, cluster_key, options)
     names = gene_names(table, gene_symbols)
     where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"

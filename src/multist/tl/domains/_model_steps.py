@@ -11,6 +11,7 @@ import numpy as np
 from multist import _keys
 from multist._device import check_device
 from multist._threads import steady_threads
+from multist.access import check_layer
 from multist.cluster.assign import DomainClassifier
 from multist.model.fitted import FusionModel
 from multist.tl.domains._cluster_domains import Asked, divide_parts
@@ -40,6 +41,7 @@ def fit_parts(
 ) -> FittedModel:
     """Train, and write the embedding; ``params`` are those that named table, sections and image."""
     check_device(device)  # refused before training
+    _check_layers(parts, layer)
     with steady_threads("torch"):
         expression, key, axes = fitted_expression(
             parts, use_rep, layer=layer, library_key=params["library_key"], random_state=random_state
@@ -86,6 +88,7 @@ def embed_parts(
     ``params`` are those that named table, sections and image.
     """
     fusion, recipe = fitted.fusion, fitted.recipe
+    _check_layers(parts, layer)
     with steady_threads("torch"):
         tissue = gather_tissue(parts, on_image=True)
         expression = recipe.expression_of(parts, layer, fusion, tissue)
@@ -151,6 +154,7 @@ def recognise_parts(
     params: Mapping[str, Any],
 ) -> None:
     """Write the domains that the model knows into sections that it has embedded."""
+    _check_layers(parts, layer)
     with steady_threads("torch"):
         tissue = gather_tissue(parts)
         code = features_of(parts, _keys.embedding_key(key_added))
@@ -162,6 +166,11 @@ def recognise_parts(
                 views_of(sources, tissue.adjacency), tissue.adjacency, section=tissue.section
             )
         write_recognised(parts, domains, probability, tissue, refine=refine, key_added=key_added, params=params)
+
+
+def _check_layers(parts: Sequence[Part], layer: str | None) -> None:
+    for part in parts:
+        check_layer(part.table, layer)
 
 
 def _sources(

@@ -72,7 +72,8 @@ def multist_domains(
     use_rep
         ``obsm`` key of the expression embedding; None takes ``X_pca`` or ``X_feat``, or computes it from counts.
     layer
-        Layer of the raw counts, if they are not in ``X``; only read when the embedding has to be computed.
+        Layer of the raw counts, if they are not in ``X``; it has to be there, and is read when the embedding has to be
+        computed.
     table_key, image_key
         Table and image of a SpatialData, or image of ``uns["spatial"]``; None finds them.
     library_key
