@@ -84,7 +84,7 @@ def test_scaled_values_are_embedded_as_they_are(caplog):
     expected = sc.pp.pca(adata.X, n_comps=5, svd_solver="arpack")
     embed_expression(adata, n_comps=5)
     np.testing.assert_allclose(aligned(adata.obsm["X_pca"], expected), expected, atol=5e-3)
-    assert "X holds negative values, so it is scaled, and no counts are there" in caplog.text
+    assert "X holds scaled values (some are negative), and no counts are there" in caplog.text
 
 
 def test_the_most_variable_genes_of_logged_values():

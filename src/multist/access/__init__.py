@@ -3,7 +3,15 @@
 from multist.access.absent import advice, not_found
 from multist.access.blocks import Result
 from multist.access.coordinates import read_coordinates
-from multist.access.expression import Expression, Kind, check_layer, find_expression, log_expression, sparse_rows
+from multist.access.expression import (
+    Expression,
+    Kind,
+    check_layer,
+    find_expression,
+    log_expression,
+    sparse_rows,
+    warn_of_raw_components,
+)
 from multist.access.genes import gene_names, refuse_twins, some_names, summed_twins
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
@@ -70,6 +78,7 @@ __all__ = [
     "stored_colors",
     "summed_twins",
     "versions",
+    "warn_of_raw_components",
     "write_image",
     "with_table",
     "write_table",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +26,7 @@ _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
 _HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
 _SPREAD = 0.1  # up to which row sums are called constant
 _WHOLE_SHARE, _ENOUGH_VALUES = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
+_SAMPLED = 1000  # spots that tell what X is, where it is not read
 _LOGGED: tuple[Collection[Kind], ...] = (("counts", "log-normalised"),)
 
 
@@ -99,7 +100,7 @@ class Expression:
         return {
             "counts": "counts",
             "log-normalised": "log-normalised values",
-            "scaled": "negative values, so it is scaled",
+            "scaled": "scaled values (some are negative)",
             "unknown": "decimals that are neither counts nor log-normalised "
             "(as what removes ambient molecules leaves them)",
             "not finite": "NaN or infinite values",
@@ -215,14 +216,31 @@ def log_expression(
     return sparse.vstack(blocks, format="csr")
 
 
+def warn_of_raw_components(table: AnnData) -> None:
+    """Warn where scanpy made ``X_pca`` of counts as they are, as far as the first spots tell."""
+    made = table.uns.get("pca", {})
+    params = made.get("params") if isinstance(made, Mapping) else None
+    # this package looks at the kind itself, and of components from elsewhere nobody knows what they were made of
+    if not isinstance(params, Mapping) or "kind" in params or params.get("layer") or "log1p" in table.uns:
+        return
+    values = _held_x(table)
+    if values is None or np.dtype(values.dtype).kind not in "biuf":
+        return
+    if Expression.judged(values[:_SAMPLED], "X", table.var_names).kind == "counts":
+        logger.warning(
+            "obsm['X_pca'] seems to be of raw counts: X holds counts and uns no 'log1p'. Its first components are then "
+            "little but library size; delete it, and pp.embed_expression makes another"
+        )
+
+
 def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, pd.Index]]:
     """Matrices to look at in order, what to call each, and the names of its genes."""
     names = table.var_names
     if layer is not None:
         yield table.layers[layer], f"layers[{layer!r}]", names
         return
-    held = None if table.isbacked and "X" not in table.file else table.X  # a file may hold none
-    if held is not None and 0 not in table.shape:
+    held = _held_x(table)
+    if held is not None:
         yield held, "X", names
     for name in _COUNT_LAYERS:
         if name in table.layers:
@@ -233,6 +251,11 @@ def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, p
         unique = raw.var_names.is_unique and names.is_unique
         if raw.var_names.equals(names) or (unique and names.isin(raw.var_names).all()):
             yield raw.X, "raw", raw.var_names
+
+
+def _held_x(table: AnnData) -> Any:
+    """``X``, or None where there are no values; a file may hold none."""
+    return None if 0 in table.shape or (table.isbacked and "X" not in table.file) else table.X
 
 
 def _looked_at(block: sparse.csr_matrix) -> tuple[bool, bool, float, float, np.ndarray]:

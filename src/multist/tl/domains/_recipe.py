@@ -12,7 +12,7 @@ from anndata import AnnData, concat
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import Kind, Part, find_expression, refuse_twins
+from multist.access import Kind, Part, find_expression, refuse_twins, warn_of_raw_components
 from multist.tl.domains._inputs import Tissue, features_of, gather_histology, restain
 
 if TYPE_CHECKING:
@@ -151,11 +151,13 @@ def fitted_expression(
     What projects counts on it.
     """
     if use_rep is not None:
+        _warn_of_raw(parts, use_rep)
         return features_of(parts, use_rep), use_rep, _axes(parts, use_rep)
     tables = [part.table for part in parts]
     for key in _keys.EXPRESSION_FEATURES:
         if all(key in table.obsm for table in tables) and (len(parts) == 1 or _axes(parts, key) is not None):
             logger.info("using the expression embedding in obsm[%r]", key)
+            _warn_of_raw(parts, key)
             return features_of(parts, key), key, _axes(parts, key)
     from multist.pp.stages import reduce_expression
 
@@ -169,6 +171,11 @@ def fitted_expression(
     together = _together(tables, layer)
     fields = reduce_expression(together, library_key="part", random_state=random_state)
     return fields["obsm"][_keys.EXPRESSION], _keys.EXPRESSION, _kept(fields["uns"][_PCA])
+
+
+def _warn_of_raw(parts: Sequence[Part], key: str) -> None:
+    for part in parts if key == _keys.EXPRESSION else ():
+        warn_of_raw_components(part.table)
 
 
 def _normalized(image_keys: Any) -> bool:

@@ -1,0 +1,72 @@
+"""Components that somebody else made are reused; of raw counts with a warning."""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import numpy as np
+import pytest
+import scanpy as sc
+
+import multist as mt
+
+WARNED = "obsm['X_pca'] seems to be of raw counts"
+
+
+def counted() -> ad.AnnData:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:8, :8].reshape(2, -1)
+    counts = rng.poisson(np.where(x[:, None] < 4, 2.0, 6.0), (64, 20)).astype(np.float32)
+    return ad.AnnData(counts, obsm={"spatial": np.c_[x, y] * 10.0})
+
+
+def raw(adata: ad.AnnData) -> None:
+    sc.pp.pca(adata, n_comps=5)
+
+
+def logged_in_place(adata: ad.AnnData) -> None:
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=5)
+
+
+def counts_put_back(adata: ad.AnnData) -> None:
+    counts = adata.X.copy()
+    logged_in_place(adata)
+    adata.X = counts
+
+
+def of_a_layer(adata: ad.AnnData) -> None:
+    adata.layers["log"] = np.log1p(adata.X)
+    sc.pp.pca(adata, n_comps=5, layer="log")
+
+
+def own(adata: ad.AnnData) -> None:
+    mt.pp.embed_expression(adata, n_comps=5)
+
+
+def of_another_program(adata: ad.AnnData) -> None:
+    adata.obsm["X_pca"] = np.random.default_rng(0).normal(size=(64, 5))
+
+
+@pytest.mark.parametrize("use_rep", [None, "X_pca"])
+@pytest.mark.parametrize(
+    ("make", "warned"),
+    [
+        (raw, True),
+        (logged_in_place, False),
+        (counts_put_back, False),
+        (of_a_layer, False),
+        (own, False),
+        (of_another_program, False),
+    ],
+)
+def test_components_of_raw_counts_are_warned_of(make, warned, use_rep, caplog):
+    adata = counted()
+    make(adata)
+    before = adata.obsm["X_pca"].copy()
+    with caplog.at_level(logging.WARNING):
+        mt.tl.multist_domains(adata, 2, use_image=False, use_rep=use_rep, config=mt.tl.MultiSTConfig(epochs=0))
+    assert (WARNED in caplog.text) == warned
+    assert any(WARNED in line for line in adata.uns["multist"]["decisions"]["multist_domains"]) == warned
+    np.testing.assert_array_equal(adata.obsm["X_pca"], before)
