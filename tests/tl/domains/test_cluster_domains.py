@@ -129,3 +129,12 @@ def test_auto_says_five_to_nine_on_the_cortex(real_data, section: str):
     adata = ad.read_h5ad(real_data / "dlpfc" / f"{section}.h5ad")
     mt.tl.multist_domains(adata, "auto", use_image=False)
     assert 5 <= adata.uns["multist"]["n_domains"]["chosen"] <= 9
+
+
+@pytest.mark.parametrize("wrong", ["7", "", "Auto", None, 3.0, True, [], [3, "4"], {3, 4}, 4 + 0j])
+def test_what_n_domains_may_be_is_said(embedded_table, wrong):
+    embedded_table.obsm["X_multist"] = embedded_table.obsm["X_pca"]
+    with pytest.raises((TypeError, ValueError), match=r"a list of integers such as range\(4, 12\), or 'auto'"):
+        mt.tl.cluster_domains(embedded_table, wrong)
+    with pytest.raises(TypeError, match="None together with labels_key=; got None without labels_key"):
+        mt.tl.cluster_domains(embedded_table)

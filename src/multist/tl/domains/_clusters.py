@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from multist.access import Part
 
 _MAX_DOMAINS, _MIN_SPOTS_EACH = 20, 10
+_MUST_BE = "n_domains must be an integer, a list of integers such as range(4, 12), or 'auto'"
 
 
 def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
@@ -32,14 +33,16 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     """
     if n_obs < 2:
         raise ValueError("the table has one spot; there are no domains to tell apart with less than two")
+    if n_domains is None:
+        raise TypeError(f"{_MUST_BE}, or None together with labels_key=; got None without labels_key")
     if isinstance(n_domains, str):
         if n_domains != "auto":
-            raise ValueError(f"n_domains must be an integer, several, or 'auto'; got {n_domains!r}")
+            raise ValueError(f"{_MUST_BE}; got {n_domains!r}")
         return list(range(min(2, n_obs), max(min(_MAX_DOMAINS, n_obs // _MIN_SPOTS_EACH), min(2, n_obs)) + 1))
     several = isinstance(n_domains, Sequence | np.ndarray)
     counts = list(n_domains) if several else [n_domains]
     if not counts or any(isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) for k in counts):
-        raise TypeError(f"n_domains must be an integer, several, or 'auto'; got {n_domains!r}")
+        raise TypeError(f"{_MUST_BE}; got {n_domains!r}")
     if not all(1 <= k <= n_obs for k in counts):
         raise ValueError(f"n_domains must be between 1 and the number of spots, {n_obs}; got {n_domains}")
     return sorted({int(k) for k in counts})

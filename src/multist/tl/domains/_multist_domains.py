@@ -57,8 +57,8 @@ def multist_domains(
     n_domains
         Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that were named;
         several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no more than
-        one per ten spots. See ``multist.cluster.count.choose_count`` for the rule, and :func:`multist.pl.n_domains` to
-        see the curve.
+        one per ten spots. See :doc:`/how_it_works` for the rule, and :func:`multist.pl.n_domains` to see
+        the curve.
     labels_key
         ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
         named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
