@@ -260,7 +260,10 @@ CASES = {
         nothing, guided(labels_key="depth"), ValueError, r"obs\['depth'\] holds measurements.*not names"
     ),
     "fewer domains than strokes": Odd(
-        nothing, domains(2, labels_key="annotation"), ValueError, "obs names 3 classes .*n_domains is 2"
+        nothing,
+        domains(2, labels_key="annotation"),
+        ValueError,
+        "3 classes .*n_domains is 2: leave it out, or give",
     ),
     "a vote over strokes": Odd(nothing, guided(refine=True), ValueError, "refine=True is a vote"),
     "nothing is unlabelled": Odd(

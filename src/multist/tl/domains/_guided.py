@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._missing import is_missing_text
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
     from multist.cluster.guided import GuidedDomains
+
+_DOUBTFUL = "unknown none na n/a null unlabeled unlabelled unassigned unannotated undefined".split()
+"""Names that mean "not named" more often than a domain."""
+_NEARLY_ALL = 0.9
+"""Share of named spots from which strokes leave little to find."""
 
 _COMPONENTS = 30
 """Components of expression that are averaged over several distances: as many as the embedding takes."""
@@ -73,12 +79,12 @@ def read_strokes(
         raise not_found(labels_key, "obs", tables[0].obs, argument="labels_key")
     if lacking := [str(number) for number, table in enumerate(tables) if labels_key not in table.obs]:
         logger.info("no obs[%r] in object number %s: nothing is named there", labels_key, ", ".join(lacking))
-    columns = [_named(table, labels_key) for table in tables]
+    columns = [stroke_names(table, labels_key) for table in tables]
     colors: dict[str, str] = {}
     for table in tables:
         colors |= stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
     names = list(dict.fromkeys(name for column in columns for name in column.cat.categories))
-    if unlabeled_category is not None:
+    if unlabeled_category is not None and not is_missing_text(unlabeled_category):
         if unlabeled_category not in names:
             listed = ", ".join(map(repr, names)) or "nothing"
             raise KeyError(
@@ -92,6 +98,7 @@ def read_strokes(
     place = np.full(len(names) + 1, -1)
     place[used] = np.arange(len(used))
     named = [names[code] for code in used]
+    _warn_of_named(labels_key, named, float((labels >= 0).mean()))
     return Strokes(named, place[labels], colors, _count_further(named, n_domains, len(labels)))
 
 
@@ -195,7 +202,10 @@ def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
     if n_domains is not None and (isinstance(n_domains, bool) or not isinstance(n_domains, int | np.integer)):
         raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
     if n_domains is not None and n_domains < len(names):
-        raise ValueError(f"obs names {len(names)} classes ({', '.join(names)}); n_domains is {n_domains}")
+        raise ValueError(
+            f"obs names {len(names)} classes ({', '.join(names)}), but n_domains is {n_domains}: "
+            f"leave it out, or give at least {len(names)}"
+        )
     if n_domains is not None and n_domains > n_obs:
         raise ValueError(f"n_domains must be at most the number of spots, {n_obs}; got {n_domains}")
     n_more = 0 if n_domains is None else int(n_domains) - len(names)
@@ -206,14 +216,33 @@ def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
     return n_more
 
 
+def _warn_of_named(labels_key: str, named: Sequence[str], share: float) -> None:
+    """Warn of names that hardly mean a domain, and of a column that leaves nothing to find."""
+    doubtful = [name for name in named if name.strip().lower() in _DOUBTFUL]
+    for name in doubtful:
+        logger.warning(
+            "%r in obs[%r] is taken for a domain: if it means that a spot is not named, give unlabeled_category=%r",
+            name,
+            labels_key,
+            name,
+        )
+    if share > _NEARLY_ALL:
+        logger.warning(
+            "obs[%r] names %.3g %% of the spots, which keep their names: strokes are meant to be few%s",
+            labels_key,
+            100 * share,
+            "" if doubtful else "; unlabeled_category= tells the value that means that a spot is not named",
+        )
+
+
 def _further(number: int) -> list[str]:
     return [f"other {number + 1}", f"further domain {number + 1}", f"unnamed domain {number + 1}"]
 
 
-def _named(table: AnnData, key: str) -> pd.Series:
+def stroke_names(table: AnnData, key: str) -> pd.Series:
     """Column as strings in categories.
 
-    What is missing or blank stays missing, and so does all where there is no column.
+    What is missing, blank or a missing value as text stays missing, and so does all where there is no column.
     """
     if key not in table.obs:
         return pd.Series(np.nan, index=table.obs_names, dtype=object).astype("category")
@@ -226,4 +255,8 @@ def _named(table: AnnData, key: str) -> pd.Series:
     if values.dtype.kind == "f" and not whole:
         raise ValueError(f"obs[{key!r}] holds measurements, such as {values[0]:.6g}, not names of domains")
     named = column.cat.rename_categories([str(int(value) if whole else value) for value in values])
-    return named.cat.remove_categories([name for name in named.cat.categories if not name.strip()])
+    texts = [name for name in named.cat.categories if is_missing_text(name)]
+    if texts:
+        count = int(named.isin(texts).sum())
+        logger.info("%d spots of obs[%r] hold %s, and count as not named", count, key, ", ".join(map(repr, texts)))
+    return named.cat.remove_categories([name for name in named.cat.categories if not name.strip() or name in texts])

@@ -63,7 +63,8 @@ def multist_domains(
         ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
         named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
     unlabeled_category
-        Value of that column that means "not named"; None if these are missing.
+        Value of that column that means "not named", such as ``"unknown"``; None if these are missing. Missing values as
+        text (``"nan"``, ``"<NA>"``) are not named either.
     trust
         Probability that a stroke is right, up to 1. Strokes stay as they are if it is 1, and may be overruled below.
     use_image

@@ -9,6 +9,7 @@ import numpy as np
 from multist import _keys
 from multist.access import not_found, open_part
 from multist.tl._graph import ensure_graph
+from multist.tl.domains._guided import stroke_names
 from multist.tl.domains._inputs import features_of
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def suggest_labels(
     params = table.uns.get(key, {}).get("params", {})
     labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)
     if labels_key in table.obs:  # a section that was recognised has no strokes
-        column = table.obs[labels_key]
-        named = (column.notna() & (column.astype(str) != params.get("unlabeled_category"))).to_numpy()
+        column = stroke_names(table, labels_key)
+        named = (column.notna() & (column != params.get("unlabeled_category"))).to_numpy()
     embedding = features_of([part], params.get("use_rep", _keys.embedding_key(key)))
     labels = np.where(named, 0, -1)
     rows = suggest(embedding, np.asarray(table.obsm[probability_key]), ensure_graph(part), labels, n)

@@ -1,0 +1,86 @@
+"""Values that mean "not named" are no domains: missing values as text by themselves, others with a warning."""
+
+from __future__ import annotations
+
+import logging
+
+import anndata as ad
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import multist as mt
+
+
+def stroked(unnamed: object, *, n_strokes: int = 6) -> ad.AnnData:
+    """Two halves with strokes in each; everything else holds ``unnamed``."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:12, :12].reshape(2, -1)
+    right = x >= 6
+    adata = ad.AnnData(obs=pd.DataFrame(index=[f"s{i}" for i in range(144)]), obsm={"spatial": np.c_[x, y] * 10.0})
+    adata.obsm["X_multist"] = rng.normal(size=(144, 3)) + 3 * right[:, None]
+    strokes = np.full(144, unnamed, dtype=object)
+    for side in (False, True):
+        strokes[np.flatnonzero(right == side)[:: 72 // n_strokes][:n_strokes]] = "right" if side else "left"
+    adata.obs["annotation"] = strokes
+    return adata
+
+
+def divided(adata: ad.AnnData, **options: object) -> list[str]:
+    mt.tl.cluster_domains(adata, labels_key="annotation", **options)
+    return list(adata.obs["multist_domain"])
+
+
+@pytest.mark.parametrize("unnamed", ["nan", "NaN", "<NA>", " nan ", "NaT"])
+def test_a_missing_value_as_text_is_missing(unnamed, caplog):
+    adata, same = stroked(unnamed), stroked(None)
+    with caplog.at_level(logging.WARNING):
+        assert divided(adata) == divided(same)
+    assert caplog.text == ""
+    assert mt.tl.suggest_labels(adata, 3) == mt.tl.suggest_labels(same, 3)
+    assert adata.obs["annotation"].iloc[1] == unnamed
+    assert any("132 spots" in line for line in adata.uns["multist"]["decisions"]["cluster_domains"])
+    assert divided(adata, unlabeled_category=unnamed) == divided(same)
+
+
+def test_a_column_that_became_text_is_that_column():
+    adata, same = stroked(None), stroked(np.nan)
+    adata.obs["annotation"] = pd.Categorical(same.obs["annotation"].astype(str))
+    assert divided(adata) == divided(same)
+
+
+def test_a_missing_value_as_text_is_not_drawn_as_a_stroke():
+    adata = stroked("nan")
+    divided(adata)
+    figure = mt.pl.domains(adata, labels_key="annotation", return_fig=True)
+    words = [text.get_text() for ax in figure.axes for text in ax.get_legend().get_texts()] if figure.axes else []
+    plt.close(figure)
+    assert words and not any("nan" in word for word in words)
+
+
+@pytest.mark.parametrize("unnamed", ["unknown", "Unknown", "None", "unlabeled", "unassigned", "NA", "n/a"])
+def test_a_name_that_hardly_means_a_domain_is_warned_of(unnamed, caplog):
+    adata = stroked(unnamed)
+    with caplog.at_level(logging.WARNING):
+        found = divided(adata)
+    assert f"give unlabeled_category='{unnamed}'" in caplog.text and unnamed in found
+    assert "names 100 % of the spots" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        assert divided(adata, unlabeled_category=unnamed) == divided(stroked(None))
+    assert caplog.text == ""
+
+
+def test_a_column_that_names_nearly_all_is_warned_of_whatever_the_names(caplog):
+    adata = stroked("background")
+    adata.obs.loc["s5", "annotation"] = None
+    with caplog.at_level(logging.WARNING):
+        divided(adata)
+    assert "names 99.3 % of the spots" in caplog.text and "unlabeled_category= tells" in caplog.text
+
+
+def test_strokes_on_half_of_the_tissue_are_no_reason_to_warn(caplog):
+    with caplog.at_level(logging.WARNING):
+        divided(stroked(None, n_strokes=36))
+    assert caplog.text == ""
