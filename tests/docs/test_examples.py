@@ -69,7 +69,8 @@ def namespace(analysed, tmp_path, monkeypatch, short_training):
     for one in (first, second):
         for made in ("X_pca", "X_multist"):
             del one.obsm[made]
-    mt.tl.write_domains(adata, "drawn_in_qupath.geojson", "domain")
+    for drawn in ("drawn_in_qupath.geojson", "corrected.geojson"):
+        mt.tl.write_domains(adata, drawn, "domain")
     for name, few in (("tumor", SPOTS[:1]), ("stroma", SPOTS[1:])):
         Path(f"{name}.csv").write_text(f"#Selection name: {name}\nCell ID\n" + "\n".join(few) + "\n")
     tifffile.imwrite("slide.ome.tif", np.full((64, 64, 3), 200, np.uint8), photometric="rgb")

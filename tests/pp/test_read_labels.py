@@ -201,6 +201,19 @@ def test_the_cells_of_a_selection_are_a_group(spot_grid, write_file):
     assert named(spot_grid) == {"Tumour": {(4, 0), (5, 0)}}
 
 
+def test_corrected_domains_come_back_beside_the_strokes(spot_grid, write_file, caplog):
+    strokes, corrected = (feature("Polygon", [ring(-5, -5, x, 95)], "left") for x in (15, 45))
+    caplog.set_level("INFO")
+    mt.pp.read_labels(spot_grid, write_file(collection(strokes)))
+    mt.pp.read_labels(spot_grid, write_file(collection(corrected)), key_added="corrected")
+    assert named(spot_grid) == {"left": grid(0, 2, 0, 10)} and named(spot_grid, "corrected") == {
+        "left": grid(0, 5, 0, 10)
+    }
+    assert "replaced" not in caplog.text
+    mt.pp.read_labels(spot_grid, write_file(collection(corrected)))
+    assert "obs['annotation'] is replaced" in caplog.text and "other sections" not in caplog.text
+
+
 def test_sections_are_read_one_after_the_other(spot_grid, write_file):
     spot_grid.obs["slide"] = np.repeat(["one", "two"], 50)
     spot_grid.obsm["spatial"][50:] = XY[:50]  # each slide has its own image, so places repeat

@@ -112,7 +112,8 @@ def annotate(
         colors = dict(zip(before.cat.categories, map(str, table.uns.get(f"{key_added}_colors", ())), strict=False))
         kept = before.notna().to_numpy() & ~rows
         values[kept] = before.to_numpy()[kept]
-        logger.info("obs[%r] is replaced; %d spots of other sections keep their names", key_added, int(kept.sum()))
+        others = "" if rows.all() else f"; {kept.sum()} spots of other sections keep their names"
+        logger.info("obs[%r] is replaced%s", key_added, others)
     values[rows] = names
     column = pd.Categorical(values)
     colors = colors | dict(stated or {})

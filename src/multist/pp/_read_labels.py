@@ -63,7 +63,8 @@ def read_labels(
     path
         The file, or several of one kind that are read together, such as one for each selection.
     key_added
-        Name of the column.
+        Name of the column. A column of this name is replaced, so give another for domains that come back corrected
+        where the strokes behind them are to stay.
     section
         The section that was drawn on, where there are several. The others keep what they have in the column.
     scale
@@ -110,6 +111,7 @@ def read_labels(
     Examples
     --------
     >>> mt.pp.read_labels(adata, "drawn_in_qupath.geojson")
+    >>> mt.pp.read_labels(adata, "corrected.geojson", key_added="corrected")
     >>> mt.pp.read_labels(adata, ["tumor.csv", "stroma.csv"])  # two selections of Xenium Explorer
     """
     for name, number in (("scale", scale), ("stroke_width", stroke_width)):
