@@ -43,6 +43,22 @@ class _StderrHandler(logging.Handler):
             self.handleError(record)
 
 
+class _Once(logging.Filter):
+    """Shows what is known of an object whenever it is opened (``extra={"once": True}``) a single time in a session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shown: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not getattr(record, "once", False):
+            return True
+        line = record.getMessage()
+        new = line not in self._shown
+        self._shown.add(line)
+        return new
+
+
 class _Format(logging.Formatter):
     """``multist: message``, with the level of what is more than information."""
 
@@ -58,6 +74,7 @@ def _own_handler() -> logging.Handler:
         held = _StderrHandler(Verbosity.info.level)
         held.name = "multist"
         held.setFormatter(_Format())
+        held.addFilter(_Once())
         logger.addHandler(held)
         logger.propagate = False
         # what is shown is the handler's choice: decisions are written into results whether or not they are shown

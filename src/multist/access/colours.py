@@ -119,7 +119,8 @@ def _white(colours: np.ndarray, dtype: np.dtype, name: str) -> float:
             "or convert it to 8 bits"
         )
     if decimal or fitting[0] != most:
-        logger.info("%s (%s): white is taken to be %g, as values reach %.4g", name, dtype, fitting[0], high)
+        said = "%s (%s): white is taken to be %g, as values reach %.4g"
+        logger.info(said, name, dtype, fitting[0], high, extra={"once": True})
     return fitting[0]
 
 
