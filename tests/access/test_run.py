@@ -55,7 +55,7 @@ def test_results_can_be_read_at_once_and_are_written_at_the_end(table):
     assert table.uns["multist"]["params"] == {"a": 1} and table.uns["multist"]["more"] == 2
 
 
-@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
+@pytest.mark.filterwarnings("error::anndata.ImplicitModificationWarning")
 def test_a_view_becomes_a_table_of_its_own_when_results_are_written(table):
     view = table[:]
     with run(view, "test", image=False) as work:
@@ -63,6 +63,7 @@ def test_a_view_becomes_a_table_of_its_own_when_results_are_written(table):
         assert view.is_view
     assert not view.is_view and set(view.obs) == {"new", "size"} and set(view.obsm) == {"spatial", "X_new"}
     assert view.uns["multist"]["more"] == 2
+    assert [line for line in view.uns["multist"]["decisions"]["test"] if "becomes a copy" in line]
     assert set(table.obs) == {"size", "old"} and "X_pca" in table.obsm and "more" not in table.uns["multist"]
 
 

@@ -470,7 +470,7 @@ def test_odd_input_is_refused_by_name_and_left_alone(name, request, untouched, s
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in {*FINISHED, "places are masked"}][::6])
-@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
+@pytest.mark.filterwarnings("error::anndata.ImplicitModificationWarning")
 def test_a_view_stays_a_view_and_its_parent_as_it_was(name, table, untouched):
     CASES[name].spoil(table)
     view = table[:]

@@ -189,7 +189,7 @@ def test_a_graph_that_joins_sections(embedded_table, quick, unchanged):
         mt.tl.multist_domains(embedded_table, 3, config=quick, library_key="half")
 
 
-@pytest.mark.filterwarnings("ignore::anndata.ImplicitModificationWarning")
+@pytest.mark.filterwarnings("error::anndata.ImplicitModificationWarning")
 def test_a_view_gets_the_result_and_what_it_is_a_view_of_does_not(embedded_table, quick, unchanged):
     with unchanged(embedded_table):
         view = embedded_table[:200]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from anndata import ImplicitModificationWarning
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -94,6 +96,12 @@ class Draft:
 
     def write_to(self, table: AnnData) -> None:
         """Make the changes in a table, which is the user's or a copy of it."""
+        with warnings.catch_warnings():
+            # that a view becomes a copy is among the decisions
+            warnings.simplefilter("ignore", ImplicitModificationWarning)
+            self._write_to(table)
+
+    def _write_to(self, table: AnnData) -> None:
         gone = [name for name, value in self._columns.items() if value is _GONE and name in table.obs]
         if gone:
             table.obs = table.obs.drop(columns=gone)

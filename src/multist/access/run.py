@@ -230,6 +230,8 @@ def run(
         for part in work.parts:
             _refuse_foreign(part.table, key_added)
         yield work
+        if not copy and any(part.table.is_view for part in work.parts):
+            logger.info("data is a view of another AnnData, which stays as it is: data becomes a copy with the results")
         for part in work.parts:
             _conclude(part, lines, name, key_added)
         targets = [copy_data(part.data) if copy else part.data for part in work.parts]
