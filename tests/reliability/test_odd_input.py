@@ -446,12 +446,14 @@ CASES = {
         ValueError,
         "names no domain for any spot",
     ),
-    "suggestions without strokes": Odd(nothing, mt.tl.suggest_labels, KeyError, "multist_probability.* is not there"),
+    "suggestions without strokes": Odd(
+        nothing, mt.tl.suggest_labels, KeyError, "multist_probability.* not found in obsm"
+    ),
     "table for a spreadsheet": Odd(
         nothing, lambda t: mt.tl.write_domains(t, "x.xlsx"), ValueError, "ends in '.xlsx'; give"
     ),
     "colour unknown": Odd(nothing, lambda t: mt.pl.domains(t, "leiden"), KeyError, "color 'leiden' not found"),
-    "curve unknown": Odd(nothing, mt.pl.n_domains, KeyError, "holds no curve"),
+    "curve unknown": Odd(nothing, mt.pl.n_domains, KeyError, "'n_domains' not found in uns"),
     "embedding of no model": Odd(nothing, lambda t: mt.MultiST().embed(t), RuntimeError, "not fitted: call .fit"),
     "number of no embedding": Odd(
         nothing, lambda t: mt.tl.cluster_domains(t, 3, use_rep="X_umap"), KeyError, "use_rep 'X_umap' not found"
