@@ -22,4 +22,5 @@ mt.pl.domains(
     ncols=3,
     figsize=(9, 2.8),
     save=TARGET,
+    dpi=150,
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import anndata as ad
 import matplotlib.pyplot as plt
@@ -12,6 +14,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 from matplotlib_scalebar.scalebar import ScaleBar
+from PIL import Image
 
 import multist as mt
 from multist.pl._look import DESCRIBED, FigureOptions, Look, MapOptions
@@ -135,8 +138,47 @@ def figdir(tmp_path):
 @pytest.mark.parametrize("name", PLOTS)
 def test_saving_true_goes_where_scanpy_saves(name: str, everything: ad.AnnData, figdir):
     assert draw(name, everything, save=True) is None
-    assert plt.imread(figdir / f"{name}.png").shape[1] <= 7.3 * 150
+    assert plt.imread(figdir / f"{name}.png").shape[1] <= 7.3 * 200
     assert not plt.get_fignums()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLOTS)
+def test_print_in_vector_files_is_print(name: str, everything: ad.AnnData, tmp_path):
+    for suffix in ("pdf", "svg"):
+        draw(name, everything, title="my title", save=tmp_path / f"plot.{suffix}")
+    fonts = (tmp_path / "plot.pdf").read_bytes()
+    assert b"/CIDFontType2" in fonts and b"/Type3" not in fonts
+    texts = [t.text for t in ElementTree.parse(tmp_path / "plot.svg").iter("{http://www.w3.org/2000/svg}text")]
+    assert "my title" in texts
+
+
+def dots_per_inch(path: Path) -> int:
+    with Image.open(path) as picture:
+        return round(picture.info["dpi"][0])
+
+
+@pytest.mark.parametrize("name", ["histology", "n_domains"])
+def test_files_have_as_many_dots_as_were_asked_for(name: str, everything: ad.AnnData, tmp_path):
+    draw(name, everything, figsize=(7, 5), dpi=30, save=tmp_path / "asked.png")
+    assert dots_per_inch(tmp_path / "asked.png") == 30
+    draw(name, everything, figsize=(7, 5), save=tmp_path / "usual.tif")
+    assert dots_per_inch(tmp_path / "usual.tif") == 300
+
+
+@pytest.mark.parametrize("name", [name for name in PLOTS if name != "n_domains"])
+def test_photographs_have_the_dots_of_the_figure(name: str, everything: ad.AnnData):
+    adata = everything.copy()
+    held = adata.uns["spatial"]["s"]
+    held["images"]["hires"] = np.full((3000, 3000, 3), 200, dtype=np.uint8)
+    held["scalefactors"] = {"tissue_hires_scalef": 1.0, "spot_diameter_fullres": 110.0}
+    options = {"radius": 12} if name == "attention" else {}
+
+    def widest(dpi: float | None) -> int:
+        figure = draw(name, adata, figsize=(9, 6), dpi=dpi, return_fig=True, **options)
+        return max(max(image.get_array().shape) for ax in figure.findobj(plt.Axes) for image in ax.images)
+
+    assert 1000 <= widest(None) < 2000 < widest(900)
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -170,6 +212,7 @@ def test_an_unknown_option_is_refused_with_those_that_exist(everything: ad.AnnDa
     ("options", "message"),
     [
         ({"figsize": (3, 3), "ax": 1}, "figsize"),
+        ({"dpi": 0}, "dpi is a positive number"),
         ({"img_alpha": 2}, "img_alpha lies between 0 and 1"),
         ({"microns_per_pixel": 0}, "microns_per_pixel is positive"),
         ({"legend_loc": "upper right"}, "'right margin', 'bottom margin', 'on data', 'none'"),

@@ -19,6 +19,8 @@ _FADED = 0.45
 _LUMA = (0.299, 0.587, 0.114)
 _MAX_VECTORS = 10_000
 """Beyond so many shapes a vector file is slow to open."""
+_SCREEN = 1000
+"""Pixels of a photograph's longest side that a screen shows."""
 _MIN_SHAPE = 0.8
 """Points: shapes that are smaller look like dots whatever they are."""
 
@@ -55,9 +57,9 @@ def section_window(slides: Slides, section: int, *, crop: bool) -> Window:
 
 
 def read_window(
-    image: SectionImage, window: Window, max_pixels: int = 1000
+    image: SectionImage, window: Window, max_pixels: int = _SCREEN
 ) -> tuple[np.ndarray, tuple[float, float, float, float]]:
-    """Pixels of a window at the resolution of a screen, read from the coarsest level that is fine enough.
+    """Pixels of a window at the resolution that is needed, read from the coarsest level that is fine enough.
 
     Parameters
     ----------
@@ -107,7 +109,9 @@ def draw_section(
     """
     image = slides.images[section]
     if image is not None and window.left < image.shape[1] and window.top < image.shape[0] and min(window[2:]) > 0:
-        pixels, extent = read_window(image, window)
+        shown = ax.get_window_extent()
+        inches = max(shown.width, shown.height) / ax.figure.dpi
+        pixels, extent = read_window(image, window, max(_SCREEN, int(np.ceil(look.dots * inches))))
         if under_numbers if look.bw is None else look.bw:
             pixels = np.repeat((pixels @ _LUMA).round().astype(np.uint8)[..., None], 3, axis=2)
         usual = _FADED if under_numbers else 1.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from multist._files import whole_file
+from multist.pl._look import DPI, DPI_PNG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PAGE = 7.2
 """Inches between the margins of a page."""
-DPI = 150
 LABEL = 0.15
 """Inches of height that a label of an axis needs."""
 _MAX_WIDTH, _MAX_HEIGHT = 3.1, 4.0
@@ -80,9 +80,11 @@ class Canvas:
             if not path.suffix:
                 path = path.with_suffix(f".{plt.rcParams['savefig.format']}")
             path.parent.mkdir(parents=True, exist_ok=True)
-            options: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if path.suffix.lower() == ".png" else {}
+            png = path.suffix.lower() == ".png"
+            options: dict[str, Any] = {"dpi": look.dpi or (DPI_PNG if png else DPI)}
+            options |= {"pil_kwargs": {"optimize": True}} if png else {}
             with whole_file(path) as file:
-                self.figure.savefig(file, dpi=DPI, bbox_inches="tight", pad_inches=0.02, facecolor="white", **options)
+                self.figure.savefig(file, bbox_inches="tight", pad_inches=0.02, facecolor="white", **options)
         if show is None:
             show = not look.save and look.ax is None and not look.return_fig
             if not show and look.ax is None and not look.return_fig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
@@ -106,12 +107,13 @@ def histology(
     tissues = [of_records([data], [record]) for record in shown]
     window = _base.section_window(tissues[0], index, crop=crop)
     n_reference = 0 if reference is None else min(_MAX_REFERENCE, len(reference.xy))
-    canvas, parts = _panels(Look.of(look), len(shown), n_reference, len(rows), window.aspect)
+    options = replace(Look.of(look), microns_per_pixel=microns_per_pixel)
+    canvas, parts = _panels(options, len(shown), n_reference, len(rows), window.aspect)
     images, patches = canvas.axes[: len(shown)], canvas.axes[len(shown) :]
     width = patch_size * float(np.median(tissues[0].diameters(index)))
 
     for panel, tissue in zip(images, tissues, strict=True):
-        _base.draw_section(panel, tissue, index, window, Look(microns_per_pixel=microns_per_pixel))
+        _base.draw_section(panel, tissue, index, window, options)
         _mark_squares(panel, before.xy[rows], np.full(len(rows), width), _SPOT_COLOR, numbered=True)
         if reference is not None:
             _mark_squares(panel, reference.xy, reference.width, _REFERENCE_COLOR)
@@ -216,8 +218,6 @@ def _mark_squares(panel: Axes, xy: np.ndarray, width: np.ndarray, color: str, *,
 
 def _draw_reference(axes: list[Axes], record: SpatialRecord, section: int, reference: _Reference) -> str:
     """Draw as many reference patches as there are axes, evenly chosen, and say of how many."""
-    from dataclasses import replace
-
     count = len(axes)
     chosen = np.linspace(0, len(reference.xy) - 1, count).round().astype(int)
     places = replace(record, xy=reference.xy[chosen], section=np.full(count, section), diameter=reference.width[chosen])

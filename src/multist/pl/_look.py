@@ -27,8 +27,13 @@ FONT: Any = {
     "legend.title_fontsize": 7.5,
     "figure.titlesize": 10.0,
     "text.parse_math": False,
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.fonttype": "none",
 }
-"""Print in points, at the width of a page; dollar signs in names are no formulas."""
+"""Print in points, at the width of a page, which stays print in vector files; dollar signs in names are no formulas."""
+DPI, DPI_PNG = 300, 200
+"""Dots per inch of what is saved: as many as journals want, and in PNG, which is for screens, less than a megabyte."""
 
 
 class FigureOptions(TypedDict, total=False):
@@ -39,6 +44,7 @@ class FigureOptions(TypedDict, total=False):
     title: str | Sequence[str] | None
     show: bool | None
     save: str | Path | bool | None
+    dpi: float | None
     return_fig: bool
 
 
@@ -67,6 +73,7 @@ class Look:
     title: str | Sequence[str] | None = None
     show: bool | None = None
     save: str | Path | bool | None = None
+    dpi: float | None = None
     return_fig: bool = False
     palette: str | Sequence[str] | Mapping[str, str] | None = None
     cmap: str | Colormap | None = None
@@ -84,6 +91,8 @@ class Look:
         """Refuse what cannot be drawn."""
         if self.ax is not None and self.figsize is not None:
             raise ValueError("figsize is the size of a new figure; it has no meaning beside ax")
+        if self.dpi is not None and not self.dpi > 0:
+            raise ValueError(f"dpi is a positive number of dots per inch, got {self.dpi}")
         if not self.size > 0:
             raise ValueError(f"size is a positive number of spot diameters, got {self.size}")
         for name in ("alpha", "img_alpha"):
@@ -107,6 +116,11 @@ class Look:
         groups = self.groups
         return None if groups is None else (groups,) if isinstance(groups, str) else tuple(map(str, groups))
 
+    @property
+    def dots(self) -> float:
+        """Dots per inch that photographs need; 0 where those of a screen will do."""
+        return self.dpi or (DPI if self.save else 0)
+
     def opacity(self, usual: float) -> float:
         """The opacity of the spots."""
         return usual if self.alpha is None else self.alpha
@@ -120,8 +134,10 @@ DESCRIBED = {
     "title": "Title of each panel; a single one for several panels goes above them all.",
     "show": "Show the figure; by default if it is neither saved, returned nor drawn into ``ax``. With False, the axes "
     "are returned.",
-    "save": "File to save the figure to, at 150 dpi; its suffix sets the format. True saves it in scanpy's ``figdir`` "
+    "save": "File to save the figure to; its suffix sets the format. True saves it in scanpy's ``figdir`` "
     "under the name of the function, in scanpy's format.",
+    "dpi": "Dots per inch of what is saved, and of the photographs in a figure that is returned. By default "
+    "files have 300, PNG 200, and photographs on a screen up to 1000 pixels.",
     "return_fig": "Return the figure.",
     "palette": "Colours of categories: a dict from category to colour, a list in the order of the categories, or a "
     "name of matplotlib's colour maps. By default those in ``uns``, or new ones.",
