@@ -75,6 +75,9 @@ class Canvas:
         import matplotlib.pyplot as plt
 
         look, show = self.look, self.look.show
+        if look.ax is None:
+            # what is drawn beside panels moves with their size, so one layout leaves some of it over its neighbours
+            _lay_out(self.figure)
         if look.save is not None and look.save is not False:
             path = _scanpys_path(name) if look.save is True else Path(look.save).expanduser()
             if not path.suffix:
@@ -119,10 +122,14 @@ def canvas_of(axes: Sequence[Axes], look: Look) -> Canvas:
 
 def laid_out(figure: Figure, axes: list[Axes], look: Look) -> Canvas:
     """A new figure whose panels have about their final size, by which the sizes of print and lines are chosen."""
+    _lay_out(figure)
+    return Canvas(figure, axes, look)
+
+
+def _lay_out(figure: Figure) -> None:
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.execute(figure)
-    return Canvas(figure, axes, look)
 
 
 def panels(
