@@ -12,6 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import EllipseCollection
+from matplotlib.offsetbox import AnchoredOffsetbox
 from matplotlib.text import Text
 from matplotlib_scalebar.scalebar import ScaleBar
 from PIL import Image
@@ -98,6 +100,19 @@ def test_figures_fit_a_page_and_can_be_read_there(name: str, everything: ad.AnnD
     figure.canvas.draw()
     sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
     assert min(sizes) >= 7
+
+
+@pytest.mark.parametrize("name", ["modality_weights", "pseudotime"])
+@pytest.mark.parametrize("width", [0.8, 1.1, 1.3])
+def test_numbers_beside_a_map_keep_clear_of_the_next_panel(name: str, width: float, everything: ad.AnnData):
+    adata = everything.copy()
+    adata.obsm["spatial"] = adata.obsm["spatial"] * [width, 1]
+    figure = draw(name, adata, image_key=None, return_fig=True)
+    figure.canvas.draw()
+    tissue, beside = figure.axes[:2]
+    numbers = [label.get_window_extent() for label in tissue.child_axes[0].get_yticklabels()]
+    names = [label.get_window_extent() for label in beside.get_yticklabels()]
+    assert max(box.x1 for box in numbers) < min(box.x0 for box in names)
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -193,6 +208,51 @@ def test_maps_have_a_scale_bar_that_the_user_can_set(name: str, everything: ad.A
     unknown = everything.copy()
     unknown.uns["spatial"]["s"]["scalefactors"] = {"tissue_hires_scalef": 0.1, "spot_diameter_fullres": 40.0}
     assert not draw(name, unknown, return_fig=True).findobj(ScaleBar)
+
+
+@pytest.fixture
+def bar_boxes(monkeypatch) -> list[AnchoredOffsetbox]:
+    """The frames of the scale bars, which are made as they are drawn."""
+    made = []
+
+    class Noted(AnchoredOffsetbox):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    monkeypatch.setattr("matplotlib_scalebar.scalebar.AnchoredOffsetbox", Noted)
+    return made
+
+
+def covered_by_the_bar(ax: plt.Axes, boxes: list[AnchoredOffsetbox]) -> tuple[int, str]:
+    """How many spots a scale bar covers, and where it is."""
+    ax.figure.canvas.draw()
+    box = boxes[-1].get_window_extent(ax.figure.canvas.get_renderer())
+    right, upper = np.mean(box, axis=0) > np.mean(ax.get_window_extent(), axis=0)
+    where = f"{'upper' if upper else 'lower'} {'right' if right else 'left'}"
+    (spots,) = [each for each in ax.collections if isinstance(each, EllipseCollection)]
+    low, high = (ax.transData.transform(spots.get_offsets() + side * spots.get_widths()[0] / 2) for side in (-1, 1))
+    low, high = np.minimum(low, high), np.maximum(low, high)
+    return int(((high > box.min) & (low < box.max)).all(axis=1).sum()), where
+
+
+@pytest.mark.parametrize(
+    ("gone", "corner"),
+    [
+        ((0, 0), "upper left"),
+        ((0, 11), "upper right"),
+        ((11, 0), "lower left"),
+        ((11, 11), "lower right"),
+        (None, "lower left"),
+    ],
+)
+@pytest.mark.parametrize("figsize", [None, (2, 2)])
+def test_scale_bars_cover_no_spot(gone, corner: str, figsize, everything: ad.AnnData, bar_boxes):
+    row, column = np.divmod(np.arange(144), 12)
+    far = 0 if gone is None else np.maximum(abs(row - gone[0]), abs(column - gone[1]))
+    adata = everything[np.full(144, True) if gone is None else far > 5].copy()
+    ax = mt.pl.domains(adata, figsize=figsize, microns_per_pixel=2.0, show=False)
+    assert covered_by_the_bar(ax, bar_boxes) == (0, corner)
 
 
 @pytest.mark.parametrize("unit", ["nm", "µm", "mm"])

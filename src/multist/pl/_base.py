@@ -21,6 +21,8 @@ _MAX_VECTORS = 10_000
 """Beyond so many shapes a vector file is slow to open."""
 _SCREEN = 1000
 """Pixels of a photograph's longest side that a screen shows."""
+_BAR_POINTS, _BAR_SHARE = np.array([38.0, 22.0]), 0.22
+"""Width and height in points that a scale bar takes up at least, and the share of a panel's width if that is more."""
 _MIN_SHAPE = 0.8
 """Points: shapes that are smaller look like dots whatever they are."""
 
@@ -107,6 +109,16 @@ def draw_section(
     under_numbers
         Whether numbers are to be read above the image, which is then grey and faded unless ``look`` says otherwise.
     """
+    ax.set(xlim=(window.left, window.right), ylim=(window.bottom, window.top), xticks=[], yticks=[])
+    ax.set_aspect("equal", anchor="N")
+    ax.spines[:].set_visible(False)
+    microns = look.microns_per_pixel or slides.microns_per_pixel(section)
+    if microns is not None:
+        rows = slides.rows(section)
+        corner, bottom = _place_of_bar(ax, slides.xy[rows], slides.diameters(section))
+        window = window._replace(bottom=bottom)
+        ax.set_ylim(window.bottom, window.top)
+        _scale_bar(ax, microns, corner)
     image = slides.images[section]
     if image is not None and window.left < image.shape[1] and window.top < image.shape[0] and min(window[2:]) > 0:
         shown = ax.get_window_extent()
@@ -117,21 +129,15 @@ def draw_section(
         usual = _FADED if under_numbers else 1.0
         opacity = usual if look.img_alpha is None else look.img_alpha
         ax.imshow(pixels, extent=extent, interpolation="antialiased", alpha=opacity, zorder=0)
-    ax.set(xlim=(window.left, window.right), ylim=(window.bottom, window.top), xticks=[], yticks=[])
-    ax.set_aspect("equal", anchor="N")
-    ax.spines[:].set_visible(False)
-    microns = look.microns_per_pixel or slides.microns_per_pixel(section)
-    if microns is not None:
-        _scale_bar(ax, microns)
 
 
-def _scale_bar(ax: Axes, microns_per_pixel: float) -> None:
+def _scale_bar(ax: Axes, microns_per_pixel: float, corner: str) -> None:
     from matplotlib_scalebar.scalebar import ScaleBar
 
     bar = ScaleBar(
         microns_per_pixel,
         "um",
-        location="lower left",
+        location=corner,
         box_alpha=0.7,
         pad=0.25,
         border_pad=0.35,
@@ -143,6 +149,27 @@ def _scale_bar(ax: Axes, microns_per_pixel: float) -> None:
     )
     bar.set_zorder(7)
     ax.add_artist(bar)
+
+
+def _place_of_bar(ax: Axes, xy: np.ndarray, diameter: np.ndarray) -> tuple[str, float]:
+    """The corner of a panel where a scale bar covers the fewest spots, and the lower end of the panel.
+
+    Where there are spots in every corner, the panel ends lower, so that the bar is below them; a close-up, which has
+    spots beyond its end, stays as it is.
+    """
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    size = np.maximum(_BAR_POINTS / points_per_unit(ax), (_BAR_SHARE * abs(right - left), 0))
+    reach = size + diameter[:, None] / 2
+    corners = {
+        f"{side} {end}": (np.abs(xy - (x, y)) < reach).all(axis=1)
+        for side, y in (("lower", bottom), ("upper", top))
+        for end, x in (("left", left), ("right", right))
+    }
+    corner = min(corners, key=lambda each: corners[each].sum())
+    lowest = float((xy[:, 1] + diameter / 2).max())
+    if not corners[corner].any() or lowest > bottom:
+        return corner, bottom
+    return "lower left", max(bottom, lowest + float(size[1]))
 
 
 def draw_spots(ax: Axes, slides: Slides, section: int, rgba: np.ndarray, size: float) -> Collection:
