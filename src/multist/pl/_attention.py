@@ -47,11 +47,11 @@ def attention(
     """Draw how much a spot's image listened to each of the spots within two steps, relative to equal weights.
 
     Every chosen spot has a close-up of the tissue. Circles are filled with the weight of a spot around it relative to
-    equal weights, and the number says it: 1 is what a plain mean would give, so all near 1 means that nothing was
-    learned here. Their edges have the colour of their domain; spots that are not listened to are drawn as edges alone,
-    and so is the chosen spot, in a black ring: its own expression was hidden when attention was learnt. Below are the
-    means over the spots in its own domain and in others: where the image holds back from what lies across a border, the
-    others have less than 1.
+    equal weights: 1 is what a plain mean would give, so all near 1 means that nothing was learned here. The number is
+    written where there is room for it, as in most figures of one spot. Edges of circles have the colour of their
+    domain; spots that are not listened to are drawn as edges alone, and so is the chosen spot, in a black ring: its own
+    expression was hidden when attention was learnt. Below are the means over the spots in its own domain and in others:
+    where the image holds back from what lies across a border, the others have less than 1.
 
     Attention is one of several averages that make up the embedding. Which modality can tell the two sides of a border
     apart is measured by :func:`multist.tl.border_sharpness`.
