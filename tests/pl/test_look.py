@@ -255,6 +255,12 @@ def test_scale_bars_cover_no_spot(gone, corner: str, figsize, everything: ad.Ann
     assert covered_by_the_bar(ax, bar_boxes) == (0, corner)
 
 
+@pytest.mark.parametrize("name", ["modality_weights", "pseudotime", "borders"])
+def test_scale_bars_cover_no_spot_beside_other_panels(name: str, everything: ad.AnnData, bar_boxes):
+    tissue, *_ = draw(name, everything, microns_per_pixel=2.0, show=False)
+    assert covered_by_the_bar(tissue, bar_boxes) == (0, "lower left")
+
+
 @pytest.mark.parametrize("unit", ["nm", "µm", "mm"])
 def test_scale_bars_name_their_unit_in_plain_letters(unit: str, everything: ad.AnnData):
     bar = draw("domains", everything, return_fig=True).findobj(ScaleBar)[0]

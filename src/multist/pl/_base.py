@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ _MAX_VECTORS = 10_000
 """Beyond so many shapes a vector file is slow to open."""
 _SCREEN = 1000
 """Pixels of a photograph's longest side that a screen shows."""
-_BAR_POINTS, _BAR_SHARE = np.array([38.0, 22.0]), 0.22
+_BAR_POINTS, _BAR_SHARE = np.array([44.0, 22.0]), 0.22
 """Width and height in points that a scale bar takes up at least, and the share of a panel's width if that is more."""
 _MIN_SHAPE = 0.8
 """Points: shapes that are smaller look like dots whatever they are."""
@@ -115,10 +115,8 @@ def draw_section(
     microns = look.microns_per_pixel or slides.microns_per_pixel(section)
     if microns is not None:
         rows = slides.rows(section)
-        corner, bottom = _place_of_bar(ax, slides.xy[rows], slides.diameters(section))
-        window = window._replace(bottom=bottom)
-        ax.set_ylim(window.bottom, window.top)
-        _scale_bar(ax, microns, corner)
+        _scale_bar(ax, microns, slides.xy[rows], slides.diameters(section))
+        window = window._replace(bottom=ax.get_ylim()[0])
     image = slides.images[section]
     if image is not None and window.left < image.shape[1] and window.top < image.shape[0] and min(window[2:]) > 0:
         shown = ax.get_window_extent()
@@ -131,13 +129,30 @@ def draw_section(
         ax.imshow(pixels, extent=extent, interpolation="antialiased", alpha=opacity, zorder=0)
 
 
-def _scale_bar(ax: Axes, microns_per_pixel: float, corner: str) -> None:
+def _scale_bar(ax: Axes, microns_per_pixel: float, xy: np.ndarray, diameter: np.ndarray) -> None:
+    """A scale bar in a corner without spots.
+
+    Where there are spots in each, it is below them, and the panel ends lower; a close-up, which has spots beyond its
+    end, stays as it is.
+    """
     from matplotlib_scalebar.scalebar import ScaleBar
 
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    size = np.maximum(_BAR_POINTS / points_per_unit(ax), (_BAR_SHARE * abs(right - left), 0))
+    reach = size + diameter[:, None] / 2
+    covered = {
+        f"{side} {end}": int((np.abs(xy - (x, y)) < reach).all(axis=1).sum())
+        for side, y in (("lower", bottom), ("upper", top))
+        for end, x in (("left", left), ("right", right))
+    }
+    place: dict[str, Any] = {"location": min(covered, key=covered.__getitem__)}
+    lowest = float((xy[:, 1] + diameter / 2).max())
+    if covered[place["location"]] and lowest <= bottom:
+        place = {"location": "upper left", "bbox_to_anchor": (left, lowest), "bbox_transform": ax.transData}
+        ax.set_ylim(max(bottom, lowest + float(size[1])), top)
     bar = ScaleBar(
         microns_per_pixel,
         "um",
-        location=corner,
         box_alpha=0.7,
         pad=0.25,
         border_pad=0.35,
@@ -146,30 +161,10 @@ def _scale_bar(ax: Axes, microns_per_pixel: float, corner: str) -> None:
         font_properties={"size": 7},
         # text is drawn as it is, and the library's micro sign is TeX
         scale_formatter=lambda value, unit: f"{value:g} {'µm' if 'mu' in unit else unit}",
+        **place,
     )
     bar.set_zorder(7)
     ax.add_artist(bar)
-
-
-def _place_of_bar(ax: Axes, xy: np.ndarray, diameter: np.ndarray) -> tuple[str, float]:
-    """The corner of a panel where a scale bar covers the fewest spots, and the lower end of the panel.
-
-    Where there are spots in every corner, the panel ends lower, so that the bar is below them; a close-up, which has
-    spots beyond its end, stays as it is.
-    """
-    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
-    size = np.maximum(_BAR_POINTS / points_per_unit(ax), (_BAR_SHARE * abs(right - left), 0))
-    reach = size + diameter[:, None] / 2
-    corners = {
-        f"{side} {end}": (np.abs(xy - (x, y)) < reach).all(axis=1)
-        for side, y in (("lower", bottom), ("upper", top))
-        for end, x in (("left", left), ("right", right))
-    }
-    corner = min(corners, key=lambda each: corners[each].sum())
-    lowest = float((xy[:, 1] + diameter / 2).max())
-    if not corners[corner].any() or lowest > bottom:
-        return corner, bottom
-    return "lower left", max(bottom, lowest + float(size[1]))
 
 
 def draw_spots(ax: Axes, slides: Slides, section: int, rgba: np.ndarray, size: float) -> Collection:
