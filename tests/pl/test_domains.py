@@ -200,6 +200,13 @@ def test_truth_of_several_sections_has_rows_of_its_own(ncols, shape):
     assert axes[0].get_gridspec().get_geometry() == shape
 
 
+@pytest.mark.parametrize(("count", "shape"), [(2, (1, 2)), (3, (1, 3)), (4, (2, 2)), (5, (3, 2)), (6, (3, 2))])
+def test_as_few_places_of_the_grid_are_empty_as_can_be(count: int, shape: tuple[int, int]):
+    adata = make_section()
+    axes = mt.pl.domains(adata, ["multist_domain", *["weight"] * (count - 1)], show=False)
+    assert axes[0].get_gridspec().get_geometry() == shape
+
+
 def test_numbers_get_a_colour_bar_and_missing_ones_are_grey():
     adata = make_section()
     adata.obs.loc[adata.obs_names[3], "weight"] = np.nan

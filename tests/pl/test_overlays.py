@@ -154,6 +154,56 @@ def test_strokes_are_filled_centres_in_the_colour_of_their_class(section: ad.Ann
         mt.pl.domains(section, labels_key="weight")
 
 
+def test_strokes_over_numbers_are_white_and_the_legend_says_so(section: ad.AnnData):
+    section.obs["annotation"] = pd.Categorical([None] * 98 + ["left", "right"])
+    numbers, names = mt.pl.domains(section, ["weight", "multist_domain"], labels_key="annotation", show=False)
+    assert {to_hex(color) for color in circles(numbers)[1].get_facecolors()} == {"#ffffff"}
+    assert len({to_hex(color) for color in circles(names)[1].get_facecolors()}) == 2
+    assert [text.get_text() for text in numbers.get_legend().get_texts()] == ["labelled by hand"]
+
+
+@pytest.mark.parametrize("legend_loc", ["right margin", "bottom margin"])
+def test_what_explains_overlays_keeps_clear_of_the_colour_bar(section: ad.AnnData, legend_loc: str):
+    section.obs["annotation"] = pd.Categorical([None] * 98 + ["left", "right"])
+    options = {"labels_key": "annotation", "rings": ["s42"], "legend_loc": legend_loc}
+    ax = mt.pl.domains(section, "ENSG0", show=False, **options)
+    ax.figure.canvas.draw()
+    legend, (bar,) = ax.get_legend(), ax.child_axes
+    assert [text.get_text() for text in legend.get_texts()] == ["labelled by hand", "pointed at"]
+    assert not legend.get_window_extent().overlaps(bar.get_tightbbox())
+    assert not legend.get_window_extent().overlaps(ax.get_window_extent().padded(-1))
+
+
+def test_strokes_and_rings_on_small_spots_can_be_seen(section: ad.AnnData):
+    section.uns["spatial"]["section"]["scalefactors"]["spot_diameter_fullres"] = 1.0
+    section.obs["annotation"] = pd.Categorical([None] * 98 + ["left", "right"])
+    ax = mt.pl.domains(section, labels_key="annotation", rings=["s42"], figsize=(4, 3), show=False)
+    _, strokes, rings = circles(ax)
+    points = 72 / ax.figure.dpi * np.ptp(ax.transData.transform([[0, 0], [1, 0]])[:, 0])
+    assert strokes.get_widths()[0] * points > 4
+    assert strokes.get_widths()[0] < rings.get_widths()[0] <= 10
+
+
+def test_colour_bars_of_genes_say_what_the_numbers_are(section: ad.AnnData):
+    gene, weight = mt.pl.domains(section, ["ENSG0", "weight"], show=False)
+    assert gene.child_axes[0].get_ylabel() == "log-normalised"
+    assert weight.child_axes[0].get_ylabel() == ""
+    section.layers["scaled"] = section.X - 3
+    ax = mt.pl.domains(section, "ENSG0", layer="scaled", show=False)
+    assert ax.child_axes[0].get_ylabel() == ""
+    *_, last = mt.pl.domains([section, section.copy()], "ENSG0", show=False)
+    assert last.child_axes[0].get_ylabel() == "ENSG0, log-normalised"
+
+
+@pytest.mark.parametrize(("by_name", "entry"), [(True, "pointed at"), (False, "ask")])
+def test_rings_are_explained(section: ad.AnnData, by_name: bool, entry: str):
+    section.obs["ask"] = section.obs_names.isin(["s7", "s42"])
+    ax = mt.pl.domains(section, rings=["s42", "s7"] if by_name else "ask", show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right", entry]
+    ax = mt.pl.domains(section, rings=[], show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right"]
+
+
 @pytest.mark.parametrize("by_name", [True, False])
 def test_rings_are_numbered(section: ad.AnnData, by_name: bool):
     section.obs["ask"] = section.obs_names.isin(["s7", "s42"])

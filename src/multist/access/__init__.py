@@ -9,6 +9,7 @@ from multist.access.expression import (
     check_layer,
     find_expression,
     log_expression,
+    shown_expression,
     sparse_rows,
     warn_of_raw_components,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "section_code",
     "some_names",
     "sparse_rows",
+    "shown_expression",
     "spot_polygons",
     "stored_colors",
     "summed_twins",

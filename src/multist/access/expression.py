@@ -169,9 +169,7 @@ def sparse_rows(values: Any) -> sparse.csr_matrix:
     return sparse.csr_matrix(sparse.vstack([block for _, block in row_blocks(_readable(values))], format="csr"))
 
 
-def log_expression(
-    table: AnnData, layer: str | None, columns: np.ndarray | None = None, *, any_kind: bool = False
-) -> Any:
+def log_expression(table: AnnData, layer: str | None, columns: np.ndarray | None = None) -> Any:
     """Log-normalised expression, on a copy.
 
     Counts are divided by the spot's total over all genes, times 10,000, and ``log1p`` is taken; log-normalised values
@@ -185,8 +183,6 @@ def log_expression(
         Layer to read; None for what :func:`find_expression` finds.
     columns
         Positions of the genes in ``table.var`` to take; None for all.
-    any_kind
-        Whether values of another kind are taken as they are, with a warning, rather than refused.
 
     Returns
     -------
@@ -197,12 +193,24 @@ def log_expression(
     KeyError
         There is no such layer.
     ValueError
-        There are no values, or such as ``any_kind`` is about.
+        There are no values, or they are of another kind.
     """
-    wanted = (*_LOGGED, ("scaled", "unknown", "not finite")) if any_kind else _LOGGED
-    found = find_expression(table, layer, wanted)
-    if found.kind not in _LOGGED[0]:
+    return _logged(find_expression(table, layer, _LOGGED), table, columns)
+
+
+def shown_expression(table: AnnData, layer: str | None, columns: np.ndarray | None = None) -> tuple[Any, bool]:
+    """The same to be drawn, and whether it is log-normalised: values of another kind are taken as they are.
+
+    A warning says so.
+    """
+    found = find_expression(table, layer, (*_LOGGED, ("scaled", "unknown", "not finite")))
+    known = found.kind in _LOGGED[0]
+    if not known:
         logger.warning("%s holds %s; the values are taken as they are", found.where, found.described())
+    return _logged(found, table, columns), known
+
+
+def _logged(found: Expression, table: AnnData, columns: np.ndarray | None) -> Any:
     place = np.arange(table.n_vars) if columns is None else np.asarray(columns)
     if not found.genes.equals(table.var_names):  # raw
         place = found.genes.get_indexer(table.var_names[place])

@@ -15,7 +15,7 @@ from multist.pl._layer import Layer, color_layers, other_labels
 from multist.pl._legend import explain, legend_inches
 from multist.pl._look import LegendLoc, Look, MapOptions, drawn
 from multist.pl._maps import draw_map, explained
-from multist.pl._overlays import draw_rings, draw_strokes, ringed_rows, stroke_colors, stroke_entries
+from multist.pl._overlays import draw_rings, draw_strokes, ring_entry, ringed_rows, stroke_colors, stroke_entries
 from multist.pl._slides import slides
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from spatialdata import SpatialData
 
-_MIN_WIDTH = 1.7
-"""Inches of a panel; where more would have to be narrower, they go into a further row."""
+_MIN_WIDTH, _MIN_NARROW = 1.7, 1.4
+"""Inches of a panel, and where it leaves no place of a grid empty; narrower ones would go into a further row."""
 _MAX_PANELS_IN_ROW = 4
 
 
@@ -67,7 +67,8 @@ def domains(
     outline
         Column of ``obs`` with domains whose outlines are drawn over everything.
     labels_key
-        Column of ``obs`` with a person's strokes: a spot that carries a label has a filled centre with a dark edge.
+        Column of ``obs`` with a person's strokes: a spot that carries a label has a filled centre with a dark edge, in
+        the colour of its class, and white over numbers.
     rings
         Spots to point at by numbered rings: a list of ``obs_names``, or a column of ``obs`` that holds True for them.
     layer
@@ -123,7 +124,8 @@ def domains(
 
     n_sections = len(tissue.names)
     where: LegendLoc = options.legend_loc or ("none" if "legend_loc" in look else "right margin")
-    extras = [{} if strokes is None else stroke_entries(strokes, each) for each in layers]
+    ring = {} if ringed is None or not len(ringed) else ring_entry(rings or ())
+    extras = [ring if strokes is None else stroke_entries(strokes, each) | ring for each in layers]
     titles = [each.label if n_sections > 1 else "" for each in layers]
     beside, below = _legend_inches(layers, extras, titles, where)
     cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
@@ -136,7 +138,7 @@ def domains(
     for panel, (each, section) in zip(canvas.axes, itertools.product(layers, range(n_sections)), strict=True):
         draw_map(panel, tissue, section, windows[section], each, options, outlined)
         if labels_key is not None and strokes is not None:
-            draw_strokes(panel, tissue, section, labels_key, strokes, options.size)
+            draw_strokes(panel, tissue, section, labels_key, strokes, options.size, over_numbers=each.is_numeric)
         if ringed is not None:
             draw_rings(panel, tissue, section, ringed, options.size)
     canvas.set_titles([e.label if n_sections == 1 else tissue.names[s] for e in layers for s in range(n_sections)])
@@ -165,13 +167,19 @@ def _codes(obs: Any, key: str) -> np.ndarray:
 
 
 def _usual_columns(n_sections: int, n_layers: int, beside: list[float]) -> int:
-    """As many panels in a row as stay wide enough on a page with their legends."""
-    if n_sections > 1:
-        fits = lambda columns: panel_width(columns, max(beside)) >= _MIN_WIDTH
-    else:
-        fits = lambda columns: panel_width(columns, sum(sorted(beside, reverse=True)[:columns])) >= _MIN_WIDTH
-    most = min(_MAX_PANELS_IN_ROW, n_sections if n_sections > 1 else n_layers)
-    return max((columns for columns in range(1, most + 1) if fits(columns)), default=1)
+    """As many panels in a row as stay wide enough on a page with their legends, and no place empty if that can be."""
+    count = n_sections if n_sections > 1 else n_layers
+
+    def width(columns: int) -> float:
+        legends = max(beside) if n_sections > 1 else sum(sorted(beside, reverse=True)[:columns])
+        return panel_width(columns, legends)
+
+    most = min(_MAX_PANELS_IN_ROW, count)
+    usual = max((columns for columns in range(1, most + 1) if width(columns) >= _MIN_WIDTH), default=1)
+    narrow = min(usual + 1, most)
+    if count % usual and count % narrow == 0 and width(narrow) >= _MIN_NARROW:
+        return narrow
+    return -(-count // -(-count // usual))
 
 
 def _cells(n_sections: int, n_layers: int, ncols: int) -> list[tuple[int, int]]:

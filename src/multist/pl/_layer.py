@@ -51,6 +51,8 @@ class Layer:
         Numbers at its two ends; None for those of the values.
     left_out
         Whether there are spots that the user's ``groups`` leave out, beside those without a value.
+    unit
+        What the numbers are, for their colour bar; may be empty.
     """
 
     key: str
@@ -59,6 +61,7 @@ class Layer:
     cmap: str | Colormap = NUMBERS
     limits: tuple[float | str | None, float | str | None] = (None, None)
     left_out: bool = field(default=False)
+    unit: str = field(default="")
 
     @property
     def label(self) -> str:
@@ -180,13 +183,15 @@ def color_layers(
         check_layer(table, layer)
     found = []
     for key in keys:
+        unit = ""
         if key in slides.obs:
             values = _colors.as_layer_values(slides.obs[key])
             categorical = isinstance(values.dtype, pd.CategoricalDtype)
             colors = _colors.category_colors(slides.tables, key, values, look.palette) if categorical else None
         else:
-            values, colors = _expression(slides, key, layer, gene_symbols), None
-        found.append(Layer(key, values, colors, **numbers_of(look)).only(look.chosen))
+            values, unit = _expression(slides, key, layer, gene_symbols)
+            colors = None
+        found.append(Layer(key, values, colors, unit=unit, **numbers_of(look)).only(look.chosen))
     return found
 
 
@@ -205,13 +210,13 @@ def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look
     return found
 
 
-def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str | None) -> pd.Series:
-    """Log-normalised expression of a gene in all spots."""
+def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str | None) -> tuple[pd.Series, str]:
+    """Log-normalised expression of a gene in all spots, and whether that is what it is."""
     from scipy import sparse
 
-    from multist.access import advice, gene_names, log_expression, refuse_twins, some_names
+    from multist.access import advice, gene_names, refuse_twins, shown_expression, some_names
 
-    parts = []
+    parts, all_logged = [], True
     for table in slides.tables:
         names = gene_names(table, gene_symbols)
         at = np.flatnonzero(names == gene)
@@ -224,6 +229,7 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
                 f"{advice(gene, [*slides.obs.columns, *names])}"
             )
         refuse_twins(names, where, [gene])
-        values = log_expression(table, layer, at, any_kind=True)
+        values, logged = shown_expression(table, layer, at)
+        all_logged &= logged
         parts.append(values.toarray().ravel() if sparse.issparse(values) else np.asarray(values).ravel())
-    return pd.Series(np.concatenate(parts), index=slides.obs.index)
+    return pd.Series(np.concatenate(parts), index=slides.obs.index), "log-normalised" if all_logged else ""

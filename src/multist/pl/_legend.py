@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist.pl._canvas import inches_of
 from multist.pl._places import name_boxes
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ _CHARACTER = 0.062
 """Inches of a letter at the legend's size of print."""
 _BAR = 0.75
 """Inches of a colour bar with its numbers."""
+_UNDER_BAR = {"loc": "lower left", "bbox_to_anchor": (1.0, 0.0)}
+"""Place of what explains overlays beside numbers."""
 
 
 def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[str, ...] = ()) -> tuple[float, float]:
@@ -39,7 +44,11 @@ def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[
     if where == "none":
         return 0.0, 0.0
     if layer.is_numeric:
-        return (0.0, 0.5) if where == "bottom margin" else (max(_BAR, _CHARACTER * len(title)), 0.0)
+        height = 0.5 + 0.17 * len(extra) + (0.15 if layer.unit else 0.0)
+        if where == "bottom margin":
+            return 0.0, height
+        widest = max(map(len, extra), default=0)
+        return max(_BAR + (0.15 if layer.unit else 0.0), _CHARACTER * len(title), 0.3 + _CHARACTER * widest), 0.0
     names = [*layer.entries(), *extra]
     if where == "right margin":
         width = -(-len(names) // _MAX_ROWS) * (0.3 + _CHARACTER * max(map(len, names), default=0))
@@ -70,17 +79,24 @@ def explain(
     if where == "none":
         return
     if layer.is_numeric:
-        _color_bar(ax, layer, below=where == "bottom margin", title=title)
+        below = where == "bottom margin"
+        lines = 0.17 * len(extra or {}) / inches_of(ax)[1]
+        _color_bar(ax, layer, below=below, title=title, low=max(0.15, lines + 0.05))
+        if extra:
+            bar = 0.07 + (0.27 + 0.15 * bool(title or layer.unit)) / inches_of(ax)[1]
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, -bar)} if below else _UNDER_BAR
+            _legend(ax, {}, below=below, title="", extra=extra, place=place)
     elif where != "on data":
         _legend(ax, layer.entries(), below=where == "bottom margin", title=title, extra=extra or {})
 
 
-def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str) -> None:
+def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str, low: float) -> None:
+    """Draw the bar; at the right it begins ``low`` panels above the panel's end."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.ticker import MaxNLocator
 
     # axes inside the panel's own, so that they move with it and the grid stays even
-    place = ax.inset_axes((0.15, -0.07, 0.7, 0.035) if below else (1.03, 0.15, 0.035, 0.7))
+    place = ax.inset_axes((0.15, -0.07, 0.7, 0.035) if below else (1.03, low, 0.035, 0.85 - low))
     norm = layer.norm()
     finite = layer.values[np.isfinite(layer.values)]
     beyond = (len(finite) > 0 and finite.min() < norm.vmin, len(finite) > 0 and finite.max() > norm.vmax)
@@ -89,7 +105,7 @@ def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str) -> None:
         ScalarMappable(norm, layer.cmap),
         cax=place,
         orientation="horizontal" if below else "vertical",
-        label=title,
+        label=", ".join(filter(None, (title, layer.unit))),
         extend=extend,
     )
     bar.locator = MaxNLocator(4)
@@ -98,7 +114,16 @@ def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _legend(ax: Axes, entries: dict[str, str], *, below: bool, title: str, extra: dict[str, dict[str, Any]]) -> None:
+def _legend(
+    ax: Axes,
+    entries: dict[str, str],
+    *,
+    below: bool,
+    title: str,
+    extra: dict[str, dict[str, Any]],
+    place: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Draw the legend, beside or below the panel unless ``place`` says where."""
     from matplotlib.lines import Line2D
 
     usual: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 6.5}
@@ -106,12 +131,13 @@ def _legend(ax: Axes, entries: dict[str, str], *, below: bool, title: str, extra
     handles += [Line2D([], [], label=label, **(usual | marker)) for label, marker in extra.items()]
     if not handles:
         return
-    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": -(-len(handles) // _MAX_ROWS)}
+    usual_place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    usual_place["ncols"] = -(-len(handles) // _MAX_ROWS)
     if below:
         width = ax.get_window_extent().width / ax.figure.dpi
         longest = max(len(str(handle.get_label())) for handle in handles)
         columns = int(width / (0.3 + _CHARACTER * longest))
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": max(1, min(columns, len(handles)))}
+        usual_place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": max(1, min(columns, len(handles)))}
     ax.legend(
         handles=handles,
         frameon=False,
@@ -121,7 +147,7 @@ def _legend(ax: Axes, entries: dict[str, str], *, below: bool, title: str, extra
         columnspacing=0.8,
         handlelength=1.4,
         borderaxespad=0.3,
-        **place,
+        **(usual_place | dict(place)),
     )
 
 

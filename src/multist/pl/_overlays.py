@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._missing import is_missing_text
+from multist._spacing import spacing
 from multist.pl import _colors
 from multist.pl._base import draw_circles, points_per_unit
 from multist.pl._places import beside_rings
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _CENTRE, _RING = 0.85, 1.4
 """Diameters of the filled centre and of the ring, in those of the spot."""
+_LEAST_STROKE, _LEAST_RING = 4.5, 6.5
+"""Points of a filled centre and of a ring at least, unless they would reach the next spots' centres."""
 
 
 def stroke_colors(slides: Slides, key: str, beside: Sequence[Layer], look: Look) -> dict[str, str]:
@@ -47,8 +50,13 @@ def _stroke_values(slides: Slides, key: str) -> pd.Series:
     return values.cat.remove_categories([name for name in values.cat.categories if is_missing_text(name)])
 
 
-def draw_strokes(ax: Axes, slides: Slides, section: int, key: str, colors: dict[str, str], size: float) -> None:
-    """Fill the centre of every spot that carries a label in its class's colour, with a dark edge."""
+def draw_strokes(
+    ax: Axes, slides: Slides, section: int, key: str, colors: dict[str, str], size: float, *, over_numbers: bool = False
+) -> None:
+    """Fill the centre of every spot that carries a label in its class's colour, with a dark edge.
+
+    Over numbers it is white, since colours would be read as numbers. Where spots are small, strokes cover them.
+    """
     from matplotlib.colors import to_rgba_array
 
     rows = slides.rows(section)
@@ -56,19 +64,32 @@ def draw_strokes(ax: Axes, slides: Slides, section: int, key: str, colors: dict[
     marked = codes >= 0
     if not marked.any():
         return
-    diameter = _CENTRE * size * slides.diameters(section)[marked]
-    rgba = to_rgba_array(list(colors.values()))[codes[marked]]
+    least = _least(ax, slides.xy[rows], _LEAST_STROKE)
+    diameter = np.maximum(_CENTRE * size * slides.diameters(section)[marked], least)
+    rgba = to_rgba_array(["white"] if over_numbers else list(colors.values()))[codes[marked] * (not over_numbers)]
     circles = draw_circles(ax, slides.xy[rows[marked]], diameter, rgba)
     width = float(np.clip(0.18 * np.median(diameter) * points_per_unit(ax), 0.5, 1.0))
     circles.set(edgecolors="black", linewidths=width, zorder=4)
 
 
+def _least(ax: Axes, xy: np.ndarray, points: float) -> float:
+    """So many points in units of a panel, or the distance between the spots if that is less."""
+    apart = spacing(xy)
+    return float(np.fmin(points / points_per_unit(ax), apart)) if np.isfinite(apart) else 0.0
+
+
 def stroke_entries(colors: dict[str, str], beside: Layer) -> dict[str, dict[str, Any]]:
     """What a legend says of the strokes."""
     edge = {"markersize": 4.5, "markeredgecolor": "black", "markeredgewidth": 0.8}
-    if set(colors) <= set(beside.colors or {}):
+    if beside.is_numeric or set(colors) <= set(beside.colors or {}):
         return {"labelled by hand": {"color": "white", **edge}}
     return {f"by hand: {name}": {"color": color, **edge} for name, color in colors.items()}
+
+
+def ring_entry(rings: str | Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What a legend says of the rings: the name of their column if they have one."""
+    ring = {"markersize": 7.0, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 1.2}
+    return {rings if isinstance(rings, str) else "pointed at": ring}
 
 
 def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
@@ -115,7 +136,8 @@ def draw_rings(ax: Axes, slides: Slides, section: int, ringed: np.ndarray, size:
     if not len(here):
         return
     rows = ringed[here]
-    diameter = _RING * size * float(np.median(slides.diameters(section)))
+    least = _least(ax, slides.xy[slides.rows(section)], _LEAST_RING)
+    diameter = max(_RING * size * float(np.median(slides.diameters(section))), least)
     halo = [patheffects.withStroke(linewidth=2.6, foreground="white")]
     circles = draw_circles(ax, slides.xy[rows], np.full(len(rows), diameter), np.zeros((len(rows), 4)))
     circles.set(edgecolors="black", linewidths=1.2, zorder=5, path_effects=halo)

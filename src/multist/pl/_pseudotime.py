@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist import _keys
-from multist.access import check_layer, gene_names, log_expression, not_found, refuse_stale
+from multist.access import check_layer, gene_names, not_found, refuse_stale, shown_expression
 from multist.pl import _trends
 from multist.pl._canvas import inches_of
 from multist.pl._colors import store_colors
@@ -98,7 +98,7 @@ def pseudotime(
     names = gene_names(table, gene_symbols)
     where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
     wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(names, genes, where)
-    values = None if wanted == [] else log_expression(table, layer, any_kind=True)
+    values = None if wanted == [] else shown_expression(table, layer)[0]
     if wanted is None:
         wanted = _trends.strongest_genes(values, time.values.to_numpy())
     canvas, windows = map_panels(tissue, 2 if wanted else 1, len(domains.colors or ()), options)
