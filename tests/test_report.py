@@ -202,6 +202,20 @@ def test_markers_are_the_genes_of_the_domain_by_the_names_that_are_asked_for(nam
     }
 
 
+@pytest.mark.parametrize("column", ["symbol", None])
+def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_path, caplog, column):
+    if column is not None:
+        named.var[column] = named.var_names
+    named.var["chromosome"], named.var["n_cells"] = "1", np.arange(named.n_vars)
+    named.var["gene_ids"] = [f"ENSG{i:011d}" for i in range(named.n_vars)]
+    mt.report(named, tmp_path / "report.html")
+    assert "gene_symbols" not in caplog.text
+    named.var_names = [f"ENSG{i:011d}" for i in range(named.n_vars)]
+    mt.report(named, tmp_path / "report.html")
+    said = "those of var are: 'symbol'" if column else "var has none yet"
+    assert f"such as 'ENSG00000000000'; gene_symbols takes a column, and {said}" in caplog.text
+
+
 def test_many_spots_are_sampled_and_the_page_says_so(named, tmp_path, monkeypatch):
     monkeypatch.setattr("multist._report.markers._MOST_SPOTS", 70)
     seen = Seen(mt.report(named, tmp_path / "report.html"))

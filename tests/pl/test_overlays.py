@@ -63,6 +63,18 @@ def test_genes_are_drawn_log_normalised_by_name_or_symbol_and_from_layers(sectio
         mt.pl.domains(section, "PLP1", gene_symbols="symbol")
 
 
+def test_a_symbol_where_names_are_identifiers_is_told_where_it_is(section: ad.AnnData):
+    with pytest.raises(KeyError, match=r"which has 'ENSG0'.*They are in var, column 'symbol': give gene_symbols='sym"):
+        mt.pl.domains(section, "MBP")
+    section.obs["multist_pseudotime"] = section.obs["weight"]
+    with pytest.raises(KeyError, match=r"genes 'MBP', 'no' not found in var_names.*: give gene_symbols='symbol'"):
+        mt.pl.pseudotime(section, genes=["MBP", "no"])
+    for draw in (lambda: mt.pl.domains(section, "no"), lambda: mt.pl.pseudotime(section, genes="no")):
+        with pytest.raises(KeyError) as error:
+            draw()
+        assert "gene_symbols" not in str(error.value)
+
+
 def test_limits_and_percentiles_clip_and_say_so(section: ad.AnnData):
     ax = mt.pl.domains(section, "weight", vmin=0.2, vmax="p90", show=False)
     (bar,) = ax.child_axes

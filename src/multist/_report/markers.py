@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from multist._report.page import Cell, Part, Table
-from multist.access import gene_names, log_expression
+from multist._settings import logger
+from multist.access import gene_names, identifiers_advice, log_expression
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -26,6 +27,9 @@ def markers(
     if table.n_vars == 0:
         return "the table has no genes"
     names = gene_names(table, gene_symbols)
+    advice = identifiers_advice(table) if gene_symbols is None else ""
+    if advice:
+        logger.info("%s", advice)
     rows, sampled = _sample(domains)
     tested = [name for name in domains.cat.categories if (domains.iloc[rows] == name).sum() >= _MIN_SPOTS]
     if len(tested) < 2:

@@ -13,7 +13,14 @@ from multist.access.expression import (
     sparse_rows,
     warn_of_raw_components,
 )
-from multist.access.genes import gene_names, refuse_twins, some_names, summed_twins
+from multist.access.genes import (
+    gene_names,
+    identifiers_advice,
+    refuse_twins,
+    some_names,
+    summed_twins,
+    symbols_advice,
+)
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
@@ -56,6 +63,7 @@ __all__ = [
     "find_expression",
     "find_sections",
     "gene_names",
+    "identifiers_advice",
     "get_table",
     "listed",
     "log_expression",
@@ -79,6 +87,7 @@ __all__ = [
     "spot_polygons",
     "stored_colors",
     "summed_twins",
+    "symbols_advice",
     "versions",
     "warn_of_raw_components",
     "write_image",

@@ -16,6 +16,8 @@ from multist.access.expression import Expression, sparse_rows
 from multist.access.tables import listed
 
 _SHOWN = 3
+_ENSEMBL, _MOST = r"ENS[A-Z]*G\d+", 0.5
+"""Identifiers of genes, and the share of names from which a table is said to use them."""
 
 
 def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
@@ -40,6 +42,25 @@ def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
 def some_names(names: np.ndarray) -> str:
     """The first names of the genes as they are shown in an error."""
     return f"{listed(names[:_SHOWN].tolist())}{', ...' if len(names) > _SHOWN else ''}"
+
+
+def symbols_advice(table: AnnData, missing: Iterable[str]) -> str:
+    """What to add to an error about genes that are not there: the columns of ``var`` that hold them, if any do."""
+    wanted = list(missing)
+    held = [name for name in table.var if table.var[name].astype(str).isin(wanted).any()]
+    return f". They are in var, column {listed(held)}: give gene_symbols={held[0]!r}" if held else ""
+
+
+def identifiers_advice(table: AnnData) -> str:
+    """What to say of a table whose genes are named by Ensembl's identifiers; empty for any other."""
+    if not len(table.var_names) or table.var_names.str.match(_ENSEMBL).mean() < _MOST:
+        return ""
+    texts = {name: table.var[name] for name in table.var if not pd.api.types.is_numeric_dtype(table.var[name])}
+    # names differ from gene to gene, as a chromosome does not
+    columns = [name for name, text in texts.items() if text.nunique() > _MOST * table.n_vars]
+    columns = [name for name in columns if texts[name].astype(str).str.match(_ENSEMBL).mean() < _MOST]
+    found = f"those of var are: {listed(columns)}" if columns else "var has none yet"
+    return f"genes are named by identifiers such as {table.var_names[0]!r}; gene_symbols takes a column, and {found}"
 
 
 def refuse_twins(names: Iterable[Any], where: str, asked: Iterable[str] | None = None) -> None:

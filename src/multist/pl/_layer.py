@@ -214,7 +214,7 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
     """Log-normalised expression of a gene in all spots, and whether that is what it is."""
     from scipy import sparse
 
-    from multist.access import advice, gene_names, refuse_twins, shown_expression, some_names
+    from multist.access import advice, gene_names, refuse_twins, shown_expression, some_names, symbols_advice
 
     parts, all_logged = [], True
     for table in slides.tables:
@@ -226,7 +226,7 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
             nor = f"nor in {where}, which has {some_names(names)}" if len(names) else "and the table has no genes"
             raise KeyError(
                 f"color {gene!r} not found in obs, which has {columns}, {nor}"
-                f"{advice(gene, [*slides.obs.columns, *names])}"
+                f"{symbols_advice(table, [gene]) or advice(gene, [*slides.obs.columns, *names])}"
             )
         refuse_twins(names, where, [gene])
         values, logged = shown_expression(table, layer, at)

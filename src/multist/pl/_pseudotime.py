@@ -96,8 +96,7 @@ def pseudotime(
     check_layer(table, layer)
     time, domains = _columns(tissue, key, cluster_key, options)
     names = gene_names(table, gene_symbols)
-    where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
-    wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(names, genes, where)
+    wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(table, genes, gene_symbols)
     values = None if wanted == [] else shown_expression(table, layer)[0]
     if wanted is None:
         wanted = _trends.strongest_genes(values, time.values.to_numpy())

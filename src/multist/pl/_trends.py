@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
-from multist.access import advice, refuse_twins, some_names
+from multist.access import advice, gene_names, refuse_twins, some_names, symbols_advice
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 _RISING, _FALLING = 3, 3
 _MIN_CELLS = 10
@@ -30,8 +33,8 @@ class Trend(NamedTuple):
     error: np.ndarray
 
 
-def find_genes(names: np.ndarray, genes: str | Sequence[str], where: str) -> list[int]:
-    """Positions of genes among (n_vars,) ``names``, which come from ``where``.
+def find_genes(table: AnnData, genes: str | Sequence[str], gene_symbols: str | None) -> list[int]:
+    """Positions of genes in a table, by ``var_names`` or a column of ``var``.
 
     Raises
     ------
@@ -40,12 +43,14 @@ def find_genes(names: np.ndarray, genes: str | Sequence[str], where: str) -> lis
     ValueError
         If one is there several times.
     """
+    names = gene_names(table, gene_symbols)
+    where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
     wanted = {gene: np.flatnonzero(names == gene) for gene in ([genes] if isinstance(genes, str) else genes)}
     missing = [gene for gene, at in wanted.items() if not len(at)]
     if missing:
         raise KeyError(
             f"genes {', '.join(map(repr, missing))} not found in {where}; the table has {some_names(names)}"
-            f"{advice(missing[0], names)}"
+            f"{symbols_advice(table, missing) or advice(missing[0], names)}"
         )
     refuse_twins(names, where, wanted)
     return [int(at[0]) for at in wanted.values()]
