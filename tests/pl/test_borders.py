@@ -104,6 +104,17 @@ def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_signi
     plt.close("all")
 
 
+@pytest.mark.parametrize(("longest", "said"), [(2463.0, 2000), (0.7, 0.5), (11.4, 10)])
+def test_a_length_of_unknown_scale_is_said_in_the_unit_of_the_table(tested: ad.AnnData, longest, said):
+    adata = tested.copy()
+    joins = adata.uns["multist"]["interactions"]["borders"]
+    joins["length"] *= longest / joins["length"].max()
+    joins["unit"] = "coordinates"
+    graph, _ = mt.pl.borders(adata, show=False)
+    assert graph.get_legend().get_texts()[0].get_text() == f"border of {said:g} units of the coordinates"
+    plt.close("all")
+
+
 def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
     _, matrix = mt.pl.borders(tested, show=False)
     assert labels(matrix.yaxis) == ["A – R1", "B – R2", "C – R3"]

@@ -90,7 +90,7 @@ def _explain(ax: Axes, longest: float, unit: str, *, dark: bool, below: bool) ->
 
     step = 10 ** np.floor(np.log10(longest))
     round_length = step * max(factor for factor in (1, 2, 5) if factor * step <= longest)
-    text = f"{round_length:g} {'µm' if unit == 'um' else 'spot distances'}"
+    text = f"{round_length:g} {'µm' if unit == 'um' else 'units of the coordinates'}"
     handles = [
         Line2D([], [], color=_OTHER, linewidth=_MAX_LINE_WIDTH * round_length / longest, label=f"border of {text}")
     ]
