@@ -44,6 +44,7 @@ def results() -> dict[str, Any]:
     mt.tl.interactions(data, pairs, n_perms=50, min_edges=5, patch_size=2)
     mt.tl.border_sharpness(data, n_null=38)
     found = data.uns["multist"]
+    sharp = found["border_sharpness"]
     numeric = found["interactions"]["pairs"].select_dtypes("number").drop(columns=["cluster_fdr", "border_fdr"])
     return {
         "image": data.uns["spatial"]["section1"]["images"]["hires_normalized"],
@@ -58,7 +59,7 @@ def results() -> dict[str, Any]:
         "pseudotime": data.obs["multist_pseudotime"],
         "interactions": numeric,
         "borders": found["interactions"]["borders"][["n_edges", "length"]],
-        "border_sharpness": found["border_sharpness"].select_dtypes("number"),
+        "border_sharpness": sharp.select_dtypes("number").drop(columns=["expression_fdr", "histology_fdr"]),
     }
 
 

@@ -114,8 +114,10 @@ def _image(result: Result) -> Part | str:
             "n_edges",
             "expression",
             "expression_pvalue",
+            "expression_fdr",
             "histology",
             "histology_pvalue",
+            "histology_fdr",
             "drawn_by",
         ]
         frame = measured[[name for name in wanted if name in measured]].sort_values("n_edges", ascending=False)

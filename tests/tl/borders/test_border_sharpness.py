@@ -125,6 +125,73 @@ def test_every_contact_has_a_row_and_short_borders_are_not_judged(tissue: ad.Ann
     assert len(speck) and (speck["drawn_by"] == "unknown").all() and speck["expression"].isna().all()
 
 
+def smooth(tissue: ad.AnnData) -> np.ndarray:
+    """Features that rise evenly over the tissue, so that any line is as sharp as can be."""
+    return tissue.obsm["spatial"] / np.ptp(tissue.obsm["spatial"], axis=0)
+
+
+@pytest.mark.parametrize(
+    ("key", "left", "drawn_by"),
+    [
+        ("X_pca", "nothing", "unknown"),
+        ("X_pca", "noise", "unknown"),
+        ("X_histology", "noise", "unknown"),
+        ("X_histology", "true", "expression"),
+    ],
+)
+def test_where_lines_within_the_domains_are_as_sharp_as_can_be_nothing_is_known(
+    tissue: ad.AnnData, key, left, drawn_by
+):
+    own = tissue.copy()
+    own.obsm[key] = smooth(tissue)
+    (other,) = {"X_pca", "X_histology"} - {key}
+    if left == "nothing":
+        del own.obsm[other]
+    elif left == "noise":
+        own.obsm[other] = np.random.default_rng(0).normal(size=(tissue.n_obs, 10))
+    row = sharpness(own, **QUICK).loc[("cortex_a", "cortex_b")]
+    modality = {"X_pca": "expression", "X_histology": "histology"}[key]
+    assert row[f"{modality}_null"] >= 0.99 and row[f"{modality}_n_null"] >= 19
+    assert row[f"{modality}_pvalue"] > 0.05
+    assert row["drawn_by"] == drawn_by
+
+
+def test_a_border_passes_where_it_is_above_what_one_in_twenty_lines_reach(tissue: ad.AnnData, found: pd.DataFrame):
+    noise = tissue.copy()
+    noise.obsm["X_pca"] = noise.obsm["X_pca"] + np.random.default_rng(0).normal(0, 3, noise.obsm["X_pca"].shape)
+    above = []
+    for table in (found, sharpness(noise, **QUICK), sharpness(noise, **QUICK | {"n_null": 62})):
+        for modality in ("expression", "histology"):
+            tested = table[table[f"{modality}_pvalue"].notna()]
+            above += list(tested[modality] > tested[f"{modality}_null"])
+            assert ((tested[modality] > tested[f"{modality}_null"]) == (tested[f"{modality}_pvalue"] <= 0.05)).all()
+    assert 5 < sum(above) < len(above) - 5
+
+
+def test_of_how_many_lines_the_sharpness_is_known(tissue: ad.AnnData, found: pd.DataFrame):
+    assert found["expression_n_null"].between(19, 40).all()
+    few = sharpness(tissue, **QUICK | {"n_null": 38})
+    assert (few["expression_n_null"] <= 38).all() and (few["expression_n_null"] < found["expression_n_null"]).any()
+    alone = tissue.copy()
+    del alone.obsm["X_histology"]
+    assert (sharpness(alone, **QUICK)["histology_n_null"] == 0).all()
+
+
+def test_false_discovery_rates_count_the_borders_that_were_tested(tissue: ad.AnnData, found: pd.DataFrame, caplog):
+    small = tissue.copy()
+    small.obs["domain"] = small.obs["domain"].cat.add_categories("speck")
+    small.obs.loc[tissue.obs_names[np.flatnonzero(tissue.obs["domain"] == "rim")[:5]], "domain"] = "speck"
+    for table in (found, sharpness(small, **QUICK)):
+        for modality in ("expression", "histology"):
+            tested = table[table[f"{modality}_pvalue"].notna()].sort_values(f"{modality}_pvalue")
+            rates = tested[f"{modality}_pvalue"] * len(tested) / np.arange(1, len(tested) + 1)
+            expected = rates[::-1].cummin()[::-1].clip(upper=1)
+            np.testing.assert_allclose(tested[f"{modality}_fdr"], expected)
+            assert table[f"{modality}_fdr"].isna().equals(table[f"{modality}_pvalue"].isna())
+    unknown = int((table["drawn_by"] == "unknown").sum())
+    assert unknown and f"unknown of {unknown} of {len(table)}" in caplog.text
+
+
 @pytest.mark.slow
 def test_more_steps_take_in_more_spots(tissue: ad.AnnData, found: pd.DataFrame):
     wider = sharpness(tissue, **QUICK, n_steps=3)

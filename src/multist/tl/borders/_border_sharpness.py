@@ -11,6 +11,7 @@ from multist import _keys
 from multist._settings import logger
 from multist.access import domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
+from multist.tl.borders._cluster_test import adjusted
 from multist.tl.borders._contacts import Contact, domain_codes, find_contacts, section_spacings, within_reach
 from multist.tl.borders._pseudo_borders import halved
 from multist.tl.borders._sharpness import Border, Tissue, held_out_auc, near_border, stretch, thinned
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
     from multist.access import SpatialRecord
 
+_MODALITIES = ("expression", "histology")
 _COMPONENTS = 50
 _MAX_DEVIATIONS = 5.0  # standard deviations; folds and debris are further out
 _MIN_SPOTS = 10  # spots on either side
 _SIGNIFICANCE = 0.05
 _MIN_DRAWS = 19  # with fewer no p-value can reach the level
+_NO_ROOM = 0.99  # where one in twenty lines are as sharp, hardly a border could be sharper
 
 
 def border_sharpness(
@@ -93,14 +96,17 @@ def border_sharpness(
 
         - ``domain_1``, ``domain_2``; ``n_edges``, joins of neighbours across; ``n_spots``, spots within ``n_steps``.
         - ``expression`` and ``histology``, sharpness from 0.5 (below by chance) to 1.
-        - ``expression_null``, ``histology_null``, what one in twenty of the lines within the two domains reaches.
+        - ``expression_n_null``, ``histology_n_null``, of how many lines within the two domains the sharpness is known.
+        - ``expression_null``, ``histology_null``, what one in twenty of these lines reach: a border above it has a
+          p-value up to 0.05.
         - ``expression_pvalue``, ``histology_pvalue``, one-sided.
+        - ``expression_fdr``, ``histology_fdr``, the false discovery rate of Benjamini and Hochberg over the borders.
         - ``drawn_by``: ``"both"``, ``"expression"``, ``"histology"`` or ``"neither"``, by p-values up to 0.05;
-          ``"unknown"``
-          where nothing could be measured.
+          ``"unknown"`` where none is as low and a modality that is there cannot say: it has no p-value, or its
+          null is 0.99 or more, so that hardly a border could be sharper.
 
-        NaN where a modality is missing, a side has less than ten spots near the border, or the domains are too small
-        for lines.
+        NaN where a modality is missing, a side has less than ten spots near the border, or there are less than 19
+        lines.
     ``uns["multist"]["border_sharpness_params"]``
         What was asked for, with which versions; ``spacing``, how far apart the spots of each section are, in the
         ``unit`` beside it (``"um"``, or ``"coordinates"`` where the scale of a section is unknown): a step is as long.
@@ -115,13 +121,14 @@ def border_sharpness(
     Notes
     -----
     A high value says that the two sides differ *there*, in a way that is the same along the border. It does not say
-    that the change is abrupt: a steep gradient is sharp, too. Without a correction for the number of borders one in
-    twenty is expected to pass by chance in each modality.
+    that the change is abrupt: a steep gradient is sharp, too. ``drawn_by`` goes by the p-value of each border, of which
+    one in twenty passes by chance in each modality; the false discovery rates correct for the number of borders. No
+    p-value is below ``1 / (n_null + 1)``, so that with many borders the rates need a larger ``n_null``.
 
     References
     ----------
     Discriminant: Fisher, Ann Eugen 1936. Blocks in space: Roberts et al., Ecography 2017. p-values from draws: Phipson
-    and Smyth, Stat Appl Genet Mol Biol 2010.
+    and Smyth, Stat Appl Genet Mol Biol 2010. False discovery rates: Benjamini and Hochberg, J R Stat Soc B 1995.
 
     Examples
     --------
@@ -227,8 +234,8 @@ def _measure(
         lines = {code: _lines(values, tissue, reach, rows[code], n_null // 2, rng) for code in touching}
         drawn = [lines[contact.first] + lines[contact.second] for contact in contacts]
         measured = [_judge(values, tissue, border, pseudo, rng) for border, pseudo in zip(borders, drawn, strict=True)]
-        for name, column in zip(("", "_null", "_pvalue"), np.array(measured).T, strict=True):
-            columns[modality + name] = column.tolist()
+        for name, column in zip(("", "_n_null", "_null", "_pvalue"), zip(*measured, strict=True), strict=True):
+            columns[modality + name] = list(column)
     return columns
 
 
@@ -244,18 +251,19 @@ def _lines(
 
 def _judge(
     values: np.ndarray, tissue: Tissue, border: Border, lines: list[Border], rng: np.random.Generator
-) -> tuple[float, float, float]:
-    """Sharpness of a border, what one in twenty lines of its length reaches, and the p-value."""
+) -> tuple[float, int, float, float]:
+    """Sharpness of a border, how many lines of its length there are, what one in twenty reach, and the p-value."""
     if not _long_enough(border):
-        return np.nan, np.nan, np.nan
+        return np.nan, 0, np.nan, np.nan
     sharpness = held_out_auc(values, border, tissue)
     as_long = [stretch(line, tissue, len(border.rows), rng) for line in lines]
     null = np.array([held_out_auc(values, line, tissue) for line in as_long if _long_enough(line)])
     null = null[np.isfinite(null)]
     if len(null) < _MIN_DRAWS or not np.isfinite(sharpness):
-        return sharpness, np.nan, np.nan
-    pvalue = (1 + (null >= sharpness).sum()) / (1 + len(null))
-    return sharpness, float(np.quantile(null, 1 - _SIGNIFICANCE)), float(pvalue)
+        return sharpness, len(null), np.nan, np.nan
+    # above it, a p-value is at the level or below
+    bar = float(np.sort(null)[::-1][int(_SIGNIFICANCE * (1 + len(null))) - 1])
+    return sharpness, len(null), bar, float((1 + (null >= sharpness).sum()) / (1 + len(null)))
 
 
 def _long_enough(border: Border) -> bool:
@@ -271,11 +279,23 @@ def _table(columns: dict[str, list[float]], contacts: list[Contact], names: list
             "n_spots": columns["n_spots"],
         }
     )
-    for modality in ("expression", "histology"):
-        for name in (modality, f"{modality}_null", f"{modality}_pvalue"):
-            table[name] = columns.get(name, [np.nan] * len(contacts))
-    expression, histology = (table[f"{modality}_pvalue"] <= _SIGNIFICANCE for modality in ("expression", "histology"))
-    unknown = table[["expression_pvalue", "histology_pvalue"]].isna().all(axis=1)
-    choices = [unknown, expression & histology, expression, histology]
-    table["drawn_by"] = np.select(choices, ["unknown", "both", "expression", "histology"], "neither").astype(object)
+    for modality in _MODALITIES:
+        for part, missing in (("", np.nan), ("_n_null", 0), ("_null", np.nan), ("_pvalue", np.nan)):
+            table[modality + part] = columns.get(modality + part, [missing] * len(contacts))
+        table[f"{modality}_fdr"] = adjusted(table[f"{modality}_pvalue"].to_numpy())
+    passed, unknown = {}, np.zeros(len(table), dtype=bool)
+    for modality in _MODALITIES:
+        passed[modality] = table[f"{modality}_pvalue"] <= _SIGNIFICANCE
+        untested = table[f"{modality}_pvalue"].isna() & (modality in columns)
+        unknown |= untested | (~passed[modality] & (table[f"{modality}_null"] >= _NO_ROOM))
+    choices = [passed["expression"] & passed["histology"], *passed.values(), unknown]
+    table["drawn_by"] = np.select(choices, ["both", *passed, "unknown"], "neither").astype(object)
+    n_unknown = int((table["drawn_by"] == "unknown").sum())
+    if n_unknown:
+        logger.info(
+            "which modality drew the border is unknown of %d of %d: short borders, domains too small for lines, or "
+            "lines within them as sharp as can be",
+            n_unknown,
+            len(table),
+        )
     return table.set_axis(pd.RangeIndex(len(table)).astype(str))
