@@ -181,13 +181,13 @@ def domain_graph(neighbors: AnnData, domains: pd.Series) -> dict[str, np.ndarray
     Returns
     -------
     ``"domains"``, their names; ``"connectivities"`` and ``"connectivities_tree"``, (k, k) each in that order, zero
-    where no two domains are joined. Nothing, with a warning, where igraph is not installed: scanpy needs it, and its
+    where no two domains are joined. Nothing where igraph is not installed: scanpy needs it, and its
     licence keeps it an extra here.
     """
     import scanpy as sc
 
     if find_spec("igraph") is None:
-        logger.warning("no PAGA of the domains: it needs igraph, pip install 'multist[paga]'")
+        logger.info("no PAGA of the domains: it needs igraph, pip install 'multist[paga]'")
         return {}
     has_domain = domains.notna().to_numpy()
     groups = domains[has_domain].cat.remove_unused_categories()
