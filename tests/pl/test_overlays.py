@@ -61,6 +61,8 @@ def test_genes_are_drawn_log_normalised_by_name_or_symbol_and_from_layers(sectio
         mt.pl.domains(section, "MBP")
     with pytest.raises(ValueError, match="'PLP1' names several genes"):
         mt.pl.domains(section, "PLP1", gene_symbols="symbol")
+    with pytest.raises(KeyError, match="color 'MBP' not found in obs, which has .*, and the table has no genes"):
+        mt.pl.domains(section[:, :0], "MBP")
 
 
 def test_a_symbol_where_names_are_identifiers_is_told_where_it_is(section: ad.AnnData):

@@ -55,6 +55,11 @@ def test_a_name_that_differs_from_several_in_case_only_is_refused():
         find_molecules(pairs(("abc", "D")), table(["ABC", "Abc", "D"]), None)
 
 
+def test_a_table_without_genes_is_named_as_such():
+    with pytest.raises(ValueError, match="^the table has no genes"):
+        find_molecules(pairs(("L", "R")), table([], np.zeros((3, 0))), None)
+
+
 def test_complexes_need_all_subunits_and_names_may_have_underscores():
     adata = table(["L", "R1", "R2", "R_3"])
     found = find_molecules(pairs(("L", "R2_R1"), ("L", "R1_R9"), ("L", "R_3")), adata, None)

@@ -57,9 +57,11 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
     KeyError
         There is no such column.
     ValueError
-        No pair is there, or a gene that is asked for has a name that is there twice.
+        The table has no genes, no pair is there, or a gene that is asked for has a name that is there twice.
     """
     names = gene_names(table, gene_symbols)
+    if len(names) == 0:
+        raise ValueError("the table has no genes, so that no pair is in it")
     exact, folded = _positions(names), _positions(np.char.upper(names.astype(str)))
     asked = pd.unique(pairs[[SOURCE, TARGET]].to_numpy().ravel())
     where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
