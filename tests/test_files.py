@@ -43,6 +43,12 @@ def test_a_file_hands_on_its_permissions_and_a_new_one_has_those_of_all_new_ones
     assert mode[new] == mode[plain] and (os.name == "nt" or mode[shared] == 0o664)
 
 
+def test_folders_on_the_way_are_made(tmp_path):
+    with whole_file(tmp_path / "new" / "deep" / "a.txt") as file:
+        file.write_text("a")
+    assert (tmp_path / "new" / "deep" / "a.txt").read_text() == "a"
+
+
 def test_a_link_stays_and_its_target_is_replaced(tmp_path):
     link, target = tmp_path / "link.txt", tmp_path / "target.txt"
     target.write_text("old")

@@ -24,8 +24,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Parameters
     ----------
     path
-        What to write, in a folder that is there. A file that is replaced hands on its permissions; a link stays, and
-        where it points to is replaced; a device is written to directly.
+        What to write; folders on the way to it are made. A file that is replaced hands on its permissions; a link
+        stays, and where it points to is replaced; a device is written to directly.
 
     Yields
     ------
@@ -42,6 +42,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     if target.exists() and not target.is_file():
         yield target
         return
+    target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".multist-{secrets.token_hex(8)}{target.suffix}")
     try:
         yield unfinished

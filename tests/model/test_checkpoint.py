@@ -32,6 +32,13 @@ def test_every_array_comes_back(tmp_path):
         np.testing.assert_array_equal(arrays[name], array)
 
 
+def test_home_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_folder("~/models/cortex", {"a": 1}, {})
+    assert (tmp_path / "models" / "cortex").is_dir()
+    assert load_folder("~/models/cortex")[0]["a"] == 1
+
+
 def test_no_arrays_will_do(tmp_path):
     save_folder(tmp_path, {"step": 0}, {})
     assert load_folder(tmp_path) == ({"step": 0}, {})

@@ -147,7 +147,6 @@ def write_page(page: Page, path: str | Path) -> Path:
     )
     html = environment.get_template("report.html").render(page=page)
     path = Path(path).expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write_text(html, encoding="utf-8")
     return path

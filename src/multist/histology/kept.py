@@ -85,6 +85,5 @@ def _write(path: Path, digests: np.ndarray, vectors: np.ndarray) -> None:
     """Whole or not at all, also where two processes write the same."""
     from safetensors.numpy import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         save_file({"patches": digests, "vectors": np.ascontiguousarray(vectors)}, file)

@@ -46,7 +46,7 @@ def save_folder(folder: str | Path, record: dict[str, Any], arrays: dict[str, np
     """
     from safetensors.numpy import save
 
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     # ascontiguousarray would give single numbers a dimension
@@ -90,7 +90,7 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarra
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {str(folder)!r}")
     _refuse_foreign(folder, ValueError)

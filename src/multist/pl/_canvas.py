@@ -82,7 +82,6 @@ class Canvas:
             path = _scanpys_path(name) if look.save is True else Path(look.save).expanduser()
             if not path.suffix:
                 path = path.with_suffix(f".{plt.rcParams['savefig.format']}")
-            path.parent.mkdir(parents=True, exist_ok=True)
             png = path.suffix.lower() == ".png"
             options: dict[str, Any] = {"dpi": look.dpi or (DPI_PNG if png else DPI)}
             options |= {"pil_kwargs": {"optimize": True}} if png else {}

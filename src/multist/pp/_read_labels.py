@@ -117,7 +117,7 @@ def read_labels(
     for name, number in (("scale", scale), ("stroke_width", stroke_width)):
         if number is not None and not (np.isfinite(number) and number > 0):
             raise ValueError(f"{name} must be a positive number; got {number!r}")
-    paths = [Path(path)] if isinstance(path, str | Path) else [Path(each) for each in path]
+    paths = [Path(each).expanduser() for each in ([path] if isinstance(path, str | Path) else path)]
     contents = [_parse(each) for each in paths]
     if not contents or len({isinstance(content, Groups) for content in contents}) > 1:
         raise ValueError(

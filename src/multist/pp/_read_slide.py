@@ -67,7 +67,7 @@ def read_slide(
     >>> sdata = sd.SpatialData(shapes={"spots": spots}, tables={"table": table})
     >>> sdata.images["he"] = mt.pp.read_slide("slide.ome.tif")
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"no slide at {path}")
     if microns_per_pixel is not None:

@@ -36,6 +36,19 @@ def test_qupath_gets_annotations_with_class_and_colour(tissue_table: ad.AnnData,
         assert shape.equals_exact(row.geometry, tolerance=0)
 
 
+@pytest.mark.parametrize("name", ["a.geojson", "a.csv"])
+def test_folders_on_the_way_are_made_and_home_is_known(tissue_table: ad.AnnData, tmp_path, monkeypatch, name: str):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for path in (tmp_path / "new" / "deep" / name, f"~/results/{name}"):
+        mt.tl.write_domains(tissue_table, path, "domain")
+    assert {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()} == {
+        f"new/deep/{name}",
+        f"home/results/{name}",
+    }
+    mt.pp.read_labels(tissue_table, f"~/results/{name}")
+    assert labels_of(tissue_table) == labels_of(tissue_table, "domain")
+
+
 @pytest.mark.parametrize("ending", [".geojson", ".csv"])
 @pytest.mark.parametrize("kind", ["anndata", "spatialdata"])
 def test_every_spot_gets_its_name_and_colour_back(tissue, tissue_table, tmp_path, ending: str, kind: str):

@@ -38,10 +38,10 @@ def write_domains(
     data
         Table with domains; not changed.
     path
-        The file, which is replaced if it is there, once the new one is whole. Its ending chooses: ``.geojson``, an
-        annotation with class and colour for each domain, as :func:`multist.tl.domain_shapes` outlines them, in pixels
-        of the image; ``.csv``, one row ``Barcode,<cluster_key>`` per spot that has a domain, where the barcodes are
-        ``obs_names``.
+        The file, whose folder is made if it is not there, and which is replaced once the new one is whole. Its ending
+        chooses: ``.geojson``, an annotation with class and colour for each domain, as :func:`multist.tl.domain_shapes`
+        outlines them, in pixels of the image; ``.csv``, one row ``Barcode,<cluster_key>`` per spot that has a domain,
+        where the barcodes are ``obs_names``.
     cluster_key
         Column of ``obs`` with the domains, found or drawn by hand.
     section
@@ -71,7 +71,7 @@ def write_domains(
     >>> mt.tl.write_domains(adata, "domains.geojson")
     >>> mt.tl.write_domains(adata, "domains.csv")
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     form = path.suffix.lower()
     if form not in (".geojson", ".csv"):
         raise ValueError(f"{path.name!r} ends in {form!r}; give a .geojson for QuPath or a .csv for Loupe Browser")
