@@ -120,7 +120,7 @@ def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
         "losses.edges",
     ):
         assert words in seen.text
-    for words in ("X holds counts and is read", "9.9.9", "7.7.7", "pp.embed_histology", "1 of 2 pairs at borders"):
+    for words in ("X holds counts and is read", "9.9.9", "7.7.7", "pp.embed_histology", "Significant tests: 1 of 2"):
         assert words in seen.text
     assert path.stat().st_size < 5e6 and len(seen.images()) == 6
 

@@ -138,8 +138,9 @@ def _pairs(result: Result) -> Part | str:
     pairs = found["pairs"]
     significant = pairs[pairs["border_fdr"] <= _FDR].sort_values("border_fdr")
     text = (
-        f"{len(significant):,} of {int(pairs['border_pvalue'].notna().sum()):,} pairs at borders are significant at a "
-        f"false discovery rate of {_FDR:g}, against tissue that was shuffled in patches."
+        f"Pairs tested: {len(pairs[['source', 'target']].drop_duplicates()):,}, at each border in both directions. "
+        f"Significant tests: {len(significant):,} of {int(pairs['border_pvalue'].notna().sum()):,}, at a false "
+        f"discovery rate of {_FDR:g}, against tissue that was shuffled in patches."
     )
     wanted = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
     frame = significant[[name for name in wanted if name in significant]]

@@ -197,6 +197,33 @@ def test_planted_pairs_on_other_tissues(seed: int):
     assert called == {tuple(row) for row in adata.uns["interactions"].to_numpy()}
 
 
+@pytest.mark.parametrize(("threshold", "said"), [(0.1, "less than 10 %"), (0.125, "less than 12.5 %")])
+def test_what_is_not_tested_has_a_reason(tissue: ad.AnnData, threshold: float, said: str):
+    options = QUICK | {"n_perms": 20, "threshold": threshold}
+    scarce = tissue.copy()
+    pairs = all_pairs(tissue)
+    scarce.X[np.ix_(np.arange(tissue.n_obs) % 20 > 0, tissue.var_names.isin(pairs["source"][:3]))] = 0
+    found = mt.tl.interactions(scarce, pairs, copy=True, **options).uns["multist"]["interactions"]["pairs"]
+    untested = found["border_pvalue"].isna()
+    assert untested.any() and not untested.all()
+    assert (found["why"] == np.where(untested, f"ligand or receptor is in {said} of the spots of its domain", "")).all()
+
+
+def test_a_domain_smaller_than_a_patch_is_not_tested(tissue: ad.AnnData):
+    spots = tissue.obs["domain"].value_counts()
+    side = int(np.sqrt(spots.iloc[-1])) + 1
+    small = spots.index[spots < side**2]
+    assert 0 < len(small) < 5
+    options = QUICK | {"n_perms": 20, "patch_size": side}
+    found = mt.tl.interactions(tissue, all_pairs(tissue), copy=True, **options).uns["multist"]["interactions"]["pairs"]
+    at_small = found[["ligand_domain", "receptor_domain"]].isin(small).any(axis=1)
+    assert found.loc[at_small, ["border_pvalue", "border_fdr", "enrichment"]].isna().all(axis=None)
+    assert "a domain has fewer spots than a patch" in set(found.loc[at_small, "why"])
+    expressed = at_small & (found["why"] == "a domain has fewer spots than a patch")
+    assert found.loc[expressed, "cluster_pvalue"].notna().all()
+    assert found.loc[~at_small, "border_pvalue"].notna().all()
+
+
 def test_copying_leaves_the_input_alone():
     sdata = mt.datasets.layered_tissue(n_spots=400, n_genes=100, with_image=False)
     before = copy_data(sdata)

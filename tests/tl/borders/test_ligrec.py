@@ -74,6 +74,16 @@ def test_files_hold_it_and_squidpy_draws_it(solved: sd.SpatialData, tmp_path):
 KEPT = ("decisions", "schema")
 
 
+def test_what_is_not_tested_has_a_reason(tissue_table: ad.AnnData):
+    pairs = all_pairs(tissue_table)
+    tissue_table.X[:, tissue_table.var_names.isin(pairs["source"][:1])] = 0
+    found = mt.tl.ligrec(tissue_table, pairs=pairs, cluster_key="domain", n_perms=20, threshold=0, copy=True)
+    table = found.uns["multist"]["ligrec"]["pairs"]
+    untested = table["cluster_pvalue"].isna()
+    said = "ligand or receptor is in none of the spots of its domain"
+    assert untested.any() and (table["why"] == np.where(untested, said, "")).all()
+
+
 def test_only_its_field_is_written(tissue_table: ad.AnnData):
     before = tissue_table.copy()
     changed = mt.tl.ligrec(tissue_table, "domain", pairs=all_pairs(before), n_perms=5, copy=True)

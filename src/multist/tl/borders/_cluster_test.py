@@ -134,6 +134,12 @@ def _some_of_each(domain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return chosen
 
 
+def too_few(threshold: float) -> str:
+    """Why squidpy does not test a pair between two domains."""
+    share = f"less than {100 * threshold:g} %" if threshold > 0 else "none"
+    return f"ligand or receptor is in {share} of the spots of its domain"
+
+
 def adjusted(pvalues: np.ndarray) -> np.ndarray:
     """False discovery rates after Benjamini and Hochberg; NaN where there is no p-value."""
     from scipy.stats import false_discovery_control

@@ -13,7 +13,7 @@ from multist._settings import logger
 from multist.access import domain_params, plain, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._border_test import Evidence, Spots, border_test
-from multist.tl.borders._cluster_test import ClusterEvidence, adjusted, cluster_test
+from multist.tl.borders._cluster_test import ClusterEvidence, adjusted, cluster_test, too_few
 from multist.tl.borders._contacts import (
     Contact,
     border_lengths,
@@ -89,8 +89,8 @@ def interactions(
         Steps on the spatial graph within which spots act on each other. On Visium one is 100 um.
     patch_size
         Spots along the side of a patch. It should be no less than the distance over which expression is alike for
-        reasons of its own; larger patches are more careful, and need longer borders. A domain with fewer spots than
-        a patch has is never significant.
+        reasons of its own; larger patches are more careful, and need longer borders. A domain with fewer spots in every
+        section than a patch has is not tested.
     min_edges
         Borders with fewer joins of neighbours across them are listed and not tested.
     threshold
@@ -120,7 +120,8 @@ def interactions(
         DataFrame with a row per pair, border and direction, the most significant first: ``source``, ``target``,
         ``ligand_domain``, ``receptor_domain``; ``mean``, ``cluster_pvalue`` and ``cluster_fdr`` of squidpy's test;
         ``score``, ``enrichment`` (log2 of the score over that of the shuffled tissue, of the side where it is less),
-        ``ligand_pvalue``, ``receptor_pvalue``, ``border_pvalue`` (the larger) and ``border_fdr``. NaN where not tested.
+        ``ligand_pvalue``, ``receptor_pvalue``, ``border_pvalue`` (the larger) and ``border_fdr``. NaN where not tested,
+        of which ``why`` gives the reason; it is empty where the pair was tested.
     ``"borders"``
         DataFrame with a row per two domains that touch: ``domain_1``, ``domain_2``, ``n_edges``, ``length``, ``unit``
         (``"um"``, or ``"coordinates"`` where the scale of a section is unknown) and ``tested``.
@@ -183,7 +184,16 @@ def interactions(
             random_state=random_state,
         )
         result = {
-            "pairs": _pair_table(molecules.pairs, tested, names, clusters, borders, n_perms),
+            "pairs": _pair_table(
+                molecules.pairs,
+                tested,
+                names,
+                clusters,
+                borders,
+                n_perms,
+                too_few=too_few(threshold),
+                smaller=_smaller_than_a_patch(domain, record.section, patch_size),
+            ),
             "borders": _border_table(contacts, tested, names, border_lengths(places, record.section, domain), unit),
             "params": plain(
                 {
@@ -229,6 +239,14 @@ def _contacts(
     return contacts, tested
 
 
+def _smaller_than_a_patch(domain: np.ndarray, section: np.ndarray, patch_size: int) -> np.ndarray:
+    """(n_domains,) whether no section has as many spots of a domain as a patch has: there nothing can be exchanged."""
+    spots = np.zeros((domain.max() + 1, section.max() + 1), dtype=np.int64)
+    labelled = domain >= 0
+    np.add.at(spots, (domain[labelled], section[labelled]), 1)
+    return spots.max(axis=1) < patch_size**2
+
+
 def _pair_table(
     pairs: pd.DataFrame,
     contacts: list[Contact],
@@ -236,11 +254,17 @@ def _pair_table(
     clusters: ClusterEvidence,
     borders: Evidence,
     n_perms: int,
+    *,
+    too_few: str,
+    smaller: np.ndarray,
 ) -> pd.DataFrame:
     """One row per pair, border and direction."""
     n_pairs, per_pair = len(pairs), 2 * len(contacts)
     directed = [(contact[way], contact[1 - way]) for contact in contacts for way in (0, 1)]
-    skipped = np.isnan(clusters.pvalue)
+    unexpressed = np.isnan(clusters.pvalue)
+    unshuffled = smaller[np.array([contact[:2] for contact in contacts])].any(axis=1)[None, :, None]
+    skipped = unexpressed | unshuffled
+    why = np.select([unexpressed, skipped], [too_few, "a domain has fewer spots than a patch"], "").astype(object)
     tested = lambda values: np.where(skipped, np.nan, values).ravel()
     border_pvalue = tested(np.maximum(borders.ligand, borders.receptor))
     # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
@@ -260,6 +284,7 @@ def _pair_table(
             "receptor_pvalue": tested(borders.receptor),
             "border_pvalue": border_pvalue,
             "border_fdr": adjusted(border_pvalue),
+            "why": why.ravel(),
         }
     )
     table = table.sort_values(["border_pvalue", "enrichment"], ascending=[True, False], kind="stable")

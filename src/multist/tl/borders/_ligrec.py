@@ -10,7 +10,7 @@ import pandas as pd
 
 from multist import _keys
 from multist.access import domain_params, plain, run, versions
-from multist.tl.borders._cluster_test import adjusted, squidpys_test
+from multist.tl.borders._cluster_test import adjusted, squidpys_test, too_few
 from multist.tl.borders._contacts import domain_codes
 from multist.tl.borders._molecules import find_molecules, molecule_expression
 from multist.tl.borders._pairs import read_pairs
@@ -80,7 +80,7 @@ def ligrec(
         DataFrame with a row per pair and two domains, in both directions and within each, the most significant first:
         ``source``, ``target``, ``ligand_domain``, ``receptor_domain``, ``mean``, ``cluster_pvalue`` with the true
         labels as one of the permutations, and its false discovery rate ``cluster_fdr`` (Benjamini and Hochberg). NaN
-        where not tested.
+        where not tested, of which ``why`` gives the reason.
     ``"params"``, ``"versions"``
         What was asked for, with what.
 
@@ -131,6 +131,7 @@ def ligrec(
                 "mean": mean.ravel(),
                 "cluster_pvalue": pvalue,
                 "cluster_fdr": adjusted(pvalue),
+                "why": np.where(np.isnan(pvalue), too_few(threshold), "").astype(object),
             }
         ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
         params = {
