@@ -189,7 +189,7 @@ def test_images_that_do_not_fit_are_named(make_sdata, visium):
         write_image(sdata, record, [level[:10, :10]])
     with pytest.raises(ValueError, match="type float64"):
         write_image(sdata, record, [level.astype(float)])
-    with pytest.raises(ValueError, match="2 images for 1 sections"):
+    with pytest.raises(ValueError, match="2 images for 1 section;"):
         write_image(sdata, record, [level, level])
     with pytest.raises(ValueError, match="'spots' is the name of another element"):
         write_image(sdata, record, [level], key_added="spots")

@@ -279,5 +279,5 @@ def test_an_archive_that_is_not_whole_is_named(tmp_path, damage):
 def test_spots_without_a_place_are_named(host):
     (name,) = (name for name in host.files if name.endswith("1_spatial.tar.gz"))
     host.files[name] = archive(places()[:-1], header=False)
-    with pytest.raises(ValueError, match="1 spots of the counts have no place, such as 'ACGT0079-1'"):
+    with pytest.raises(ValueError, match="1 spot of the counts has no place, such as 'ACGT0079-1'"):
         datasets.breast_cancer()

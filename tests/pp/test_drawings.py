@@ -42,7 +42,7 @@ def test_a_point_on_a_spot_as_large_as_it_is_names_it():
     xy = np.array([[0.0, 0.0], [10.0, 0.0]])
     point = drawings([Point(0, 45)], ["a"])
     assert name_spots(xy, np.full(2, 100.0), point).tolist() == ["a", None]
-    with pytest.raises(ValueError, match="none of the 1 drawings is on a spot"):
+    with pytest.raises(ValueError, match="none of 1 drawing is on a spot"):
         name_spots(xy, unknown(xy), point)
 
 
@@ -64,7 +64,7 @@ def test_a_point_counts_more_than_the_area_around_it(cells: np.ndarray, caplog):
     assert names[middle] == "point"
     assert (names[inside & (np.arange(len(cells)) != middle)] == "area").all()
     assert all(name is None for name in names[~inside])
-    assert "1 spots lie in drawings with different names" in caplog.text
+    assert "1 spot lies in drawings with different names" in caplog.text
 
 
 def test_a_large_outline_of_many_corners_is_what_a_plain_rule_says(cells: np.ndarray):

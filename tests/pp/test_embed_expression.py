@@ -185,7 +185,7 @@ def test_bad_keys_and_numbers():
         embed_expression(adata, transform="root")
     with pytest.raises(ValueError, match="cannot be stored"):
         embed_expression(adata, key_added="my pca")
-    with pytest.raises(ValueError, match="1 spots"):
+    with pytest.raises(ValueError, match="1 spot and"):
         embed_expression(adata[:1].copy())
     assert not adata.obsm
 

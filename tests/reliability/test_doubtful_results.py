@@ -72,7 +72,7 @@ DOUBTS = {
     "black image": Doubt(black, SEEN, "black under all spots of section 'tissue'", "image_key"),
     "image too coarse": Doubt(coarse, SEEN, "a spot is only 4.0 pixels wide", "use_image=True"),
     "graph in pieces": Doubt(pieces, PLAIN, "is in 2 pieces, the largest of 72 of 144 spots", "pp.spatial_graph"),
-    "spots that are all alike": Doubt(all_alike, PLAIN, "only 1 different points", "ask for fewer"),
+    "spots that are all alike": Doubt(all_alike, PLAIN, "only 1 different point, ", "ask for fewer"),
     "strokes at random": Doubt(
         any_strokes, {"labels_key": "annotation", "use_image": False}, "strokes contradict each other", "trust="
     ),
@@ -133,7 +133,7 @@ def test_a_line_that_every_stage_says_is_said_once(finished, capsys):
     finished.obsp["spatial_connectivities"].data[:3] = np.nan
     capsys.readouterr()
     mt.tl.multist_domains(finished, 3, use_image=False, device="cpu")
-    assert capsys.readouterr().err.count("are NaN or infinite, and are left out") == 1
+    assert capsys.readouterr().err.count("NaN or infinite, and left out") == 1
 
 
 @pytest.fixture

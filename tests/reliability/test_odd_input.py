@@ -186,7 +186,7 @@ CASES = {
     ),
     # names
     "two spots of one name": Odd(
-        names(lambda n: ["twice", "twice", *n[2:]]), domains(), ValueError, "1 duplicate names.*obs_names_make_unique"
+        names(lambda n: ["twice", "twice", *n[2:]]), domains(), ValueError, "1 duplicate name .*obs_names_make_unique"
     ),
     "unknown sections": Odd(
         nothing, domains(library_key="slide"), KeyError, "library_key 'slide' not found in obs; found: 'truth'"
@@ -426,7 +426,7 @@ CASES = {
         nothing,
         lambda t: mt.tl.interactions(t, PAIRS.replace({"gene0": "x", "gene1": "y"})),
         ValueError,
-        "none of the 2 pairs has both its genes",
+        "none of 2 pairs has both its genes",
     ),
     "no permutation": Odd(
         nothing,

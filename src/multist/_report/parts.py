@@ -13,6 +13,7 @@ from multist._report.markers import markers
 from multist._report.page import Cell, Part, Picture, Table, Tissue, picture, table_of
 from multist._report.parameters import decisions, parameters, versions
 from multist._report.result import Result
+from multist._words import counted
 
 _FDR = 0.05
 _MOST_ROWS = 25
@@ -74,7 +75,7 @@ def _sizes(result: Result) -> Part:
     text = "Each domain's spots, and the medians of what is known of them." if shown else "Each domain's spots."
     unnamed = int(result.domains.isna().sum())
     if unnamed:
-        text += f" {unnamed:,} spots are in none."
+        text += f" {counted(unnamed, 'spot is', 'spots are')} in none."
     return Part("Domains", text, tables=[("", Table(["domain", "spots", "share", *shown], rows))])
 
 

@@ -9,6 +9,7 @@ from multist._report.page import Page, write_page
 from multist._report.parts import all_parts, tissue
 from multist._report.result import Result
 from multist._settings import logger
+from multist._words import counted
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -107,5 +108,5 @@ def report(
             page.parts.append(found)
     page.made_by = f"multist {__version__}, {date.today().isoformat()}"
     written = write_page(page, path)
-    logger.info("%s: %.1f MB, %d parts", written, written.stat().st_size / 1e6, len(page.parts))
+    logger.info("%s: %.1f MB, %s", written, written.stat().st_size / 1e6, counted(len(page.parts), "part"))
     return written

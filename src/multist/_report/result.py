@@ -10,6 +10,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._palette import domain_colors
+from multist._words import counted
 from multist.access import check_layer, listed, not_found, resolve, stored_colors
 
 if TYPE_CHECKING:
@@ -115,7 +116,11 @@ class Result:
         """The size of it in a sentence."""
         record = self.record
         images = sorted({image.key for image in record.images if image is not None})
-        parts = [f"{len(record.xy):,} spots", f"{record.table.n_vars:,} genes", f"{len(self.names)} domains"]
+        parts = [
+            counted(len(record.xy), "spot"),
+            counted(record.table.n_vars, "gene"),
+            counted(len(self.names), "domain"),
+        ]
         if len(record.section_names) > 1:
             parts.insert(0, f"{len(record.section_names)} sections")
         return ", ".join(parts) + (f"; image {listed(images)}" if images else "; no image") + "."

@@ -12,6 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._settings import logger
+from multist._words import counted
 from multist.access.expression import Expression, sparse_rows
 from multist.access.tables import listed
 
@@ -82,7 +83,7 @@ def refuse_twins(names: Iterable[Any], where: str, asked: Iterable[str] | None =
     if len(shared) == 0:
         return
     at = ", ".join(map(str, np.flatnonzero(index == shared[0])[: _SHOWN + 1]))
-    more = "" if len(shared) == 1 else f", and {len(shared) - 1} more names are shared"
+    more = "" if len(shared) == 1 else f", and {counted(len(shared) - 1, 'more name is', 'more names are')} shared"
     raise ValueError(
         f"{where}: {shared[0]!r} names several genes (columns {at}){more}, so it does not tell which is meant; add "
         "their counts up by multist.pp.sum_genes, or rename or drop those that are not meant"
@@ -103,7 +104,7 @@ def summed_twins(table: AnnData, gene_symbols: str | None = None) -> AnnData:
             )
     summed = {where: values if values is None else _added(values, codes) for where, values in matrices.items()}
     shared = names[names.duplicated(keep=False)]
-    logger.info("%d genes share %d names, and are summed", len(shared), shared.nunique())
+    logger.info("%d genes share %s, and are summed", len(shared), counted(shared.nunique(), "name"))
     return AnnData(
         summed["X"],
         obs=table.obs.copy(),

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from multist._keys import CONNECTIVITIES
 from multist._settings import logger
+from multist._words import counted
 from multist.access.absent import not_found
 from multist.access.tables import in_memory
 
@@ -49,7 +50,8 @@ def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
     edges = sparse.coo_matrix(held)
     finite = np.isfinite(edges.data)
     if not finite.all():
-        logger.warning("%d edges of obsp[%r] are NaN or infinite, and are left out", (~finite).sum(), key)
+        edges_are = counted(int((~finite).sum()), f"edge of obsp[{key!r}] is", f"edges of obsp[{key!r}] are")
+        logger.warning("%s NaN or infinite, and left out", edges_are)
     if (edges.data[finite] < 0).any():
         raise ValueError(f"obsp[{key!r}] holds negative weights, so it is no graph of neighbours; run pp.spatial_graph")
     kept = finite & (edges.data != 0) & (edges.row != edges.col)

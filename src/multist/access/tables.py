@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from multist._words import counted
 from multist.access.absent import listed as listed
 from multist.access.absent import not_found
 
@@ -23,6 +25,15 @@ SPATIAL_ATTRS = "spatialdata_attrs"
 _LARGEST = 1e15  # of a feature
 
 
+UNNAMED = "section"
+"""Name of the only section of a table that names none."""
+
+
+def of_section(name: str, word: str = "of") -> str:
+    """``" of section 'name'"``, for a message; nothing where nobody gave the section a name."""
+    return "" if name == UNNAMED else f" {word} section {name!r}"
+
+
 def is_spatialdata(data: object) -> bool:
     """Whether ``data`` is a SpatialData; anything else that is no AnnData raises a TypeError."""
     if isinstance(data, AnnData):
@@ -31,7 +42,17 @@ def is_spatialdata(data: object) -> bool:
 
     if isinstance(data, SpatialData):
         return True
-    raise TypeError(f"data must be an AnnData or a SpatialData, not {type(data).__name__}")
+    what = f"data must be an AnnData or a SpatialData, not {type(data).__name__}"
+    if isinstance(data, str | Path):
+        what = f"data must be an AnnData or a SpatialData, not a path: read it first, by {_reader(Path(data))}"
+    raise TypeError(what)
+
+
+def _reader(path: Path) -> str:
+    """What reads a file, as one types it."""
+    readers = {".h5ad": f"scanpy.read_h5ad({str(path)!r})", ".zarr": f"spatialdata.read_zarr({str(path)!r})"}
+    known = "scanpy.read_h5ad of an .h5ad, spatialdata.read_zarr of a .zarr, or a reader of spatialdata_io"
+    return readers.get(path.suffix.lower(), known)
 
 
 def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnData:
@@ -94,7 +115,7 @@ def check_table(table: AnnData, where: str) -> None:
     if not table.obs_names.is_unique:
         twice = table.obs_names[table.obs_names.duplicated()].unique()
         raise ValueError(
-            f"{where}.obs_names holds {len(twice)} duplicate names ({listed(twice[:3])}...); "
+            f"{where}.obs_names holds {counted(len(twice), 'duplicate name')} ({listed(twice[:3])}...); "
             "call .obs_names_make_unique() first"
         )
 
@@ -134,7 +155,7 @@ def _shallow(sdata: Any, tables: dict[str, AnnData]) -> SpatialData:
 
 
 def find_sections(
-    table: AnnData, library_key: str | None, *, default: str = "section"
+    table: AnnData, library_key: str | None, *, default: str = UNNAMED
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Section of each row, and the names of the sections in order of first appearance.
 

@@ -12,6 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._keys import NORMALIZED_SUFFIX, SPATIAL
+from multist._words import counted
 from multist.access.draft import Draft
 from multist.access.pyramid import rgb_element
 from multist.access.record import SpatialRecord
@@ -121,7 +122,8 @@ def write_image(
         A shape or type does not fit, the name is that of the source, cannot be stored, or is asked for twice.
     """
     if len(arrays) != len(record.images):
-        raise ValueError(f"{len(arrays)} images for {len(record.images)} sections; give one per section, or None")
+        there = f"{counted(len(arrays), 'image')} for {counted(len(record.images), 'section')}"
+        raise ValueError(f"{there}; give one per section, or None")
     keys = tuple(_new_key(record, i, key_added) if levels is not None else "" for i, levels in enumerate(arrays))
     pyramids = [None if levels is None else _checked_levels(record, i, levels) for i, levels in enumerate(arrays)]
     if is_spatialdata(data):

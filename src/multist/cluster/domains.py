@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from multist._rows import row_slices
 from multist._settings import logger
+from multist._words import counted
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import fit_mixture
 from multist.cluster.refine import leading_axes, majority_vote, with_exact_count
@@ -69,8 +70,8 @@ def find_domains(
     if n_domains == 1 or count_distinct(points, n_domains) < n_domains:
         if n_domains > 1:
             logger.warning(
-                "the embedding has only %d different points, so that %d domains are cut, not found: ask for fewer",
-                count_distinct(points, n_domains),
+                "the embedding has only %s, so that %d domains are cut, not found: ask for fewer",
+                counted(count_distinct(points, n_domains), "different point"),
                 n_domains,
             )
         start = np.zeros(len(points), dtype=np.int64)

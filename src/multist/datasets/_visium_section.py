@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from multist._keys import SPATIAL
+from multist._words import counted
 from multist.datasets._remote import Fetched
 
 if TYPE_CHECKING:
@@ -138,5 +139,7 @@ def _spots(content: bytes, barcodes: pd.Index) -> pd.DataFrame:
     spots = pd.read_csv(io.BytesIO(content), **options)
     lost = barcodes.difference(spots.index)
     if len(lost):
-        raise ValueError(f"{len(lost)} spots of the counts have no place, such as {lost[0]!r}")
+        raise ValueError(
+            f"{counted(len(lost), 'spot of the counts has', 'spots of the counts have')} no place, such as {lost[0]!r}"
+        )
     return spots.loc[barcodes]

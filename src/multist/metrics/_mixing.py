@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from multist._words import counted
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -80,7 +82,7 @@ def section_mixing(
     if found is None:
         raise ValueError(
             f"mixing needs two sections with {_MIN_OBSERVATIONS} observations each; "
-            f"there are {len(set(code))} sections in {len(points)} observations"
+            f"there are {counted(len(points), 'observation')} of {counted(len(set(code)), 'section')}"
         )
     scores = {"ilisi": found[0]}
     if domain is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from multist import _keys
+from multist._words import counted
 from multist.access import get_table, not_found
 from multist.pl._canvas import inches_of, panels
 from multist.pl._look import FigureOptions, Look, drawn
@@ -62,7 +63,7 @@ def n_domains(
         raise not_found(_keys.CURVE, f"uns[{key!r}]", result, key_added=key)
     canvas = panels([(0, 0)], 1.3, Look.of(look), beside=0.9, below=0.5)
     _draw(canvas.axes[0], curve)
-    canvas.set_titles([f"{int(curve['chosen'])} domains chosen"])
+    canvas.set_titles([f"{counted(int(curve['chosen']), 'domain')} chosen"])
     return canvas.finish("n_domains")
 
 

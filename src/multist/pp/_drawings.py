@@ -11,6 +11,7 @@ import pandas as pd
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._spacing import spacing
+from multist._words import counted
 from multist.access import Fields
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def name_spots(
         (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
         x0, y0, x1, y1 = drawings.total_bounds
         raise ValueError(
-            f"none of the {len(drawings)} drawings is on a spot: drawings lie at x from {x0:.6g} to {x1:.6g}, y from "
-            f"{y0:.6g} to {y1:.6g}, spots at x from {left:.6g} to {right:.6g}, y from {top:.6g} to {bottom:.6g}; "
-            "check that both are in the same coordinates"
+            f"none of {counted(len(drawings), 'drawing')} is on a spot: drawings lie at x from {x0:.6g} to {x1:.6g}, "
+            f"y from {y0:.6g} to {y1:.6g}, spots at x from {left:.6g} to {right:.6g}, y from {top:.6g} to "
+            f"{bottom:.6g}; check that both are in the same coordinates"
         )
     if missed:
         logger.warning("%d of %d drawings are on no spot", missed, len(drawings))
@@ -77,8 +78,8 @@ def name_spots(
     several = int((hits.groupby("spot")["name"].nunique() > 1).sum())
     if several:
         logger.warning(
-            "%d spots lie in drawings with different names; there the smallest drawing counts, of equal ones the first",
-            several,
+            "%s in drawings with different names; there the smallest drawing counts, of equal ones the first",
+            counted(several, "spot lies", "spots lie"),
         )
     first = hits.sort_values(["spot", "size", "drawing"], kind="stable").drop_duplicates("spot")
     names = np.full(len(xy), None, dtype=object)
@@ -121,11 +122,11 @@ def annotate(
     free = (color for color in domain_colors(len(column.categories) + len(taken)) if color.lower() not in taken)
     shown = [colors[name] if name in colors else next(free) for name in column.categories]
     logger.info(
-        "obs[%r]: %d of %d spots named, %d names",
+        "obs[%r]: %d of %d spots named, %s",
         key_added,
         int(pd.notna(values).sum()),
         len(values),
-        len(column.categories),
+        counted(len(column.categories), "name"),
     )
     return {"obs": {key_added: column}, "uns": {f"{key_added}_colors": shown}}
 
@@ -145,7 +146,8 @@ def _areas_and_points(drawings: GeoDataFrame, stroke_width: float) -> tuple[GeoS
     areas = areas[~point | circle]
     broken = ~areas.is_valid
     if broken.any():
-        logger.info("%d outlines cross themselves; what they enclose is taken", int(broken.sum()))
+        crossing = counted(int(broken.sum()), "outline crosses itself", "outlines cross themselves")
+        logger.info("%s; what is enclosed is taken", crossing)
         parts = areas[broken].make_valid().explode().to_frame("geometry")
         whole = parts[parts.geom_type.isin(["Polygon", "MultiPolygon"])].dissolve(level=0).geometry
         areas = pd.concat([areas[~broken], whole]).sort_index()

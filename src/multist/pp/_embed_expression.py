@@ -10,6 +10,7 @@ import numpy as np
 from multist import _keys
 from multist._settings import logger
 from multist._threads import steady_threads
+from multist._words import counted
 from multist.access import Expression, Fields, Kind, find_expression, find_sections, get_table, run
 from multist.pp._expression_axes import POWERS, ExpressionAxes
 from multist.pp._variable_genes import moments, most_variable
@@ -203,13 +204,13 @@ def _fitted(
     candidates = np.flatnonzero(varied)
     if n_obs < 2 or len(candidates) < 2:
         raise ValueError(
-            f"{n_obs} spots and {len(candidates)} genes found in enough of them: principal components need two of "
-            "each at least"
+            f"{counted(n_obs, 'spot')} and {counted(len(candidates), 'gene')} found in enough of them: "
+            "principal components need two of each at least"
         )
     genes = most_variable(expression, section, found, candidates, n_top_genes)
     n_used = min(n_comps, n_obs - 1, len(genes) - 1)
     if n_used < n_comps:
-        logger.info("%d components, as there are %d spots and %d genes", n_used, n_obs, len(genes))
+        logger.info("%s, as there are %d spots and %d genes", counted(n_used, "component"), n_obs, len(genes))
     axes, total = ExpressionAxes.fit(expression, genes, found.sums.sum(axis=0), POWERS[transform], n_used, random_state)
     params = {
         "n_comps": n_used,

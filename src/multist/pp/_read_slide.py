@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist._settings import logger
+from multist._words import counted
 from multist.access.colours import check_white, read_scale, to_rgb
 from multist.access.ome_zarr import open_ome_zarr
 from multist.access.pyramid import TILE, Slide, image_element
@@ -77,12 +78,12 @@ def read_slide(
     size = slide.microns_per_pixel if microns_per_pixel is None else (microns_per_pixel, microns_per_pixel)
     height, width, channels = slide.levels[0].shape
     logger.info(
-        "%s: %d x %d pixels, %d channels, %d levels, %s",
+        "%s: %d x %d pixels, %s, %s, %s",
         path.name,
         width,
         height,
-        channels,
-        len(slide.levels),
+        counted(channels, "channel"),
+        counted(len(slide.levels), "level"),
         "size of a pixel unknown" if size is None else f"{size[0]:.4g} um a pixel",
     )
     names = ["r", "g", "b", "a"][:channels] if slide.rgb and channels > 1 else list(range(channels))

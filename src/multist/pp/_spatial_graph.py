@@ -10,6 +10,7 @@ from scipy import sparse
 from multist import _keys
 from multist._settings import logger
 from multist._spacing import Lattice, find_lattice, lattice_pairs, spacing
+from multist._words import counted
 from multist.access import (
     Fields,
     SpatialRecord,
@@ -159,7 +160,8 @@ def join_neighbors(
         connectivities, apart = connectivities + (across > 0).astype(np.float32), apart + across
         summary = summary | {"aligned_key": aligned_key}
     alone = int((connectivities.getnnz(axis=1) == 0).sum())
-    logger.info("spatial graph: %s, %d edges, %d spots without a neighbour", params, connectivities.nnz // 2, alone)
+    edges, lonely = counted(connectivities.nnz // 2, "edge"), counted(alone, "spot")
+    logger.info("spatial graph: %s, %s, %s without a neighbour", params, edges, lonely)
     return {
         "obsm": obsm,
         "obsp": {keys["connectivities_key"]: connectivities, keys["distances_key"]: apart},

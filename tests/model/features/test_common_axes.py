@@ -103,5 +103,5 @@ def test_a_section_that_touches_none_is_refused():
     graph = lattice(3).tolil()
     graph[2 * SIDE**2 :, : 2 * SIDE**2] = 0
     graph[: 2 * SIDE**2, 2 * SIDE**2 :] = 0
-    with pytest.raises(ValueError, match="1 sections touch none of the others"):
+    with pytest.raises(ValueError, match="1 section touches none of the others"):
         common_axes(features, graph.tocsr(), section)

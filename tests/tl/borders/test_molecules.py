@@ -70,7 +70,7 @@ def test_complexes_need_all_subunits_and_names_may_have_underscores():
 def test_symbols_may_be_in_a_column():
     adata = table(["ENSG1", "ENSG2"])
     adata.var["symbol"] = ["L", "R"]
-    with pytest.raises(ValueError, match=r"none of the 1 pairs.*'L', 'R'.*'ENSG1'.*gene_symbols.*'symbol'"):
+    with pytest.raises(ValueError, match=r"none of 1 pair has.*'L', 'R'.*'ENSG1'.*gene_symbols.*'symbol'"):
         find_molecules(pairs(("L", "R")), adata, None)
     assert len(find_molecules(pairs(("L", "R")), adata, "symbol").pairs) == 1
     with pytest.raises(KeyError, match="'name' not found in var; found: 'symbol'"):

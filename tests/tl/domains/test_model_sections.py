@@ -79,7 +79,7 @@ def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
         assert "X_pca" not in table.obsm  # its axes are those of both
     stains = [table.uns["multist"]["stain_reference"] for table in sections]
     np.testing.assert_array_equal(stains[0]["mean"], stains[1]["mean"])
-    assert "800 spots of 2 section(s) (0:section1, 1:section2)" in repr(model)
+    assert "800 spots of 2 sections (0:section1, 1:section2)" in repr(model)
     model.domains(sections[1])  # already of this model: nothing is embedded again
     assert "fitted_on" not in sections[1].uns["multist"]["params"]
 

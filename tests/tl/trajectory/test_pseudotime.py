@@ -127,7 +127,7 @@ def test_a_handful_of_cells_apart_gets_none(caplog: pytest.LogCaptureFixture):
     adata = apart(tight=8)
     with caplog.at_level(logging.WARNING, logger="multist"):
         mt.tl.pseudotime(adata, "inner")
-    assert "8 cells in parts of less than n_neighbors=15" in caplog.text
+    assert "8 cells get no pseudotime, in parts of less than n_neighbors=15" in caplog.text
     assert (adata.obs["multist_pseudotime"].isna() == adata.obs["far"]).all()
     assert agreement(adata) > 0.98
     with pytest.raises(ValueError, match="choose another"):

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist._settings import logger
+from multist._words import counted
 from multist.model.features.neighbourhood import smooth
 from multist.model.features.sections import within_sections
 
@@ -62,8 +63,8 @@ def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndar
         k = max(waiting, key=lambda number: (int(joined[number].sum()), -number))
         if not joined[k].any():
             raise ValueError(
-                f"{len(waiting)} sections touch none of the others, and their embedding was made in each by itself: "
-                "align all of them, or make one embedding of all"
+                f"{counted(len(waiting), 'section touches', 'sections touch')} none of the others, and the embedding "
+                "was made in each by itself: align all of them, or make one embedding of all"
             )
         rotation = _procrustes(around[start[joined[k]]], around[end[joined[k]]])
         rows = section == k

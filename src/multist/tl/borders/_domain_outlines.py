@@ -10,6 +10,7 @@ import pandas as pd
 from multist._facets import find_facets
 from multist._palette import domain_colors
 from multist._settings import logger
+from multist._words import counted
 from multist.access import stored_colors
 from multist.tl.borders._contacts import domain_codes
 
@@ -102,7 +103,9 @@ def outline(xy: np.ndarray, codes: np.ndarray, diameter: np.ndarray) -> tuple[di
     _, first, inverse = np.unique(xy, axis=0, return_index=True, return_inverse=True)
     hidden = int((codes != codes[first][inverse.ravel()]).sum())
     if hidden:
-        logger.warning("%d spots lie exactly on a spot of another domain, which gets the place", hidden)
+        logger.warning(
+            "%s exactly on a spot of another domain, which gets the place", counted(hidden, "spot lies", "spots lie")
+        )
     found = find_facets(xy, codes, float(np.nan_to_num(diameter).max(initial=0)))
     segments = found.ends
     segments = np.unique(np.where(_in_order(segments)[:, None, None], segments, segments[:, ::-1]), axis=0)

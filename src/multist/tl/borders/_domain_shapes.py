@@ -8,6 +8,7 @@ from anndata import AnnData
 
 from multist import _keys
 from multist._settings import logger
+from multist._words import counted
 from multist.access import domain_params, plain, resolve_drawn, run
 from multist.tl.borders._domain_outlines import section_frames
 
@@ -101,5 +102,5 @@ def domain_shapes(
         work.part.write_outlines(record, frames, keys)
         work.part.write(uns={_keys.MULTIST: {_keys.DOMAIN_SHAPES: told}})
         n_domains = len(pd.concat(frames.values())["name"].unique())
-        logger.info("outlines of %d domains: shapes %s", n_domains, list(keys.values()))
+        logger.info("outlines of %s: shapes %s", counted(n_domains, "domain"), list(keys.values()))
     return None

@@ -10,6 +10,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
+from multist._words import counted
 from multist.access import domain_params, plain, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._border_test import Evidence, Spots, border_test
@@ -235,7 +236,8 @@ def _contacts(
             f"no two domains of obs[{cluster_key!r}] touch along at least min_edges={min_edges} joins of neighbours; "
             f"the most that two have is {most}"
         )
-    logger.info("%d borders between domains, %d of them long enough for a test", len(contacts), len(tested))
+    borders = counted(len(contacts), "border between domains", "borders between domains")
+    logger.info("%s, %d long enough for a test", borders, len(tested))
     return contacts, tested
 
 

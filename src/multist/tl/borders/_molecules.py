@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multist._settings import logger
+from multist._words import counted
 from multist.access import gene_names, log_expression, some_names
 from multist.tl.borders._pairs import SOURCE, SUBUNITS, TARGET
 
@@ -73,7 +74,7 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
         examples = ", ".join(repr(name) for name in asked[:3])
         columns = ", ".join(map(repr, table.var)) or "none"
         raise ValueError(
-            f"none of the {len(pairs)} pairs has both its genes in the table: pairs name {examples}, "
+            f"none of {counted(len(pairs), 'pair')} has both its genes in the table: pairs name {examples}, "
             f"{where} holds {some_names(names)}; "
             f"gene_symbols takes a column of var with the symbols (columns: {columns})"
         )
@@ -83,7 +84,7 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
     # names that differ in case only are the same pair
     _, first = np.unique(codes, axis=0, return_index=True)
     kept = np.sort(first)
-    logger.info("%d of %d ligand-receptor pairs have all their genes in the table", len(kept), len(pairs))
+    logger.info("%d of %s with all genes in the table", len(kept), counted(len(pairs), "ligand-receptor pair"))
     return Molecules(found_pairs.iloc[kept].reset_index(drop=True), distinct, codes[kept, 0], codes[kept, 1])
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multist import _keys
 from multist._files import whole_file
 from multist._settings import logger
+from multist._words import counted
 from multist.access import find_sections, get_table, listed, not_found, resolve_drawn, section_code
 from multist.tl.borders._domain_outlines import section_frames
 
@@ -84,7 +85,8 @@ def write_domains(
         text, count = _as_geojson(resolve_drawn(data, image_key=image_key, **names), cluster_key, section)
     with whole_file(path) as file:
         file.write_text(text, encoding="utf-8")
-    logger.info("%d %s of obs[%r] written to %s", count, "spots" if form == ".csv" else "domains", cluster_key, path)
+    written = counted(count, "spot" if form == ".csv" else "domain")
+    logger.info("%s of obs[%r] written to %s", written, cluster_key, path)
 
 
 def _as_csv(table: AnnData, cluster_key: str, section: str | None, library_key: str | None) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from multist._device import choose_device
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
+from multist._words import counted
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -82,7 +83,7 @@ def labels_and_curve(
             curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
             n_domains = curve.chosen
             uns[_keys.CURVE] = curve._asdict()
-            logger.info("%d domains, of %d to %d", n_domains, curve.candidates[0], curve.candidates[-1])
+            logger.info("%s, of %d to %d", counted(n_domains, "domain"), curve.candidates[0], curve.candidates[-1])
         domains = find_domains(
             code,
             adjacency,

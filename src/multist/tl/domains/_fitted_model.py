@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from multist._words import counted
 from multist.cluster.assign import DomainClassifier
 from multist.cluster.guided_classifier import GuidedClassifier
 from multist.model.checkpoint import load_folder, save_folder
@@ -71,16 +72,18 @@ class FittedModel:
     def facts(self) -> dict[str, str]:
         """What it was fitted on, reads, embeds and knows, in words."""
         named = ", ".join(self.fitted_on[:3]) + (", ..." if len(self.fitted_on) > 3 else "")
-        read = f"{self.fusion.n_expression} components of {self.recipe.expression_key}"
+        read = f"{counted(self.fusion.n_expression, 'component')} of {self.recipe.expression_key}"
         if self.recipe.histology is not None:
-            read += f" and {self.fusion.n_image} histology features"
+            read += f" and {counted(self.fusion.n_image, 'histology feature')}"
         domains = "no domains"
         if self.domains is not None:
-            domains = f"{len(self.domains.names)} domains" + (", named by strokes" if self.domains.sources else "")
+            domains = counted(len(self.domains.names), "domain") + (
+                ", named by strokes" if self.domains.sources else ""
+            )
         return {
-            "fitted on": f"{self.n_fitted:,} spots of {len(self.fitted_on)} section(s) ({named})",
+            "fitted on": f"{counted(self.n_fitted, 'spot')} of {counted(len(self.fitted_on), 'section')} ({named})",
             "reads": read,
-            "embeds": f"{len(self.fusion.center)} dimensions",
+            "embeds": counted(len(self.fusion.center), "dimension"),
             "knows": domains,
         }
 

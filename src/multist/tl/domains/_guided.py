@@ -13,6 +13,7 @@ from multist._missing import is_missing_text
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
+from multist._words import counted
 from multist.access import Part, not_found, stored_colors
 from multist.tl.domains._inputs import Tissue, features_of
 
@@ -175,8 +176,8 @@ def guide(
         logger.info("%.0f %% of the strokes are recognised when they are held out", 100 * found.held_out_accuracy)
     if len(found.doubted):
         logger.warning(
-            "%d strokes are contradicted by the others: nothing is learnt from them; %s",
-            len(found.doubted),
+            "%s contradicted by the others: nothing is learnt from them; %s",
+            counted(len(found.doubted), "stroke is", "strokes are"),
             "they stay as they were drawn" if trust == 1 else "they may be overruled",
         )
     return Guided(found, tuple(sources))
@@ -203,7 +204,7 @@ def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
         raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
     if n_domains is not None and n_domains < len(names):
         raise ValueError(
-            f"obs names {len(names)} classes ({', '.join(names)}), but n_domains is {n_domains}: "
+            f"obs names {counted(len(names), 'class', 'classes')} ({', '.join(names)}), but n_domains is {n_domains}: "
             f"leave it out, or give at least {len(names)}"
         )
     if n_domains is not None and n_domains > n_obs:

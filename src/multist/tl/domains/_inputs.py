@@ -10,7 +10,9 @@ from scipy import sparse
 
 from multist import _keys
 from multist._settings import logger
+from multist._words import counted
 from multist.access import as_list, black_sections, get_table, read_features
+from multist.access.tables import UNNAMED, listed
 from multist.histology.spots import typical_diameter
 from multist.tl._graph import ensure_graph
 
@@ -131,7 +133,8 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
             without = [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
             some = len(without) < len(record.section_names) or len(parts) > 1
             say = logger.warning if some else logger.info
-            say("no image for section %s: domains from expression and space alone", ", ".join(map(repr, without)))
+            which = "" if without == [UNNAMED] else f" for section {listed(without)}"
+            say("no image%s: domains from expression and space alone", which)
             return False
         foreign = embedded and "histology" not in table.uns.get(_keys.MULTIST, {})
         if use_image != "auto" or foreign or not record.has_image:
@@ -213,7 +216,9 @@ def _one_stain(parts: Sequence[Part], image_key: str | None) -> None:
             "on all of them, with one reference"
         )
     reference = held_references[0] if held_references else None
-    logger.info("several slides, and %d objects not normalised: running pp.normalize_histology", done.count(False))
+    logger.info(
+        "several slides, and %s not normalised: running pp.normalize_histology", counted(done.count(False), "object")
+    )
     for part, is_done in zip(parts, done, strict=True):
         if not is_done:
             restain(part, reference)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from multist._words import counted
 from multist.tl.trajectory._roots import Root
 
 STRAY = -1
@@ -30,8 +31,8 @@ def find_parts(graph: sparse.csr_matrix, smallest: int) -> np.ndarray:
     code[sizes < smallest] = STRAY
     if (code == STRAY).all():
         raise ValueError(
-            f"the graph of neighbours falls into {len(sizes)} parts of less than {smallest} cells each; increase "
-            "n_neighbors"
+            f"the graph of neighbours falls into {counted(len(sizes), 'part')} of less than {smallest} cells each; "
+            "increase n_neighbors"
         )
     return code[labels]
 

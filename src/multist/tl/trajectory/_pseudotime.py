@@ -9,6 +9,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
+from multist._words import counted
 from multist.access import domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.trajectory._diffusion import (
@@ -232,8 +233,8 @@ def _report(parts: np.ndarray, domains: np.ndarray, record: SpatialRecord, choic
     stray = parts == STRAY
     if stray.any():
         logger.warning(
-            "%d cells in parts of less than n_neighbors=%d that no path joins to the others get no pseudotime: %s...",
-            stray.sum(),
+            "%s no pseudotime, in parts of less than n_neighbors=%d that no path joins to the others: %s...",
+            counted(int(stray.sum()), "cell gets", "cells get"),
             choices.n_neighbors,
             ", ".join(map(repr, record.table.obs_names[stray][:3])),
         )
