@@ -56,14 +56,14 @@ def no_factor(adata):
         (nan_coordinates, ValueError, "NaN or infinite coordinates for 1 of"),
         (one_column, ValueError, r"has shape \(70, 1\); expected \(n_obs, 2\)"),
         (words, ValueError, "does not hold numbers"),
-        (duplicates, ValueError, "1 duplicate names.*'a'.*obs_names_make_unique"),
+        (duplicates, ValueError, "1 duplicate name .*'a'.*obs_names_make_unique"),
         (
             off_the_image,
             ValueError,
             "spots of section 's1' lie off image 'hires'.*on 800 x 600 pixels; check the scale",
         ),
         (one_off_the_image, ValueError, "1 of 70 spots of section 's1' lie off image 'hires'.*; remove these rows"),
-        (no_image, KeyError, "no image for section 'section'; uns.*holds: none"),
+        (no_image, KeyError, "^.no image; uns.*holds: none"),
         (no_images, KeyError, "no image for section 's1'; its images: none"),
         (
             no_factor,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import anndata as ad
 import numpy as np
 import pytest
@@ -180,6 +182,20 @@ def test_a_table_of_one_spot(tissue_table, embedded_table, quick, unchanged, kin
 def test_neither_an_anndata_nor_a_spatialdata(quick):
     with pytest.raises(TypeError, match="AnnData or a SpatialData, not ndarray"):
         mt.tl.multist_domains(np.ones((5, 5)), 2, config=quick)
+
+
+@pytest.mark.parametrize(
+    ("path", "reader"),
+    [
+        ("my.h5ad", r"scanpy.read_h5ad\('my.h5ad'\)"),
+        (Path("my.zarr"), r"spatialdata.read_zarr\('my.zarr'\)"),
+        ("outs", "spatialdata_io"),
+    ],
+)
+@pytest.mark.parametrize("call", [mt.tl.multist_domains, mt.pp.spatial_graph, mt.pl.domains])
+def test_a_path_is_to_be_read_first(path, reader, call):
+    with pytest.raises(TypeError, match=f"not a path: read it first, by .*{reader}"):
+        call(path)
 
 
 def test_a_graph_that_joins_sections(embedded_table, quick, unchanged):

@@ -8,7 +8,7 @@ import numpy as np
 
 from multist._settings import logger
 from multist.access.record import SectionImage, SpatialRecord
-from multist.access.tables import listed
+from multist.access.tables import listed, of_section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ def check_apart(record: SpatialRecord) -> None:
         # what differs by rounding alone is one place
         if len(xy) > 1 and np.ptp(xy, axis=0).max() <= 1e-12 * np.abs(xy).max() + _NEAREST:
             raise ValueError(
-                f"all {len(xy)} spots of section {name!r} lie at one place, "
+                f"all {len(xy)} spots{of_section(name)} lie at one place, "
                 f"({xy[0, 0]:.6g}, {xy[0, 1]:.6g}), so nothing tells which are "
                 "neighbours: give the coordinates of each spot"
             )
@@ -77,7 +77,7 @@ def lies_on_image(
         return True
     (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
     what = (
-        f"{len(off)} of {len(xy)} spots of section {section!r} lie off image {image.key!r} "
+        f"{len(off)} of {len(xy)} spots{of_section(section)} lie off image {image.key!r} "
         f"({listed(names[off[:3]])}...): x from {left:.0f} to {right:.0f}, y from {top:.0f} to {bottom:.0f} on "
         f"{width} x {height} pixels"
     )

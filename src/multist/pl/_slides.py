@@ -128,7 +128,7 @@ def slides(data: Any, *, image_key: str | None, table_key: str | None, library_k
     ValueError
         A list is empty.
     """
-    objects = list(data) if isinstance(data, Sequence) else [data]
+    objects = list(data) if isinstance(data, Sequence) and not isinstance(data, str) else [data]
     if not objects:
         raise ValueError("data is an empty list; give at least one AnnData or SpatialData")
     keys = {"image_key": image_key, "table_key": table_key, "library_key": library_key}

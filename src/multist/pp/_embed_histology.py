@@ -14,6 +14,7 @@ from multist._settings import logger, settings
 from multist.access import Fields, PatchReader, run
 from multist.access.patches import check_patches, refuse_black
 from multist.access.scale import check_microns
+from multist.access.tables import of_section
 from multist.histology.kept import KeptVectors
 from multist.histology.registry import BUILT_IN, PatchEncoder, get_encoder
 from multist.histology.spots import check_width, typical_diameter
@@ -218,12 +219,12 @@ def _warn_of_glass(record: SpatialRecord, tissue: np.ndarray) -> None:
         bare = tissue[record.section == code] < _BARE
         if bare.mean() > _MOSTLY:
             logger.warning(
-                "%d of %d spots of section %r lie on glass: check that the image is of this section "
+                "%d of %d spots%s lie on glass: check that the image is of this section "
                 "and that the scale factor or the coordinate "
                 "system is right, or go without it by use_image=False",
                 bare.sum(),
                 len(bare),
-                name,
+                of_section(name),
             )
 
 
