@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 logger = logging.getLogger("multist")
 
@@ -111,13 +111,15 @@ class Settings:
     progress: bool = True
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "multist")
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        known = [*(each.name for each in fields(self)), "verbosity"]
-        if name not in known:
-            close = get_close_matches(name, known, 1)
-            meant = f" Did you mean {close[0]!r}?" if close else ""
-            raise AttributeError(f"settings has no {name!r}; it has: {', '.join(known)}.{meant}")
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # a type checker that sees it lets every name pass
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            known = [*(each.name for each in fields(self)), "verbosity"]
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                meant = f" Did you mean {close[0]!r}?" if close else ""
+                raise AttributeError(f"settings has no {name!r}; it has: {', '.join(known)}.{meant}")
+            super().__setattr__(name, value)
 
     @property
     def verbosity(self) -> Verbosity:

@@ -108,9 +108,7 @@ CASES = {
         ValueError,
         r"all 144 spots of section 'tissue' lie at one place, \(50, 50\)",
     ),
-    "all at one place, cells": Odd(
-        cells(lambda x: x * 0 + 7), domains(), ValueError, "all 144 spots of section 'section' lie at one place"
-    ),
+    "all at one place, cells": Odd(cells(lambda x: x * 0 + 7), domains(), ValueError, "all 144 spots lie at one place"),
     "one place, for a graph": Odd(
         cells(lambda x: x * 0), mt.pp.spatial_graph, ValueError, "lie at one place.*give the coordinates"
     ),

@@ -59,11 +59,11 @@ CASES = {
     "no coordinates": (no_coordinates, {}, KeyError, r"obsm\['spatial'\] not found; obsm holds: .*'X_pca'"),
     "missing coordinate": (missing_coordinate, {}, ValueError, "NaN or infinite coordinates for 1 of 400"),
     "one coordinate": (one_coordinate, {}, ValueError, r"shape \(400, 1\); expected \(n_obs, 2\)"),
-    "no image": (no_image, {"use_image": True}, KeyError, "no image for section"),
+    "no image": (no_image, {"use_image": True}, KeyError, "no image; uns"),
     "unknown image": (nothing, {"image_key": "mid"}, KeyError, "'mid' not found .*found: 'hires', 'lowres'"),
     "off the image": (off_the_image, {}, ValueError, "of 400 spots of section 'section1' lie off image 'hires'"),
     "counts with decimals": (decimals, {}, ValueError, "X holds decimals that are neither counts nor log-normalised"),
-    "duplicate names": (twice, {}, ValueError, "duplicate names .*obs_names_make_unique"),
+    "duplicate names": (twice, {}, ValueError, "1 duplicate name .*obs_names_make_unique"),
     "embedding with NaN": (embedding_with_nan, {}, ValueError, r"obsm\['X_pca'\] has values that are not finite"),
     "histology with infinity": (histology_with_infinity, {}, ValueError, r"obsm\['X_histology'\] has values that are"),
     "unknown embedding": (
