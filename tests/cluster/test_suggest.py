@@ -52,6 +52,15 @@ def test_tissue_that_looks_like_what_has_a_stroke_is_not_suggested_wherever_it_l
     assert stripe[rows] == 1
 
 
+def test_spots_that_lie_together_are_not_suggested_together(square):
+    adjacency, place = square
+    embedding = np.random.default_rng(0).normal(size=(len(place), 2))
+    embedding[(place < 4).all(axis=1)] += 100 * place[(place < 4).all(axis=1)]  # where each spot is like no other
+    rows = suggest(embedding, doubt((place < 4).all(axis=1)), adjacency, np.full(len(place), -1), 6)
+    steps = np.abs(place[rows, None] - place[rows]).sum(axis=2)[np.triu_indices(6, 1)]
+    assert steps.min() > 2
+
+
 def test_a_stroke_is_never_suggested_and_all_others_may_be(square):
     adjacency, embedding = square
     labels = np.zeros(len(embedding), dtype=int)

@@ -19,8 +19,8 @@ def suggest(
     Doubt is the entropy of the classes, averaged with that of the neighbours, with a floor. A spot speaks for those
     that are like it, by a Gaussian of the distance between their embeddings that is as wide as if strokes and
     suggestions shared the spots equally. One after the other, the spot is taken that adds most doubt spoken for
-    (facility location, Wei, Iyer and Bilmes, ICML 2015). The most doubtful spots themselves lie on borders, and tell
-    little about what is inside.
+    (facility location, Wei, Iyer and Bilmes, ICML 2015), and none within two steps of another one as long as there are
+    others. The most doubtful spots themselves lie on borders, and tell little about what is inside.
 
     Parameters
     ----------
@@ -63,12 +63,17 @@ def suggest(
     spoken_for = np.zeros(len(free))
     if len(strokes):
         spoken_for = np.exp(-0.5 * (cKDTree(embedding[strokes]).query(embedding[free])[0] / width) ** 2)
+    one_step = sp.csr_matrix(adjacency, dtype=bool)
+    beside = np.zeros(m, dtype=bool)
     chosen: list[int] = []
     for _ in range(min(n, len(free))):
         gain = doubt @ np.maximum(alike - spoken_for[:, None], 0)
-        gain[chosen] = -1
+        gain[beside[free]] -= float(doubt.sum())  # after all others
+        gain[chosen] = -np.inf
         chosen.append(int(gain.argmax()))
         spoken_for = np.maximum(spoken_for, alike[:, chosen[-1]])
+        near = one_step[[free[chosen[-1]]]].indices
+        beside[near] = beside[one_step[near].indices] = True
     return free[chosen]
 
 

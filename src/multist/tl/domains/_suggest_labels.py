@@ -27,8 +27,9 @@ def suggest_labels(
 ) -> list[str]:
     """Name the spots at which one more stroke would tell most about guided domains.
 
-    They stand for much tissue whose class is uncertain, and their embeddings differ from those of strokes and from each
-    other. Name them, and run :func:`multist.tl.cluster_domains` with ``labels_key`` again.
+    They stand for much tissue whose class is uncertain, their embeddings differ from those of strokes and from each
+    other, and no two lie within two steps. Name them, and run :func:`multist.tl.cluster_domains` with ``labels_key``
+    again.
 
     Parameters
     ----------
