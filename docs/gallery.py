@@ -48,7 +48,8 @@ def keep(name: str, figure: Any) -> None:
 def main() -> None:
     adata = solved()
     gene = str(adata.uns["interactions"]["source"].iloc[0])
-    asked = list(adata.obs_names[adata.obs["multist_confidence"].to_numpy().argsort(kind="stable")[:5]])
+    mt.tl.cluster_domains(adata, labels_key="annotation", key_added="guided")
+    asked = mt.tl.suggest_labels(adata, 5, key="guided")
     small: dict[str, Any] = {"return_fig": True}
     keep("domains", mt.pl.domains(adata, truth_key="domain", title=["found", "true"], img_alpha=0.6, **small))
     keep("gene", mt.pl.domains(adata, gene, outline="multist_domain", vmax="p99", **small))
@@ -56,7 +57,13 @@ def main() -> None:
     keep(
         "strokes",
         mt.pl.domains(
-            adata, "domain", title="to look at next", labels_key="annotation", rings=asked, img_alpha=0.5, **small
+            adata,
+            "guided_domain",
+            title="to look at next",
+            labels_key="annotation",
+            rings=asked,
+            img_alpha=0.5,
+            **small,
         ),
     )
     keep(
@@ -68,7 +75,7 @@ def main() -> None:
     keep("histology", mt.pl.histology(adata, **small))
     keep("n_domains", mt.pl.n_domains(adata, **small))
     keep("modality_weights", mt.pl.modality_weights(adata, **small))
-    keep("attention", mt.pl.attention(adata, asked[:1], **small))
+    keep("attention", mt.pl.attention(adata, adata.obs["multist_confidence"].idxmin(), **small))
     keep("borders", mt.pl.borders(adata, **small))
     keep("pseudotime", mt.pl.pseudotime(adata, **small))
 
