@@ -41,7 +41,8 @@ def test_what_is_normalised_is_taken_as_it_is_and_not_handed_out(form):
 
 
 @pytest.mark.parametrize(
-    ("bad", "what"), [(-1.0, "negative values"), (np.nan, "NaN or infinite"), (np.inf, "NaN or infinite")]
+    ("bad", "what"),
+    [(-1.0, r"scaled values \(some are negative\)"), (np.nan, "NaN or infinite"), (np.inf, "NaN or infinite")],
 )
 def test_scaled_values_only_where_they_are_allowed(bad, what, caplog):
     adata = ad.AnnData(np.zeros((2, 3)), layers={"scaled": np.array([[bad, 1, 2], [0, 1, 3.0]])})
@@ -132,7 +133,7 @@ def test_counts_are_looked_for_where_people_keep_them(caplog):
     with caplog.at_level("INFO", "multist"):
         np.testing.assert_array_equal(dense(log_expression(in_layer, None)), dense(expected))
         np.testing.assert_array_equal(dense(log_expression(in_raw, None)), dense(expected)[:, ::-2])
-    assert "layers['counts'] holds counts and is read; X holds negative values" in caplog.text
+    assert "layers['counts'] holds counts and is read; X holds scaled values (some are negative)" in caplog.text
     assert "raw holds counts and is read" in caplog.text
 
 

@@ -153,7 +153,7 @@ def test_some_spots_at_one_place_do_not_break_it():
 
 
 def test_all_spots_at_one_place_are_refused():
-    with pytest.raises(ValueError, match="all 20 spots .* lie at one place"):
+    with pytest.raises(ValueError, match="all 20 spots lie at one place"):
         spatial_graph(table(np.ones((20, 2))))
 
 
