@@ -5,6 +5,7 @@ Moments are counted in calls, not in seconds, so that they are the same on any m
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
+import psutil
 import requests
 from conftest import MultiSTConfig, groups, look, make_tissue, mt
 
@@ -289,6 +291,27 @@ def together(folder: Path) -> list[dict[str, Any]]:
     return seen
 
 
+def one_after_another(folder: Path) -> list[dict[str, Any]]:
+    """MiB of memory after each of many sections, in a process that does nothing else."""
+    process, used = psutil.Process(), []
+    for number in range(int(os.environ.get("MULTIST_SECTIONS", "40"))):
+        table = make_tissue(number)
+        mt.pp.normalize_histology(table)
+        mt.tl.multist_domains(table, 3, config=MultiSTConfig(epochs=2), device="cpu")
+        mt.tl.border_sharpness(table, n_null=38)
+        mt.tl.write_domains(table, folder / "domains.csv")
+        mt.pl.domains(table, save=folder / "domains.png", figsize=(2, 2))
+        del table
+        gc.collect()
+        used.append({"used": process.memory_info().rss / 2**20})
+    return used
+
+
 if __name__ == "__main__":
-    work = {"ctrl_c": ctrl_c, "writes": every_write, "together": together}[sys.argv[1]]
+    work = {
+        "ctrl_c": ctrl_c,
+        "writes": every_write,
+        "together": together,
+        "one_after_another": one_after_another,
+    }[sys.argv[1]]
     Path(sys.argv[3]).write_text(json.dumps(work(Path(sys.argv[2]))))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
-import psutil
 import pytest
 
-import multist as mt
-
-SECTIONS = int(os.environ.get("MULTIST_SECTIONS", "40"))
 WARM_UP = 8
 LARGEST_GROWTH = 0.25
 """MiB for a section: its table has 0.05, its image 0.3, and its results 0.4."""
@@ -27,17 +22,7 @@ def test_eight_processes_that_write_to_one_place_leave_a_whole_file(in_a_process
         assert each["whole"] and each["last"] and each["left"] == [], each
 
 
-def test_sections_in_a_loop_do_not_add_up(new_tissue, quick, tmp_path):
-    process, used = psutil.Process(), []
-    for number in range(SECTIONS):
-        table = new_tissue(number)
-        mt.pp.normalize_histology(table)
-        mt.tl.multist_domains(table, 3, config=quick, device="cpu")
-        mt.tl.border_sharpness(table, n_null=38)
-        mt.tl.write_domains(table, tmp_path / "domains.csv")
-        mt.pl.domains(table, save=tmp_path / "domains.png", figsize=(2, 2))
-        del table
-        gc.collect()
-        used.append(process.memory_info().rss / 2**20)
-    growth = (used[-1] - used[WARM_UP]) / (SECTIONS - 1 - WARM_UP)
+def test_sections_in_a_loop_do_not_add_up(in_a_process):
+    used = [each["used"] for each in in_a_process("one_after_another")]
+    growth = (used[-1] - used[WARM_UP]) / (len(used) - 1 - WARM_UP)
     assert growth < LARGEST_GROWTH, f"{growth:.2f} MiB a section, from {used[WARM_UP]:.0f} to {used[-1]:.0f}"
