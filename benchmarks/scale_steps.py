@@ -57,13 +57,10 @@ def make_input(step: str, n_cells: int, path: Path) -> None:
 def smoothed(xy: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Averages over neighbours, which is what an embedding of domains is."""
     from large_tissue import nearest_cells
-    from scipy import sparse
 
-    near = nearest_cells(xy) + sparse.eye(len(xy), dtype=np.float32, format="csr")
-    mean = sparse.diags((1 / near.sum(axis=1).A1).astype(np.float32)) @ near
-    for _ in range(N_SMOOTHED):
-        values = mean @ values
-    return values
+    from multist.model.features.neighbourhood import smooth
+
+    return smooth(values, nearest_cells(xy), N_SMOOTHED)
 
 
 def child(step: str, path: Path) -> dict[str, Any]:

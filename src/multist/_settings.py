@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from multist._words import did_you_mean
 
 logger = logging.getLogger("multist")
 
@@ -116,8 +117,7 @@ class Settings:
         def __setattr__(self, name: str, value: Any) -> None:
             known = [*(each.name for each in fields(self)), "verbosity"]
             if name not in known:
-                close = get_close_matches(name, known, 1)
-                meant = f" Did you mean {close[0]!r}?" if close else ""
+                meant = did_you_mean(name, known)
                 raise AttributeError(f"settings has no {name!r}; it has: {', '.join(known)}.{meant}")
             super().__setattr__(name, value)
 

@@ -1,6 +1,16 @@
-"""Numbers with their nouns."""
+"""Words of messages: numbers with their nouns, and names that were meant."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
+
+def did_you_mean(name: str, known: Iterable[Any]) -> str:
+    """What to ask where a name is close to one of those that are known; empty where none is."""
+    close = get_close_matches(name, map(str, known), 1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:

@@ -1,6 +1,6 @@
 """The only room that knows AnnData and SpatialData: the input is resolved here, patches are read, results written."""
 
-from multist.access.absent import advice, not_found
+from multist.access.absent import advice, listed, not_found
 from multist.access.blocks import Result
 from multist.access.coordinates import read_coordinates
 from multist.access.expression import (
@@ -16,6 +16,7 @@ from multist.access.expression import (
 from multist.access.genes import (
     gene_names,
     identifiers_advice,
+    names_place,
     refuse_twins,
     some_names,
     summed_twins,
@@ -34,7 +35,6 @@ from multist.access.tables import (
     copy_data,
     find_sections,
     get_table,
-    listed,
     read_features,
     section_code,
     with_table,
@@ -67,6 +67,7 @@ __all__ = [
     "get_table",
     "listed",
     "log_expression",
+    "names_place",
     "not_found",
     "open_part",
     "plain",

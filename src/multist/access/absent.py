@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from multist import _keys
+from multist._words import did_you_mean
 
 _MAKERS = {
     _keys.EXPRESSION: "pp.embed_expression",
@@ -67,5 +67,5 @@ def advice(name: str, found: Iterable[Any] = (), key_added: str = _keys.MULTIST)
         argument = f", with {' and '.join(given)}" if given else ""
     if maker:
         return f". Run {maker} first{argument}"
-    close = get_close_matches(name, map(str, found), 1)
-    return f". Did you mean {close[0]!r}?" if close else ""
+    meant = did_you_mean(name, found)
+    return f".{meant}" if meant else ""

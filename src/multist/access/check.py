@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist._settings import logger
+from multist.access.absent import listed
 from multist.access.record import SectionImage, SpatialRecord
-from multist.access.tables import listed, of_section
+from multist.access.tables import of_section
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,12 +12,13 @@ import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX
 from multist._settings import logger
+from multist.access.absent import listed
 from multist.access.check import check_finite, lies_on_image
 from multist.access.images import element_image, looks_rgb
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import believed_microns, lattice_microns
 from multist.access.spots import apply_affine, element_spots
-from multist.access.tables import SPATIAL_ATTRS, find_sections, listed
+from multist.access.tables import SPATIAL_ATTRS, find_sections
 
 if TYPE_CHECKING:
     from anndata import AnnData

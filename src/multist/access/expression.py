@@ -11,9 +11,8 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
-from multist.access.absent import not_found
+from multist.access.absent import listed, not_found
 from multist.access.blocks import Result, active_client, block_results, row_blocks
-from multist.access.tables import listed
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -13,8 +13,8 @@ from scipy import sparse
 
 from multist._settings import logger
 from multist._words import counted
+from multist.access.absent import listed
 from multist.access.expression import Expression, sparse_rows
-from multist.access.tables import listed
 
 _SHOWN = 3
 _ENSEMBL, _MOST = r"ENS[A-Z]*G\d+", 0.5
@@ -38,6 +38,11 @@ def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
         raise KeyError(f"gene_symbols {gene_symbols!r} not found in var; found: {listed(table.var)}")
     column = table.var[gene_symbols]
     return np.where(column.isna(), names, column.astype(str).to_numpy())
+
+
+def names_place(gene_symbols: str | None) -> str:
+    """Where the names of :func:`gene_names` lie, as an error says it."""
+    return "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
 
 
 def some_names(names: np.ndarray) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from multist._chunks import ChunkCache, strip_width
 from multist.access.record import SectionImage, SpatialRecord
-from multist.access.tables import UNNAMED, listed
+from multist.access.tables import of_section
 from multist.histology.spots import check_width
 
 _PLACES_LOOKED_AT = 40  # places of a section at which the image is looked at
@@ -56,8 +56,7 @@ class PatchReader:
         n_obs = len(record.xy)
         without = [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
         if without:
-            which = "" if without == [UNNAMED] else f" for section {listed(without)}"
-            raise ValueError(f"no image{which}: there are no patches to read")
+            raise ValueError(f"no image{of_section(*without, word='for')}: there are no patches to read")
         sizes = np.asarray(size, dtype=np.float64)
         if sizes.shape not in ((), (n_obs,)):
             raise ValueError(f"size has shape {sizes.shape}; expected one number or ({n_obs},), one per spot")

@@ -10,12 +10,13 @@ import numpy as np
 from multist._keys import SPATIAL
 from multist._settings import logger
 from multist._spacing import find_lattice
+from multist.access.absent import listed
 from multist.access.check import check_finite
 from multist.access.elements import affine_to, choose_system, linked_rows, shared_systems, systems_of
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.spots import apply_affine, element_spots
-from multist.access.tables import get_table, is_spatialdata, listed
+from multist.access.tables import get_table, is_spatialdata
 from multist.access.write import check_names
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multist.access.absent import listed
 from multist.access.images import element_scales
-from multist.access.tables import listed
 
 
 def element_spots(element: Any, name: str, instances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

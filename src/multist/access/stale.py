@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist import _keys
-from multist.access.tables import listed
+from multist.access.absent import listed
 
 if TYPE_CHECKING:
     from anndata import AnnData

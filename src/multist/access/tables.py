@@ -12,8 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._words import counted
-from multist.access.absent import listed as listed
-from multist.access.absent import not_found
+from multist.access.absent import listed, not_found
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -29,9 +28,9 @@ UNNAMED = "section"
 """Name of the only section of a table that names none."""
 
 
-def of_section(name: str, word: str = "of") -> str:
+def of_section(*names: str, word: str = "of") -> str:
     """``" of section 'name'"``, for a message; nothing where nobody gave the section a name."""
-    return "" if name == UNNAMED else f" {word} section {name!r}"
+    return "" if names == (UNNAMED,) else f" {word} section {listed(names)}"
 
 
 def is_spatialdata(data: object) -> bool:

@@ -10,12 +10,13 @@ import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX, SPATIAL
 from multist._settings import logger
+from multist.access.absent import listed
 from multist.access.check import lies_on_image
 from multist.access.coordinates import read_coordinates, unfold_array
 from multist.access.images import array_image
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import VISIUM_PITCH, believed_microns, lattice_microns
-from multist.access.tables import find_sections, listed, of_section
+from multist.access.tables import find_sections, of_section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,8 +195,8 @@ def _find_image(
         image_key = next((key for key in wanted if key in images), None)
     elif name not in libraries and libraries:
         raise KeyError(
-            f"image_key {image_key!r} not found{of_section(name, 'for')}: uns['spatial'] holds {listed(libraries)}; "
-            "give both the same names"
+            f"image_key {image_key!r} not found{of_section(name, word='for')}: uns['spatial'] holds "
+            f"{listed(libraries)}; give both the same names"
         )
     elif image_key not in images and libraries:
         raise KeyError(f"image_key {image_key!r} not found in {where}['images']; found: {listed(images)}")
@@ -206,7 +207,7 @@ def _find_image(
     if image_key is None:
         found = f"its images: {listed(images)}" if name in libraries else f"uns['spatial'] holds: {listed(libraries)}"
         raise KeyError(
-            f"no image{of_section(name, 'for')}; {found}. Add {where}['images']['hires'] and "
+            f"no image{of_section(name, word='for')}; {found}. Add {where}['images']['hires'] and "
             f"['scalefactors']['tissue_hires_scalef'], name another by image_key, or go without an image"
         )
     if f"tissue_{image_key}_scalef" not in factors:

@@ -13,10 +13,11 @@ from scipy import sparse
 
 from multist._keys import NORMALIZED_SUFFIX, SPATIAL
 from multist._words import counted
+from multist.access.absent import listed
 from multist.access.draft import Draft
 from multist.access.pyramid import rgb_element
 from multist.access.record import SpatialRecord
-from multist.access.tables import is_spatialdata, listed
+from multist.access.tables import is_spatialdata
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData

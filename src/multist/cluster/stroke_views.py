@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from multist._rows import row_slices
 from multist.cluster.stroke_mixture import Discriminant
-
-_BLOCK = 2**16
 
 
 def scale_views(near: Sequence[np.ndarray], components: np.ndarray, adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
@@ -55,7 +54,7 @@ class ScaledViews:
         )
         return cls(groups, centers, scales)
 
-    def points(self, group: int, rows: np.ndarray) -> np.ndarray:
+    def points(self, group: int, rows: np.ndarray | slice) -> np.ndarray:
         """(m, d) float64 points of (m,) rows: group ``group`` and all narrower ones."""
         blocks = []
         for views, center, scale in zip(self.groups[: group + 1], self.centers, self.scales, strict=False):
@@ -68,8 +67,7 @@ class ScaledViews:
         """(n, k) probabilities and scores of all spots, averaged over the models."""
         n, k = len(section), len(models[0].offset)
         found, scores = np.zeros((n, k)), np.zeros((n, k))
-        for start in range(0, n, _BLOCK):
-            rows = np.arange(start, min(start + _BLOCK, n))
+        for rows in row_slices(n):
             points = self.points(len(models) - 1, rows)
             for model, weight in zip(models, weights, strict=True):
                 part = points[:, : len(model.slope)]

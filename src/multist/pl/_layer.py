@@ -214,13 +214,20 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
     """Log-normalised expression of a gene in all spots, and whether that is what it is."""
     from scipy import sparse
 
-    from multist.access import advice, gene_names, refuse_twins, shown_expression, some_names, symbols_advice
+    from multist.access import (
+        advice,
+        gene_names,
+        names_place,
+        refuse_twins,
+        shown_expression,
+        some_names,
+        symbols_advice,
+    )
 
-    parts, all_logged = [], True
+    parts, all_logged, where = [], True, names_place(gene_symbols)
     for table in slides.tables:
         names = gene_names(table, gene_symbols)
         at = np.flatnonzero(names == gene)
-        where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
         if len(at) == 0:
             columns = ", ".join(map(repr, slides.obs.columns)) or "no column"
             nor = f"nor in {where}, which has {some_names(names)}" if len(names) else "and the table has no genes"

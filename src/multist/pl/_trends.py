@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from multist.access import advice, gene_names, refuse_twins, some_names, symbols_advice
+from multist.access import advice, gene_names, names_place, refuse_twins, some_names, symbols_advice
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -44,7 +44,7 @@ def find_genes(table: AnnData, genes: str | Sequence[str], gene_symbols: str | N
         If one is there several times.
     """
     names = gene_names(table, gene_symbols)
-    where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
+    where = names_place(gene_symbols)
     wanted = {gene: np.flatnonzero(names == gene) for gene in ([genes] if isinstance(genes, str) else genes)}
     missing = [gene for gene, at in wanted.items() if not len(at)]
     if missing:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from multist._settings import logger
 from multist._words import counted
-from multist.access import gene_names, log_expression, some_names
+from multist.access import gene_names, log_expression, names_place, some_names
 from multist.tl.borders._pairs import SOURCE, SUBUNITS, TARGET
 
 if TYPE_CHECKING:
@@ -65,11 +65,9 @@ def find_molecules(pairs: pd.DataFrame, table: AnnData, gene_symbols: str | None
         raise ValueError("the table has no genes, so that no pair is in it")
     exact, folded = _positions(names), _positions(np.char.upper(names.astype(str)))
     asked = pd.unique(pairs[[SOURCE, TARGET]].to_numpy().ravel())
-    where = "var_names" if gene_symbols is None else f"var[{gene_symbols!r}]"
+    where = names_place(gene_symbols)
     genes = {name: _genes(name, exact, folded, where) for name in asked}
     found_pairs = pairs[[bool(genes[s] and genes[t]) for s, t in zip(pairs[SOURCE], pairs[TARGET], strict=True)]]
-    if not len(names):
-        raise ValueError("the table has no genes, so no pair can be tested: take the table with its counts")
     if found_pairs.empty:
         examples = ", ".join(repr(name) for name in asked[:3])
         columns = ", ".join(map(repr, table.var)) or "none"

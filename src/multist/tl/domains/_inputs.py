@@ -12,7 +12,7 @@ from multist import _keys
 from multist._settings import logger
 from multist._words import counted
 from multist.access import as_list, black_sections, get_table, read_features
-from multist.access.tables import UNNAMED, listed
+from multist.access.tables import of_section
 from multist.histology.spots import typical_diameter
 from multist.tl._graph import ensure_graph
 
@@ -133,8 +133,7 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
             without = [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
             some = len(without) < len(record.section_names) or len(parts) > 1
             say = logger.warning if some else logger.info
-            which = "" if without == [UNNAMED] else f" for section {listed(without)}"
-            say("no image%s: domains from expression and space alone", which)
+            say("no image%s: domains from expression and space alone", of_section(*without, word="for"))
             return False
         foreign = embedded and "histology" not in table.uns.get(_keys.MULTIST, {})
         if use_image != "auto" or foreign or not record.has_image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,10 +77,8 @@ def root_domain(component: np.ndarray, domains: np.ndarray, smallest: int) -> st
     names, sizes = np.unique(domains[domains != None].astype(str), return_counts=True)  # noqa: E711  elementwise
     if (sizes >= smallest).any():
         names, sizes = names[sizes >= smallest], sizes[sizes >= smallest]
-    middle = np.median(component)
-    ranked = [
-        (-abs(np.median(component[domains == d]) - middle), -size, d) for d, size in zip(names, sizes, strict=True)
-    ]
+    middle, medians = np.median(component), _medians(component, domains, names)
+    ranked = [(-abs(medians[name] - middle), -size, name) for name, size in zip(names, sizes, strict=True)]
     return min(ranked)[2] if ranked else None
 
 
@@ -121,8 +120,8 @@ def warn_of_middle(component: np.ndarray, domains: np.ndarray, cell: int) -> Non
     below, above = float((component < component[cell]).mean()), float((component > component[cell]).mean())
     if min(below, above) < _BOTH_SIDES:
         return
-    middles = {name: np.median(component[domains == name]) for name in set(domains) - {None}}
-    ends = [repr(find(middles, key=lambda name: (middles[name], name))) for find in (min, max)] if middles else []
+    medians = _medians(component, domains, set(domains) - {None})
+    ends = [repr(find(medians, key=lambda name: (medians[name], name))) for find in (min, max)] if medians else []
     logger.warning(
         "the root lies in the middle: %.0f %% of the cells are on one side of it and %.0f %% on the other, which get "
         "the same pseudotime; pass a root at one end%s",
@@ -130,3 +129,8 @@ def warn_of_middle(component: np.ndarray, domains: np.ndarray, cell: int) -> Non
         100 * above,
         f", such as {' or '.join(dict.fromkeys(ends))}" if ends else "",
     )
+
+
+def _medians(component: np.ndarray, domains: np.ndarray, names: Iterable[str]) -> dict[str, float]:
+    """Where each of some domains lies along a component."""
+    return {name: float(np.median(component[domains == name])) for name in names}
