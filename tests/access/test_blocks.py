@@ -60,6 +60,25 @@ def test_work_gets_its_own_rows_in_order():
     assert not np.concatenate([each for _, each in found]).any()
 
 
+def test_a_worker_gives_all_blocks_of_a_chunk(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("multist.access.blocks._ROWS_AT_ONCE", 3)
+    values = da.from_array(np.arange(40, dtype=np.float32).reshape(20, 2), chunks=((7, 13), 2))
+
+    def work(block, numbers):
+        return block.sum(axis=1).A1, numbers
+
+    expected = list(block_results(values, work, np.arange(20)))
+    # in threads of this process, so that they see the small blocks
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None):
+        found = list(block_results(values, work, np.arange(20)))
+    assert [rows for rows, _ in found] == [rows for rows, _ in expected] and len(found) == 8
+    np.testing.assert_array_equal(
+        np.concatenate([result for _, result in found], axis=1),
+        np.concatenate([result for _, result in expected], axis=1),
+    )
+
+
 @pytest.mark.slow
 def test_two_workers_one_of_which_is_killed_give_the_same_components_and_read_every_chunk(tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
