@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multist import _keys
+from multist._described import described
 from multist._report.page import Page, write_page
 from multist._report.parts import all_parts, tissue
 from multist._report.result import Result
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def report(
     data: AnnData | SpatialData,
     path: str | Path,
@@ -43,8 +45,6 @@ def report(
         Table with domains and coordinates.
     path
         File to write, ``"report.html"``; folders are made.
-    key
-        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
     title
         Title of the page; by default the names of the sections.
     cluster_key
@@ -55,12 +55,8 @@ def report(
         Layer with counts or log-normalised expression, for markers and trends; None takes ``X``.
     gene_symbols
         Column of ``var`` with the names to write, where ``var_names`` are identifiers.
-    table_key
-        Table of a SpatialData.
     image_key
         Image to show; ``"auto"`` takes the only one, as it was scanned, and None none.
-    library_key
-        Column of ``obs`` that names the section of each spot.
 
     Returns
     -------

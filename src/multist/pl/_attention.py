@@ -66,14 +66,6 @@ def attention(
         Table with a result of :func:`multist.tl.multist_domains`.
     spots
         Name of a spot or cell in ``obs_names``, or up to 12 of them.
-    key
-        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
-    cluster_key
-        ``obs`` column of the domains; None takes those of the result.
-    table_key
-        Table of a SpatialData.
-    image_key
-        Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot; only the chosen spot's own is drawn.
     radius

@@ -63,14 +63,8 @@ def borders(
         significant at any border, those with the smallest p-values are shown.
     gene_symbols
         Column of ``var`` with the names to write, where the pairs are named by the identifiers in ``var_names``.
-    table_key
-        Table of a SpatialData.
-    image_key
-        Image to draw; ``"auto"`` takes the only one, as it was scanned rather than normalised, and None draws none.
     library_key
         Column of ``obs`` that names the section of each spot; every section gets a panel.
-    crop
-        Show the spots and a margin around them rather than the whole image.
 
     Returns
     -------

@@ -75,16 +75,8 @@ def domains(
         Layer of the expression of genes; None takes ``X``. Counts are normalised and logged for the plot.
     gene_symbols
         Column of ``var`` with the names by which genes are asked for, where ``var_names`` are others.
-    table_key
-        Table of a SpatialData.
-    image_key
-        Image to draw; ``"auto"`` takes the only one, as it was scanned rather than normalised, and None draws none.
-    library_key
-        Column of ``obs`` that names the section of each spot.
     ncols
         Panels in a row. By default as many as stay wide enough to be read on a page, up to four.
-    crop
-        Show the spots and a margin around them rather than the whole image.
 
     Returns
     -------

@@ -72,10 +72,6 @@ def histology(
         Which table to take, and the column of ``obs`` that names the section; needed only where there is more than one.
     reference_key
         Entry of ``uns["multist"]`` that holds the reference.
-    crop
-        Show the spots and a margin around them rather than the whole image.
-    microns_per_pixel
-        Size of a pixel, for the scale bar; None takes what the data says.
 
     Returns
     -------

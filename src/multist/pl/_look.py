@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast, get_args
 
+from multist._described import SHARED, with_parameters
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -156,6 +158,13 @@ DESCRIBED = {
     "there is none.",
 }
 """What each option means, as it is told in the docstring of every plot."""
+ARGUMENTS = {
+    "cluster_key": "Column of ``obs`` with the domains; None takes those of the result.",
+    "crop": "Show the spots and a margin around them rather than the whole image.",
+    "image_key": 'Image to draw; ``"auto"`` takes the only one, as it was scanned rather than normalised, and None '
+    "draws none.",
+}
+"""What arguments mean that several plots share."""
 
 
 def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
@@ -200,14 +209,7 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
                 raise
 
         call.__signature__ = signature.replace(parameters=[*named, *extra])  # type: ignore[attr-defined]
-        call.__doc__ = _with_options(plot.__doc__ or "", names)
+        call.__doc__ = with_parameters(plot.__doc__, call.__signature__, SHARED | ARGUMENTS | DESCRIBED)  # type: ignore[attr-defined]
         return cast("Plot", call)
 
     return decorate
-
-
-def _with_options(docstring: str, names: list[str]) -> str:
-    """A docstring with the options at the end of its parameters."""
-    text = inspect.cleandoc(docstring)
-    described = "".join(f"{name}\n    {DESCRIBED[name]}\n" for name in names)
-    return text.replace("\n\nReturns\n-------", f"\n{described}\nReturns\n-------", 1)

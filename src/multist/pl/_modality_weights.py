@@ -53,14 +53,6 @@ def modality_weights(
     key
         Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains` and
         :func:`multist.tl.border_sharpness`.
-    cluster_key
-        ``obs`` column of the domains; None takes those of the result.
-    table_key
-        Table of a SpatialData.
-    image_key
-        Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
-    library_key
-        Column of ``obs`` that names the section of each spot.
     outlines
         Draw lines between the domains on the maps.
 

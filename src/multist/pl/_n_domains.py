@@ -38,10 +38,6 @@ def n_domains(
     ----------
     data
         Table whose domains were found with ``n_domains="auto"`` or with several to choose from.
-    key
-        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
-    table_key
-        Table of a SpatialData.
 
     Returns
     -------

@@ -62,12 +62,6 @@ def pseudotime(
         Layer of the expression; None takes ``X``. Whole numbers are taken for counts and normalised for the plot.
     cluster_key
         ``obs`` column of the domains; None takes the one the pseudotime was computed with.
-    table_key
-        Table of a SpatialData.
-    image_key
-        Image to draw; ``"auto"`` takes the only one, as it was scanned, and None draws none.
-    library_key
-        Column of ``obs`` that names the section of each spot.
 
     Returns
     -------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
@@ -24,6 +25,7 @@ _AS_THEY_ARE: tuple[Kind, ...] = ("log-normalised", "scaled")
 _ANY: tuple[Kind, ...] = ("counts", *_AS_THEY_ARE, "unknown")
 
 
+@described
 def embed_expression(
     data: AnnData | SpatialData,
     *,
@@ -68,8 +70,6 @@ def embed_expression(
         ``random_state`` are its own then.
     layer
         Layer to read; left out, the counts are looked for.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
     library_key
         Column of ``obs`` that names the sections: genes are then ranked by how variable they are within sections. Left
         out, the regions of a SpatialData's table are the sections.
@@ -78,8 +78,6 @@ def embed_expression(
     random_state
         Seed of the sample of spots that axes of large tables start from, and of ARPACK's start vector; the global
         random state is not touched.
-    copy
-        Return a changed copy, and leave ``data`` as it is.
 
     Returns
     -------

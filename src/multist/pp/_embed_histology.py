@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from multist import _keys
+from multist._described import described
 from multist._progress import progress_bar
-from multist._settings import logger, settings
+from multist._settings import logger
 from multist.access import Fields, PatchReader, run
 from multist.access.patches import check_patches, refuse_black
 from multist.access.scale import check_microns
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _BARE, _MOSTLY = 0.1, 0.5  # share of tissue in a patch, and of such spots in a section
 
 
+@described
 def embed_histology(
     data: AnnData | SpatialData,
     encoder: str | Callable[..., Any] = "texture",
@@ -41,7 +43,7 @@ def embed_histology(
     key_added: str = _keys.HISTOLOGY,
     white: float | None = None,
     batch_size: int = 128,
-    device: str | None = None,
+    device: str = "auto",
     copy: bool = False,
 ) -> AnnData | SpatialData | None:
     """Describe the patch of the histology image around every spot.
@@ -66,23 +68,10 @@ def embed_histology(
     microns_per_pixel
         Width of a pixel of the chosen image (its finest level) in micrometres, for ``patch_unit="um"``; None takes what
         the data says, or the lattice of a Visium section, whose spots are 100 um apart.
-    image_key
-        Image to use; None takes the normalized one if there is one, else the only one.
-    table_key
-        Table of a SpatialData.
-    library_key
-        ``obs`` column that names the section of each spot.
     key_added
         ``obsm`` key of the result.
-    white
-        Value of a white pixel, for images that are not uint8 and do not tell; None tells it by their pixels.
     batch_size
         Patches per call of a network; unused by ``"texture"``.
-    device
-        Where a network runs: ``"auto"`` or a name torch knows; None takes ``multist.settings.device``. Unused by
-        ``"texture"``.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------
@@ -122,7 +111,7 @@ def embed_histology(
         raise ValueError(f"batch_size must be at least 1; got {batch_size}")
     if microns_per_pixel is not None:
         check_microns(microns_per_pixel)
-    network = None if encoder in BUILT_IN else get_encoder(encoder, device=device or settings.device)
+    network = None if encoder in BUILT_IN else get_encoder(encoder, device=device)
     keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
     with run(data, "embed_histology", copy=copy, image=True, white=white, **keys) as work:
         fields = describe_histology(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist.access import get_table, read_drawn, run
 from multist.pp._drawings import annotate, name_spots
@@ -20,6 +21,7 @@ _USUAL = ("annotation", "classification", "class", "label", "name")
 _COLOR = ("colour", "color")
 
 
+@described
 def labels_from_shapes(
     sdata: SpatialData,
     shapes_key: str,
@@ -52,15 +54,11 @@ def labels_from_shapes(
         Column of the element that names the class of each drawing; drawings without one are left out. None takes the
         column called ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only one with text;
         if there is none, all drawings are of one class that bears the name of the element.
-    table_key
-        Table; may be left out where there is one.
     coordinate_system
         Where drawings and spots are brought together. None takes, region by region, ``"global"`` if both have it, else
         the first by name that both have.
     key_added
         Name of the column.
-    copy
-        Return a changed copy and leave ``sdata`` as it is.
 
     Returns
     -------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from multist import _keys
+from multist._described import described
 from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, get_table, run
@@ -31,6 +32,7 @@ _PATCHES_AT_ONCE = 500
 _MAX_CANDIDATES = 5000  # spots whose patches are looked at; more tell nothing new about a colour
 
 
+@described
 def normalize_histology(
     data: AnnData | SpatialData,
     method: Literal["patches", "macenko", "vahadane", "reinhard"] = "patches",
@@ -69,19 +71,10 @@ def normalize_histology(
         Image to normalise; None takes the only one.
     image_key_added
         Name of the result; None appends ``"_normalized"``. A present image of that name is replaced.
-    table_key
-        Table of a SpatialData.
-    library_key
-        ``obs`` column that names the section of each spot.
-    white
-        Value of a white pixel, for images that are not uint8 and do not tell; None tells it by their pixels. The result
-        is uint8.
     reference_key_added
         Entry of ``uns["multist"]`` for the reference; also where it is looked for in another object.
     random_state
         Seed of the choice of patches.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist.access import SPATIAL_ATTRS, find_sections, listed, resolve_drawn, run, section_code
 from multist.pp._drawings import annotate, name_spots
@@ -30,6 +31,7 @@ _ID_COLUMNS = ("barcode", "barcodes", "cell_id")
 _SUFFIX = r"-\d+$"
 
 
+@described
 def read_labels(
     data: AnnData | SpatialData,
     path: str | Path | Sequence[str | Path],
@@ -76,12 +78,6 @@ def read_labels(
     image_key
         The image that was drawn on. None takes, of an AnnData, the full-resolution image, in whose pixels
         ``obsm["spatial"]`` is; of a SpatialData the section's image, or without one the coordinate system of the spots.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
-    library_key
-        Column of ``obs`` that names the sections.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------

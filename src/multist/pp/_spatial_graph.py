@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist._spacing import Lattice, find_lattice, lattice_pairs, spacing
 from multist._words import counted
@@ -32,6 +33,7 @@ LONG_EDGES_PERCENTILE = 99.0
 _FEW_SPOTS = 8  # with less a lattice cannot be seen
 
 
+@described
 def spatial_graph(
     data: AnnData | SpatialData,
     *,
@@ -67,21 +69,13 @@ def spatial_graph(
         lattice if ``uns["spatial"]`` is there.
     delaunay
         Connect cells by Delaunay triangulation instead, without the longest 1 % of its edges.
-    library_key
-        Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
     aligned_key
         ``obsm`` key of coordinates (x, y) in which the sections have been aligned, by `PASTE`, `moscot` or by hand:
         each spot is then joined to the nearest one of the section before and after its own, in the order in which the
         sections appear in the table, where that is no farther than the next spot of its own. Left out, sections do not
         touch.
-    microns_per_pixel
-        Micrometres per unit of the coordinates, where the data does not say.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
     key_added
         Prefix of the written keys.
-    copy
-        Return a changed copy, and leave ``data`` as it is.
 
     Returns
     -------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multist._described import described
 from multist.access import get_table, summed_twins, with_table
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def sum_genes(
     data: AnnData | SpatialData, *, gene_symbols: str | None = None, table_key: str | None = None
 ) -> AnnData | SpatialData:
@@ -26,8 +28,6 @@ def sum_genes(
     gene_symbols
         Column of ``var`` with the names; left out, ``var_names``. Where it has no value, the name is the one in
         ``var_names``.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
 
     Returns
     -------

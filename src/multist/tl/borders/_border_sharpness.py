@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist.access import domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
@@ -32,6 +33,7 @@ _MIN_DRAWS = 19  # with fewer no p-value can reach the level
 _NO_ROOM = 0.99  # where one in twenty lines are as sharp, hardly a border could be sharper
 
 
+@described
 def border_sharpness(
     data: AnnData | SpatialData,
     *,
@@ -63,8 +65,6 @@ def border_sharpness(
     ----------
     data
         Table with domains and features; not changed but for the fields below.
-    cluster_key
-        Column of ``obs`` with the domains, found or drawn by hand; spots without one are left out.
     expression_key
         ``obsm`` key of the expression; None takes ``X_pca`` or ``X_feat``.
     histology_key
@@ -73,19 +73,9 @@ def border_sharpness(
         How near the border spots have to be, in steps on the spatial graph. On Visium one is 100 um.
     n_null
         Lines drawn within the two domains of each border, half of them in either.
-    microns_per_pixel
-        Micrometres per unit of the coordinates, where the data does not say.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
     library_key
         Column of ``obs`` that names the sections. The border of two domains is one in all of them, but only spots of
         the same section are compared.
-    key_added
-        ``uns`` key of the results.
-    random_state
-        Seed.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------

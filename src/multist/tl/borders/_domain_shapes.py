@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from anndata import AnnData
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist._words import counted
 from multist.access import domain_params, plain, resolve_drawn, run
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def domain_shapes(
     data: AnnData | SpatialData,
     cluster_key: str = _keys.domain_key(),
@@ -48,10 +50,6 @@ def domain_shapes(
         SpatialData the section's image, or without one the coordinate system of the spots.
     microns_per_pixel
         Micrometres per unit of the outlines' coordinates, for their areas, where the data does not say.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
-    library_key
-        Column of ``obs`` that names the sections.
 
     Returns
     -------

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist._words import counted
 from multist.access import domain_params, plain, run, versions
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def interactions(
     data: AnnData | SpatialData,
     pairs: pd.DataFrame | str | Path,
@@ -79,13 +81,9 @@ def interactions(
         CellPhoneDB's ``interaction_input.csv``, ``complex_input.csv``, ``gene_input.csv`` and ``protein_input.csv``.
         Genes joined by ``_`` are a complex, of which, spot by spot, the least expressed subunit counts; all have to be
         there. Upper and lower case make no difference where a name is not there as it is written.
-    cluster_key
-        Column of ``obs`` with the domains; spots without one are left out.
     layer
         Layer with counts or log-normalised expression; ``X`` if left out. Counts are normalised to 10,000 per spot and
         logged in a copy of the genes that are needed.
-    gene_symbols
-        Column of ``var`` with gene symbols, where ``var_names`` are others.
     reach
         Steps on the spatial graph within which spots act on each other. On Visium one is 100 um.
     patch_size
@@ -94,23 +92,11 @@ def interactions(
         section than a patch has is not tested.
     min_edges
         Borders with fewer joins of neighbours across them are listed and not tested.
-    threshold
-        Share of the spots of its domain that have to express ligand and receptor for a test.
     n_perms
         Number of permutations in either test.
-    microns_per_pixel
-        Micrometres per unit of the coordinates, for the lengths of borders; None where the data says it.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
     library_key
         Column of ``obs`` that names the sections. Borders do not run between sections; those of the same two domains
         in several sections are one.
-    key_added
-        ``uns`` key of the results.
-    random_state
-        Seed.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._described import described
 from multist.access import domain_params, plain, run, versions
 from multist.tl.borders._cluster_test import adjusted, squidpys_test, too_few
 from multist.tl.borders._contacts import domain_codes
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def ligrec(
     data: AnnData | SpatialData,
     cluster_key: str = _keys.domain_key(),
@@ -51,26 +53,12 @@ def ligrec(
     ----------
     data
         Table with domains, and with counts or log-normalised expression; not changed but for the field below.
-    cluster_key
-        Column of ``obs`` with the domains; spots without one are left out.
     pairs
         Ligands and receptors, as :func:`multist.tl.interactions` takes them. Nothing is downloaded.
     layer
         Layer with counts or log-normalised expression; ``X`` if left out.
-    gene_symbols
-        Column of ``var`` with gene symbols, where ``var_names`` are others.
-    threshold
-        Share of the spots of its domain that have to express ligand and receptor for a test.
     n_perms
         Number of permutations.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
-    key_added
-        ``uns`` key of the result.
-    random_state
-        Seed.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------

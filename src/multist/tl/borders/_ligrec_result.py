@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._described import described
 from multist.access import get_table, not_found, refuse_stale
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def ligrec_result(
     data: AnnData | SpatialData,
     *,
@@ -36,8 +38,6 @@ def ligrec_result(
         The function whose result is taken.
     key
         Name of the result: the ``key_added`` of that function.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
 
     Returns
     -------

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multist import _keys
+from multist._described import described
 from multist._files import whole_file
 from multist._settings import logger
 from multist._words import counted
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from multist.access import SpatialRecord
 
 
+@described
 def write_domains(
     data: AnnData | SpatialData,
     path: str | Path,
@@ -43,18 +45,12 @@ def write_domains(
         chooses: ``.geojson``, an annotation with class and colour for each domain, as :func:`multist.tl.domain_shapes`
         outlines them, in pixels of the image; ``.csv``, one row ``Barcode,<cluster_key>`` per spot that has a domain,
         where the barcodes are ``obs_names``.
-    cluster_key
-        Column of ``obs`` with the domains, found or drawn by hand.
     section
         The section to be written, where there are several: a ``.geojson`` belongs to one image. A ``.csv`` holds all
         without it.
     image_key
         The image that will be opened in QuPath. None takes, of an AnnData, the full-resolution image, in whose pixels
         ``obsm["spatial"]`` is; of a SpatialData the section's image.
-    table_key
-        Table of a SpatialData; may be left out where there is one.
-    library_key
-        Column of ``obs`` that names the sections.
 
     Returns
     -------

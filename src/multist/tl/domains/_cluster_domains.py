@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from multist import _keys
+from multist._described import described
 from multist._device import check_device
 from multist.access import Part, plain, run, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def cluster_domains(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
     n_domains: int | Sequence[int] | Literal["auto"] | None = None,
@@ -42,35 +44,8 @@ def cluster_domains(
     ----------
     data
         Table with spots or cells and an embedding, or a list of them; not changed but for the fields below.
-    n_domains
-        Exact number of domains; None with ``labels_key`` for those that were named; several to choose from, such as
-        ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no more than one per ten spots. See
-        :doc:`/how_it_works` for the rule.
-    labels_key
-        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
-        named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
-    unlabeled_category
-        Value of that column that means "not named", such as ``"unknown"``; None if these are missing. Missing values as
-        text (``"nan"``, ``"<NA>"``) are not named either.
-    trust
-        Probability that a stroke is right, up to 1. Strokes stay as they are if it is 1, and may be overruled below.
     use_rep
         ``obsm`` key of the embedding.
-    table_key
-        Table of a SpatialData; None finds it.
-    library_key
-        ``obs`` column that names the section of each spot; spots of different sections are no neighbours.
-    refine
-        Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
-    device
-        Where mixtures of more than 10,000 spots are fitted: ``"auto"`` (an accelerator if there is one) or a name torch
-        knows.
-    key_added
-        Prefix of the fields.
-    random_state
-        Seed.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------

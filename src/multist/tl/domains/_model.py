@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from multist import _keys
+from multist._described import described
 from multist.access import as_list, get_table, run
 from multist.tl.domains._cluster_domains import asked_domains
 from multist.tl.domains._embedding_fields import made_by
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Data: TypeAlias = AnnData | SpatialData | Sequence[AnnData | SpatialData]
 
 
+@described
 class MultiST:
     """Fusion of expression, histology and space, fitted to some sections and applied to others.
 
@@ -33,11 +35,7 @@ class MultiST:
     Parameters
     ----------
     config
-        Constants; None takes the defaults of :class:`multist.tl.MultiSTConfig`.
-    device
-        ``"auto"`` or a name torch knows.
-    random_state
-        Seed. The same input, seed and device give the same bits on the CPU.
+        Constants of the model; None takes the defaults of :class:`multist.tl.MultiSTConfig`.
 
     Examples
     --------
@@ -60,6 +58,7 @@ class MultiST:
         self.random_state = random_state
         self._fitted: FittedModel | None = None
 
+    @described
     def fit(
         self,
         data: Data,
@@ -78,8 +77,15 @@ class MultiST:
     ) -> MultiST:
         """Train on one or several objects, and embed them; with ``labels_key`` also :meth:`cluster` them.
 
-        Parameters are those of :func:`multist.tl.multist_domains`, and so are the fields that are written; without
-        ``labels_key`` there are no domains, and ``n_domains`` is read by ``MultiSTConfig.published()`` only.
+        The fields that are written are those of :func:`multist.tl.multist_domains`; without ``labels_key`` there are no
+        domains.
+
+        Parameters
+        ----------
+        data
+            Sections to learn from, which share one embedding.
+        n_domains
+            Exact number of domains. Without ``labels_key`` it is read by ``MultiSTConfig.published()`` only.
 
         Returns
         -------
@@ -105,6 +111,7 @@ class MultiST:
         self._fitted = fitted
         return self
 
+    @described
     def embed(
         self,
         data: Data,
@@ -123,8 +130,8 @@ class MultiST:
 
         Parameters
         ----------
-        data, layer, table_key, image_key, library_key, key_added, copy
-            As for :func:`multist.tl.multist_domains`.
+        data
+            Sections to embed.
 
         Returns
         -------
@@ -147,6 +154,7 @@ class MultiST:
             embed_parts(fitted, work.parts, layer=layer, key_added=key_added, device=self.device, params=keys)
         return work.result
 
+    @described
     def cluster(
         self,
         data: Data,
@@ -165,8 +173,8 @@ class MultiST:
 
         Parameters
         ----------
-        data, n_domains, labels_key, unlabeled_category, trust, refine, table_key, library_key, key_added, copy
-            As for :func:`multist.tl.cluster_domains`.
+        data
+            Sections that hold an embedding of this model.
 
         Returns
         -------
@@ -192,6 +200,7 @@ class MultiST:
         self._fitted = with_domains
         return work.result
 
+    @described
     def predict(
         self,
         data: Data,
@@ -211,8 +220,8 @@ class MultiST:
 
         Parameters
         ----------
-        data, refine, layer, table_key, image_key, library_key, key_added, copy
-            As for :func:`multist.tl.multist_domains`.
+        data
+            Sections in which the domains are to be recognised.
 
         Returns
         -------

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from multist import _keys
+from multist._described import described
 from multist.access import run
 from multist.tl.domains._cluster_domains import asked_domains
 from multist.tl.domains._inputs import wanted_image
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from multist.model.config import MultiSTConfig
 
 
+@described
 def multist_domains(
     data: AnnData | SpatialData | Sequence[AnnData | SpatialData],
     n_domains: int | Sequence[int] | Literal["auto"] | None = None,
@@ -54,43 +56,6 @@ def multist_domains(
     data
         Table with spots or cells, or a list of such objects, which then share one embedding and one set of domains; not
         changed but for the fields below.
-    n_domains
-        Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that were named;
-        several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no more than
-        one per ten spots. See :doc:`/how_it_works` for the rule, and :func:`multist.pl.n_domains` to see
-        the curve.
-    labels_key
-        ``obs`` column in which a person named some spots; missing elsewhere. The domains then are the classes that were
-        named, with their names and colours, and as many further ones as ``n_domains`` is larger. See :doc:`/guided`.
-    unlabeled_category
-        Value of that column that means "not named", such as ``"unknown"``; None if these are missing. Missing values as
-        text (``"nan"``, ``"<NA>"``) are not named either.
-    trust
-        Probability that a stroke is right, up to 1. Strokes stay as they are if it is 1, and may be overruled below.
-    use_image
-        ``"auto"`` uses the image where there is one in which a spot is at least ten pixels wide, True demands it, False
-        ignores it.
-    use_rep
-        ``obsm`` key of the expression embedding; None takes ``X_pca`` or ``X_feat``, or computes it from counts.
-    layer
-        Layer of the raw counts, if they are not in ``X``; it has to be there, and is read when the embedding has to be
-        computed.
-    table_key, image_key
-        Table and image of a SpatialData, or image of ``uns["spatial"]``; None finds them.
-    library_key
-        ``obs`` column that names the section of each spot; spots of different sections are no neighbours.
-    config
-        Constants of the model; None takes the defaults of :class:`multist.tl.MultiSTConfig`.
-    refine
-        Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
-    device
-        ``"auto"`` or a name torch knows.
-    random_state
-        Seed. The same input, seed and device give the same bits on the CPU.
-    key_added
-        Prefix of the fields.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------

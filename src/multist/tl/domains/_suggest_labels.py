@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist import _keys
+from multist._described import described
 from multist.access import not_found, open_part
 from multist.tl._graph import ensure_graph
 from multist.tl.domains._guided import stroke_names
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 
+@described
 def suggest_labels(
     data: AnnData | SpatialData,
     n: int = 10,
@@ -37,12 +39,6 @@ def suggest_labels(
         Table with domains that strokes guided (``labels_key``), in it or in the section from which it was recognised.
     n
         How many spots.
-    key
-        Name of the result: the ``key_added`` of :func:`multist.tl.multist_domains`.
-    table_key
-        Table of a SpatialData.
-    library_key
-        ``obs`` column that names the section of each spot.
 
     Returns
     -------

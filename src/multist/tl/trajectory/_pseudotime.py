@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._described import described
 from multist._settings import logger
 from multist._words import counted
 from multist.access import domain_params, not_found, plain, read_features, run, versions
@@ -43,6 +44,7 @@ class _Choices(NamedTuple):
     random_state: int
 
 
+@described
 def pseudotime(
     data: AnnData | SpatialData,
     root: str = "auto",
@@ -97,16 +99,6 @@ def pseudotime(
         With more cells than this, as many landmarks are drawn, evenly from the domains of each section but rare
         domains more densely; the others get the mean of the nearest landmarks, weighted by their distance in the
         embedding. Of more than 5,000 landmarks, the nearest are found in the groups around a cell: nineteen of twenty.
-    table_key
-        Table of a SpatialData; None finds it.
-    library_key
-        ``obs`` column that names the section of each spot.
-    key_added
-        Prefix of the fields.
-    random_state
-        Seed. The same input and seed give the same bits.
-    copy
-        Return a changed copy and leave ``data`` as it is.
 
     Returns
     -------
