@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -128,6 +131,22 @@ def test_every_plot_draws_into_as_many_axes_as_it_has_panels(name: str, everythi
     with pytest.raises(ValueError, match=f"ax has {count + 1} axes, but {count} are to be drawn"):
         draw(name, everything, ax=list(wrong.ravel()))
     assert figure.number in plt.get_fignums()
+
+
+def test_what_a_backend_switches_on_stays_on(tmp_path: Path):
+    # as a notebook's does, when it is loaded by the first figure
+    backend = "from matplotlib.backends.backend_agg import *\nimport matplotlib\nmatplotlib.interactive(True)"
+    (tmp_path / "eager_backend.py").write_text(backend)
+    code = """
+import anndata as ad, matplotlib as mpl, numpy as np, multist as mt
+adata = ad.AnnData(np.ones((4, 1)), obsm={"spatial": np.array([[0, 0], [0, 1], [1, 0], [1, 1]])})
+mt.pl.domains(adata, adata.var_names[0], layer=None, return_fig=True)
+print(mpl.is_interactive())
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    environment["MPLBACKEND"] = "module://eager_backend"
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "True"
 
 
 @pytest.mark.parametrize("name", PLOTS)

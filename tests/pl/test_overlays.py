@@ -310,6 +310,13 @@ def test_a_list_of_sections_is_drawn_as_one_table_would_be(section: ad.AnnData):
         mt.pl.domains([])
 
 
+def test_sections_that_have_names_of_their_own_keep_them(section: ad.AnnData):
+    other = section.copy()
+    other.uns["spatial"] = {"next": other.uns["spatial"].pop("section")}
+    one, two = mt.pl.domains([section, other], show=False)
+    assert (one.get_title(), two.get_title()) == ("section", "next")
+
+
 def test_older_results_have_the_colours_of_the_domains_they_repeat(section: ad.AnnData):
     section.obs["older"] = section.obs["multist_domain"].map({"left": "b", "right": "a"}).astype("category")
     section.uns["older_colors"] = ["#000001", "#000002"]

@@ -199,6 +199,8 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
             if unknown:
                 options = ", ".join(sorted(accepted - {"data"}))
                 raise TypeError(f"pl.{plot.__name__} has no option {', '.join(map(repr, unknown))}; it has: {options}")
+            # a notebook's backend, which is loaded now if it was not, switches drawing on for good, not for this call
+            plt.draw_if_interactive()
             before = set(plt.get_fignums())
             try:
                 with mpl.rc_context(FONT):

@@ -32,7 +32,7 @@ class Slides:
     xy, diameter, section
         As in a record; sections count on from object to object.
     names, images
-        Of each section; of several objects with the object's number in front.
+        Of each section; with the object's number in front where sections of several objects have the same name.
     obs
         The rows of all tables; categories that are the same in all keep their order.
     """
@@ -139,14 +139,16 @@ def of_records(objects: list[Any], records: list[SpatialRecord]) -> Slides:
     """Sections of objects that have been resolved."""
     counts = [len(record.section_names) for record in records]
     first = [0, *np.cumsum(counts)[:-1].tolist()]
-    several = len(records) > 1
+    names = [name for record in records for name in record.section_names]
+    if len(set(names)) < len(names):
+        names = [f"{i}:{name}" for i, record in enumerate(records) for name in record.section_names]
     return Slides(
         objects,
         records,
         np.concatenate([record.xy for record in records]),
         np.concatenate([record.diameter for record in records]),
         np.concatenate([record.section + start for record, start in zip(records, first, strict=True)]),
-        [f"{i}:{name}" if several else name for i, record in enumerate(records) for name in record.section_names],
+        names,
         [image for record in records for image in record.images],
         _stacked([record.table.obs for record in records]),
         first,
