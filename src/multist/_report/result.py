@@ -116,11 +116,9 @@ class Result:
         """The size of it in a sentence."""
         record = self.record
         images = sorted({image.key for image in record.images if image is not None})
-        parts = [
-            counted(len(record.xy), "spot"),
-            counted(record.table.n_vars, "gene"),
-            counted(len(self.names), "domain"),
-        ]
+        parts = [counted(len(record.xy), "spot"), counted(len(self.names), "domain")]
+        if record.table.n_vars:
+            parts.insert(1, counted(record.table.n_vars, "gene"))
         if len(record.section_names) > 1:
             parts.insert(0, f"{len(record.section_names)} sections")
         return ", ".join(parts) + (f"; image {listed(images)}" if images else "; no image") + "."
