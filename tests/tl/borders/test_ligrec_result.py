@@ -73,6 +73,22 @@ def test_squidpy_draws_it_also_after_a_file(solved: ad.AnnData, tmp_path):
         assert (tmp_path / name).stat().st_size > 10_000
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("alpha", [0.01, 0.05])
+def test_in_squidpys_figure_the_rows_of_significant_pairs_are_marked(solved: ad.AnnData, alpha: float):
+    import squidpy as sq
+
+    found = mt.tl.ligrec_result(solved)["pvalues"]
+    sq.pl.ligrec(mt.tl.ligrec_result(solved), alpha=alpha)
+    ax = next(ax for ax in plt.gcf().axes if len(ax.get_yticklabels()) == len(found))
+    rows = [text.get_text() for text in ax.get_yticklabels()]
+    marks = pd.Series([rows[int(y)] for _, y in ax.collections[-1].get_offsets()]).value_counts()
+    plt.close("all")
+    significant = (found.to_numpy() <= alpha).sum(axis=1)
+    assert len(set(significant)) > 2
+    assert [marks.get(" | ".join(pair), 0) for pair in found.index] == significant.tolist()
+
+
 def test_only_domains_that_touch_are_columns(solved: ad.AnnData):
     columns = mt.tl.ligrec_result(solved)["means"].columns
     assert ("rim", "cortex_a") in columns and ("cortex_a", "rim") in columns

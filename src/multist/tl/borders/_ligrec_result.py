@@ -68,6 +68,8 @@ def ligrec_result(
     named = pd.unique(table[["ligand_domain", "receptor_domain"]].to_numpy().ravel())
     refuse_stale(adata, result["params"], f"uns[{key!r}][{of!r}]", f"tl.{of}", named)
     rows = pd.MultiIndex.from_frame(table[["source", "target"]].drop_duplicates().astype(str))
+    # squidpy draws rows in the order of their labels, but marks significant ones in the order of the table
+    rows = rows[np.argsort(rows.map(" | ".join))]
     ends = table[["ligand_domain", "receptor_domain"]].drop_duplicates().astype(str)
     columns = pd.MultiIndex.from_frame(ends, names=[None, None]).sort_values()
     at = rows.get_indexer(pd.MultiIndex.from_frame(table[["source", "target"]].astype(str)))
