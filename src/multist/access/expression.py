@@ -147,7 +147,7 @@ def find_expression(
             beside = "".join(f"; {one.where} holds {one.described()}" for one in found if one is not chosen)
             logger.info("%s holds %s and is read%s", chosen.where, chosen.described(), beside)
             return chosen
-    cure = f"pass layer= with counts or log-normalised expression (layers: {listed(table.layers)}){advice}"
+    cure = f"pass layer= with counts or log-normalised expression (layers: {listed(layer_names(table))}){advice}"
     if not found:
         where = "X" if layer is None else f"layers[{layer!r}]"
         raise ValueError(f"{where} {'holds no genes' if 0 in table.shape else 'is empty'}; {cure}")
@@ -160,7 +160,12 @@ def find_expression(
 def check_layer(table: AnnData, layer: str | None) -> None:
     """Raise a KeyError if there is no such layer, also where it may not be read: a slip of the pen is one."""
     if layer is not None and layer not in table.layers:
-        raise not_found(layer, "layers", table.layers, argument="layer")
+        raise not_found(layer, "layers", layer_names(table), argument="layer")
+
+
+def layer_names(table: AnnData) -> list[str]:
+    """Names of the layers, among which newer versions of anndata count ``X``, under None."""
+    return [name for name in table.layers if name is not None]
 
 
 def sparse_rows(values: Any) -> sparse.csr_matrix:

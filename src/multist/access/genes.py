@@ -14,7 +14,7 @@ from scipy import sparse
 from multist._settings import logger
 from multist._words import counted
 from multist.access.absent import listed
-from multist.access.expression import Expression, sparse_rows
+from multist.access.expression import Expression, layer_names, sparse_rows
 
 _SHOWN = 3
 _ENSEMBL, _MOST = r"ENS[A-Z]*G\d+", 0.5
@@ -100,7 +100,7 @@ def summed_twins(table: AnnData, gene_symbols: str | None = None) -> AnnData:
     names = pd.Index(gene_names(table, gene_symbols))
     codes, kept = pd.factorize(names)
     first = np.flatnonzero(~names.duplicated())
-    matrices = {"X": table.X} | {f"layers[{name!r}]": table.layers[name] for name in table.layers}
+    matrices = {"X": table.X} | {f"layers[{name!r}]": table.layers[name] for name in layer_names(table)}
     for where, values in matrices.items():
         judged = None if values is None else Expression.judged(values, where, table.var_names)
         if judged is not None and judged.kind != "counts":
@@ -116,7 +116,7 @@ def summed_twins(table: AnnData, gene_symbols: str | None = None) -> AnnData:
         var=table.var.iloc[first].set_axis(kept),
         obsm={name: table.obsm[name].copy() for name in table.obsm},
         obsp={name: table.obsp[name].copy() for name in table.obsp},
-        layers={name: summed[f"layers[{name!r}]"] for name in table.layers},
+        layers={name: summed[f"layers[{name!r}]"] for name in layer_names(table)},
         uns=deepcopy(dict(table.uns)),
         shape=None if summed["X"] is not None else (table.n_obs, len(kept)),
     )

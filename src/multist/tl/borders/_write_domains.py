@@ -91,7 +91,7 @@ def _as_csv(table: AnnData, cluster_key: str, section: str | None, library_key: 
     rows = table.obs[cluster_key].notna().to_numpy()
     codes, names = find_sections(table, library_key)
     if section is not None:
-        rows &= codes == section_code(names, section)
+        rows = rows & (codes == section_code(names, section))  # pandas 3 gives its own memory, to be read only
     if not rows.any():
         raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot")
     groups = table.obs.loc[rows, cluster_key].astype(str)
