@@ -9,6 +9,7 @@ import random
 import re
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,32 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
     monkeypatch.setattr(socket, "getaddrinfo", look_up_here)
+
+
+@pytest.fixture
+def no_dashboard() -> dict[str, Any]:
+    """Arguments of a dask cluster: without a dashboard its scheduler still wants port 8787, which others may hold."""
+    return {"dashboard_address": None, "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"}}
+
+
+@pytest.fixture
+def two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dashboard: dict[str, Any]) -> Callable[[str], Any]:
+    """Start two processes, as on two machines, that can read what the named module of tests sends them."""
+
+    @contextmanager
+    def client_of(module: str) -> Iterator[Any]:
+        distributed = pytest.importorskip("distributed")
+        # workers take over the path
+        monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+        cluster = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, local_directory=str(tmp_path / "workers"), **no_dashboard
+        )
+        with cluster, distributed.Client(cluster) as client:
+            # a graph that they cannot read would be waited for without end, and while they import they answer nobody
+            client.run(exec, f"import {module}")
+            yield client
+
+    return client_of
 
 
 @pytest.fixture

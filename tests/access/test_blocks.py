@@ -60,7 +60,7 @@ def test_work_gets_its_own_rows_in_order():
     assert not np.concatenate([each for _, each in found]).any()
 
 
-def test_a_worker_gives_all_blocks_of_a_chunk(monkeypatch):
+def test_a_worker_gives_all_blocks_of_a_chunk(monkeypatch, no_dashboard):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("multist.access.blocks._ROWS_AT_ONCE", 3)
     values = da.from_array(np.arange(40, dtype=np.float32).reshape(20, 2), chunks=((7, 13), 2))
@@ -70,7 +70,7 @@ def test_a_worker_gives_all_blocks_of_a_chunk(monkeypatch):
 
     expected = list(block_results(values, work, np.arange(20)))
     # in threads of this process, so that they see the small blocks
-    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None):
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, **no_dashboard):
         found = list(block_results(values, work, np.arange(20)))
     assert [rows for rows, _ in found] == [rows for rows, _ in expected] and len(found) == 8
     np.testing.assert_array_equal(
@@ -80,10 +80,9 @@ def test_a_worker_gives_all_blocks_of_a_chunk(monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_workers_one_of_which_is_killed_give_the_same_components_and_read_every_chunk(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    # workers take over the path, and have to import this file: a graph that they cannot read is waited for without end
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+def test_two_workers_one_of_which_is_killed_give_the_same_components_and_read_every_chunk(
+    tmp_path, monkeypatch, two_workers
+):
     own, theirs = tmp_path / "own", tmp_path / "theirs"
     own.mkdir()
     theirs.mkdir()
@@ -91,15 +90,7 @@ def test_two_workers_one_of_which_is_killed_give_the_same_components_and_read_ev
     expected = lazy(own)
     mt.pp.embed_expression(expected, n_comps=10, n_top_genes=40)
     assert processes(own) == {str(os.getpid())}
-    cluster = distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        memory_limit="1GB",
-        dashboard_address=None,
-        local_directory=str(tmp_path),
-    )
-    with cluster, distributed.Client(cluster):
+    with two_workers(__name__):
         found = lazy(theirs)
         mt.pp.embed_expression(found, n_comps=10, n_top_genes=40)
         mt.tl.multist_domains(found, 3)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anndata as ad
 import dask.array as da
 import numpy as np
@@ -119,18 +117,11 @@ def steps_on(client: bool) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.slow
-def test_two_workers_give_the_same_bits(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
-    # workers take over the path, and have to import this file: a graph that they cannot read is waited for without end
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+def test_two_workers_give_the_same_bits(two_workers):
     MADE.clear()
     expected = steps_on(client=False)
     MADE.clear()
-    # processes of their own, as on several machines
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, local_directory=str(tmp_path)
-    )
-    with cluster, distributed.Client(cluster) as client:
+    with two_workers(__name__) as client:
         found = steps_on(client=True)
         assert len(client.scheduler_info()["workers"]) == 2
     for a, b in zip(expected, found, strict=True):
