@@ -86,7 +86,10 @@ class _Bare(ast.NodeTransformer):
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
         node.posonlyargs, node.args, node.kwonlyargs = [], [*node.posonlyargs, *node.args, *node.kwonlyargs], []
-        node.defaults, node.kw_defaults = [*node.defaults, *(each or ast.Constant(...) for each in node.kw_defaults)], []
+        node.defaults, node.kw_defaults = (
+            [*node.defaults, *(each or ast.Constant(...) for each in node.kw_defaults)],
+            [],
+        )
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
@@ -270,14 +273,14 @@ def failing(mutant: Mutant | None, tests: list[str], copy: Path) -> str | None:
         os._exit(int(pytest.main([*options, *tests], plugins=[_Notes(notes)])))
     end = time.monotonic() + BUDGET
     while not (done := os.waitpid(child, os.WNOHANG))[0]:
-        hangs = time.time() - notes.stat().st_mtime > LIMIT
+        hangs = notes.stat().st_size > 0 and time.time() - notes.stat().st_mtime > LIMIT
         if hangs or time.monotonic() > end:
             os.killpg(child, 9)
             os.waitpid(child, 0)
             return notes.read_text(encoding="utf-8") if hangs else None
         time.sleep(0.1)
     passed = os.WIFEXITED(done[1]) and os.WEXITSTATUS(done[1]) == 0
-    return None if passed else notes.read_text(encoding="utf-8")
+    return None if passed else notes.read_text(encoding="utf-8") or tests[0]
 
 
 def seen_by(mutant: Mutant, copy: Path, sound: dict[str, bool]) -> str | None:
@@ -288,11 +291,11 @@ def seen_by(mutant: Mutant, copy: Path, sound: dict[str, bool]) -> str | None:
         if fails is None:
             return None
         if fails not in sound:
-            sound[fails] = failing(None, [fails] if fails else tests, copy) is None
+            sound[fails] = failing(None, [fails], copy) is None
             if not sound[fails]:
                 print("LEFT OUT", fails, "fails without any change", flush=True)
         if sound[fails]:
-            return fails or "all"
+            return fails
 
 
 def main(count: int, seed: int) -> None:
@@ -309,7 +312,13 @@ def main(count: int, seed: int) -> None:
         for mutant in sample(count, seed):
             seen = seen_by(mutant, copy, sound)
             killed[mutant.part].append(seen is not None)
-            print(f"{'killed  ' if seen else 'SURVIVED'} {mutant.operator}", seen or "", *changed(mutant), sep="\n    ", flush=True)
+            print(
+                f"{'killed  ' if seen else 'SURVIVED'} {mutant.operator}",
+                seen or "",
+                *changed(mutant),
+                sep="\n    ",
+                flush=True,
+            )
     for part, each in killed.items():
         print(f"{part}: {sum(each)} of {len(each)} killed")
     everything = [one for each in killed.values() for one in each]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from multist.cluster import count as count_module
 from multist.cluster.count import choose_count
 
 
@@ -86,3 +89,61 @@ def test_no_candidate_is_refused():
     points, adjacency = stripes(10, 2, hops=1)
     with pytest.raises(ValueError, match="candidates is empty"):
         choose_count(points, adjacency, [])
+
+
+def test_the_criteria_by_hand():
+    """Two components with equal weights; 100 points count as 25."""
+    posterior = np.array([[1.0, 0], [0.5, 0.5], [0.25, 0.75], [0, 1]], np.float32)
+    fit = count_module.MixtureFit(
+        labels=np.zeros(4, int),
+        responsibilities=posterior,
+        means=np.array([[0.0, 0], [4, 0]]),
+        covariance=np.diag([4.0, 1]),
+        weights=np.array([0.5, 0.5]),
+        log_likelihood=-12.0,
+        start_log_likelihoods=np.zeros(1),
+        partitions=np.zeros((1, 4), int),
+    )
+    # one weight, two means of two, a covariance of three
+    assert fit.n_parameters == 1 + 4 + 3
+    assert count_module._bic(fit, 25.0) == pytest.approx(2 * -3 * 25 - 8 * np.log(25))
+    assert count_module._bic(fit, 1.0) == pytest.approx(2 * -3 - 8 * np.log(2))
+    entropy = np.log(2) - 0.25 * np.log(0.25) - 0.75 * np.log(0.75)
+    assert count_module._entropy(fit) == pytest.approx(entropy / 4, rel=1e-6)
+    points = np.array([[1.9, 5.0], [2.1, -5]])  # the border lies in the middle of the means
+    assert count_module._assigned(points, fit).tolist() == [0, 1]
+    # a component that is rarer by exp(2) has its border where the other is nearer by 2 nats: 1 of 4, as 4 / 4 x = 2
+    rare = replace(fit, weights=np.array([1, np.exp(-2)]) / (1 + np.exp(-2)))
+    assert count_module._assigned(np.array([[3.9, 0.0], [4.1, 0]]), rare).tolist() == [0, 1]
+
+
+def test_the_size_of_a_patch_by_hand():
+    """On a ring of twelve, a wave of three up and three down: neighbours agree by a third, those after them do not."""
+    ring = sp.csr_matrix(5.0 * (np.roll(np.eye(12), 1, axis=1) + np.roll(np.eye(12), -1, axis=1)))
+    wave = np.array([1.0, 1, 1, -1, -1, -1] * 2)[:, None]
+    # two neighbours of a third each; a third less in the next ring ends it
+    assert count_module._patch_size(7 * wave, ring) == pytest.approx(1 + 2 * (1 / 3) * (11 / 12), rel=1e-5)
+    alternating = np.array([1.0, -1] * 6)[:, None]
+    assert count_module._patch_size(alternating, ring) == 1
+    assert count_module._patch_size(np.zeros((12, 2)), ring) == 1
+    # without neighbours each spot counts
+    assert count_module._patch_size(wave, sp.csr_matrix((12, 12))) == 1
+
+
+def test_of_numbers_with_strong_evidence_the_most_stable_is_taken_and_of_those_the_smallest(monkeypatch):
+    points, adjacency = stripes(12, 3, hops=1)
+    bic, stable = {2: 5.0, 3: 30.0, 4: 39.0, 5: 40.0}, {2: 1.0, 3: 0.9, 4: 0.9, 5: 0.7}
+    monkeypatch.setattr(count_module, "_bic", lambda fit, _: bic[len(fit.means)])
+    monkeypatch.setattr(count_module, "_stability", lambda _, count, *__: stable[count])
+    curve = choose_count(points, adjacency, [5, 4, 3, 2], n_starts=1)
+    assert curve.candidates.tolist() == [2, 3, 4, 5] and curve.bic.tolist() == [5, 30, 39, 40]
+    assert curve.chosen == 3
+    entropy = (curve.bic - curve.icl) / 2 * curve.patch_size / len(points)
+    assert (entropy >= 0).all() and entropy[-1] > 0
+
+
+def test_a_half_with_too_few_different_points_is_not_stable():
+    points = np.repeat(np.eye(4), [20, 20, 1, 1], axis=0)
+    halves = [np.arange(0, 42, 2), np.arange(0, 20)]
+    assert count_module._stability(points, 2, halves, 2, 0) == 0
+    assert count_module._stability(points, 2, [np.arange(10, 30), np.arange(12, 28)], 2, 0) == 1

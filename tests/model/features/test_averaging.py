@@ -202,3 +202,91 @@ def test_same_seed_same_bits_and_the_global_random_state_is_left_alone():
     np.testing.assert_array_equal(first.weights, again.weights)
     assert (first.weights != other.weights).any()
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+
+
+def structured_of(values: np.ndarray, adjacency: sp.csr_matrix) -> list[float]:
+    return averaging._structured_variance(np.array(values, dtype=float), adjacency, np.random.default_rng(0)).tolist()
+
+
+def test_the_structured_variance_by_hand():
+    """Six spots in a ring: the first ring holds the two beside a spot, the second the two after them."""
+    ring = sp.csr_matrix(np.roll(np.eye(6), 1, axis=1) + np.roll(np.eye(6), -1, axis=1))
+    steps = np.array([3.0, 2, -1, -3, -2, 1])  # variance 28 / 6
+    near = sum(a * (b + c) / 2 for a, b, c in zip(steps, np.roll(steps, 1), np.roll(steps, -1), strict=True)) / 6
+    far = sum(a * (b + c) / 2 for a, b, c in zip(steps, np.roll(steps, 2), np.roll(steps, -2), strict=True)) / 6
+    assert (near, far) == (14 / 6, -14 / 6)
+    slow = np.array([3.0, 3, 0, -3, -3, 0])  # variance 6, first ring 3, second -3
+    fine = np.array([1.0, -1, 1, -1, 1, -1])  # first ring -1, second 1
+    values = np.column_stack([steps, slow, fine, np.zeros(6)])
+    # where the second ring holds nothing, the first counts twice, but no more than there is
+    np.testing.assert_allclose(structured_of(values, ring), [28 / 6, 6, 0, 0])
+
+
+def test_a_steep_fall_from_ring_to_ring_goes_on_to_the_spot_itself():
+    """On a long ring a wave of which the rings hold ``cos`` of one step and two, and noise that neither holds."""
+    n = 24
+    ring = sp.csr_matrix(np.roll(np.eye(n), 1, axis=1) + np.roll(np.eye(n), -1, axis=1))
+    angle = 2 * np.pi * np.arange(n) / n
+    wave = np.cos(angle)
+    noise = np.cos(3 * angle) + np.cos(9 * angle)  # turns by an eighth and by three a step: neither ring holds it
+    near, far = 0.5 * np.cos(2 * np.pi / n), 0.5 * np.cos(4 * np.pi / n)
+    assert structured_of((wave + noise)[:, None], ring)[0] == pytest.approx(near**2 / far)
+    assert structured_of(wave[:, None], ring)[0] == pytest.approx(0.5)  # no more than there is
+    # spots without neighbours say nothing of it
+    alone = sp.block_diag([ring, sp.csr_matrix((n, n))], format="csr")
+    both = np.concatenate([wave + noise, 5 * noise])[:, None]
+    assert structured_of(both, alone)[0] == pytest.approx(near**2 / far, rel=1e-6)
+
+
+def test_the_averages_are_those_of_the_matrices():
+    near = square_lattice(6)[1]
+    values = np.random.default_rng(0).normal(size=(36, 2))
+    first, mean = (neighbourhood_mean(near, with_self=own).toarray().astype(float) for own in (False, True))
+    told = sp.csr_matrix(np.roll(np.eye(36), 5, axis=0))
+    found = averaging._averages(values, near, told)
+    expected = [values, np.roll(values, 5, axis=0)]
+    expected += [np.linalg.matrix_power(mean, step - 1) @ first @ values for step in STEPS]
+    assert len(found) == len(expected) == 7
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert len(averaging._averages(values, near, None)) == 6
+
+
+def test_the_estimate_is_the_weighted_sum_of_the_averages():
+    near = square_lattice(6)[1]
+    values = np.random.default_rng(0).normal(size=(36, 2))
+    weights = np.random.default_rng(1).normal(size=(2, 6))
+    found = Averaging(np.array([1.0, -2.0]), weights, np.ones(2))(values, near)
+    stack = averaging._averages(values - [1.0, -2.0], near, None)
+    expected = sum(weights[:, place] * each for place, each in enumerate(stack))
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_weights_solve_the_equations_of_kriging(monkeypatch):
+    """With as many random signs as there are here, what returns to a spot is known to a thousandth."""
+    monkeypatch.setattr(averaging, "_N_PROBES", 400_000)
+    near = square_lattice(12)[1]
+    first, mean = (neighbourhood_mean(near, with_self=own).toarray().astype(float) for own in (False, True))
+    powers = [np.eye(144), *(np.linalg.matrix_power(mean, step - 1) @ first for step in STEPS)]
+    returned = np.array([np.trace(each) / 144 for each in powers])
+    seen = slow_fields(12, 3) * [2, 1, 0.2] + np.random.default_rng(0).normal(size=(144, 3))
+    fitted = Averaging.fit(seen, near)
+    np.testing.assert_allclose(fitted.center, seen.mean(axis=0))
+    values = seen - seen.mean(axis=0)
+    structured = structured_of(values, near)
+    for column in range(3):
+        stack = np.stack([each @ values[:, column] for each in powers])
+        covariance = stack @ stack.T / 144
+        ridged = covariance + 1e-3 * np.trace(covariance) / 6 * np.eye(6)
+        most = 1 / (returned @ np.linalg.solve(ridged, returned))
+        noise = np.clip(covariance[0, 0] - structured[column], 0, most)
+        assert fitted.structured[column] == pytest.approx(1 - noise / covariance[0, 0], abs=0.02)
+        expected = np.linalg.solve(ridged, covariance[0] - returned * noise)
+        assert (((fitted.weights[column] - expected) @ stack) ** 2).mean() < 1e-4 * covariance[0, 0]
+
+
+def test_many_spots_are_averaged_eight_columns_at_a_time(monkeypatch):
+    assert averaging._column_blocks(np.zeros((5, 19))) == [slice(0, 19)]
+    monkeypatch.setattr(averaging, "ENOUGH", 5)
+    assert averaging._column_blocks(np.zeros((5, 19))) == [slice(0, 19)]
+    assert averaging._column_blocks(np.zeros((6, 19))) == [slice(0, 8), slice(8, 16), slice(16, 19)]

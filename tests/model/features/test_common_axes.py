@@ -105,3 +105,40 @@ def test_a_section_that_touches_none_is_refused():
     graph[: 2 * SIDE**2, 2 * SIDE**2 :] = 0
     with pytest.raises(ValueError, match="1 section touches none of the others"):
         common_axes(features, graph.tocsr(), section)
+
+
+def test_no_more_than_fifty_components_are_rotated():
+    rng = np.random.default_rng(0)
+    means = 3 * rng.normal(size=(6, 52))
+    region = tissue()[2]
+    own = [principal(means[region] + rng.normal(size=(SIDE**2, 52))) for _ in range(2)]
+    section = np.repeat([0, 1], SIDE**2)
+    assert common_axes(np.concatenate(own), lattice(2), section).shape == (2 * SIDE**2, 50)
+
+
+def test_a_section_is_placed_on_the_one_that_it_touches_whatever_their_order():
+    """The last one lies between the others, and its neighbours do not touch each other."""
+    features, section, region = tissue(3)
+    graph = sp.block_array([[lattice(1), None, None], [None, lattice(1), None], [None, None, lattice(1)]]).tolil()
+    n = SIDE**2
+    for other in (0, 1):
+        for a, b in ((2, other), (other, 2)):
+            graph[a * n : (a + 1) * n, b * n : (b + 1) * n] = sp.identity(n)
+    assert apart(common_axes(features, graph.tocsr(), section), section, region) < 0.1
+
+
+def test_what_is_no_principal_component_has_no_spread():
+    rng, one = np.random.default_rng(0), np.zeros(30, int)
+    made = principal(rng.normal(size=(30, 3)))
+    np.testing.assert_allclose(component_spread(made, one), [made.std(axis=0)])
+    assert component_spread(made[:, :1], one).shape == (0, 1)  # a single column is correlated with none
+    assert component_spread(np.column_stack([made, np.ones(30)]), one).shape == (0, 4)  # one does not vary
+    few = principal(rng.normal(size=(4, 3)))
+    assert len(component_spread(few, one[:4])) == 1 and not len(component_spread(few[:3], one[:3]))
+    # a correlation of a tenth of a percent is rounding, more is not
+    for slope, found in ((5e-4, 1), (2e-3, 0)):
+        mixed = made / made.std(axis=0)
+        mixed[:, 1] += slope * mixed[:, 0]
+        assert len(component_spread(mixed, one)) == found
+    wide = principal(rng.normal(size=(30, 14)))
+    np.testing.assert_allclose(component_spread(wide, one), [wide[:, :10].std(axis=0)])

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from multist.model.features.image_gain import folds_of_tissue, lasting_gain, linear_gain, some_of, tissue_blocks
+from multist.model.features.image_gain import (
+    error_of_neighbours,
+    folds_of_tissue,
+    lasting_gain,
+    linear_gain,
+    slopes_of_neighbours,
+    some_of,
+    tissue_blocks,
+    unit_variance,
+)
 
 
 def gain(tissue, image: np.ndarray, **kwargs) -> float:
@@ -88,3 +97,82 @@ def test_some_of_many_and_all_of_few():
     np.testing.assert_array_equal(some_of(rows, 10, np.random.default_rng(0)), rows)
     few = some_of(rows, 4, np.random.default_rng(0))
     assert len(set(few.tolist())) == 4 and set(few.tolist()) <= set(rows.tolist()) and (np.diff(few) > 0).all()
+
+
+def test_blocks_are_cells_of_a_grid_of_quantiles():
+    y, x = np.divmod(np.arange(100), 10)
+    xy = np.column_stack([x**2, y]).astype(float)  # of unequal widths, but as many spots in each
+    # a hundred spots have three blocks to a side, at least eight in each
+    block = tissue_blocks(xy, np.zeros(100, np.int64)).reshape(10, 10)
+    assert block.max() == 8
+    np.testing.assert_array_equal(
+        block, np.digitize(x, [3, 6]).reshape(10, 10) * 3 + np.digitize(y, [3, 6]).reshape(10, 10)
+    )
+
+
+@pytest.mark.parametrize(("n", "blocks"), [(31, 4), (72, 9), (128, 16), (200, 25), (2000, 25)])
+def test_a_block_has_eight_spots_at_least_and_there_are_no_more_than_25(n, blocks):
+    xy = np.random.default_rng(0).random((n, 2))
+    assert len(np.unique(tissue_blocks(xy, np.zeros(n, np.int64)))) == blocks
+
+
+def test_each_section_has_blocks_of_its_own():
+    xy = np.tile(np.random.default_rng(0).random((72, 2)), (2, 1))
+    block = tissue_blocks(xy, np.repeat([0, 1], 72))
+    np.testing.assert_array_equal(block[72:], block[:72] + 9)
+
+
+def test_folds_are_blocks_dealt_out():
+    xy = np.random.default_rng(0).random((200, 2))
+    block, fold = folds_of_tissue(xy, np.zeros(200, np.int64), np.random.default_rng(0))
+    of_block = [set(fold[block == number].tolist()) for number in range(25)]
+    assert all(len(each) == 1 for each in of_block)
+    assert sorted(np.bincount([each.pop() for each in of_block]).tolist()) == [6, 6, 6, 7]
+
+
+def neighbours_of(values: np.ndarray, image: np.ndarray | None) -> np.ndarray:
+    """(p, n, 2 or more) what predicts each factor on a long ring of spots."""
+    rings = [(np.roll(values, step, axis=0) + np.roll(values, -step, axis=0)) / 2 for step in (1, 2)]
+    return np.stack(
+        [
+            np.column_stack([*(ring[:, f] for ring in rings), *([] if image is None else image.T)])
+            for f in range(values.shape[1])
+        ]
+    )
+
+
+@pytest.mark.parametrize("with_image", [False, True])
+def test_the_prediction_is_that_of_least_squares(with_image):
+    n, rng = 60, np.random.default_rng(0)
+    near = sp.csr_matrix(3.0 * (np.roll(np.eye(n), 1, axis=1) + np.roll(np.eye(n), -1, axis=1)))
+    values, image = np.sin(np.arange(n) / 4)[:, None] + rng.normal(size=(n, 2)), rng.normal(size=(n, 3))
+    image = image if with_image else None
+    trained, judged = np.arange(0, 40), np.arange(40, 60)
+    slope = slopes_of_neighbours(values, near, trained, image)
+    error = 0
+    for factor, seen in enumerate(neighbours_of(values, image)):
+        gram = seen[trained].T @ seen[trained]
+        ridge = 1e-3 * np.trace(gram) / len(gram) * np.eye(len(gram))
+        expected = np.linalg.solve(gram + ridge, seen[trained].T @ values[trained, factor])
+        np.testing.assert_allclose(slope[factor], expected, rtol=1e-6)
+        error = error + (seen[judged] @ expected - values[judged, factor]) ** 2
+    np.testing.assert_allclose(error_of_neighbours(values, near, trained, judged, image), error, rtol=1e-6)
+
+
+def test_a_gain_that_may_be_chance_is_none():
+    """Three blocks: a t-test of two degrees of freedom asks for a mean of 2.92 standard errors."""
+    block, alone = np.arange(3), np.full(3, 10.0)
+    for spread, lasts in ((0.9, True), (1.1, False)):
+        gained = 1.7 + spread * np.array([-1.0, 0, 1])  # the standard error is spread / sqrt(3)
+        found = lasting_gain(alone, alone - gained, block)
+        assert found == (pytest.approx(0.17) if lasts else 0)
+
+
+def test_unit_variance_is_one_number_for_all_factors():
+    factors = np.array([[1.0, 10], [3, 10], [5, 40]])
+    scaled = unit_variance(factors)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-12)
+    assert (scaled**2).mean() == pytest.approx(1)
+    assert np.ptp(scaled[:, 1]) / np.ptp(scaled[:, 0]) == pytest.approx(30 / 4)
+    assert not unit_variance(np.ones((4, 2))).any()
+    assert unit_variance(factors.astype(np.float32)).dtype == np.float32

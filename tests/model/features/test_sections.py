@@ -9,7 +9,7 @@ import torch
 
 from multist.model.config import MultiSTConfig
 from multist.model.features import sections
-from multist.model.features.sections import mixing, offsets_to, section_offsets
+from multist.model.features.sections import mixing, offsets_to, section_offsets, within_sections
 from multist.model.fitted import FusionModel
 from multist.model.network.published import SectionCritic
 
@@ -26,7 +26,7 @@ def strips(levels, shift=0.0, seed=0):
 
 
 def lattice(n_sections):
-    line = sp.diags([1, 1], [-1, 1], shape=(SIDE, SIDE))
+    line = sp.diags([1.0, 1.0], [-1, 1], shape=(SIDE, SIDE))
     one = sp.kron(line, sp.identity(SIDE)) + sp.kron(sp.identity(SIDE), line)
     return sp.csr_matrix(sp.block_diag([one] * n_sections))
 
@@ -149,3 +149,41 @@ def test_of_many_spots_the_same_are_looked_at_again(monkeypatch):
     assert len(found[0].values) == 100
     np.testing.assert_array_equal(found[0].values, found[1].values)
     assert (found[0].values != found[2].values).any()
+
+
+def test_what_others_are_judged_by_is_averaged_three_steps_within_each_section():
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
+    joined = adjacency + sp.kron([[0.0, 1.0], [1.0, 0.0]], sp.identity(SIDE**2))
+    offsets, known = section_offsets(features, sp.csr_matrix(joined), section, one_scale=False)
+    walk = adjacency.toarray() + np.eye(len(section))
+    walk /= walk.sum(axis=1, keepdims=True)
+    means = np.stack([features[section == number].mean(axis=0) for number in (0, 1)])
+    np.testing.assert_allclose(known.middle, means.mean(axis=0))
+    np.testing.assert_allclose(offsets, means - means.mean(axis=0))
+    averaged = np.linalg.matrix_power(walk, 3) @ features - offsets[section]
+    np.testing.assert_allclose(known.values, averaged, atol=1e-5)
+    np.testing.assert_allclose(known.scale, averaged.std(axis=0), rtol=1e-5)
+    assert (section_offsets(features, adjacency, section, one_scale=True)[1].scale == 1).all()
+
+
+def test_a_feature_that_does_not_vary_takes_no_part_in_the_comparison():
+    features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], SHIFT, seed=1))
+    flat = np.column_stack([features, np.full(len(features), 3.0)])
+    offsets, known = section_offsets(flat, adjacency, section, one_scale=False)
+    assert known.scale[-1] == np.inf and np.isfinite(known.scale[:-1]).all()
+    np.testing.assert_allclose(offsets[:, :4], section_offsets(features, adjacency, section, one_scale=False)[0])
+
+
+def test_edges_that_join_sections_are_left_out_and_others_keep_their_weights():
+    edges = sp.csr_matrix(np.array([[0, 2.0, 5], [2, 0, 0], [5, 0, 0]]))
+    assert within_sections(edges, np.array([0, 0, 1])).toarray().tolist() == [[0, 2, 0], [2, 0, 0], [0, 0, 0]]
+    assert within_sections(edges, np.zeros(3, int)) is edges
+
+
+def test_mixing_by_hand():
+    """Each of the four looks at the three others; of 31 and more, at thirty."""
+    assert mixing(np.arange(4.0)[:, None], np.array([0, 0, 1, 1])) == pytest.approx(2 / 3)
+    points, member = np.zeros((62, 1)), np.repeat([0, 1], 31)
+    points[:31, 0], points[31:, 0] = np.arange(31), 1000 + np.arange(31)
+    assert mixing(points, member) == 0  # all thirty others of the same section are nearer
+    assert mixing(points[:-1], member[:-1]) == pytest.approx(30 * 1 / (61 * 30))  # the other one has 29 others only

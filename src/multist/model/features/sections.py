@@ -125,4 +125,5 @@ def _averaged(features: np.ndarray, adjacency: sp.csr_matrix, rows: np.ndarray) 
 
 def _spread(values: np.ndarray) -> np.ndarray:
     spread = values.std(axis=0)
-    return np.where(spread > 1e-9 * max(float(spread.max(initial=0)), 1e-30), spread, np.inf)
+    # averages of what is the same everywhere differ by the rounding of their float32 weights
+    return np.where(spread > 1e-6 * np.abs(values).max(axis=0), spread, np.inf)
