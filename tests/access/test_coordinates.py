@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from multist.access import get_table, read_coordinates, read_features, resolve
+from multist.access.coordinates import unfold_array
 
 XY = np.array([[1.5, 20.0], [2.5, 70.0], [9.0, 40.0]])
 
@@ -167,3 +168,46 @@ def test_a_lazy_table_is_refused_at_once_and_a_copy_is_loaded(tmp_path):
     with pytest.raises(TypeError, match=r"data is lazy .*to_memory\(\)"):
         get_table(lazy)
     np.testing.assert_array_equal(resolve(copy_data(lazy)).xy, XY)
+
+
+def unfolded(xy, **obs) -> np.ndarray | None:
+    xy = np.array(xy, dtype=float)
+    table = ad.AnnData(obs=pd.DataFrame(obs, index=[f"s{i}" for i in range(len(xy))]))
+    return unfold_array(xy, table)
+
+
+ARRAY = np.array([[0, 0], [2, 0], [1, 1], [3, 1], [4, 0]])
+
+
+def test_columns_of_an_array_are_half_a_distance_apart_and_rows_less_than_one():
+    found = unfolded(ARRAY)
+    np.testing.assert_allclose(found, ARRAY * [0.5, np.sqrt(0.75)])
+    between = np.linalg.norm(found[:, None] - found, axis=2)
+    assert np.sort(between[2])[1:4] == pytest.approx([1, 1, 1])
+
+
+def test_the_longer_axis_holds_the_columns_unless_they_are_named(caplog):
+    np.testing.assert_allclose(unfolded(ARRAY[:, ::-1]), ARRAY[:, ::-1] * [np.sqrt(0.75), 0.5])
+    assert "(y holds the columns)" in caplog.text
+    np.testing.assert_allclose(unfolded(ARRAY, array_col=ARRAY[:, 1]), ARRAY * [np.sqrt(0.75), 0.5])
+    # a column that is neither, or no number, tells nothing
+    for column in ([7.0] * 5, list("abcde")):
+        np.testing.assert_allclose(unfolded(ARRAY, array_col=column), ARRAY * [0.5, np.sqrt(0.75)])
+
+
+@pytest.mark.parametrize(
+    "xy",
+    [
+        ARRAY[:3],  # too few to tell
+        ARRAY + 0.5,
+        ARRAY * 1_000_000,
+        [[0, 0], [1, 0], [0, 1], [1, 1]],  # every place is taken
+        [[0, 0], [2, 0], [0, 2], [2, 2]],  # a square lattice of even numbers
+    ],
+)
+def test_what_is_no_such_array_is_left_alone(xy):
+    assert unfolded(xy) is None
+
+
+def test_four_spots_are_enough():
+    assert unfolded(ARRAY[:4]) is not None

@@ -173,3 +173,53 @@ def test_real_sections(real_data, name: str, expected: float | None):
         pytest.skip(f"no {file}")
     found = resolve(ad.read_h5ad(file)).microns_per_pixel[0]
     assert found is None if expected is None else found == pytest.approx(expected, rel=0.01)
+
+
+def test_three_spots_tell_the_size_and_two_do_not():
+    obs, xy = lattice("visium")
+    some = [0, 1, 20]
+    assert lattice_microns(obs.iloc[some], xy[some], np.nan) == pytest.approx(1)
+    assert lattice_microns(obs.iloc[some[:2]], xy[some[:2]], np.nan) is None
+    assert lattice_microns(obs.iloc[:3], xy[:3], np.nan) is None  # all in one row
+
+
+@pytest.mark.parametrize(("stretch", "known"), [(1.02, True), (1.04, False), (0.98, True), (0.96, False)])
+def test_a_lattice_keeps_its_shape_to_three_percent(stretch, known):
+    obs, xy = lattice("visium")
+    found = lattice_microns(obs, xy * [1, stretch], np.nan)
+    assert (found is not None) == known
+    if known:  # by the mean of both
+        assert found == pytest.approx(1 / np.sqrt(stretch))
+
+
+def test_spots_that_are_not_where_their_numbers_say_tell_nothing():
+    obs, xy = lattice("visium")
+    moved = xy.copy()
+    moved[5] += [55.0, 0]  # more than the distance of two columns
+    assert lattice_microns(obs, moved, np.nan) is None
+    moved[5] = xy[5] + [20.0, 0]
+    assert lattice_microns(obs, moved, np.nan) == pytest.approx(1, rel=0.01)
+    sheared = xy @ np.array([[1, 0], [0.1, 1]])
+    assert lattice_microns(obs, sheared, np.nan) is None
+
+
+def test_numbers_as_text_count_and_words_do_not():
+    obs, xy = lattice("visium")
+    assert lattice_microns(obs.astype(str), xy, np.nan) == pytest.approx(1)
+    obs = obs.astype(object)
+    obs.iloc[3, 0] = "third"
+    assert lattice_microns(obs, xy, np.nan) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (["a_square_016um"], True),
+        (["square_016um", "square_008um"], False),
+        (["square_016um", "cells"], False),
+        (["square_016um_x"], False),
+    ],
+)
+def test_bins_have_one_width(names, known):
+    obs, xy = lattice("hd")
+    assert lattice_microns(obs, xy, np.nan, names) == (pytest.approx(2) if known else None)

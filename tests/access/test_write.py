@@ -13,6 +13,8 @@ from spatialdata.models import Image2DModel
 from spatialdata.transformations import Identity, get_transformation, set_transformation
 
 from multist.access import PatchReader, copy_data, resolve, write_image, write_table
+from multist.access.images import element_scales
+from multist.access.pyramid import image_element
 
 
 def snapshot(adata):
@@ -230,3 +232,15 @@ def test_a_copy_takes_the_results_and_the_original_does_not(make_sdata, visium):
         assert resolve(copied).images[0].key in {"he_normalized", "hires_normalized"}
     with pytest.raises(TypeError, match="not int"):
         copy_data(3)
+
+
+def test_pixels_of_coarser_levels_lie_where_they_lie_in_the_finest():
+    levels = [da.zeros(shape, np.uint8) for shape in ((12, 8, 3), (6, 4, 3), (3, 2, 3))]
+    element = image_element(levels, ["r", "g", "b"], (0.5, 0.25))
+    for factor, scale in zip((1, 2, 4), element_scales(element), strict=True):
+        np.testing.assert_allclose(scale.coords["y"], factor * (np.arange(12 // factor) + 0.5))
+        np.testing.assert_allclose(scale.coords["x"], factor * (np.arange(8 // factor) + 0.5))
+    to_microns = get_transformation(element, "um").to_affine_matrix(("x", "y"), ("x", "y"))
+    np.testing.assert_allclose(np.diag(to_microns), [0.5, 0.25, 1])
+    single = image_element(levels[:1], ["r", "g", "b"], None)
+    assert not hasattr(single, "children") and set(get_transformation(single, get_all=True)) == {"global"}

@@ -100,7 +100,9 @@ def _block_moments(block: np.ndarray, top: int, left: int) -> pd.DataFrame:
 def _find(ids: pd.Index, instances: np.ndarray, name: str) -> np.ndarray:
     """Position in ``ids`` of each instance."""
     if not ids.is_unique:
-        raise ValueError(f"region {name!r} holds the instance {ids[ids.duplicated()][0]!r} more than once")
+        raise ValueError(
+            f"region {name!r} holds the instance {listed(ids[ids.duplicated()][:1].tolist())} more than once"
+        )
     rows = ids.get_indexer(pd.Index(instances))
     lost = np.flatnonzero(rows < 0)
     if len(lost) == 0:
