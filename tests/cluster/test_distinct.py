@@ -19,3 +19,17 @@ def test_enough_is_enough():
     points = np.random.default_rng(0).normal(size=(20_000, 2))
     assert 10 <= count_distinct(points, 10) < 20_000
     assert count_distinct(points[:50], 50) == 50
+
+
+def test_a_few_rows_are_looked_at_and_ten_times_as_many_where_those_are_alike():
+    """A thousand rows of 5,000 are every fifth one."""
+    points = np.zeros((5000, 1))
+    points[1::5, 0] = np.arange(1000)  # none of those that are looked at first
+    assert count_distinct(points, 3) == 1000
+    points[::5, 0] = np.arange(1000) % 7
+    assert count_distinct(points, 7) == 7  # enough, of what was looked at
+    assert count_distinct(points, 8) == 1000
+    # of more that are wanted more are looked at: 2,000 for 200
+    points = np.zeros((4000, 1))
+    points[::2, 0] = np.arange(2000) // 9
+    assert count_distinct(points, 200) == 223

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.metrics import adjusted_rand_score
 
+from multist.cluster import domains
 from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture
 
@@ -119,3 +121,51 @@ def test_same_seed_same_bits_and_the_global_random_state_is_left_alone(lattice, 
     np.testing.assert_array_equal(first.confidence, again.confidence)
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+
+
+def test_domains_that_are_cut_and_not_found_are_warned_of(lattice, caplog):
+    find_domains(np.repeat([[0.0, 1], [1, 0]], 200, axis=0), lattice(SIDE, SIDE), 3, n_starts=2)
+    assert "the embedding has only 2 different points, so that 3 domains are cut" in caplog.text
+    caplog.clear()
+    find_domains(np.ones((400, 2)), lattice(SIDE, SIDE), 2)
+    assert "only 1 different point, so" in caplog.text
+    caplog.clear()
+    found = find_domains(np.ones((400, 2)), lattice(SIDE, SIDE), 1)
+    assert (found.confidence == 1).all() and not found.labels.any()
+    find_domains(np.repeat([[0.0, 1], [1, 0]], 200, axis=0), lattice(SIDE, SIDE), 2, n_starts=2)
+    assert "different point" not in caplog.text
+
+
+def test_components_without_spots_are_warned_of(lattice, embedding, caplog, monkeypatch):
+    fit = fit_mixture(embedding, 4)
+    weights = np.column_stack([fit.responsibilities, np.zeros((400, 1), np.float32)])
+    monkeypatch.setattr(domains, "fit_mixture", lambda *_, **__: replace(fit, responsibilities=weights))
+    found = find_domains(embedding, lattice(SIDE, SIDE), 5)
+    assert "only 4 of 5 domains have spots of their own" in caplog.text
+    assert len(np.unique(found.labels)) == 5
+    np.testing.assert_allclose(found.confidence, fit.responsibilities.max(axis=1))
+
+
+@pytest.mark.parametrize("at_once", [2**16, 7])
+def test_the_axes_are_the_principal_ones_with_the_largest_loading_positive(monkeypatch, at_once):
+    monkeypatch.setattr("multist._rows._ROWS_AT_ONCE", at_once)
+    points = np.random.default_rng(0).normal(size=(50, 3)) * [1, 3, 2] + 5
+    before = points.copy()
+    turned = domains._leading_first(points)
+    np.testing.assert_array_equal(points, before)
+    _, size, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
+    for column in range(3):
+        axis = axes[column] * np.sign(axes[column][np.abs(axes[column]).argmax()])
+        np.testing.assert_allclose(turned[:, column], (points - points.mean(axis=0)) @ axis, atol=1e-9)
+    assert domains._leading_first(points[:2]).shape == (2, 2)
+
+
+def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkeypatch):
+    called = []
+    sampled = domains.sampled_mixture
+    monkeypatch.setattr(domains, "sampled_mixture", lambda *a, **k: called.append(k) or sampled(*a, **k))
+    for enough, times in ((400, 0), (399, 1)):
+        monkeypatch.setattr(domains, "ENOUGH", enough)
+        found = find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=5, n_polished=3, n_rounds=2, random_state=9)
+        assert len(called) == times and found.confidence.dtype == np.float64
+    assert called[0] == {"device": "cpu", "n_starts": 5, "n_polished": 3, "n_rounds": 2, "random_state": 9}

@@ -9,7 +9,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
-from multist.cluster import expectation
+from multist.cluster import expectation, mixture
 from multist.cluster.expectation import to_posteriors
 from multist.cluster.mixture import fit_mixture
 
@@ -202,3 +202,80 @@ def test_same_seed_same_bits_and_the_global_random_state_is_left_alone():
     assert (other.start_log_likelihoods != first.start_log_likelihoods).any()
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
+
+
+def test_the_seeds_are_the_groups_where_these_lie_far_apart():
+    """Ten starts of k-means++: each spot is with the others of its group and with no other."""
+    truth = np.arange(40) % 4
+    x = torch.as_tensor(100.0 * np.eye(4)[truth] + np.random.default_rng(0).normal(size=(40, 4)), dtype=torch.float32)
+    hard = mixture._seed(x, 4, 10, torch.Generator().manual_seed(0))
+    assert hard.shape == (40, 10, 4) and (hard.sum(-1) == 1).all() and ((hard == 0) | (hard == 1)).all()
+    for start in range(10):
+        found = hard[:, start].argmax(1).numpy()
+        assert adjusted_rand_score(truth, found) == 1
+
+
+def test_the_seeds_are_where_lloyds_steps_come_to_rest():
+    """Every point is with the nearest mean, once nothing moves any more; a mean without points stays where it was."""
+    x = torch.as_tensor(np.repeat([[0.0], [1], [10], [11]], 3, axis=0), dtype=torch.float32)
+    hard = mixture._seed(x, 2, 20, torch.Generator().manual_seed(1))
+    for start in range(20):
+        label = hard[:, start].argmax(1)
+        mean = torch.stack([x[label == k].mean(0) for k in label.unique()])
+        nearest = torch.cdist(x, mean).argmin(1)
+        assert adjusted_rand_score(label, nearest) == 1
+    more = mixture._seed(x, 6, 3, torch.Generator().manual_seed(0))
+    assert (more.sum(-1) == 1).all()
+
+
+def test_whitened_points_have_the_identity_for_their_covariance():
+    points = blobs(d=3)[0]
+    flat = np.column_stack([points, points @ [1.0, 2, 3], np.full(len(points), 7)])
+    center, whiten = mixture.whitening(flat)
+    assert whiten.shape == (5, 3)
+    np.testing.assert_allclose(center, flat.mean(axis=0))
+    white = (flat - center) @ whiten
+    np.testing.assert_allclose(white.T @ white / len(white), np.eye(3), atol=1e-9)
+    assert mixture.whitening(np.ones((4, 2)))[1].shape == (2, 0)
+    # what varies by less than a billionth of the variance is rounding
+    for size, kept in ((1e-4, 2), (1e-5, 1)):
+        thin = np.random.default_rng(0).choice([-1.0, 1], size=(50, 2)) * [1, size]
+        assert mixture.whitening(thin)[1].shape == (2, kept)
+
+
+def test_a_fit_says_how_many_starts_there_were_and_which_ran_on():
+    points = blobs()[0]
+    fit = fit_mixture(points, 4, n_starts=6, n_polished=3)
+    assert fit.start_log_likelihoods.shape == (6,) and fit.partitions.shape == (3, len(points))
+    np.testing.assert_array_equal(fit.partitions[0], fit.labels)
+    assert fit.log_likelihood >= fit.start_log_likelihoods.max() - 0.1
+    # in the units of the points, as that of the fit: a stretch by ten costs log(10) a point and dimension
+    wide = fit_mixture(10 * points, 4, n_starts=6, n_polished=3)
+    shift = len(points) * 5 * np.log(10)
+    np.testing.assert_allclose(wide.start_log_likelihoods, fit.start_log_likelihoods - shift, atol=0.5)
+
+
+def test_what_has_not_converged_is_said_and_what_has_is_not(caplog, monkeypatch):
+    points = blobs(k=6)[0]
+    fit_mixture(points, 6, n_starts=2, n_polished=1, max_iter=200)
+    assert not caplog.text
+    monkeypatch.setattr(mixture, "SHORT_RUN", 1)
+    fit_mixture(points, 6, n_starts=2, n_polished=1, max_iter=1)
+    assert "the mixture of 6 components has not converged after 1 iterations" in caplog.text
+
+
+def test_a_round_that_gains_next_to_nothing_is_the_last_and_is_not_kept(monkeypatch):
+    points, tried = blobs()[0], []
+
+    def move(x, current, *_):
+        tried.append(len(tried))
+        gain = (1.1 if len(tried) < 3 else 0.9) * mixture._LEAST_GAIN * len(x)
+        likelihood[0] += gain
+        return current[:, None], torch.tensor([likelihood[0]], dtype=torch.float64)
+
+    plain = fit_mixture(points, 4)
+    likelihood = [mixture.likeliest_weights(points, 4, n_starts=32, n_polished=4).log_likelihood]
+    monkeypatch.setattr(mixture, "split_and_merge", move)
+    gained = fit_mixture(points, 4, n_rounds=9).log_likelihood - plain.log_likelihood
+    assert len(tried) == 3
+    assert gained == pytest.approx(2.2 * mixture._LEAST_GAIN * len(points), rel=1e-3)

@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.metrics import adjusted_rand_score
 
 from multist.cluster.refine import majority_vote, with_exact_count
 
@@ -106,3 +107,47 @@ def test_gaps_in_the_numbers_are_closed_and_the_largest_comes_first():
     found = with_exact_count(labels, points_of(labels), 3)
     assert found.tolist() == [2] * 10 + [0] * 30 + [1] * 20
     assert labels[0] == 7
+
+
+def chain(n: int) -> sp.csr_matrix:
+    return sp.csr_matrix(sp.diags([np.ones(n - 1), np.ones(n - 1)], [-1, 1]))
+
+
+def test_exactly_half_of_the_surroundings_is_no_majority():
+    # of the four spots around the middle one, two are of another kind; then three
+    assert majority_vote(np.array([1, 1, 0, 2, 0]), chain(5))[2] == 0
+    assert majority_vote(np.array([1, 1, 0, 1, 0]), chain(5))[2] == 1
+    assert majority_vote(np.array([1, 1, 0, 1, 1, 0, 1, 1]), chain(8), n_rounds=0).tolist() == [1, 1, 0, 1, 1, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("n", "small", "kept"), [(100, 5, True), (100, 4, False), (24, 3, True), (24, 2, False), (12, 1, True)]
+)
+def test_a_handful_is_five_spots_or_half_of_an_equal_share(n, small, kept):
+    """Of 24 spots in four domains a domain has three at least; of twelve one."""
+    rest = n - small
+    labels = np.concatenate([np.zeros(rest - 2 * (rest // 3), int), np.repeat([1, 2], rest // 3), np.full(small, 3)])
+    points = points_of(labels)
+    found = with_exact_count(labels, points, 4)
+    together = found[labels == 3]
+    alone = len(set(together)) == 1 and (found == together[0]).sum() == small
+    assert alone == kept
+
+
+def test_the_widest_is_cut_at_the_median_of_its_longest_axis():
+    points = np.zeros((12, 2))
+    points[:6, 0] = [0, 1, 2, 7, 8, 9]
+    points[6:, 1] = [0, 1, 2, 3, 4, 5]
+    points[6:, 0] = 100
+    labels = np.repeat([0, 1], 6)
+    assert with_exact_count(labels, points, 3).tolist() in ([1] * 3 + [2] * 3 + [0] * 6, [2] * 3 + [1] * 3 + [0] * 6)
+    # the spread counts by the spots that have it: six of them vary less, but they are many
+    many = np.concatenate([points[:6] * [0.5, 1], np.repeat(points[6:], 4, axis=0)])
+    found = with_exact_count(np.repeat([0, 1], [6, 24]), many, 3)
+    assert len(set(found[:6])) == 1 and len(set(found[6:])) == 2
+
+
+def test_of_domains_that_are_all_small_none_is_merged():
+    labels = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
+    found = with_exact_count(labels, points_of(labels), 6)
+    assert adjusted_rand_score(labels, found) == 1

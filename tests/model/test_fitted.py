@@ -13,7 +13,9 @@ import pytest
 import scipy.sparse as sp
 
 from multist.model.config import MultiSTConfig, PublishedLosses
-from multist.model.fitted import Embedding, FusionModel
+from multist.model.features.averaging import STEPS, Averaging
+from multist.model.features.image_axes import ImageAxes
+from multist.model.fitted import _MAX_DEVIATIONS, Embedding, FusionModel, Modality, warn_of_image_alone
 from multist.model.fitted_parts import model_of_parts, parts_of
 
 QUICK = MultiSTConfig(epochs=10)
@@ -174,3 +176,101 @@ def test_spots_without_neighbours_are_no_obstacle(small_arrays):
     t, nowhere = small_arrays, sp.csr_matrix((100, 100))
     found = FusionModel.fit(t.expression, t.image, nowhere, t.xy, QUICK, device="cpu")[1]
     assert np.isfinite(found.code).all()
+
+
+def model_by_hand(**changes) -> FusionModel:
+    """Two factors of expression and one of the image, which are embedded as they are."""
+
+    def alone(n: int, scale: float) -> Modality:
+        own = np.zeros((n, 1 + len(STEPS)))
+        own[:, 0] = 1
+        return Modality(Averaging(np.zeros(n), own, np.ones(n)), scale, None)
+
+    axes = ImageAxes(np.ones(1, bool), np.zeros(1), np.ones(1), np.zeros(1), np.ones((1, 1)))
+    parts = {
+        "config": QUICK,
+        "expression": alone(2, 2.0),
+        "image": alone(1, 3.0),
+        "axes": axes,
+        "networks": (),
+        "gain": 0.5,
+        "center": np.array([0.0, 1, 0]),
+        "spread": np.array([1.0, 2, 1]),
+        "component_spread": np.zeros((0, 2)),
+        "n_expression": 2,
+        "n_image": 1,
+    }
+    return FusionModel(**parts | changes)
+
+
+def test_the_embedding_by_hand():
+    """Modalities times their scale; what is too many deviations away is drawn in; the weight is of squares."""
+    model, near = model_by_hand(), sp.csr_matrix((2, 2))
+    given = np.array([[0.5, 2.5], [10.0, 0.5]]), np.array([[0.5], [0.0]])
+    found = model.embed(*given, near, np.zeros(2, int))
+    np.testing.assert_allclose(found.code, [[1, 4, 1.5], [_MAX_DEVIATIONS, 0, 0]])
+    # deviations 1, 2 and 1.5; and the most there is, 0 and 0
+    np.testing.assert_allclose(found.image_weight, [2.25 / 7.25, 0])
+
+
+@pytest.mark.parametrize(
+    ("genes", "image", "message"),
+    [
+        (np.zeros((2, 3)), np.zeros((2, 1)), "fitted on 2 expression features; there are 3"),
+        (np.zeros((2, 2)), np.zeros((2, 2)), "fitted on 1 histology features; there are 2"),
+        (np.zeros((2, 2)), None, "fitted on 1 histology features; there are 0"),
+    ],
+)
+def test_other_features_are_refused(genes, image, message):
+    with pytest.raises(ValueError, match=message):
+        model_by_hand().embed(genes, image, sp.csr_matrix((2, 2)), np.zeros(2, int))
+
+
+def test_sections_share_axes_where_nothing_speaks_against_it():
+    rng, one = np.random.default_rng(0), np.zeros(50, int)
+
+    def own(seed: int) -> np.ndarray:
+        made = np.random.default_rng(seed).normal(size=(50, 2)) * [3, 1]
+        made -= made.mean(axis=0)
+        return made @ np.linalg.eigh(made.T @ made)[1][:, ::-1]
+
+    first, other, elsewhere = own(0), own(1), rng.normal(size=(50, 2)) @ [[1, 1], [0, 1.0]]
+    fitted = model_by_hand(component_spread=first.std(axis=0)[None])
+    assert fitted.shares_axes(first, one) is True
+    assert fitted.shares_axes(elsewhere, one) is True  # projected on axes from elsewhere
+    assert fitted.shares_axes(other, one) is False
+    assert fitted.shares_axes(first * (1 + 1e-3), one) is False
+    assert fitted.shares_axes(first * (1 + 1e-5), one) is True
+    assert model_by_hand().shares_axes(first, one) is None
+    assert model_by_hand().shares_axes(elsewhere, one) is True
+    both = np.concatenate([first, other]), np.repeat([0, 1], 50)
+    several = model_by_hand(component_spread=np.stack([first.std(axis=0), other.std(axis=0)]))
+    assert several.shares_axes(*both) is False  # each on axes of its own
+
+
+@pytest.mark.parametrize(("weight", "share", "said"), [(0.96, 0.92, True), (0.96, 0.88, False), (0.94, 1.0, False)])
+def test_an_image_that_leaves_nothing_to_expression_is_named(weight, share, said, caplog):
+    weights = np.where(np.arange(100) < 100 * share, weight, 0.2)
+    warn_of_image_alone(weights)
+    assert ("domains are those of the image alone" in caplog.text) == said
+    warn_of_image_alone(np.zeros(0))
+
+
+def test_a_modality_is_scaled_to_unit_spread_and_the_image_by_what_it_adds(tissue_arrays):
+    model, _ = fit(tissue_arrays, QUICK.replace(epochs=0))
+    spread = np.sqrt(tissue_arrays.expression.var(axis=0).sum())
+    assert model.expression.scale == pytest.approx(1 / spread)
+    picture = model.axes(tissue_arrays.image)
+    assert 0 < model.gain < 1
+    assert model.image.scale == pytest.approx(model.gain / np.sqrt(picture.var(axis=0).sum()))
+    flat = fit(tissue_arrays, QUICK.replace(epochs=0), image=False)[0]
+    assert flat.n_image == 0 and flat.image is None
+
+
+def test_the_embedding_is_centred_and_has_the_spread_that_is_kept(tissue_arrays):
+    model, found = fit(tissue_arrays, QUICK.replace(epochs=0))
+    inside = np.abs(found.code / model.spread).max(axis=0) < _MAX_DEVIATIONS - 1e-3
+    assert inside.sum() > 5
+    np.testing.assert_allclose(found.code.mean(axis=0)[inside], 0, atol=1e-4)
+    np.testing.assert_allclose(found.code.std(axis=0)[inside], model.spread[inside], rtol=1e-4)
+    assert np.abs(found.code / model.spread).max() <= _MAX_DEVIATIONS + 1e-3

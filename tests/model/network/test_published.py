@@ -9,15 +9,19 @@ import torch
 
 from multist._settings import settings
 from multist.model.config import MultiSTConfig, PublishedLosses
+from multist.model.network.graph import build_graph, with_self
 from multist.model.network.published import (
     AdversarialPrior,
     ClusterLoss,
+    Objective,
     PublishedNetwork,
+    SectionCritic,
     alignment_loss,
     edge_loss,
     fit_published,
     read_published,
     reconstruction_loss,
+    standardized,
 )
 
 QUICK = MultiSTConfig.published().replace(epochs=6)
@@ -180,3 +184,150 @@ def test_a_network_comes_back_from_its_arrays(small_arrays, image):
         back, small_arrays.expression, small_arrays.image if image else None, small_arrays.adjacency, device="cpu"
     )
     np.testing.assert_array_equal(again, code)
+
+
+def softplus(x: float) -> float:
+    return float(np.log1p(np.exp(x)))
+
+
+def test_the_edge_loss_by_hand():
+    code = torch.tensor([[1.0, 0, 0, 2], [3, 0, 0, 1], [0, 4, 0, 1]])
+    edges, others = (torch.tensor([0, 1]), torch.tensor([1, 2])), (torch.tensor([0]), torch.tensor([2]))
+    # inner products 5 and 1 of neighbours and 2 of others, by the root of the four columns
+    expected = (softplus(-2.5) + softplus(-0.5)) / 2 + softplus(1.0)
+    assert float(edge_loss(code, edges, others)) == pytest.approx(expected)
+
+
+def test_the_alignment_by_hand():
+    """Two spots: cosines .6 and .8 of the own image, 0 and 1 of the other's, whatever their lengths."""
+    gene, image = torch.tensor([[5.0, 0], [0, 2]]), torch.tensor([[0.6, 0.8], [0, 3]])
+    cosine = np.array([[0.6, 0.0], [0.8, 1.0]]) / 0.5
+    rows, columns = (np.log(np.exp(cosine).sum(axis=axis)) - np.diag(cosine) for axis in (1, 0))
+    expected = 0.5 * (rows.mean() + columns.mean())
+    assert float(alignment_loss(gene, image, 0.5, generator())) == pytest.approx(expected, rel=1e-5)
+
+
+def test_of_many_spots_512_are_aligned():
+    gene = torch.zeros(2000, 2)
+    gene[:, 0] = 1
+    # nothing tells the spots apart, so that it is the logarithm of their number
+    assert float(alignment_loss(gene, gene, 1.0, generator())) == pytest.approx(np.log(512), rel=1e-4)
+
+
+def with_parameters(module: torch.nn.Module, first: float, last: float) -> torch.nn.Module:
+    """Critics whose first layer gives ``first`` times the first column to one unit, and the last ``last`` times it."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+        module.critic[0].weight[0, 0] = first
+        module.critic[2].weight[-1, 0] = last
+    return module
+
+
+def test_the_adversary_by_hand():
+    prior, code = with_parameters(AdversarialPrior(2), 1.0, 3.0), torch.tensor([[2.0, 5], [-1, 5]])
+    drawn = torch.randn(2, 2, generator=generator(4))[:, 0].tolist()
+    leak = [each if each > 0 else 0.2 * each for each in drawn]
+    expected = np.mean([softplus(-3 * each) for each in leak]) + np.mean([softplus(6.0), softplus(-0.6)])
+    assert prior(code, generator(4)).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_critic_of_sections_by_hand():
+    critic = with_parameters(SectionCritic(2, 2), 1.0, 1.0)
+    code, section = torch.tensor([[2.0, 5], [0, 5], [3, 5], [-5, 5]]), torch.tensor([0, 0, 0, 1])
+    of_first = np.mean([softplus(2.0), softplus(0.0), softplus(3.0)])  # the second is as likely as exp of the column
+    assert critic(code, section).item() == pytest.approx((of_first + softplus(1.0)) / 2, rel=1e-5)
+
+
+def test_the_cluster_loss_by_hand():
+    loss = ClusterLoss(torch.tensor([[0.0, 0], [3, 0]]))
+    code = torch.tensor([[1.0, 0], [3, 1], [0, 2]])
+    squares = np.array([[1.0, 4], [10, 1], [4, 13]])
+    q = 1 / (1 + squares)
+    q /= q.sum(axis=1, keepdims=True)
+    p = q**2 / q.sum(axis=0)
+    p /= p.sum(axis=1, keepdims=True)
+    assert loss(code).item() == pytest.approx((p * np.log(p / q)).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_where_nothing_is_hidden_or_varies_the_reconstruction_is_finite():
+    true = normal(4, 2)
+    assert reconstruction_loss(true + 1, true, torch.zeros(4, 1), 1.0) == 0
+    assert torch.isfinite(reconstruction_loss(true + 1, true, torch.ones(4, 1), 0.0))
+    # the mean over hidden spots, however many they are
+    assert reconstruction_loss(true + 1, true, torch.ones(4, 1), 1.0) == pytest.approx(2)
+
+
+def test_a_standardised_code():
+    code = standardized(torch.tensor([[1.0, 5], [3, 5], [5, 5]]))
+    torch.testing.assert_close(code, torch.tensor([[-1.0, 0], [0, 0], [1, 0]]))
+
+
+NAMES = ("expression", "image", "alignment", "edges", "prior", "sections", "clustering")
+
+
+def terms_of(tissue, *, image=True, n_sections=2, cluster=True, **weights) -> dict[str, float]:
+    """Of one epoch, before anything is learnt."""
+    torch.manual_seed(0)
+    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 3)))[0]
+    network = PublishedNetwork(axes[:12], axes[12:] if image else axes[:0])
+    objective = Objective(network, PublishedLosses(n_factors=3, **weights), 2, n_sections)
+    graph = build_graph(with_self(tissue.adjacency), backend="torch", device="cpu")
+    expression, picture = (torch.as_tensor(each, dtype=torch.float32) for each in (tissue.expression, tissue.image))
+    member = torch.arange(100) % n_sections
+    objective.place_centers(standardized(network(graph, expression, picture if image else None)[0]), 0)
+    given = (network, graph, expression, picture if image else None, member, generator())
+    return {name: float(value.detach()) for name, value in objective(*given, cluster=cluster).items()}
+
+
+def test_each_loss_has_its_weight(small_arrays):
+    single = terms_of(small_arrays, **dict.fromkeys(NAMES, 1.0))
+    assert tuple(sorted(single)) == tuple(sorted(NAMES)) and all(value != 0 for value in single.values())
+    for place, name in enumerate(NAMES):
+        weights = dict.fromkeys(NAMES, 1.0) | {name: 2.0 + place}
+        assert terms_of(small_arrays, **weights) == pytest.approx(single | {name: single[name] * (2 + place)}, rel=1e-5)
+
+
+def test_losses_that_need_an_image_sections_or_centres_are_left_out_without_them(small_arrays):
+    assert set(terms_of(small_arrays, image=False)) == set(NAMES) - {"image", "alignment"}
+    assert set(terms_of(small_arrays, n_sections=1)) == set(NAMES) - {"sections"}
+    assert set(terms_of(small_arrays, cluster=False)) == set(NAMES) - {"clustering"}
+
+
+def test_the_share_of_hidden_spots_is_the_mask_rate(small_arrays):
+    none, every = (terms_of(small_arrays, mask_rate=rate)["expression"] for rate in (1e-6, 1 - 1e-6))
+    assert none == 0
+    # of spots that do not show themselves nothing is told, so that all variance is left
+    both = [np.square(each).sum(axis=1).mean() for each in (small_arrays.expression, small_arrays.image)]
+    assert every == pytest.approx(PublishedLosses().expression * both[0] / sum(both), rel=1e-4)
+
+
+def test_the_network_by_hand(small_arrays):
+    """Twice the mean over a spot and its neighbours, of both modalities, added."""
+    axes = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 3)))[0]
+    network = PublishedNetwork(axes[:12], axes[12:])
+    walk = small_arrays.adjacency.toarray() + np.eye(100)
+    walk /= walk.sum(axis=1, keepdims=True)
+    expected = walk @ walk @ (small_arrays.expression @ axes[:12] + small_arrays.image @ axes[12:])
+    given = (small_arrays.expression, small_arrays.image, small_arrays.adjacency)
+    np.testing.assert_allclose(read_published(network, *given, device="cpu"), expected, atol=1e-4)
+
+
+def test_training_starts_at_the_axes_of_what_surrounds_the_spots(small_arrays):
+    network = fit(small_arrays, QUICK.replace(epochs=0, losses=PublishedLosses(n_factors=4)))[0]
+    walk = small_arrays.adjacency.toarray() + np.eye(100)
+    walk /= walk.sum(axis=1, keepdims=True)
+    around = walk @ walk @ np.hstack([small_arrays.expression, small_arrays.image])
+    _, _, axes = np.linalg.svd(around - around.mean(axis=0))
+    found = torch.cat([network.gene_token.weight, network.image_token.weight], dim=1).detach().numpy()
+    np.testing.assert_allclose(np.abs(found), np.abs(axes[:4]), atol=1e-3)
+    np.testing.assert_array_equal(network.expression_decoder.weight.detach(), network.gene_token.weight.T.detach())
+
+
+def test_centres_start_at_those_of_k_means():
+    torch.manual_seed(0)
+    network = PublishedNetwork(np.eye(2), np.zeros((0, 2)))
+    objective = Objective(network, PublishedLosses(n_factors=2), 2, 1)
+    objective.place_centers(torch.tensor([[0.0, 0], [0, 1], [9, 0], [9, 1]]), 0)
+    centers = objective.clustering.centers.detach().numpy()
+    np.testing.assert_allclose(centers[np.argsort(centers[:, 0])], [[0, 0.5], [9, 0.5]])
