@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from multist.cluster import guided
 from multist.cluster.guided import guided_domains
 from multist.cluster.guided_classifier import GuidedClassifier
 from multist.cluster.stroke_doubt import probably_wrong
@@ -217,3 +218,33 @@ def test_long_strokes_are_held_out_in_halves_and_scattered_spots_singly():
     fold, remoteness = stroke_folds(xy, spots, np.zeros(40, dtype=int), np.random.default_rng(0))
     assert len(np.unique(fold)) == 5
     assert remoteness < 1.5
+
+
+def test_held_out_accuracy_is_a_share_of_the_strokes(bands):
+    truth, views, adjacency, xy = bands
+    found = guided_domains(views, adjacency, xy, some(truth, 10), 3)
+    assert 0.9 < found.held_out_accuracy <= 1
+    assert found.held_out_accuracy * 30 == pytest.approx(round(found.held_out_accuracy * 30))
+
+
+@pytest.mark.parametrize(("right", "said"), [(0.52, False), (0.48, True)])
+def test_strokes_that_are_recognised_little_better_than_by_chance_are_named(right, said, caplog):
+    """Of three classes chance gives a third, and a quarter of the way to all is a half."""
+    truth = np.repeat([0, 1, 2], 100)
+    told = np.where(np.arange(300) % 100 < 100 * right, truth, (truth + 1) % 3)
+    guided._warn_of_contradictions(np.eye(3)[told], truth, 3)
+    assert (f"{100 * right:.0f} % of a class are recognised, and chance gives 33 %" in caplog.text) == said
+
+
+@pytest.mark.parametrize(("each", "said"), [(5, True), (4, False)])
+def test_a_class_with_few_strokes_says_nothing_of_contradictions(each, said, caplog):
+    truth = np.repeat([0, 1], [20, each])
+    guided._warn_of_contradictions(np.eye(2)[1 - truth], truth, 2)
+    assert ("contradict each other" in caplog.text) == said
+    guided._warn_of_contradictions(np.eye(2)[1 - truth[:20]], truth[:20], 2)
+    assert caplog.text.count("contradict") == int(said)
+
+
+def test_belief_is_bayes_rule():
+    both = guided._believed(np.array([[0.2, 0.8], [0.0, 1.0]]), np.array([[0.9, 0.1], [1.0, 0.0]]))
+    np.testing.assert_allclose(both, [[0.18 / 0.26, 0.08 / 0.26], [1, 0]])

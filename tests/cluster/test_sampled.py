@@ -6,6 +6,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 
 from multist.cluster import domains, expectation, sampled
@@ -127,3 +129,43 @@ def test_same_seed_same_bits(groups):
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert (first[1] != other[1]).any()
+
+
+def test_the_rule_is_the_mixtures_posterior():
+    """Of the sums of a partition: log-posteriors but for what the components have in common."""
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(80, 2)), rng.dirichlet([1, 1, 1], size=80)
+    count, total = weights.sum(axis=0), weights.T @ x
+    rule = sampled._discriminant(*(torch.as_tensor(each) for each in (count[None], total[None], x.T @ x)))
+    mean = total / count[:, None]
+    covariance = (x.T @ x - total.T @ mean) / 80 + 1e-6 * np.eye(2)
+    each = zip(count / 80, mean, strict=True)
+    joint = np.stack([np.log(share) + multivariate_normal(middle, covariance).logpdf(x) for share, middle in each], 1)
+    logit = sampled._logit(torch.as_tensor(x, dtype=torch.float32), rule)[:, 0].numpy()
+    found, expected = (score - score.mean(axis=1, keepdims=True) for score in (logit, joint))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("entries", [2**22, 30])
+def test_polishing_ends_where_nothing_moves(monkeypatch, entries):
+    monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", entries)
+    rng = np.random.default_rng(0)
+    truth = rng.integers(2, size=200)
+    x = torch.as_tensor(np.where(truth[:, None], 4.0, -4.0) + rng.normal(size=(200, 2)), dtype=torch.float32)
+    x = x - x.mean(0)
+    start = torch.as_tensor(np.eye(2, dtype=np.float32)[np.where(rng.random(200) < 0.2, 1 - truth, truth)])
+    count = start.sum(0, dtype=torch.float64)[None]
+    scatter = (x.T @ x).double()
+    rule = sampled._discriminant(count, (start.T @ x).double()[None], scatter)
+    label, sure = sampled._polish(x, rule, count / 200)
+    np.testing.assert_array_equal(label, truth)
+    assert label.dtype == np.int64 and sure.dtype == np.float32 and (sure > 0.999).all() and (sure <= 1).all()
+    assert sampled._polish(x, rule, count / 200)[0].shape == (200,)
+
+
+def test_where_nearly_all_points_are_equal_the_sample_has_the_others(monkeypatch):
+    monkeypatch.setattr(sampled, "ENOUGH", 50)
+    points = np.zeros((2000, 2))
+    points[[5, 900, 1999]] = [[9.0, 0], [0, 9], [9, 9]]
+    label, _ = sampled.sampled_mixture(points, 4, n_starts=2, n_polished=1)
+    assert len(label) == 2000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from multist.cluster import suggest as module
 from multist.cluster.suggest import suggest
@@ -90,3 +91,38 @@ def test_shapes_and_numbers_are_checked(square):
         suggest(embedding, probability, adjacency, labels[:5], 1)
     with pytest.raises(ValueError, match="rows"):
         suggest(embedding[:5], probability, adjacency, labels, 1)
+
+
+def test_doubt_is_the_entropy_around_a_spot_with_a_floor():
+    chain = sp.csr_matrix(np.diag([5.0, 5], 1) + np.diag([5.0, 5], -1))
+    probability = np.array([[0.5, 0.5], [1.0, 0.0], [0.75, 0.25]])
+    last = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
+    around = np.array([np.log(2) / 2, (np.log(2) + last) / 3, last / 2])
+    np.testing.assert_allclose(module._doubt(probability, chain), around + module._LEAST_DOUBT * around.mean())
+    assert (module._doubt(np.eye(3), chain) == 1e-9).all()
+
+
+def test_the_width_is_the_distance_within_which_a_spot_has_its_part_of_the_others():
+    line = np.arange(12.0)[:, None]
+    # of twelve in four parts, three: a spot and two others, the second of which is one step away, or two at the ends
+    assert module._width(line, 4) == 1
+    assert module._width(line, 2) == 3  # six: three steps to the farther side, or up to five at the ends
+    assert module._width(line, 100) == 1  # at least one other
+    assert module._width(np.zeros((5, 2)), 2) == 1e-12
+
+
+def test_the_first_suggestions_by_hand():
+    """Five spots on a line: a doubtful pair comes first, then what it does not speak for."""
+    embedding = np.array([[0.0], [1.0], [1.2], [5.0], [9.0]])
+    probability = np.array([[1.0, 0], [0.5, 0.5], [0.6, 0.4], [0.9, 0.1], [0.7, 0.3]])
+    nobody = sp.csr_matrix((5, 5))
+    labels = np.array([0, -1, -1, -1, -1])
+    doubt, width = module._doubt(probability, nobody), module._width(embedding, 1 + 3)
+    alike = np.exp(-0.5 * ((embedding - embedding.T) / width) ** 2)
+    spoken, expected = alike[:, 0], []
+    for _ in range(3):
+        gain = doubt[1:] @ np.maximum(alike - spoken[:, None], 0)[1:]
+        gain[[0, *expected]] = -1
+        expected.append(int(gain.argmax()))
+        spoken = np.maximum(spoken, alike[:, expected[-1]])
+    assert suggest(embedding, probability, nobody, labels, 3).tolist() == expected

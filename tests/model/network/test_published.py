@@ -266,17 +266,18 @@ def test_a_standardised_code():
 NAMES = ("expression", "image", "alignment", "edges", "prior", "sections", "clustering")
 
 
-def terms_of(tissue, *, image=True, n_sections=2, cluster=True, **weights) -> dict[str, float]:
+def terms_of(tissue, *, with_image=True, n_sections=2, cluster=True, **weights) -> dict[str, float]:
     """Of one epoch, before anything is learnt."""
     torch.manual_seed(0)
     axes = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 3)))[0]
-    network = PublishedNetwork(axes[:12], axes[12:] if image else axes[:0])
+    network = PublishedNetwork(axes[:12], axes[12:] if with_image else axes[:0])
     objective = Objective(network, PublishedLosses(n_factors=3, **weights), 2, n_sections)
     graph = build_graph(with_self(tissue.adjacency), backend="torch", device="cpu")
     expression, picture = (torch.as_tensor(each, dtype=torch.float32) for each in (tissue.expression, tissue.image))
     member = torch.arange(100) % n_sections
-    objective.place_centers(standardized(network(graph, expression, picture if image else None)[0]), 0)
-    given = (network, graph, expression, picture if image else None, member, generator())
+    with torch.no_grad():
+        objective.place_centers(standardized(network(graph, expression, picture if with_image else None)[0]), 0)
+    given = (network, graph, expression, picture if with_image else None, member, generator())
     return {name: float(value.detach()) for name, value in objective(*given, cluster=cluster).items()}
 
 
@@ -289,7 +290,7 @@ def test_each_loss_has_its_weight(small_arrays):
 
 
 def test_losses_that_need_an_image_sections_or_centres_are_left_out_without_them(small_arrays):
-    assert set(terms_of(small_arrays, image=False)) == set(NAMES) - {"image", "alignment"}
+    assert set(terms_of(small_arrays, with_image=False)) == set(NAMES) - {"image", "alignment"}
     assert set(terms_of(small_arrays, n_sections=1)) == set(NAMES) - {"sections"}
     assert set(terms_of(small_arrays, cluster=False)) == set(NAMES) - {"clustering"}
 
