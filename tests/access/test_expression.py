@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from multist.access import Expression, find_expression, gene_names, log_expression, shown_expression
+from multist.access import Expression, expression, find_expression, gene_names, log_expression, shown_expression
 from multist.access.expression import row_blocks
 
 COUNTS = np.array([[1, 3, 6], [5, 0, 5], [0, 0, 0]], dtype=np.float32)
@@ -202,3 +202,61 @@ def test_counts_of_one_chunk_are_read_once_and_of_several_block_by_block():
         found = Expression.judged(values, "X", pd.Index(list("abcd")))
         np.testing.assert_array_equal(found.to_memory().toarray(), counts)
         assert made == expected
+
+
+def test_the_spread_of_sums_is_between_their_outer_twentieths_over_the_median():
+    sums = np.concatenate([[0.0, -1], np.arange(1.0, 22)])  # quantiles 2, 11 and 20
+    assert expression._spread(sums) == pytest.approx(18 / 11)
+    assert expression._spread(np.array([5.0, 0])) == np.inf
+    assert expression._spread(np.array([5.0, 5])) == 0
+
+
+def test_whole_multiples_of_the_least_value_are_traces_of_counts():
+    """Of each row 60 that are and 40 that are none; what is about the least itself, or too large, tells nothing."""
+    whole, broken = np.arange(2.0, 62), np.full(40, 2.5)
+    row = np.concatenate([[1.0], whole, broken, [100.0, 1.4]])
+    values = np.stack([row, 0.5 * row, np.zeros(len(row))])
+    spread, share = expression._trace_of_counts(values, np.asarray)
+    assert share == pytest.approx(0.6)
+    assert spread == expression._spread(values.sum(axis=1))
+    # fewer than a hundred values tell nothing
+    assert expression._trace_of_counts(values[:1, :100], np.asarray)[1] == 0
+    assert expression._trace_of_counts(values[:1, :101], np.asarray)[1] == pytest.approx(0.6)
+    near = np.concatenate([[1.0], np.arange(2.0, 52) + 0.019, np.arange(2.0, 52) + 0.021])
+    assert expression._trace_of_counts(near[None], np.asarray)[1] == pytest.approx(0.5)
+
+
+def kind_of(values, **kwargs) -> str:
+    genes = pd.Index([f"g{i}" for i in range(np.shape(values)[1])])
+    return Expression.judged(np.asarray(values, np.float32), "X", genes, **kwargs).kind
+
+
+def test_kinds_at_their_borders():
+    assert kind_of([[0, 1], [3, 0]]) == "counts"
+    assert kind_of([[0, 1.5], [3, 0]]) == "unknown"
+    assert kind_of([[0, 1.5], [3, 0]], logged=True) == "log-normalised"
+    assert kind_of([[0, 19.9], [3.5, 0]], logged=True) == "log-normalised"
+    assert kind_of([[0, 20.0], [3.5, 0]], logged=True) == "unknown"  # no logarithm of a count
+    assert kind_of([[0, -1.0], [3, 0]]) == "scaled"
+    assert kind_of([[0, np.nan], [-3, 0]]) == "not finite"
+    assert kind_of([[0, np.inf], [3, 0]]) == "not finite"
+
+
+def test_totals_are_of_all_genes_and_counts_are_logged_by_them():
+    counts = np.array([[1.0, 3, 0], [0, 0, 0], [10, 0, 30]], np.float32)
+    adata = ad.AnnData(counts, var=pd.DataFrame(index=["a", "b", "c"]))
+    found = find_expression(adata, None)
+    assert found.total.tolist() == [4, 0, 40]
+    logged = log_expression(adata, None, np.array([2, 0])).toarray()
+    np.testing.assert_allclose(logged, np.log1p([[0, 2500], [0, 0], [7500, 2500]]), rtol=1e-6)
+
+
+def test_constant_sums_that_were_not_logged_are_named():
+    rng = np.random.default_rng(0)
+    values = rng.random((30, 40)) + 0.5
+    scaled = values / values.sum(axis=1, keepdims=True) * 1e4
+    genes = pd.Index([f"g{i}" for i in range(40)])
+    said = Expression.judged(scaled.astype(np.float32), "X", genes).described()
+    assert said == "values that are divided by the library size and were not logged"
+    uneven = scaled * np.linspace(0.5, 2, 30)[:, None]
+    assert "neither counts nor log-normalised" in Expression.judged(uneven.astype(np.float32), "X", genes).described()

@@ -160,3 +160,25 @@ def test_a_seed_is_what_every_generator_takes(seed, error, words):
     check_seed(np.uint32(2**32 - 1))
     with pytest.raises(error, match=words):
         check_seed(seed)
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_what_is_made_anew_in_the_same_call_is_not_said_to_be_removed(table, anew):
+    table.uns["multist"]["params"] = {"expression_key": "X_pca"}
+    table.obsm["X_multist"] = np.ones((6, 2))
+    with run(table, "test", image=False) as work:
+        work.part.write(obsm={"X_pca": np.zeros((6, 4))})
+        if anew:
+            work.part.write(obsm={"X_multist": np.zeros((6, 2))})
+    assert ("X_multist" in table.obsm) == anew
+    said = " ".join(table.uns["multist"]["decisions"]["test"])
+    assert ("obsm['X_multist'] is removed: it was made from obsm['X_pca']" in said) != anew
+
+
+def test_a_result_within_uns_that_is_made_anew_is_not_said_to_be_removed_either(table):
+    table.obs["multist_domain"] = pd.Categorical(list("aabbcc"))
+    table.uns["multist"]["ligrec"] = {"params": {"cluster_key": "multist_domain"}}
+    with run(table, "test", image=False) as work:
+        work.part.write(obs={"multist_domain": pd.Categorical(list("abcabc"))})
+        work.part.write(uns={"multist": {"ligrec": {"params": {"cluster_key": "multist_domain"}}}})
+    assert len(table.uns["multist"]["decisions"]["test"]) == 0

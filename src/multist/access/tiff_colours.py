@@ -95,7 +95,7 @@ def read_colours(path: Path, series: Any) -> TiffColours:
         raise ValueError(f"{path} stores its colours as {model}; export it as RGB")
     # a fourth sample that is not said to be anything is as good as unspecified
     extra = extra or ((_UNSPECIFIED,) if "S" in axes and channels == 4 else ())
-    alpha = extra[-1] if len(extra) == 1 and channels in (2, 4) else None
+    alpha = extra[0] if len(extra) == 1 and channels in (2, 4) else None
     if alpha == _UNSPECIFIED:
         logger.warning(
             "%s: the last of %d samples a pixel is left out, as the file does not say what it is", path.name, channels
