@@ -234,3 +234,27 @@ def test_after_a_round_trip_through_zarr(make_sdata, painted, toy, tmp_path):
     spots = sdata["table"].obs["instance"].to_numpy()
     assert record.images[0].downsample == (1, 2, 4)
     np.testing.assert_array_equal(toy.spot_of(PatchReader(record, size=24, pixels=6)[:]), spots)
+
+
+@pytest.mark.parametrize(
+    ("reader", "name", "known"),
+    [
+        ("xenium", "cell_circles", True),
+        ("xenium", "nucleus_boundaries", True),
+        ("xenium", "cells", False),
+        ("merscope", "s1_polygons", True),
+        ("merscope", "cell_circles", False),
+        ("visium", "cell_circles", False),
+        (None, "cell_circles", False),
+    ],
+)
+def test_some_readers_leave_shapes_in_micrometres(make_sdata, toy, reader, name, known):
+    """Their shapes are four times as large in the pixels of the image, so that a pixel is a fourth of a micrometre."""
+    sdata = make_sdata()
+    sdata.attrs["spatialdata_io_reader"] = reader
+    sdata[name] = toy.circles(np.zeros((2, 2)), [0, 1], {"global": Scale([4.0, 4.0], axes=("x", "y"))})
+    assert resolve(sdata).microns_per_pixel == ((pytest.approx(0.25),) if known else (None,))
+    elsewhere = toy.circles(np.zeros((2, 2)), [0, 1], {"else": Identity()})
+    del sdata.shapes[name]
+    sdata[name] = elsewhere
+    assert resolve(sdata).microns_per_pixel == (None,)

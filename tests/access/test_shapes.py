@@ -12,7 +12,7 @@ from spatialdata.models import Labels2DModel, PointsModel, ShapesModel
 from spatialdata.transformations import Identity, get_transformation
 
 from multist.access import read_drawn, resolve, resolve_drawn
-from multist.access.shapes import made_shapes
+from multist.access.shapes import is_outlines, made_shapes
 
 
 def drawn(**transformations):
@@ -92,3 +92,9 @@ def test_people_draw_in_full_resolution_unless_an_image_is_named(visium):
     assert resolve_drawn(visium).xy == pytest.approx(np.asarray(visium.obsm["spatial"]))
     assert resolve_drawn(visium, image_key="hires").xy == pytest.approx(np.asarray(visium.obsm["spatial"]) / 4)
     assert resolve_drawn(visium, image_key="lowres").xy == pytest.approx(np.asarray(visium.obsm["spatial"]) / 8)
+
+
+def test_outlines_are_told_by_their_columns_whatever_else_they_have():
+    made = gpd.GeoDataFrame({name: [1] for name in ("name", "colour", "area", "area_unit", "n_spots", "neighbours")})
+    assert is_outlines(made) and is_outlines(made.assign(note="mine"))
+    assert not is_outlines(made.drop(columns="area")) and not is_outlines(None)

@@ -149,7 +149,8 @@ def test_directions_without_variance_are_no_obstacle(kind):
     [
         (np.zeros((5, 2)), 2, "between 1 and 1, the number of distinct points; got 2"),
         (np.eye(5), 6, "between 1 and 5, the number of distinct points; got 6"),
-        (np.eye(5), 0, "got 0"),
+        (np.eye(5), 0, "between 1 and 5, the number of distinct points; got 0"),
+        (np.zeros((5, 2)), 0, "between 1 and 1, the number of distinct points; got 0"),
         (np.array([[0.0, np.nan], [1, 2]]), 1, "finite"),
         (np.array([[0.0, np.inf], [1, 2]]), 1, "finite"),
         (np.zeros(5), 1, r"\(n, d\) array; got shape \(5,\)"),

@@ -198,7 +198,7 @@ def likeliest_weights(
 def _check(points: np.ndarray, n_components: int) -> None:
     if points.ndim != 2 or not np.isfinite(points).all():
         raise ValueError(f"points must be a finite (n, d) array; got shape {points.shape}")
-    distinct = count_distinct(points, n_components) if n_components > 1 else len(points)
+    distinct = count_distinct(points, n_components)
     if not 1 <= n_components <= distinct:
         raise ValueError(
             f"n_components must be between 1 and {distinct}, the number of distinct points; got {n_components}"
