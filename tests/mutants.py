@@ -13,7 +13,7 @@ Not tried is what changes no result, by rule (:class:`_Bare`, ``WITHOUT_RESULT``
 - a decorator that only remembers what it gave (``cache``);
 - a constant of a module whose name says that it is the size of a block, on which no result depends;
 - a seed that is moved by one: the default of ``random_state``, and what ``default_rng`` is given;
-- a whole constant of a module of ten or more that is moved by one: starts, rounds and sizes of samples matter in their
+- a whole constant of a module above ten that is moved by one: starts, rounds and sizes of samples matter in their
   order of magnitude.
 """
 
@@ -50,7 +50,7 @@ FILES = 6
 WITHOUT_RESULT = re.compile(r"BLOCK|CHUNK|BYTES|ENTRIES|AT_ONCE")
 """In names of constants: how much is held in memory at a time."""
 A_LOT = 10
-"""From here on a constant may be moved by one."""
+"""Above it a constant may be moved by one."""
 SLOW_TO_IMPORT = ("torch", "scanpy", "squidpy", "spatialdata")
 LIMIT = 60
 """Seconds after which a change has made a test hang, which is seen too."""
@@ -72,25 +72,23 @@ class _Bare(ast.NodeTransformer):
     """Drops what changes no result."""
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
-        node.body = [each for each in node.body if not self._holds_a_size(each)]
+        constants = [
+            each for each in node.body if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]).isupper()
+        ]
+        for each in constants:
+            if isinstance(each.value, ast.Constant) and isinstance(each.value.value, int) and each.value.value > A_LOT:
+                each.value = ast.Constant("many")
+        sizes = [each for each in constants if WITHOUT_RESULT.search(ast.unparse(each.targets[0]))]
+        node.body = [each for each in node.body if each not in sizes]
         return self.generic_visit(node)
-
-    @staticmethod
-    def _holds_a_size(node: ast.AST) -> bool:
-        names = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
-        if not names or not names[0].isupper():
-            return False
-        value = node.value
-        if isinstance(value, ast.Constant) and isinstance(value.value, int) and value.value > A_LOT:
-            node.value = ast.Constant("many" if value.value < A_LOT**9 else value.value)
-        return bool(WITHOUT_RESULT.search(names[0]))
 
     def visit_arguments(self, node: ast.arguments) -> ast.AST:
         keywords = [each or ast.Constant(...) for each in node.kw_defaults]
         node.args, node.defaults = [*node.posonlyargs, *node.args, *node.kwonlyargs], [*node.defaults, *keywords]
         node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
-        if node.args and node.args[-1].arg == "random_state" and node.defaults:
-            node.defaults[-1] = ast.Constant("a seed")
+        for place, argument in enumerate(node.args[::-1][: len(node.defaults)], start=1):
+            if argument.arg == "random_state":
+                node.defaults[-place] = ast.Constant("a seed")
         return self.generic_visit(node)
 
     def visit_arg(self, node: ast.arg) -> ast.arg:

@@ -126,4 +126,4 @@ def _averaged(features: np.ndarray, adjacency: sp.csr_matrix, rows: np.ndarray) 
 def _spread(values: np.ndarray) -> np.ndarray:
     spread = values.std(axis=0)
     # averages of what is the same everywhere differ by the rounding of their float32 weights
-    return np.where(spread > 1e-6 * np.abs(values).max(axis=0), spread, np.inf)
+    return np.where(spread > 1e-6 * np.abs(values).max(axis=0, initial=0), spread, np.inf)
