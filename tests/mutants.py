@@ -8,7 +8,7 @@ Not tried is what changes no result, by rule (:class:`_Bare`, ``WITHOUT_RESULT``
 - annotations, docstrings, and imports for type checkers;
 - which arguments are given by name only, as cosmic-ray takes the star for a product;
 - what is logged, as tests of messages look for words;
-- ``is`` for ``==`` with None, True or False, and the other way round;
+- ``is`` for ``==`` with None, True, False, a whole number or a text, which Python holds once, and the other way round;
 - ``strict`` of ``zip``, which guards what is of one length;
 - a decorator that only remembers what it gave (``cache``);
 - a constant of a module whose name says that it is the size of a block, on which no result depends;
@@ -117,7 +117,7 @@ class _Bare(ast.NodeTransformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         other = node.comparators[0]
-        if isinstance(other, ast.Constant) and (other.value is None or isinstance(other.value, bool)):
+        if isinstance(other, ast.Constant) and not isinstance(other.value, float):
             same = {ast.Eq: ast.Is, ast.NotEq: ast.IsNot}
             node.ops = [same.get(type(each), type(each))() for each in node.ops]
         return self.generic_visit(node)

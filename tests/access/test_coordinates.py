@@ -200,7 +200,8 @@ def test_the_longer_axis_holds_the_columns_unless_they_are_named(caplog):
     [
         ARRAY[:3],  # too few to tell
         ARRAY + 0.5,
-        ARRAY * 1_000_000,
+        ARRAY + [1_000_000, 0],
+        -ARRAY - [1_000_000, 0],
         [[0, 0], [1, 0], [0, 1], [1, 1]],  # every place is taken
         [[0, 0], [2, 0], [0, 2], [2, 2]],  # a square lattice of even numbers
     ],
@@ -209,5 +210,6 @@ def test_what_is_no_such_array_is_left_alone(xy):
     assert unfolded(xy) is None
 
 
-def test_four_spots_are_enough():
+def test_four_spots_are_enough_wherever_they_lie():
     assert unfolded(ARRAY[:4]) is not None
+    assert unfolded(ARRAY + [999_996, 0]) is not None and unfolded(-ARRAY) is not None

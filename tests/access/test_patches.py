@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import dask.array as da
 import numpy as np
 import pytest
 from spatialdata.transformations import Identity, MapAxis, Scale, Sequence, Translation, set_transformation
 
 from multist import _chunks
-from multist.access import PatchReader, SectionImage, SpatialRecord, resolve
+from multist.access import PatchReader, SectionImage, SpatialRecord, patches, resolve
 
 
 def rotation(degrees, shift=(0, 0)):
@@ -233,3 +235,69 @@ def test_bad_requests_are_named():
     without = SpatialRecord(None, record.xy, record.diameter, record.section, ("s",), (None,), (None,))
     with pytest.raises(ValueError, match="no image for section 's'"):
         PatchReader(without, size=4, pixels=4)
+
+
+def test_the_level_is_the_coarsest_that_is_as_fine_as_the_patch():
+    record, _ = ramp_record([[32, 32]], levels=3)
+    (image,) = record.images
+    assert [patches._pick_level(image, pixel) for pixel in (0.5, 1, 1.99, 1.999, 2, 3.9, 4, 100)] == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+    ]
+
+
+def test_a_patch_touches_whole_pixels_and_half_of_one_more_where_it_is_magnified():
+    assert patches._extent(np.array([3.0, 5.0]), 4.0, 4) == (5, 9, 3, 7)
+    assert patches._extent(np.array([3.2, 5.0]), 4.0, 2) == (5, 9, 3, 8)
+    # eight pixels of a half each: a quarter of a pixel on either side
+    assert patches._extent(np.array([3.2, 5.3]), 4.0, 8) == (5, 10, 2, 8)
+    assert patches._extent(np.array([3.25, 5.0]), 4.0, 8) == (4, 10, 3, 8)
+
+
+def test_shares_of_the_pixels_under_a_patch_by_hand():
+    index, weight = patches._area_weights(0.5, 1.5, 2, 4)  # from .5 to 2 and from 2 to 3.5
+    np.testing.assert_array_equal(index[:, :3], [[0, 1, 2], [2, 3, 3]])
+    np.testing.assert_allclose(weight @ np.ones(weight.shape[1]), 1)
+    np.testing.assert_allclose(weight[0, :2], [1 / 3, 2 / 3])
+    np.testing.assert_allclose(weight[1, :2], [2 / 3, 1 / 3])
+    # finer than the image: between the centres of two pixels
+    index, weight = patches._area_weights(1.0, 0.5, 2, 4)
+    np.testing.assert_array_equal(index[:, :2], [[0, 1], [1, 2]])
+    np.testing.assert_allclose(weight[:, :2], [[0.25, 0.75], [0.75, 0.25]])
+
+
+def dark(value: int, lit: int | None = None) -> SpatialRecord:
+    """Sixty spots down an image of one value, of which one shows light."""
+    xy = np.column_stack([np.full(60, 50.0), np.arange(60) * 10.0 + 5])
+    image = np.full((600, 100, 3), value, np.uint8)
+    if lit is not None:
+        image[lit * 10 : lit * 10 + 10] = 255
+    picture = SectionImage("he", (da.from_array(image),), (1.0,))
+    return SpatialRecord(None, xy, np.full(60, 4.0), np.zeros(60, int), ("s",), (picture,), (None,))
+
+
+@pytest.mark.parametrize(("value", "black"), [(0, True), (11, True), (12, False), (200, False)])
+def test_what_is_black(value, black):
+    assert patches.black_sections(dark(value)) == (("s",) if black else ())
+
+
+@pytest.mark.parametrize("lit", [0, 59])
+def test_light_under_the_first_or_the_last_spot_is_seen(lit):
+    assert patches.black_sections(dark(0, lit)) == ()
+    patches.refuse_black(dark(0, lit))
+    with pytest.raises(ValueError, match=r"the image \('he'\) is black under all spots of section 's'"):
+        patches.refuse_black(dark(0))
+
+
+def test_a_patch_may_reach_over_half_of_the_image_and_no_farther():
+    record, _ = ramp_record([[32, 32], [10, 10]])
+    patches.check_patches(record, np.array([20.0, 128.0]))
+    with pytest.raises(ValueError, match="half a patch"):
+        patches.check_patches(record, np.array([20.0, 129.0]))
+    patches.check_patches(replace(record, images=(None,)), np.array([20.0, 129.0]))
