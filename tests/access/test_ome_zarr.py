@@ -11,6 +11,7 @@ from ome_zarr.writer import write_multiscale
 from spatialdata import SpatialData
 from spatialdata.models import Image2DModel
 
+from multist.access import ome_zarr
 from multist.access.images import element_image
 from multist.access.ome_zarr import open_ome_zarr
 from multist.pp import read_slide
@@ -86,3 +87,29 @@ def test_other_folders_are_named_as_what_they_are(tmp_path, rgb):
         with pytest.raises(ValueError, match=message):
             read_slide(path)
     np.testing.assert_array_equal(open_ome_zarr(tmp_path / "s.zarr" / "images" / "he").levels[0].compute(), rgb)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "flat"),
+    [
+        ("yx", (4, 6), (4, 6, 1)),
+        ("cyx", (3, 4, 6), (4, 6, 3)),
+        ("yxc", (4, 6, 4), (4, 6, 4)),
+        ("xy", (6, 4), (4, 6, 1)),
+        ("tzyx", (1, 1, 4, 6), (4, 6, 1)),
+    ],
+)
+def test_planes_of_any_order_of_axes(axes, shape, flat):
+    array = da.from_array(np.arange(np.prod(shape)).reshape(shape))
+    found = ome_zarr._flat("a", array, list(axes))
+    assert found.shape == flat
+    assert found[1, 2, 0].compute() == array[tuple({"y": 1, "x": 2}.get(axis, 0) for axis in axes)].compute()
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"),
+    [("cx", (3, 6)), ("zx", (4, 6)), ("zyx", (2, 4, 6)), ("cyx", (2, 4, 6)), ("yx", (3, 4, 6)), ("yy", (4, 6))],
+)
+def test_what_is_no_plane_is_refused(axes, shape):
+    with pytest.raises(ValueError, match="a slide has height, width and 1, 3 or 4 channels"):
+        ome_zarr._flat("a", da.zeros(shape), list(axes))
