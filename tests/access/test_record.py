@@ -41,7 +41,7 @@ def test_a_scale_is_a_positive_number(two_sections, scale):
 
 
 def test_without_an_image_the_spots_have_the_coordinates_of_their_own(two_sections):
-    own, table = two_sections.with_scale(0.5), AnnData(np.zeros((4, 2)))
+    own, table = replace(two_sections, coordinates=None).with_scale(0.5), AnnData(np.zeros((4, 2)))
     assert own.without_image() is own
     found = replace(two_sections, table=table, coordinates=lambda: own).without_image()
     assert found.microns_per_pixel == (0.5, 0.5) and found.table is table and found.coordinates is None
