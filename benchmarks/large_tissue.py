@@ -62,7 +62,8 @@ def regions(place: np.ndarray) -> np.ndarray:
 
 def nearest_cells(xy: np.ndarray) -> sp.csr_matrix:
     """(n, n) symmetric adjacency of the eight nearest cells, where squidpy is not at hand."""
-    near = cKDTree(xy).query(xy, k=N_NEIGHBORS + 1)[1][:, 1:].astype(np.int32)
-    indptr = np.arange(0, near.size + 1, N_NEIGHBORS, dtype=np.int32 if near.size < 2**31 else np.int64)
+    n_near = min(N_NEIGHBORS, len(xy) - 1)  # of neighbours that there are not, the tree gives indices out of bounds
+    near = cKDTree(xy).query(xy, k=n_near + 1)[1][:, 1:].astype(np.int32)
+    indptr = np.arange(0, near.size + 1, n_near, dtype=np.int32 if near.size < 2**31 else np.int64)
     one_sided = sp.csr_matrix((np.ones(near.size, np.float32), near.ravel(), indptr), shape=(len(xy), len(xy)))
     return one_sided.maximum(one_sided.T).tocsr()

@@ -206,5 +206,11 @@ def counts_verdict(run: dict[str, Any]) -> str:
     return f"{'kept' if kept else 'BROKEN'}: {row.seconds:g} s, {row.gigabytes:g} GB"
 
 
+def main(argv: list[str] | None = None) -> int:
+    path, cells = sys.argv[1:] if argv is None else argv
+    write_counts(Path(path), int(cells))
+    return 0
+
+
 if __name__ == "__main__":
-    write_counts(Path(sys.argv[1]), int(sys.argv[2]))
+    sys.exit(main())

@@ -101,13 +101,22 @@ def two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dashboard: d
     return client_of
 
 
-@pytest.fixture
-def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session")
+def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
     """Whoever names no constants trains for ten steps, where it counts that a line runs and not what it finds."""
-    from multist.model import config
 
-    as_config = config.as_config
-    monkeypatch.setattr(config, "as_config", lambda given: as_config(given or config.MultiSTConfig(epochs=10)))
+    def shorten(patch: pytest.MonkeyPatch) -> None:
+        from multist.model import config
+
+        as_config = config.as_config
+        patch.setattr(config, "as_config", lambda given: as_config(given or config.MultiSTConfig(epochs=10)))
+
+    return shorten
+
+
+@pytest.fixture
+def short_training(monkeypatch: pytest.MonkeyPatch, shorten_training: Callable[[pytest.MonkeyPatch], None]) -> None:
+    shorten_training(monkeypatch)
 
 
 @pytest.fixture(scope="session")

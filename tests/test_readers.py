@@ -311,8 +311,8 @@ def xenium(shape: str) -> Callable[[Path, np.ndarray], SpatialData]:
 
 
 READERS: dict[str, tuple[Callable[[Path, np.ndarray], Any], dict[str, str]]] = {
-    **{f"visium {version}": (visium(version), {}) for version in (1, 2, 3)},
-    **{f"visium_hd {key}": (visium_hd, {"table_key": key}) for key in ("square_008um", "square_016um")},
+    "visium": (visium(2), {}),
+    "visium_hd": (visium_hd, {"table_key": "square_016um"}),
     **{f"xenium {shape}": (xenium(shape), {}) for shape in ("circles", "polygons")},
     "squidpy": (lambda path, slide: by_squidpy(visium_folder(path, slide, 2)), {}),
     "backed": (lambda path, slide: backed(visium_folder(path, slide, 2)), {}),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -65,3 +66,22 @@ def run_benchmark() -> Callable[..., Done]:
         return Done(1 if isinstance(code, str) else code or 0, out.getvalue(), said)
 
     return run
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch, run_benchmark: Callable[..., Done]) -> None:
+    """What benchmarks run in processes of their own runs in this one, which has imported what is slow."""
+    start = subprocess.run
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+
+    def run(command: list[str], **options: Any) -> Any:
+        if command[0] != sys.executable or Path(command[1]).parent != BENCHMARKS:
+            return start(command, **options)
+        try:
+            return run_benchmark(Path(command[1]).stem, Path.cwd(), *command[2:])
+        except Exception as error:
+            if options.get("check"):
+                raise
+            return Done(1, "", f"{type(error).__name__}: {error}")
+
+    monkeypatch.setattr(subprocess, "run", run)

@@ -9,8 +9,8 @@ import pytest
 
 
 @pytest.mark.slow
-def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark):
-    done = run_benchmark("borders", tmp_path, "--seeds", "1", "--spots", "700", "--output", "out.json")
+def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark, short_training):
+    done = run_benchmark("borders", tmp_path, "--seeds", "1", "--spots", "450", "--output", "out.json")
     assert done.returncode == 0, done.stderr
     assert "| cortex_a, cortex_b | expression | 1 |" in done.stdout
     assert "| stroma_loose, stroma_dense | histology | 1 |" in done.stdout

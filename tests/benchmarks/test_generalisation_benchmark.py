@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -70,16 +69,13 @@ def test_parts_cover_the_section_and_draws_differ(made):
 
 
 @pytest.mark.slow
-def test_variants_are_scored_and_counted(tmp_path: Path):
+def test_variants_are_scored_and_counted(tmp_path: Path, run_benchmark, short_training):
     tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, image_size=400, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
     del tissue.uns["spatial"]
     tissue.write_h5ad(tmp_path / "layered_tissue" / "without.h5ad")
-    command = [sys.executable, str(BENCHMARKS / "generalisation.py"), str(tmp_path), "--kinds", "halves", "genes"]
-    done = subprocess.run(
-        [*command, "--workers", "2", "--output", "out.json"], capture_output=True, text=True, cwd=tmp_path
-    )
+    done = run_benchmark("generalisation", tmp_path, tmp_path, "--kinds", "halves", "genes", "--output", "out.json")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "out.json").read_text())
     runs = pd.DataFrame(report["runs"])

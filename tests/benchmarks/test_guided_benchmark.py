@@ -57,7 +57,7 @@ def test_only_labelled_spots_without_a_stroke_count(guided, truth):
 
 
 @pytest.mark.slow
-def test_the_quick_run_gives_tables_a_curve_and_json(tmp_path: Path, run_benchmark):
+def test_the_quick_run_gives_tables_a_curve_and_json(tmp_path: Path, run_benchmark, short_training):
     tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, image_size=300, format="anndata")
     tissue.obs["scribble"] = tissue.obs["domain"].where(np.arange(tissue.n_obs) % 10 == 0)
     (tmp_path / "layered_tissue").mkdir()

@@ -22,6 +22,7 @@ def benchmark() -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_it_prints_tables_and_writes_every_run(benchmark: ModuleType, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(benchmark, "PATCH_SIZES", (1, 5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -116,12 +115,11 @@ def test_tissue_has_the_same_regions_whatever_the_number_of_cells(scale):
 
 
 @pytest.mark.slow
-def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path):
-    command = [sys.executable, str(BENCHMARKS / "scale.py"), "--quick", "--plot", "plot.png"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path, run_benchmark, one_process, short_training):
+    done = run_benchmark("scale", tmp_path, "--sizes", "600", "1200", "--plot", "plot.png")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "build" / "benchmarks" / "scale.json").read_text())
-    assert [each["cells"] for each in report["runs"]] == [1_200, 2_400]
+    assert [each["cells"] for each in report["runs"]] == [600, 1_200]
     for each in report["runs"]:
         assert set(each["stages"]) == {"graph", "attend", "average", "cluster"}
         assert sum(each["stages"].values()) <= each["seconds"]
@@ -159,9 +157,8 @@ def test_rows_of_counts_are_judged_by_their_own_budget(scale):
 
 
 @pytest.mark.slow
-def test_a_small_run_from_counts_gives_steps_and_domains(tmp_path: Path):
-    command = [sys.executable, str(BENCHMARKS / "scale.py"), "--from-counts", "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def test_a_small_run_from_counts_gives_steps_and_domains(tmp_path: Path, run_benchmark, one_process):
+    done = run_benchmark("scale", tmp_path, "--from-counts", "--quick")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "build" / "benchmarks" / "scale.json").read_text())
     assert [each["cells"] for each in report["runs"]] == [1_200, 2_400]
@@ -205,7 +202,7 @@ def test_steps_are_judged_by_budget_and_by_half_of_the_cells(steps):
 
 
 @pytest.mark.slow
-def test_a_step_is_measured_in_a_process_of_its_own(steps, tmp_path):
+def test_a_step_is_measured_and_a_failure_told(steps, tmp_path, one_process):
     found = steps.run("domains", 600, tmp_path)
     assert found["cells"] == 600 and found["seconds"] > 0 and 0.1 < found["peak_gb"] < 3
     assert "failed" in steps.run("pseudotime", 2, tmp_path)

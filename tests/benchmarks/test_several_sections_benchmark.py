@@ -12,10 +12,12 @@ NOT_ALIGNED = "not aligned"
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory, run_benchmark) -> tuple[str, dict[str, Any]]:
+def quick(tmp_path_factory: pytest.TempPathFactory, run_benchmark, shorten_training) -> tuple[str, dict[str, Any]]:
     """What a quick run prints and writes."""
     folder = tmp_path_factory.mktemp("several")
-    done = run_benchmark("several_sections", folder, "--quick", "--output", "new/out.json")
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_training(patch)
+        done = run_benchmark("several_sections", folder, "--quick", "--output", "new/out.json")
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads((folder / "new" / "out.json").read_text())
 

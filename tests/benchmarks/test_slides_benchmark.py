@@ -1,21 +1,16 @@
-"""The benchmark of large slides runs, each case in a process of its own."""
+"""The benchmark of large slides runs."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "slides.py"
-
 
 @pytest.mark.slow
-def test_a_small_run_gives_a_table_and_json(tmp_path: Path):
-    command = [sys.executable, str(SCRIPT), "--side", "3000", "--spots", "40", "--only", "raw", "normalised"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+def test_a_small_run_gives_a_table_and_json(tmp_path: Path, run_benchmark, one_process):
+    done = run_benchmark("slides", tmp_path, "--side", "1500", "--spots", "40", "--only", "raw", "normalised")
     assert done.returncode == 0, done.stderr
     header, _, *rows = done.stdout.splitlines()
     assert "peak MB" in header and len(rows) == 2

@@ -47,12 +47,10 @@ def once() -> str:
 @pytest.mark.parametrize(
     "other",
     [
-        {"seed": "12345"},
-        {"threads": 2},
-        {"imports": "import torch, sklearn, scanpy, squidpy, dgl"},
-        {"imports": "import spatialdata, skimage, numba, torch"},
+        {"seed": "12345", "imports": "import torch, sklearn, scanpy, squidpy, dgl"},
+        {"threads": 2, "imports": "import spatialdata, skimage, numba, torch"},
     ],
-    ids=["another process", "two threads", "torch first", "spatialdata first"],
+    ids=["another seed of hashes, torch first", "two threads, spatialdata first"],
 )
 def test_same_bits(once, other):
     assert digests(**other) == [once]

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import random
-import subprocess
-import sys
 
 import anndata as ad
 import numpy as np
@@ -215,27 +211,3 @@ def test_same_call_same_bits_and_the_global_random_states_are_left_alone(telling
         pd.testing.assert_series_equal(first.obs[f"multist_{column}"], again.obs[f"multist_{column}"])
     moved = domains(other, config=quick, random_state=5)
     assert (moved.obsm["X_multist"] != first.obsm["X_multist"]).any()
-
-
-PROCESS = """
-import hashlib, json, sys
-import multist as mt
-from multist.datasets import layered_tissue
-from multist.model.config import MultiSTConfig
-mt.settings.progress = False
-table = layered_tissue(n_spots=400, n_genes=300, image_size=800, format="anndata")
-mt.tl.multist_domains(table, 7, config=MultiSTConfig(epochs=8))
-arrays = dict(table.obsm) | {"graph": table.obsp["spatial_connectivities"].indices}
-arrays["labels"] = table.obs["multist_domain"].cat.codes.to_numpy()
-print(json.dumps({name: hashlib.sha256(array.tobytes()).hexdigest()[:8] for name, array in arrays.items()}))
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_give_the_same_bits(tissue_table, quick):
-    runs = [subprocess.Popen([sys.executable, "-c", PROCESS], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    table = domains(tissue_table, config=quick)
-    arrays = dict(table.obsm) | {"graph": table.obsp["spatial_connectivities"].indices}
-    arrays["labels"] = table.obs["multist_domain"].cat.codes.to_numpy()
-    here = {name: hashlib.sha256(array.tobytes()).hexdigest()[:8] for name, array in arrays.items()}
-    assert [json.loads(run.communicate(timeout=300)[0]) for run in runs] == [here, here]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from multist.tl.trajectory._landmarks import carry_over, choose_landmarks, landmark_graph, nearest_landmarks
 
@@ -36,6 +37,7 @@ def test_another_part_is_not_mixed_in_not_even_as_nan():
     assert np.isnan(carried[5])
 
 
+@pytest.mark.slow
 def test_of_many_landmarks_nearly_all_of_the_nearest_are_found():
     rng = np.random.default_rng(0)
     kind = rng.integers(0, 8, 9000)
