@@ -1,4 +1,4 @@
-"""What ``scale.py`` compares: the package, the floor without a network, squidpy's niches and CellCharter."""
+"""What ``scale.py`` compares: the package, a floor without a network, Leiden, squidpy's niches and CellCharter."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHARTER_TRAINER = {
     "enable_model_summary": False,
     "enable_checkpointing": False,
 }
-METHODS = ("multist", "floor", "niche_neighborhood", "niche_utag", "niche_cellcharter", "cellcharter")
+METHODS = ("multist", "floor", "leiden", "niche_neighborhood", "niche_utag", "niche_cellcharter", "cellcharter")
 OPTIONAL = {"cellcharter": "cellcharter"}  # method: module that is no dependency of the project
 
 
@@ -45,6 +45,8 @@ def work(method: str, adata: Any, stages: dict[str, float]) -> np.ndarray:
         return run_multist(adata, stages)
     if method == "floor":
         return run_floor(adata, stages)
+    if method == "leiden":
+        return run_leiden(adata, stages)
     if method == "cellcharter":
         return run_cellcharter(adata, stages)
     return run_niche(adata, stages, method.removeprefix("niche_"))
@@ -74,6 +76,16 @@ def run_floor(adata: Any, stages: dict[str, float]) -> np.ndarray:
         smoothed = mean @ smoothed
     mixture = GaussianMixture(N_DOMAINS, covariance_type="tied", n_init=FLOOR_STARTS, max_iter=200, random_state=0)
     return clock(stages, "cluster", lambda: mixture.fit_predict(smoothed))
+
+
+def run_leiden(adata: Any, stages: dict[str, float]) -> np.ndarray:
+    """scanpy's way from components to clusters, which looks at no place; their number is what comes out."""
+    import scanpy as sc
+
+    clock(stages, "graph", lambda: sc.pp.neighbors(adata, use_rep="X_pca", random_state=0))
+    options = {"flavor": "igraph", "n_iterations": 2, "directed": False, "random_state": 0}
+    clock(stages, "cluster", lambda: sc.tl.leiden(adata, **options))
+    return adata.obs["leiden"].to_numpy()
 
 
 def run_cellcharter(adata: Any, stages: dict[str, float]) -> np.ndarray:
