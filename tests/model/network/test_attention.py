@@ -86,7 +86,9 @@ def test_rows_are_shares_of_those_within_two_steps_and_never_of_the_spot_itself(
     np.testing.assert_array_equal(found.toarray() > 0, within_two_steps(small_arrays.adjacency))
 
 
-def test_who_is_how_far(small_arrays):
+@pytest.mark.parametrize("held", [20_000, 99])
+def test_who_is_how_far(small_arrays, monkeypatch, held):
+    monkeypatch.setattr("multist.model.network.reach._SPOTS_HELD", held)
     rows = np.array([7, 0, 55])
     hidden = Reach(small_arrays.adjacency, CPU).of(rows)
     np.testing.assert_array_equal(hidden.spots[:3], rows)

@@ -12,6 +12,9 @@ from torch import Tensor
 from multist._settings import settings
 from multist.model.network.graph import SpatialGraph, build_graph
 
+_ONE_STEP = 2.0**16  # more than there are ways of two steps from a spot to another
+_SPOTS_HELD = 20_000  # whose surroundings are kept, rather than looked up each time
+
 
 class Hidden(NamedTuple):
     """Spots that are asked for, and all that they can see.
@@ -51,25 +54,27 @@ class Reach:
     def __init__(self, adjacency: sp.csr_matrix, device: torch.device) -> None:
         self._near = sp.csr_matrix(adjacency != 0, dtype=np.float32)
         self._device = device
-        self._place = np.full(self._near.shape[0], -1, dtype=np.int64)
+        n = self._near.shape[0]
+        self._place = np.full(n, -1, dtype=np.int64)
+        self._everywhere = self._within(np.arange(n)) if n <= _SPOTS_HELD else None
 
     def of(self, rows: np.ndarray) -> Hidden:
         """What the (m,) ``rows`` see."""
-        first = self._near[rows]
-        within = sp.csr_matrix(first + first @ self._near)
-        others = np.setdiff1d(within.indices, rows)
-        spots = np.concatenate([rows, others]).astype(np.int64)
+        within = self._within(rows) if self._everywhere is None else self._everywhere[rows]
+        seen = np.zeros(len(self._place), dtype=bool)
+        seen[within.indices] = True
+        seen[rows] = False
+        spots = np.concatenate([rows, np.flatnonzero(seen)]).astype(np.int64)
         self._place[spots] = np.arange(len(spots))
         receiver = np.repeat(np.arange(len(rows)), np.diff(within.indptr))
         sender = self._place[within.indices]
         self._place[spots] = -1
         kept = sender != receiver
         shape = (len(spots), len(spots))
-        pattern = sp.csr_matrix((np.ones(int(kept.sum()), np.float32), (receiver[kept], sender[kept])), shape=shape)
+        pattern = sp.csr_matrix((within.data[kept], (receiver[kept], sender[kept])), shape=shape)
+        pattern.sort_indices()  # as the graph has its edges
         graph = build_graph(pattern, backend=settings.graph_backend, device=self._device)
-        start, end = graph.receiver.cpu().numpy(), graph.sender.cpu().numpy()
-        near, n = first.tocoo(), len(self._place)
-        far = ~np.isin(start * n + spots[end], near.row.astype(np.int64) * n + near.col)
+        far, start = pattern.data < _ONE_STEP, np.repeat(np.arange(len(spots)), np.diff(pattern.indptr))
         ring = np.stack([~far, far], axis=1).astype(np.float32)
         count = np.stack([np.bincount(start, of_ring, minlength=len(spots)) for of_ring in ring.T], axis=1)
         ring /= np.maximum(count[start], 1)
@@ -80,3 +85,8 @@ class Reach:
             spots,
             len(rows),
         )
+
+    def _within(self, rows: np.ndarray) -> sp.csr_matrix:
+        """(m, n) ways of two steps from each row, and :data:`_ONE_STEP` more where one step is enough."""
+        first = self._near[rows]
+        return sp.csr_matrix(_ONE_STEP * first + first @ self._near)
