@@ -41,7 +41,15 @@ def test_a_stroke_is_never_in_a_domain_without_a_name():
 
 
 def test_a_named_class_stays_near_its_strokes_where_most_of_the_tissue_lies_elsewhere():
-    """Its center goes no more than half of the way."""
+    """Its center goes no more than half of the way, from where the tissue at 7.2 is nearer to the other center."""
+    rng = np.random.default_rng(0)
+    x = np.repeat([0, 4, 7.2, 9, 14], [4, 60, 6, 60, 60])
+    views = ScaledViews.of([[(x + 0.05 * rng.normal(size=len(x)))[:, None]]])
+    found = further_domains(views, np.arange(190), np.eye(2)[np.zeros(4, int)], 1, 1, rng).argmax(axis=1)
+    assert found.tolist() == [0] * 64 + [1] * 126
+
+
+def test_of_two_kinds_between_the_strokes_one_is_nobodys():
     rng = np.random.default_rng(0)
     x = np.concatenate([np.zeros(4), np.full(4, 20.0), np.full(60, 7.0), np.full(60, 13.0)])
     views = ScaledViews.of([[(x + 0.1 * rng.normal(size=len(x)))[:, None]]])
