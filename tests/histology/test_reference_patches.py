@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from multist.histology.reference_patches import choose_patches, patch_densities, score_patches
 from multist.histology.stains import stain_basis
@@ -61,3 +62,19 @@ def test_each_patch_is_measured_against_its_own_glass():
     dim = (stack * 0.7).round().astype(np.uint8)
     (density, _), (dimmed, _) = patch_densities(stack, WHITE), patch_densities(dim, WHITE * 0.7)
     assert np.abs(density - dimmed).max() < 0.05
+
+
+@pytest.mark.parametrize("rows", [1, 4, 8])
+def test_blood_is_no_stain_and_no_reference(rows: int):
+    rng = np.random.default_rng(0)
+    tissue, lake = patches(rng, 100, 0.3), patches(rng, 100, 0.3)
+    blood = np.zeros((100, 16, 16), bool)
+    blood[:, :rows] = True
+    lake[blood] = 240 * np.exp(-np.array([0.4, 1.3, 1.4]))
+    noise = rng.integers(-4, 5, (200, 16, 16, 3))
+    stack = (np.concatenate([tissue, lake]).astype(int) + noise).clip(0, 240).astype(np.uint8)
+    density, stained = patch_densities(stack, WHITE)
+    assert stained[:100].mean() > 0.97, "of tissue nearly all counts"
+    assert stained[100:][blood].mean() < 0.03 and stained[100:][~blood].mean() > 0.97
+    score, _ = score_patches(density, stained)
+    assert score[:100].mean() > score[100:].mean()

@@ -17,14 +17,39 @@ CHOSEN = 0.05
 
 MIN_CHOSEN = 4
 
+FOREIGN = 3.0
+"""Robust standard deviations from the slide's hue beyond which a pixel shows neither stain.
+
+From 2 to 4.5 the densities of a reference without blood move by 0.01 at most, and with much of it by 0.1.
+"""
+
 
 def patch_densities(patches: np.ndarray, white: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Optical densities (n, p, p, 3) of (n, p, p, 3) uint8 patches, and (n, p, p) bool of the stained pixels.
 
-    ``white`` is the glass, (3,).
+    ``white`` is the glass, (3,). The patches are those of one slide, which decides what counts as blood.
     """
     density = optical_density(patches, white)
-    return density, (density.mean(axis=-1) > CLEAR) & ~dark_pixels(patches, white) & ~ink_pixels(patches)
+    stained = (density.mean(axis=-1) > CLEAR) & ~dark_pixels(patches, white) & ~ink_pixels(patches)
+    return density, stained & ~foreign_pixels(density, stained)
+
+
+def foreign_pixels(density: np.ndarray, stained: np.ndarray) -> np.ndarray:
+    """Blood and brown pigment, (n, p, p) bool: they absorb more blue beside green than either stain does.
+
+    A pixel counts if it lies far from the slide's typical pixel both in that ratio, which pale pixels alone have by
+    noise, and in the density of blue that it has too much, which dark pixels alone have by their darkness.
+    """
+    blue, green = density[..., 2], np.maximum(density[..., 1], 1e-3)
+    if not stained.any():
+        return np.zeros_like(stained)
+    ratio = blue / green
+    typical = np.median(ratio[stained])
+    foreign = np.ones_like(stained)
+    for distance in (ratio - typical, blue - typical * green):
+        near = distance[stained]
+        foreign &= distance > FOREIGN * 1.4826 * np.median(np.abs(near - np.median(near)))
+    return foreign
 
 
 def score_patches(density: np.ndarray, stained: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -53,8 +53,9 @@ def normalize_histology(
     spread, takes a diverse twentieth out of the best 30 %, and moves the mean and covariance of the tissue to theirs
     (the method of MultiST, arXiv 2601.13331). It does so in optical density, where stains add up (Beer and Lambert) and
     no hue depends on how bright the lamp was; with CIELAB's channels moved one by one, the two stains' own colours
-    drift. The other methods are squidpy's: ``"macenko"`` and ``"vahadane"`` exchange the two stains' colours and keep
-    their amounts, ``"reinhard"`` moves means and standard deviations in Ruderman's space.
+    drift. Blood and brown pigment are left out of both. The other methods are squidpy's: ``"macenko"`` and
+    ``"vahadane"`` exchange the two stains' colours and keep their amounts, ``"reinhard"`` moves means and standard
+    deviations in Ruderman's space.
 
     Parameters
     ----------
