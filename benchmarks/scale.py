@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 from large_tissue import LargeTissue, large_tissue
-from scale_counts import ROWS, counts_table, counts_verdict, run_counts
+from scale_counts import ROWS, counts_broken, counts_table, run_counts, with_doubles
 from scale_methods import METHODS, OPTIONAL, is_installed, work
 from scale_report import broken, plot, ratios_table, stages_table, table
 
@@ -177,7 +177,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if options.quick:
         options.sizes = [1_200, 2_400]
     if options.double:
-        options.sizes = sorted({n for size in options.sizes for n in (size, 2 * size)})
+        doubled = {n for size in options.sizes for n in (size, 2 * size)}
+        options.sizes = with_doubles(options.sizes) if options.from_counts else sorted(doubled)
     return options
 
 
@@ -206,7 +207,7 @@ def main(argv: list[str] | None = None) -> int:
         options.output.write_text(json.dumps({"machine": machine, "runs": runs}, indent=1), encoding="utf-8")
     if options.from_counts:
         print(counts_table(runs))
-        return 1 if any("failed" in run or counts_verdict(run).startswith("BROKEN") for run in runs) else 0
+        return 1 if counts_broken(runs) else 0
     print(table(runs), ratios_table(runs), stages_table(runs), sep="\n\n")
     if options.plot:
         plot(runs, options.plot)

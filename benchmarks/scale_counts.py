@@ -10,13 +10,14 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from large_tissue import N_DOMAINS, regions
+from scale_report import GROWTH
 
 BLOCK = 20_000  # cells whose counts are made, and later read, at once
 SPECIFIC = 0.2  # share of the genes that differ between domains
@@ -45,10 +46,19 @@ OTHER = Row(1_000, 300, np.inf, np.inf)
 
 
 def row_of(n_cells: int) -> Row:
-    """What cells of that number have; twice a row's cells have what the row's have, without its budget."""
+    """What cells of that number have; twice or half of a row's cells have what the row's have, without its budget."""
     if n_cells in ROWS:
         return ROWS[n_cells]
-    return ROWS[n_cells // 2]._replace(seconds=np.inf, gigabytes=np.inf) if n_cells // 2 in ROWS else OTHER
+    for size, row in ROWS.items():
+        if n_cells in (2 * size, size // 2):
+            pixels = round(row.pixels * (n_cells / size) ** 0.5)  # a cell is as wide as it was
+            return row._replace(seconds=np.inf, gigabytes=np.inf, pixels=pixels)
+    return OTHER
+
+
+def with_doubles(sizes: Iterable[int]) -> list[int]:
+    """Sizes and twice each; of a row whose double is another row, of other genes, its half."""
+    return sorted({n for size in sizes for n in ((size // 2, size) if 2 * size in ROWS else (size, 2 * size))})
 
 
 def write_counts(
@@ -204,6 +214,26 @@ def counts_verdict(run: dict[str, Any]) -> str:
         return ""
     kept = run["seconds"] <= row.seconds and run["peak_gb"] <= row.gigabytes
     return f"{'kept' if kept else 'BROKEN'}: {row.seconds:g} s, {row.gigabytes:g} GB"
+
+
+def counts_broken(runs: list[dict[str, Any]]) -> list[str]:
+    """What was promised and not kept, on standard error too: budgets, and growth against half of the cells."""
+    good = {(run["cells"], run["genes"]): run for run in runs if "failed" not in run}
+    found = []
+    for run in runs:
+        cells = f"{run['cells']:,} cells"
+        if "failed" in run:
+            found.append(f"{cells}: failed")
+            continue
+        if counts_verdict(run).startswith("BROKEN"):
+            found.append(f"{cells}: {counts_verdict(run)}")
+        half = good.get((run["cells"] // 2, run["genes"]))
+        for key, times in GROWTH.items() if half else ():
+            if run[key] > times * half[key]:
+                found.append(f"{cells}: {key} {run[key] / half[key]:.2f} times that of half")
+    for line in found:
+        print(line, file=sys.stderr)
+    return found
 
 
 def main(argv: list[str] | None = None) -> int:

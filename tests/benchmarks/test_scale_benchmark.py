@@ -147,13 +147,28 @@ def test_rows_of_counts_are_judged_by_their_own_budget(scale):
     steps = {name: {"seconds": 1.0, "peak_gb": 0.5} for name in sys.modules["scale_counts"].STEP_NAMES}
     run = {"genes": 18_000, "seconds": 4.0, "cpu_seconds": 4.0, "peak_gb": 0.5, "ari": 1.0, "steps": steps}
     runs = [run | {"cells": 3_600}, run | {"cells": 3_600, "seconds": 7.0}, run | {"cells": 3_600, "peak_gb": 1.3}]
-    assert [scale.counts_verdict(each).split(":")[0] for each in runs] == ["kept", "BROKEN", "BROKEN"]
-    assert scale.counts_verdict(run | {"cells": 7_200, "seconds": 99.0}) == ""
-    assert sys.modules["scale_counts"].row_of(7_200).n_genes == 18_000
+    counts = sys.modules["scale_counts"]
+    assert [counts.counts_verdict(each).split(":")[0] for each in runs] == ["kept", "BROKEN", "BROKEN"]
+    assert counts.counts_verdict(run | {"cells": 7_200, "seconds": 99.0}) == ""
+    assert counts.row_of(7_200).n_genes == counts.row_of(1_800).n_genes == 18_000
     table = scale.counts_table([*runs, {"cells": 5, "failed": "killed"}]).splitlines()
     assert len({line.count("|") for line in table}) == 1 and "| 5 | failed: killed |" in table[-1]
     assert scale.parse(["--from-counts"]).sizes == [3_600, 200_000, 500_000, 1_000_000]
     assert scale.parse(["--from-counts", "--sizes", "3600", "--double"]).sizes == [3_600, 7_200]
+
+
+def test_twice_the_cells_are_compared_with_cells_of_as_many_genes(scale):
+    counts = sys.modules["scale_counts"]
+    assert scale.parse(["--from-counts", "--sizes", "500000", "--double"]).sizes == [250_000, 500_000]
+    assert counts.row_of(250_000)[:2] == counts.ROWS[500_000][:2]
+    assert counts.row_of(250_000).pixels == 14_142, "as wide a bin as in a slide of 20,000"
+    half = {"cells": 250_000, "genes": 18_000, "seconds": 100.0, "cpu_seconds": 90.0, "peak_gb": 1.0}
+    whole = half | {"cells": 500_000, "seconds": 219.0, "cpu_seconds": 197.0, "peak_gb": 2.0}
+    assert counts.counts_broken([half, whole]) == []
+    assert counts.counts_broken([whole | {"seconds": 361.0}]) == ["500,000 cells: BROKEN: 360 s, 6 GB"]
+    assert counts.counts_broken([half, whole | {"peak_gb": 2.2}]) == ["500,000 cells: peak_gb 2.20 times that of half"]
+    assert counts.counts_broken([half | {"genes": 500}, whole | {"peak_gb": 2.2}]) == []
+    assert counts.counts_broken([{"cells": 5, "failed": "killed"}]) == ["5 cells: failed"]
 
 
 @pytest.mark.slow
