@@ -27,10 +27,24 @@ def install(session: nox.Session, *what: str) -> None:
     session.install("-c", "constraints.txt", *what)
 
 
-def run_tests(session: nox.Session) -> None:
+OF_LIBRARIES = [
+    "Call to deprecated class Scaler:DeprecationWarning",  # ome-zarr, of its own default argument
+    "Tensorflow not installed:ImportWarning",  # umap, of what nobody asked for
+    ":SyntaxWarning",  # docrep, of squidpy's docstrings; ruff sees ours
+    "Writing zarr v2 data:UserWarning",  # anndata, of its next release
+    "zarr v3 autosharding:UserWarning",
+    "Converting `region_key:UserWarning",  # spatialdata, of what spatialdata-io reads
+    "zero-centering a sparse:UserWarning",  # scanpy, in the benchmarks' floor
+    "Variable names are not unique:UserWarning",  # anndata, where tests make such a table
+    "Observation names are not unique:UserWarning",
+]
+"""Warnings that nothing in this package can mend, as ``-W`` wants them."""
+
+
+def run_tests(session: nox.Session, *options: str) -> None:
     # processes of several threads each would wait for one another
     env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *session.posargs, env=env)
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *options, *session.posargs, env=env)
 
 
 @nox.session
@@ -73,6 +87,14 @@ def newest(session: nox.Session) -> None:
     """Run the tests on the newest versions of everything, on each Python; what follows ``--`` goes to pytest."""
     session.install("--upgrade", "-e", ".[test]")
     run_tests(session)
+
+
+@nox.session
+def strict(session: nox.Session) -> None:
+    """Run the tests with every warning an error, but for what libraries say of themselves."""
+    install(session, "-e", ".[test]")
+    ignored = [option for warning in OF_LIBRARIES for option in ("-W", f"ignore:{warning}")]
+    run_tests(session, "-W", "error", *ignored)
 
 
 @nox.session
