@@ -8,6 +8,7 @@ import os
 import random
 import re
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 README = Path(__file__).parents[1] / "README.md"
 FURTHER = ("tl.interactions", "pl.borders", "tl.pseudotime", "pl.pseudotime")
+os.environ.setdefault("MPLBACKEND", "agg")  # no windows, whoever runs the tests
 REAL_DATA = Path(os.environ.get("MULTIST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -47,6 +49,14 @@ def messages_are_heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     logger.addHandler(caplog.handler)
     yield
     logger.removeHandler(caplog.handler)
+
+
+@pytest.fixture(autouse=True)
+def no_figure_stays() -> Iterator[None]:
+    """No figure is left to other tests."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +147,6 @@ def run_readme(code_of, tmp_path, monkeypatch, short_training) -> Callable[..., 
 
     What is named beside the object (``table_key=`` and so on) is passed in each line that takes the object.
     """
-    import matplotlib.pyplot as plt
     import pandas as pd
 
     import multist as mt
@@ -166,7 +175,6 @@ def run_readme(code_of, tmp_path, monkeypatch, short_training) -> Callable[..., 
                 exec(compile(ast.fix_missing_locations(ast.Module([line], [])), str(README), "exec"), names)
             except (KeyError, ValueError, TypeError, NotImplementedError) as error:
                 refused[call.partition("(")[0]] = str(error)
-        plt.close("all")
         return refused
 
     return run

@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,7 +77,6 @@ def namespace(analysed, tmp_path, monkeypatch, short_training):
     names |= {"first": first, "second": second, "spots": sdata.shapes["spots"], "table": sdata.tables["table"]}
     names["pairs"] = adata.uns["interactions"][["source", "target"]]
     yield names
-    plt.close("all")
 
 
 @pytest.mark.parametrize("name", PUBLIC)

@@ -37,13 +37,6 @@ KEYS = {
 """What the spot gives those one and two steps away, of which four lie across the border; mean 1."""
 
 
-@pytest.fixture(autouse=True)
-def _no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 def equal_weights(adjacency: sp.csr_matrix) -> sp.csr_matrix:
     """On all spots within two steps."""
     keys = sp.csr_matrix((adjacency + adjacency @ adjacency) > 0).astype(np.float32).tolil()

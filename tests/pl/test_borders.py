@@ -69,7 +69,6 @@ def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad
     for text in names:
         own = tested.obsm["spatial"][tested.obs["domain"] == text.get_text()] * scale
         assert np.linalg.norm(own - text.get_position(), axis=1).min() < 1e-6
-    plt.close("all")
 
 
 def test_names_of_thin_layers_move_aside_and_stay_near_the_middle(tested: ad.AnnData):
@@ -85,7 +84,6 @@ def test_names_of_thin_layers_move_aside_and_stay_near_the_middle(tested: ad.Ann
     for one, two in itertools.combinations(graph.texts, 2):
         assert not boxes_overlap(one, two), (one.get_text(), two.get_text())
     assert np.median([abs(text.get_position()[0] - 59.5) for text in graph.texts]) < 30
-    plt.close("all")
 
 
 def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_significant(tested: ad.AnnData):
@@ -101,7 +99,6 @@ def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_signi
     assert line("rim", "cortex_a").get_color() != line("cortex_a", "cortex_b").get_color()
     assert frozenset((place["rim"], place["band"])) not in lines
     assert "2000 µm" in graph.get_legend().get_texts()[0].get_text()
-    plt.close("all")
 
 
 @pytest.mark.parametrize(("longest", "said"), [(2463.0, 2000), (0.7, 0.5), (11.4, 10)])
@@ -112,7 +109,6 @@ def test_a_length_of_unknown_scale_is_said_in_the_unit_of_the_table(tested: ad.A
     joins["unit"] = "coordinates"
     graph, _ = mt.pl.borders(adata, show=False)
     assert graph.get_legend().get_texts()[0].get_text() == f"border of {said:g} units of the coordinates"
-    plt.close("all")
 
 
 def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
@@ -125,7 +121,6 @@ def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
     assert dots(matrix) == 3  # a pair that is shown has its dot at every border
     _, matrix = mt.pl.borders(tested, fdr=1.0, show=False)
     assert labels(matrix.yaxis) == ["D – R4", "A – R1", "B – R2", "C – R3"]
-    plt.close("all")
 
 
 def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: ad.AnnData):
@@ -140,7 +135,6 @@ def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: 
     _, matrix = mt.pl.borders(adata, show=False)
     assert dots(matrix) == 0 and not matrix.axison
     assert matrix.get_title() == "no pair was tested"
-    plt.close("all")
 
 
 def test_it_draws_into_the_users_axes_and_saves(tested: ad.AnnData, tmp_path):
@@ -164,7 +158,6 @@ def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
     assert "lesion" in {text.get_text() for text in first.texts}
     assert "lesion" not in {text.get_text() for text in second.texts}
     assert len(second.lines) < len(first.lines)
-    plt.close("all")
 
 
 def test_without_a_result_it_says_how_to_get_one(tested: ad.AnnData):
@@ -186,7 +179,6 @@ def test_a_pair_that_is_shown_has_a_circle_wherever_it_was_tested(tested: ad.Ann
     empty, full = sorted(matrix.collections, key=lambda collection: len(collection.get_offsets()))
     np.testing.assert_array_equal(empty.get_offsets(), [[0, labels(matrix.yaxis).index("A – R1")]])
     assert len(empty.get_facecolor()) == 0 and len(full.get_offsets()) == 4
-    plt.close("all")
 
 
 def test_genes_bear_their_symbols(tested: ad.AnnData):
@@ -200,7 +192,6 @@ def test_genes_bear_their_symbols(tested: ad.AnnData):
     assert labels(matrix.yaxis)[0] == f"{names[0]} – {names[1]}_{names[2]}"
     with pytest.raises(KeyError, match="gene_symbols 'name' not found in var"):
         mt.pl.borders(adata, gene_symbols="name", show=False)
-    plt.close("all")
 
 
 def test_lines_go_around_the_names_of_other_domains():
@@ -220,4 +211,3 @@ def test_groups_leave_the_others_out(tested: ad.AnnData):
     graph, matrix = mt.pl.borders(tested, groups=["cortex_b", "band"], show=False)
     assert {text.get_text() for text in graph.texts} == {"cortex_b", "band"}
     assert labels(matrix.xaxis) == ["cortex_b → band"]
-    plt.close("all")

@@ -14,13 +14,6 @@ import multist as mt
 from multist.access import resolve
 
 
-@pytest.fixture(autouse=True)
-def _no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 def make_section(
     *, n_spots: int = 40, name: str = "section", scale: float = 0.5, seed: int = 0, image: bool = True
 ) -> ad.AnnData:

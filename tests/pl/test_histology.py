@@ -13,13 +13,6 @@ from multist.pl import histology
 from multist.pp import normalize_histology
 
 
-@pytest.fixture(autouse=True)
-def _no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def section() -> ad.AnnData:
     rng = np.random.default_rng(0)

@@ -28,13 +28,6 @@ PLOTS = [name for name in dir(mt.pl) if callable(getattr(mt.pl, name))]
 ARGUMENTS: dict[str, tuple[Any, ...]] = {"attention": (["s55"],)}
 
 
-@pytest.fixture(autouse=True)
-def _no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def everything() -> ad.AnnData:
     """A section on which every plot can be drawn, its results made by hand."""

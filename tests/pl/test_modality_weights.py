@@ -18,13 +18,6 @@ from multist.access import resolve
 WEIGHT = {"0": 0.2, "1": 0.6, "2": 0.4}
 
 
-@pytest.fixture(autouse=True)
-def _no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def section() -> ad.AnnData:
     """Three domains side by side on a square lattice, each with its own weight, over an image."""

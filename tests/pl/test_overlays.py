@@ -14,13 +14,6 @@ from matplotlib.colors import to_hex
 import multist as mt
 
 
-@pytest.fixture(autouse=True)
-def _no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def section() -> ad.AnnData:
     """Two domains side by side on a square lattice with gaps, over an image."""

@@ -92,7 +92,6 @@ def test_it_looks_as_it_did(name: str, section: ad.AnnData, tmp_path):
         figure = getattr(mt.pl, name)(section.copy(), *args, return_fig=True, **options)
         drawn, stored = tmp_path / f"{name}.png", BASELINE / f"{name}.png"
         figure.savefig(drawn, dpi=60, facecolor="white", metadata={"Software": None})
-    plt.close("all")
     if os.environ.get("MULTIST_BASELINE"):
         stored.write_bytes(drawn.read_bytes())
     assert stored.is_file(), f"no {stored.name}: draw it as the top of this file says"

@@ -16,13 +16,6 @@ from multist.access import log_expression
 from multist.pl import _trends
 
 
-@pytest.fixture(autouse=True)
-def _no_windows():
-    plt.switch_backend("agg")
-    yield
-    plt.close("all")
-
-
 def timed(*, n_spots: int = 240, sections: int = 1) -> ad.AnnData:
     """Three domains along a pseudotime, the last one first by name; genes that rise, fall, peak, or do nothing."""
     rng = np.random.default_rng(0)

@@ -31,7 +31,6 @@ def test_the_chain_into_scanpy_and_squidpy(embedded_tissue, code_of, tmp_path, m
     # what follows reads the object that has the image, not the copy that was normalised for scanpy
     further = code_of("And further")
     exec(compile(further, "README.md", "exec"), names)
-    plt.close("all")
     assert "no image" not in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "multist_pseudotime" in sdata.tables["table"].obs and "multist_pseudotime" not in names["adata"].obs
     adata = names["adata"]

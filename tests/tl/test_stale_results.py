@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import anndata as ad
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -238,7 +237,6 @@ def test_domains_that_somebody_changed_are_refused_by_name(full, name):
     full.obs["multist_domain"] = np.roll(full.obs["multist_domain"].astype(str).to_numpy(), 1)
     with pytest.raises(ValueError, match=r"made from other domains than obs\['multist_domain'\] holds now; run tl\."):
         DRAW[name](full)
-    plt.close("all")
 
 
 @pytest.mark.parametrize("name", ["borders", "ligrec_result"])
@@ -247,7 +245,6 @@ def test_domains_that_somebody_renamed_are_refused_where_the_result_names_them(f
     with pytest.raises(ValueError, match=r"names '0', which obs\['multist_domain'\] does not hold any more"):
         DRAW[name](full)
     DRAW["pseudotime"](full)
-    plt.close("all")
 
 
 def test_domains_that_are_gone_are_named(full):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import anndata as ad
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,7 +66,6 @@ def test_files_hold_it_and_squidpy_draws_it(solved: sd.SpatialData, tmp_path):
         found = mt.tl.ligrec_result(back, of="ligrec")
         pd.testing.assert_frame_equal(found["pvalues"], before["pvalues"])
         sq.pl.ligrec(found, alpha=0.5, save=tmp_path / "pairs.png")
-    plt.close("all")
     assert (tmp_path / "pairs.png").stat().st_size > 10_000
 
 
@@ -76,7 +74,7 @@ KEPT = ("decisions", "schema")
 
 def test_what_is_not_tested_has_a_reason(tissue_table: ad.AnnData):
     pairs = all_pairs(tissue_table)
-    tissue_table.X[:, tissue_table.var_names.isin(pairs["source"][:1])] = 0
+    tissue_table.X = tissue_table.X.multiply(~tissue_table.var_names.isin(pairs["source"][:1])).tocsr()
     found = mt.tl.ligrec(tissue_table, pairs=pairs, cluster_key="domain", n_perms=20, threshold=0, copy=True)
     table = found.uns["multist"]["ligrec"]["pairs"]
     untested = table["cluster_pvalue"].isna()

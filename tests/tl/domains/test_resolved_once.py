@@ -38,8 +38,10 @@ def labelled(read_blocks) -> sd.SpatialData:
     image = rng.integers(150, 230, (3, side * width, side * width)).astype(np.uint8)
     image[:, :, side * width // 2 :] -= 60
     counts = rng.poisson(np.where(half[:, None], 6.0, 3.0) + np.arange(30) % 4).astype(np.float32)
-    table = ad.AnnData(counts, obs=pd.DataFrame({"region": "cells", "cell": np.arange(1, side * side + 1)}))
-    table.obs_names = [f"c{i}" for i in range(side * side)]
+    names = [f"c{i}" for i in range(side * side)]
+    table = ad.AnnData(
+        counts, obs=pd.DataFrame({"region": "cells", "cell": np.arange(1, side * side + 1)}, index=names)
+    )
     table.obs["region"] = table.obs["region"].astype("category")
     lazy = da.from_array(labels, chunks=60).map_blocks(read, dtype=labels.dtype, meta=np.empty((0, 0), labels.dtype))
     return sd.SpatialData(
