@@ -279,7 +279,7 @@ def test_cells_of_a_spatialdata_are_polygons():
 
     (name,) = sdata.shapes
     frame = sdata.shapes[name]
-    hexagons = gpd.GeoDataFrame(geometry=frame.geometry.buffer(frame["radius"], quad_segs=2), index=frame.index)
+    hexagons = gpd.GeoDataFrame(geometry=frame.geometry.buffer(frame["radius"], 2), index=frame.index)
     everywhere = get_transformation(frame, get_all=True)
     sdata.shapes[name] = ShapesModel.parse(hexagons, transformations=everywhere)
     ax = mt.pl.domains(sdata, "domain", show=False)
