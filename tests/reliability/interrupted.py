@@ -296,7 +296,7 @@ def together(folder: Path) -> list[dict[str, Any]]:
 def one_after_another(folder: Path) -> list[dict[str, Any]]:
     """MiB of memory after each of many sections, in a process that does nothing else."""
     process, used = psutil.Process(), []
-    for number in range(int(os.environ.get("MULTIST_SECTIONS", "24"))):
+    for number in range(int(os.environ.get("MULTIST_SECTIONS", "12"))):
         table = make_tissue(number)
         mt.pp.normalize_histology(table)
         mt.tl.multist_domains(table, 3, config=MultiSTConfig(epochs=2), device="cpu")

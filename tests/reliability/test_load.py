@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-WARM_UP = 8
+WARM_UP = 4
 LARGEST_GROWTH = 0.25
 """MiB for a section: its table has 0.05, its image 0.3, and its results 0.4."""
 
