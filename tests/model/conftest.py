@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,12 @@ def make_tissue(side: int = 20, seed: int = 0) -> Tissue:
     expression = 2 * pattern @ rng.normal(size=(3, 12)) + rng.normal(size=(len(xy), 12))
     image = 2 * pattern @ rng.normal(size=(3, 8)) + rng.normal(size=(len(xy), 8))
     return Tissue(xy, adjacency, pattern, expression, image)
+
+
+@pytest.fixture(scope="session")
+def make_arrays() -> Callable[..., Tissue]:
+    """The function above."""
+    return make_tissue
 
 
 @pytest.fixture(scope="session")

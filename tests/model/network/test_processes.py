@@ -17,6 +17,9 @@ from multist.model.network import processes
 from multist.model.network.attention import fit_attention
 from multist.model.network.processes import Processes
 
+SIDE, EPOCHS = 30, 20
+"""More spots than are hidden in a step, so that processes hide different ones."""
+
 WORKER = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -26,8 +29,8 @@ from multist.model.config import MultiSTConfig
 from multist.model.fitted import FusionModel
 from multist.model.network.processes import Processes
 settings.progress = False
-t = make_tissue(45)
-found = FusionModel.fit(t.expression, t.image, t.adjacency, t.xy, MultiSTConfig(epochs=30), device="cpu")[1]
+t = make_tissue({side})
+found = FusionModel.fit(t.expression, t.image, t.adjacency, t.xy, MultiSTConfig(epochs={epochs}), device="cpu")[1]
 rank = Processes("cpu").rank
 np.savez({out!r} + f"/{{rank}}.npz", code=found.code, weight=found.image_weight)
 """
@@ -42,11 +45,11 @@ def free_port() -> int:
 def run_workers(out: Path, count: int) -> list[dict[str, np.ndarray]]:
     """As ``torchrun`` starts them."""
     out.mkdir()
-    code = WORKER.format(folder=str(Path(__file__).parents[1]), out=str(out))
+    code = WORKER.format(folder=str(Path(__file__).parents[1]), out=str(out), side=SIDE, epochs=EPOCHS)
     port = str(free_port())
     shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
     shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "GROUP_RANK": "0"}
-    shared |= {"TORCHELASTIC_RUN_ID": "test"} if count > 1 else {}
+    shared |= {"TORCHELASTIC_RUN_ID": "test"}
     started = [
         subprocess.Popen(
             [sys.executable, "-c", code],
@@ -63,17 +66,19 @@ def run_workers(out: Path, count: int) -> list[dict[str, np.ndarray]]:
 
 
 @pytest.mark.slow
-def test_two_processes_find_the_domains_of_one(tmp_path):
+def test_two_processes_find_the_domains_of_one(tmp_path, make_arrays):
     pytest.importorskip("lightning_fabric")
     from sklearn.metrics import adjusted_rand_score
 
     from multist.cluster.mixture import fit_mixture
+    from multist.model.fitted import FusionModel
 
-    (one,), two = run_workers(tmp_path / "one", 1), run_workers(tmp_path / "two", 2)
+    t, two = make_arrays(SIDE), run_workers(tmp_path / "two", 2)
+    one = FusionModel.fit(t.expression, t.image, t.adjacency, t.xy, MultiSTConfig(epochs=EPOCHS), device="cpu")[1]
     np.testing.assert_array_equal(two[0]["code"], two[1]["code"])  # each has all spots
     np.testing.assert_array_equal(two[0]["weight"], two[1]["weight"])
-    assert (two[0]["code"] != one["code"]).any()  # they did share the work
-    labels = [fit_mixture(found["code"], 4, n_starts=8).labels for found in (one, two[0])]
+    assert (two[0]["code"] != one.code).any()  # they did share the work
+    labels = [fit_mixture(code, 4, n_starts=8).labels for code in (one.code, two[0]["code"])]
     assert adjusted_rand_score(*labels) >= 0.98
 
 
