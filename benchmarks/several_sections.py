@@ -64,7 +64,7 @@ FILES = {
 SHIFTED, UNSHIFTED = "layered_tissue", "layered_tissue, not shifted"
 SHIFTS = {SHIFTED: {"stain_shift": 1.0, "batch_shift": 0.3}, UNSHIFTED: {}}
 SIZE = {"n_spots": 1200, "n_genes": 1000, "image_size": 1400}
-QUICK_SIZE = {"n_spots": 900, "n_genes": 600, "image_size": 1100}
+QUICK_SIZE = {"n_spots": 400, "n_genes": 300, "image_size": 700}
 COLUMNS = {
     "ari": "ARI",
     "ari_mean": "mean ARI of the sections",
