@@ -113,13 +113,18 @@ def two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dashboard: d
 
 @pytest.fixture(scope="session")
 def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
-    """Whoever names no constants trains for ten steps, where it counts that a line runs and not what it finds."""
+    """Whoever names no number of steps trains for ten, where it counts that a line runs and not what it finds."""
 
     def shorten(patch: pytest.MonkeyPatch) -> None:
         from multist.model import config
 
-        as_config = config.as_config
-        patch.setattr(config, "as_config", lambda given: as_config(given or config.MultiSTConfig(epochs=10)))
+        as_config, usual = config.as_config, config.MultiSTConfig().epochs
+
+        def short(given: Any) -> config.MultiSTConfig:
+            named = as_config(given)
+            return named.replace(epochs=10) if named.epochs == usual else named
+
+        patch.setattr(config, "as_config", short)
 
     return shorten
 
@@ -196,13 +201,13 @@ def made_tissue() -> tuple[SpatialData, AnnData]:
     """
     from multist.datasets import layered_tissue
 
-    size = {"n_spots": 400, "n_genes": 300, "image_size": 800}
+    size = {"n_spots": 250, "n_genes": 200, "image_size": 600}
     return layered_tissue(**size), layered_tissue(**size, format="anndata")
 
 
 @pytest.fixture
 def tissue(made_tissue: tuple[SpatialData, AnnData]) -> SpatialData:
-    """Seven domains on 400 spots with 300 genes and an 800 px image, nothing computed yet."""
+    """Seven domains on 250 spots with 200 genes and a 600 px image, nothing computed yet."""
     from multist.access import copy_data
 
     return copy_data(made_tissue[0])

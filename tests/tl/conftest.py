@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import anndata as ad
@@ -89,7 +90,7 @@ def telling_table(embedded_table) -> ad.AnnData:
 def made_sections() -> tuple[ad.AnnData, ad.AnnData]:
     """Two sections with the same genes, each an object of its own, the second stained in another laboratory."""
     both = layered_tissue(
-        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
+        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
     )
     tables = []
     for name in ("section1", "section2"):
@@ -103,6 +104,31 @@ def made_sections() -> tuple[ad.AnnData, ad.AnnData]:
 def sections(made_sections) -> tuple[ad.AnnData, ad.AnnData]:
     """Copies of the two, to write to."""
     return made_sections[0].copy(), made_sections[1].copy()
+
+
+@pytest.fixture(scope="session")
+def large_divided() -> ad.AnnData:
+    """The made tissue at its usual size, divided into its seven domains; take a copy."""
+    mt.settings.progress = False
+    table = layered_tissue(format="anndata")
+    mt.tl.multist_domains(table, 7)
+    return table
+
+
+@pytest.fixture(scope="session")
+def cortex_divided(real_data) -> Callable[[str], ad.AnnData]:
+    """Copies of the sections of cortex, divided into seven domains without a look at their layers."""
+
+    @cache
+    def divided(name: str) -> ad.AnnData:
+        mt.settings.progress = False
+        table = ad.read_h5ad(real_data / "dlpfc" / f"{name}.h5ad")
+        layers = table.obs.pop("layer_guess")
+        mt.tl.multist_domains(table, 7)
+        table.obs["layer_guess"] = layers
+        return table
+
+    return lambda name: divided(name).copy()
 
 
 @pytest.fixture(scope="session")

@@ -57,11 +57,11 @@ def nothing(table):
 
 CASES = {
     "no coordinates": (no_coordinates, {}, KeyError, r"obsm\['spatial'\] not found; obsm holds: .*'X_pca'"),
-    "missing coordinate": (missing_coordinate, {}, ValueError, "NaN or infinite coordinates for 1 of 400"),
-    "one coordinate": (one_coordinate, {}, ValueError, r"shape \(400, 1\); expected \(n_obs, 2\)"),
+    "missing coordinate": (missing_coordinate, {}, ValueError, "NaN or infinite coordinates for 1 of 250"),
+    "one coordinate": (one_coordinate, {}, ValueError, r"shape \(250, 1\); expected \(n_obs, 2\)"),
     "no image": (no_image, {"use_image": True}, KeyError, "no image; uns"),
     "unknown image": (nothing, {"image_key": "mid"}, KeyError, "'mid' not found .*found: 'hires', 'lowres'"),
-    "off the image": (off_the_image, {}, ValueError, "of 400 spots of section 'section1' lie off image 'hires'"),
+    "off the image": (off_the_image, {}, ValueError, "of 250 spots of section 'section1' lie off image 'hires'"),
     "counts with decimals": (decimals, {}, ValueError, "X holds decimals that are neither counts nor log-normalised"),
     "duplicate names": (twice, {}, ValueError, "1 duplicate name .*obs_names_make_unique"),
     "embedding with NaN": (embedding_with_nan, {}, ValueError, r"obsm\['X_pca'\] has values that are not finite"),
@@ -109,13 +109,13 @@ def test_numbers_of_domains(embedded_table, quick, unchanged, n_domains, error):
 
 
 def test_more_domains_than_spots_says_how_many_there_are(embedded_table, quick):
-    with pytest.raises(ValueError, match="400"):
+    with pytest.raises(ValueError, match="250"):
         mt.tl.multist_domains(embedded_table, 500, config=quick)
 
 
 def test_stages_that_ran_before_the_error_leave_nothing(tissue, tissue_table, quick, unchanged):
     # the embedding and the graph are made first; then the image turns out not to fit
-    tissue_table.uns["spatial"]["section1"]["images"]["hires"] = np.zeros((800, 800), dtype="U3")
+    tissue_table.uns["spatial"]["section1"]["images"]["hires"] = np.zeros((600, 600), dtype="U3")
     with unchanged(tissue_table), pytest.raises((ValueError, TypeError)):
         mt.tl.multist_domains(tissue_table, 7, config=quick)
     with unchanged(tissue), pytest.raises(ValueError, match="cannot be stored"):
@@ -199,7 +199,7 @@ def test_a_path_is_to_be_read_first(path, reader, call):
 
 
 def test_a_graph_that_joins_sections(embedded_table, quick, unchanged):
-    embedded_table.obs["half"] = np.where(np.arange(400) % 2, "a", "b")
+    embedded_table.obs["half"] = np.where(np.arange(250) % 2, "a", "b")
     del embedded_table.uns["spatial"]
     with unchanged(embedded_table), pytest.raises(ValueError, match="edges between different sections.*spatial_graph"):
         mt.tl.multist_domains(embedded_table, 3, config=quick, library_key="half")

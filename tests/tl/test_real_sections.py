@@ -37,21 +37,18 @@ def scoring(real_data: Path):
     "name",
     [
         pytest.param(
-            "dlpfc/151673",
+            "151673",
             marks=pytest.mark.xfail(
                 reason="the likeliest division without unit variance of genes has .556, the floor .595"
             ),
         ),
-        "dlpfc/151674",
+        "151674",
     ],
 )
-def test_cortex_is_divided_no_worse_than_without_a_network(real_data, scoring, name):
+def test_cortex_is_divided_no_worse_than_without_a_network(cortex_divided, scoring, name):
     score, floor = scoring
-    section = ad.read_h5ad(real_data / f"{name}.h5ad")
-    hidden = section.copy()
-    del hidden.obs["layer_guess"]
-    mt.tl.multist_domains(hidden, 7)
-    ours = score.score(section, hidden.obs["multist_domain"], "layer_guess")
+    section = cortex_divided(name)
+    ours = score.score(section, section.obs["multist_domain"], "layer_guess")
     bare = score.score(section, floor.floor(section, 7), "layer_guess")
     assert ours["ari"] >= bare["ari"]
     assert ours["n_domains"] == 7

@@ -46,7 +46,7 @@ def test_a_run_on_the_cpu_does_not_seed_the_users_accelerator(config, telling_ta
 
 @pytest.mark.parametrize("form", ["table", "list"])
 def test_the_seed_reaches_the_components_that_are_made_on_the_way(form, sections, monkeypatch):
-    monkeypatch.setattr(_expression_axes, "_MAX_EXACT_SPOTS", 150)  # of 400 spots or of both sections' 800
+    monkeypatch.setattr(_expression_axes, "_MAX_EXACT_SPOTS", 150)  # of 250 spots or of both sections' 500
 
     def components(seed: int) -> np.ndarray:
         tables = [table.copy() for table in sections]

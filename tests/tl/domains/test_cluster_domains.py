@@ -116,16 +116,16 @@ def test_spatialdata_and_a_graph_that_has_to_be_made(caplog: pytest.LogCaptureFi
 
 @pytest.mark.slow
 @pytest.mark.xfail(reason="the embedding repeats itself over more spots, so fewer count as independent: 6 are found")
-def test_auto_finds_the_planted_number():
-    adata = mt.datasets.layered_tissue(format="anndata")
-    mt.tl.multist_domains(adata, "auto")
+def test_auto_finds_the_planted_number(large_divided):
+    adata = large_divided.copy()
+    mt.tl.cluster_domains(adata, range(4, 10))
     assert adata.uns["multist"]["n_domains"]["chosen"] == adata.obs["domain"].nunique()
 
 
 @pytest.mark.slow
-def test_auto_says_five_to_nine_on_the_cortex(real_data):
-    adata = ad.read_h5ad(real_data / "dlpfc" / "151674.h5ad")
-    mt.tl.multist_domains(adata, "auto", use_image=False)
+def test_auto_says_five_to_nine_on_the_cortex(cortex_divided):
+    adata = cortex_divided("151674")
+    mt.tl.cluster_domains(adata, range(4, 12))
     assert 5 <= adata.uns["multist"]["n_domains"]["chosen"] <= 9
 
 

@@ -128,7 +128,7 @@ def test_a_black_image_is_said_once_and_left_out(tissue_table, quick, dtype, cap
 def test_a_black_slide_of_a_spatialdata_is_left_out_too(tissue, quick, caplog):
     sdata = copy_data(tissue)
     key = next(iter(sdata.images))
-    sdata.images[key] = mt.access.pyramid.rgb_element(sdata.images[key], (np.zeros((800, 800, 3), np.uint8),))
+    sdata.images[key] = mt.access.pyramid.rgb_element(sdata.images[key], (np.zeros((600, 600, 3), np.uint8),))
     mt.tl.multist_domains(sdata, 3, config=quick)
     assert "black under all spots" in caplog.text and "X_histology" not in sdata["table"].obsm
 

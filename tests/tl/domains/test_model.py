@@ -123,7 +123,7 @@ def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, unchanged)
     new = sections[1]
     if form == "spatialdata":
         # the same tissue
-        both = layered_tissue(n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, random_state=1)
+        both = layered_tissue(n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, random_state=1)
         new = both.filter_by_coordinate_system("section2")
     with unchanged(new):
         found = fitted[0].embed(new, copy=True)
@@ -192,7 +192,7 @@ def test_what_is_written_survives_a_file(form, fitted, sections, tmp_path):
 def test_a_spatialdata_is_written(fitted, tmp_path):
     import spatialdata as sd
 
-    both = layered_tissue(n_spots=400, n_genes=300, image_size=800, n_sections=2, random_state=1)
+    both = layered_tissue(n_spots=300, n_genes=400, image_size=600, n_sections=2, random_state=1)
     new = both.filter_by_coordinate_system("section2")
     fitted[0].domains(new)
     new.write(tmp_path / "new.zarr")
@@ -230,7 +230,7 @@ def test_a_pickled_model_is_the_same(fitted, sections):
 
 def test_a_notebook_shows_parameters_and_what_it_knows(fitted):
     shown = fitted[0]._repr_html_()
-    for part in ("random_state", "device", "400 spots of 1 section", "7 domains"):
+    for part in ("random_state", "device", "300 spots of 1 section", "7 domains"):
         assert part in shown
     assert (
         "nothing yet" in mt.MultiST(device="<b>")._repr_html_()
@@ -244,7 +244,7 @@ def test_repr_says_what_it_knows(telling_table, quick):
     assert repr(model) == "MultiST(not fitted; device='cpu', random_state=4)"
     model.fit(embedded_table)
     told = repr(model)
-    for part in ("400 spots of 1 section", "section1", "50 components of X_pca", "12 histology features", "no domains"):
+    for part in ("250 spots of 1 section", "section1", "50 components of X_pca", "12 histology features", "no domains"):
         assert part in told
     assert f"{embedded_table.obsm['X_multist'].shape[1]} dimensions" in told
     model.domains(embedded_table, 3)

@@ -53,8 +53,8 @@ def no_coordinates(table):
     ("spoil", "error", "message"),
     [
         (no_image, (KeyError, ValueError), "image"),
-        (few_genes, ValueError, r"101 of the reference's 300 genes are in var_names.*names of the same kind"),
-        (other_names, ValueError, r"0 of the reference's 300 genes .*ENSG00000000000"),
+        (few_genes, ValueError, r"101 of the reference's 400 genes are in var_names.*names of the same kind"),
+        (other_names, ValueError, r"0 of the reference's 400 genes .*ENSG00000000000"),
         (repeated_names, ValueError, "'g' names several genes.*pp.sum_genes"),
         (normalised_counts, ValueError, "holds decimals that are neither counts nor log-normalised.*pass layer="),
         (other_patches, ValueError, "another patch_size than that of the fitted sections"),
@@ -74,11 +74,11 @@ def test_a_section_that_does_not_fit(method, spoil, error, message, fitted, sect
 
 @pytest.mark.slow
 def test_some_genes_may_be_missing_and_the_log_says_so(fitted, sections, caplog):
-    new, fewer = sections[1].copy(), sections[1][:, ::-1][:, :280].copy()
+    new, fewer = sections[1].copy(), sections[1][:, ::-1][:, :380].copy()
     fitted[0].domains(new)
     with caplog.at_level(logging.INFO, "multist"):
         fitted[0].domains(fewer)
-    assert "20 of 300 genes of the reference are missing" in caplog.text
+    assert "20 of 400 genes of the reference are missing" in caplog.text
     found = [table.obs["multist_domain"].to_numpy(dtype=str) for table in (new, fewer)]
     assert (found[0] == found[1]).mean() > 0.9
 
@@ -116,8 +116,8 @@ def test_components_that_each_section_has_of_its_own(sections, quick, unchanged,
         ):
             held.embed(new)
     model.embed(first)  # its own
-    part = new[:300].copy()
-    part.obsm["X_pca"] = first.obsm["X_pca"][:300]
+    part = new[:250].copy()
+    part.obsm["X_pca"] = first.obsm["X_pca"][:250]
     model.embed(part)  # on the fitted axes
     assert "principal components that were made there" not in caplog.text
 

@@ -17,7 +17,7 @@ def prepared():
     """Both sections in one table with every stage done."""
     mt.settings.progress = False
     both = layered_tissue(
-        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
+        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
     )
     mt.pp.embed_expression(both, library_key="section")
     mt.pp.spatial_graph(both, library_key="section")
@@ -60,8 +60,8 @@ def test_a_list_is_what_one_table_with_a_library_key_is(prepared, quick):
     np.testing.assert_array_equal(joined(tables, "multist_domain"), both.obs["multist_domain"].to_numpy(dtype=str))
     for key in ("multist_attention",):
         whole = both.obsp[key].toarray()
-        assert not whole[:400, 400:].any() and not whole[400:, :400].any()
-        np.testing.assert_allclose(tables[1].obsp[key].toarray(), whole[400:, 400:], atol=1e-4)
+        assert not whole[:300, 300:].any() and not whole[300:, :300].any()
+        np.testing.assert_allclose(tables[1].obsp[key].toarray(), whole[300:, 300:], atol=1e-4)
 
 
 @pytest.mark.slow
@@ -75,11 +75,11 @@ def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
         assert table.obs["multist_domain"].cat.categories.tolist() == [str(k) for k in range(7)]
         assert table.uns["multist"]["histology"]["image_key"].tolist() == ["hires_normalized"]
         assert "hires_normalized" in table.uns["spatial"][name]["images"]
-        assert table.uns["multist"]["params"]["shape"] == [400, 300]
+        assert table.uns["multist"]["params"]["shape"] == [300, 400]
         assert "X_pca" not in table.obsm  # its axes are those of both
     stains = [table.uns["multist"]["stain_reference"] for table in sections]
     np.testing.assert_array_equal(stains[0]["mean"], stains[1]["mean"])
-    assert "800 spots of 2 sections (0:section1, 1:section2)" in repr(model)
+    assert "600 spots of 2 sections (0:section1, 1:section2)" in repr(model)
     model.domains(sections[1])  # already of this model: nothing is embedded again
     assert "fitted_on" not in sections[1].uns["multist"]["params"]
 
@@ -87,7 +87,7 @@ def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
 @pytest.mark.slow
 def test_raw_slides_become_the_same_in_a_list_and_in_one_table(quick):
     both = layered_tissue(
-        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
+        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
     )
     mt.pp.embed_expression(both, library_key="section")
     tables = apart(both)
@@ -160,7 +160,7 @@ def test_components_on_the_same_axes_are_taken(sections, quick, caplog):
 @pytest.mark.slow
 def test_objects_may_be_of_either_kind(sections, quick):
     sdata = layered_tissue(
-        n_spots=400, n_genes=300, image_size=800, n_sections=2, stain_shift=0.6, random_state=1
+        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, random_state=1
     ).filter_by_coordinate_system("section2")
     given = [sections[0], sdata]
     found = mt.tl.multist_domains(given, 5, config=quick, copy=True)
@@ -251,7 +251,7 @@ def test_a_table_that_cannot_be_written_leaves_those_before_it_unchanged(section
     with unchanged(sections[0]), unchanged(sections[1]), pytest.raises(ValueError, match="second"):
         with run(list(sections), "test", image=False) as work:
             for part in work.parts:
-                part.write(obs={"new": np.ones(400)}, obsm={"X_new": np.zeros((400, 2))}, uns={"new": {"a": 1}})
+                part.write(obs={"new": np.ones(300)}, obsm={"X_new": np.zeros((300, 2))}, uns={"new": {"a": 1}})
 
 
 def test_lists_that_name_nothing_or_one_twice(sections, quick, unchanged):
@@ -272,12 +272,12 @@ def test_views_of_one_table_are_sections_too(prepared, quick):
 def test_aligned_sections_look_at_each_other(prepared, quick):
     both = prepared.copy()
     show_domains(both)
-    both.obsm["aligned"] = np.tile(both.obsm["spatial"][:400], (2, 1))
+    both.obsm["aligned"] = np.tile(both.obsm["spatial"][:300], (2, 1))
     mt.pp.spatial_graph(both, library_key="section", aligned_key="aligned")
     mt.tl.multist_domains(both, 5, library_key="section", config=quick)
     attention = both.obsp["multist_attention"]
     np.testing.assert_allclose(np.asarray(attention.sum(axis=1)).ravel(), 1, atol=1e-5)
-    assert (attention[:400, 400:].diagonal() > 0).all()  # each spot at the one that lies on it
+    assert (attention[:300, 300:].diagonal() > 0).all()  # each spot at the one that lies on it
     del both.uns["spatial_neighbors"]  # nobody says that these edges are meant
     with pytest.raises(ValueError, match="aligned_key, if they are to touch in z"):
         mt.tl.multist_domains(both, 5, library_key="section", config=quick)

@@ -14,7 +14,6 @@ from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
 from multist.access import copy_data, get_table
-from multist.datasets import layered_tissue
 
 
 def domains(data, n_domains=7, **kwargs):
@@ -24,11 +23,10 @@ def domains(data, n_domains=7, **kwargs):
 
 
 @pytest.mark.slow
-def test_neither_modality_alone_suffices_and_both_together_do():
-    sdata = layered_tissue()
-    table = domains(sdata)
-    domains(sdata, use_image=False, key_added="expression")
-    domains(sdata, use_image=False, use_rep="X_histology", key_added="image")
+def test_neither_modality_alone_suffices_and_both_together_do(large_divided):
+    table = large_divided.copy()
+    domains(table, use_image=False, key_added="expression")
+    domains(table, use_image=False, use_rep="X_histology", key_added="image")
     truth = table.obs["domain"]
     ari = {key: adjusted_rand_score(truth, table.obs[f"{key}_domain"]) for key in ("multist", "expression", "image")}
     assert ari["multist"] >= 0.95
@@ -64,7 +62,7 @@ def test_all_stages_from_raw_counts_and_pixels(form, tissue, tissue_table, quick
     assert table.obsm["X_multist"].dtype == np.float32 and np.isfinite(table.obsm["X_multist"]).all()
     written = table.uns["multist"]
     assert written["params"]["n_domains"] == 7 and written["params"]["epochs"] == quick.epochs
-    assert written["params"]["shape"] == [400, 300]
+    assert written["params"]["shape"] == [250, 200]
     assert "torch" in written["versions"] and "multist" in written["versions"]
     assert len(written["losses"]["hidden_expression"]) == 1  # held-out tissue is looked at every ten steps
     assert 0 <= written["image_gain"] < 1 and len(written["structured"]) == 30
@@ -102,7 +100,7 @@ def test_what_is_missing_is_run_and_the_log_says_so(tissue, quick, caplog):
 
 def test_another_embedding_by_name(embedded, quick):
     table = get_table(embedded)
-    table.obsm["mine"] = np.random.default_rng(0).normal(size=(400, 5))
+    table.obsm["mine"] = np.random.default_rng(0).normal(size=(250, 5))
     domains(embedded, config=quick, use_image=False)
     plain = table.obsm["X_multist"].copy()
     domains(embedded, config=quick, use_image=False, use_rep="mine")

@@ -26,9 +26,8 @@ def order(adata: ad.AnnData, truth: pd.Series, places: dict[str, int], use_rep: 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["151673", "151674"])
-def test_the_cortex_lies_in_order(real_data, name: str):
-    adata = ad.read_h5ad(real_data / "dlpfc" / f"{name}.h5ad")
-    mt.tl.multist_domains(adata, 7)
+def test_the_cortex_lies_in_order(cortex_divided, name: str):
+    adata = cortex_divided(name)
     places = {layer: place for place, layer in enumerate(CORTEX)}
     found = order(adata, adata.obs["layer_guess"], places)
     assert found >= 0.90
@@ -37,9 +36,8 @@ def test_the_cortex_lies_in_order(real_data, name: str):
 
 
 @pytest.mark.slow
-def test_the_made_tissue_lies_in_order():
-    adata = mt.datasets.layered_tissue(format="anndata")
-    mt.tl.multist_domains(adata, 7)
+def test_the_made_tissue_lies_in_order(large_divided):
+    adata = large_divided.copy()
     # a perfect order gives .959, as layers are ties
     assert order(adata, adata.obs["domain"], TISSUE) >= 0.95
 
