@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[1] / "README.md"
 FURTHER = ("tl.interactions", "pl.borders", "tl.pseudotime", "pl.pseudotime")
 os.environ.setdefault("MPLBACKEND", "agg")  # no windows, whoever runs the tests
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait for others sleep, on a busy machine above all
 REAL_DATA = Path(os.environ.get("MULTIST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 

@@ -92,7 +92,7 @@ def whole(named: ad.AnnData) -> ad.AnnData:
     counts = np.arange(2, 6)
     column = {"cluster_key": "multist_domain"}
     named.uns["multist"] = {
-        "params": {"n_domains": 7, "losses": {"edges": 0.5}, "shape": np.array([400, 300])},
+        "params": {"n_domains": 7, "losses": {"edges": 0.5}, "shape": np.array([250, 200])},
         "versions": {"multist": "9.9.9", "scanpy": "8.8.8"},
         "histology": {"encoder": "texture", "patch_size": 2.0},
         "decisions": {"multist_domains": np.array(["X holds counts and is read", "no image is normalised"])},
@@ -113,7 +113,7 @@ def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
     ]
     for words in (
         "Cortex of Ann",
-        "400 spots, 300 genes, 7 domains; image 'hires'",
+        "250 spots, 200 genes, 7 domains; image 'hires'",
         "cortex_a",
         "LIG",
         "tl.multist_domains",
