@@ -185,19 +185,27 @@ def untouched() -> Callable[[ad.AnnData], Any]:
     return compare
 
 
-@pytest.fixture(scope="module")
-def in_a_process() -> Iterator[Callable[[str], list[dict[str, Any]]]]:
-    """Runs a function of ``interrupted.py`` in a folder that every user can enter."""
+Seen = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def in_a_process() -> Iterator[Callable[..., dict[str, Seen]]]:
+    """Runs functions of ``interrupted.py`` one after another in a folder that every user can enter."""
     home = Path(tempfile.mkdtemp())
     home.chmod(0o755)
 
-    def run(what: str) -> list[dict[str, Any]]:
-        folder, result = home / what, home / f"{what}.json"
-        folder.mkdir()
-        command = [sys.executable, str(Path(__file__).with_name("interrupted.py")), what, str(folder), str(result)]
+    def run(*what: str) -> dict[str, Seen]:
+        result = home / f"{what[0]}.json"
+        command = [sys.executable, str(Path(__file__).with_name("interrupted.py")), str(home), str(result), *what]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return json.loads(result.read_text())
 
     yield run
     shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def interrupted(in_a_process) -> dict[str, Seen]:
+    """What is seen of all that is interrupted, and of many that write at once."""
+    return in_a_process("ctrl_c", "writes", "together")

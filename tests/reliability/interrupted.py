@@ -243,7 +243,7 @@ def every_write(folder: Path) -> list[dict[str, Any]]:
         size = max(file.stat().st_size for file in [other, *other.rglob("*")] if file.is_file())
 
         new_one = partial(each.write, path, 1)
-        for moment in np.unique(np.linspace(2, count, 6).astype(int)):
+        for moment in np.unique(np.linspace(2, count, 4).astype(int)):
             killed = Count(each.begin, int(moment), lambda: os.kill(os.getpid(), signal.SIGKILL))
             seen += tried(name, "killed", each, path, new, partial(killed.run, new_one))
         seen += tried(name, "full disk", each, path, new, partial(full_disk, new_one, size // 2))
@@ -310,10 +310,15 @@ def one_after_another(folder: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    work = {
+    works = {
         "ctrl_c": ctrl_c,
         "writes": every_write,
         "together": together,
         "one_after_another": one_after_another,
-    }[sys.argv[1]]
-    Path(sys.argv[3]).write_text(json.dumps(work(Path(sys.argv[2]))))
+    }
+    home, result, *names = sys.argv[1:]
+    found = {}
+    for name in names:
+        (Path(home) / name).mkdir()
+        found[name] = works[name](Path(home) / name)
+    Path(result).write_text(json.dumps(found))

@@ -15,8 +15,8 @@ pytestmark = [
 Seen = list[dict[str, Any]]
 
 
-def test_ctrl_c_at_random_moments_leaves_the_object_as_before_or_complete(in_a_process):
-    seen = in_a_process("ctrl_c")
+def test_ctrl_c_at_random_moments_leaves_the_object_as_before_or_complete(interrupted):
+    seen = interrupted["ctrl_c"]
     assert len(seen) == 20
     for each in seen:
         assert each["state"] in ("as before", "complete"), each
@@ -28,9 +28,9 @@ def test_ctrl_c_at_random_moments_leaves_the_object_as_before_or_complete(in_a_p
         assert any(each["raised"] and each["state"] == "complete" for each in of_call if each["from"] == "_commit")
 
 
-@pytest.fixture(scope="module")
-def writes(in_a_process) -> Seen:
-    return in_a_process("writes")
+@pytest.fixture
+def writes(interrupted) -> Seen:
+    return interrupted["writes"]
 
 
 def test_whatever_happens_a_file_is_the_old_one_or_the_new_one(writes):

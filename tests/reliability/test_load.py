@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
-def test_eight_processes_that_write_to_one_place_leave_a_whole_file(in_a_process):
-    seen = in_a_process("together")
+def test_eight_processes_that_write_to_one_place_leave_a_whole_file(interrupted):
+    seen = interrupted["together"]
     assert {each["what"] for each in seen} >= {"MultiST.save", "a report", "write_domains.csv", "kept vectors"}
     for each in seen:
         assert each["said"] == "" and each["reads"] > 0, each
@@ -23,6 +23,6 @@ def test_eight_processes_that_write_to_one_place_leave_a_whole_file(in_a_process
 
 
 def test_sections_in_a_loop_do_not_add_up(in_a_process):
-    used = [each["used"] for each in in_a_process("one_after_another")]
+    used = [each["used"] for each in in_a_process("one_after_another")["one_after_another"]]
     growth = (used[-1] - used[WARM_UP]) / (len(used) - 1 - WARM_UP)
     assert growth < LARGEST_GROWTH, f"{growth:.2f} MiB a section, from {used[WARM_UP]:.0f} to {used[-1]:.0f}"
