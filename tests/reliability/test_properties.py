@@ -21,7 +21,7 @@ import multist as mt
 from multist.model.config import MultiSTConfig
 
 few = settings(
-    max_examples=3, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=2, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 seeds = st.integers(0, 50)
 FIELDS = ("multist_domain", "multist_confidence", "multist_image_weight")
@@ -130,13 +130,12 @@ def test_places_in_another_unit_with_the_scale_of_the_image(new_tissue, seed, fa
 
 
 @pytest.mark.slow
-@both
 @few
 @given(seed=seeds, names=st.permutations(range(30)))
-def test_genes_by_other_names(new_tissue, guided, seed, names):
+def test_genes_by_other_names(new_tissue, seed, names):
     table, other = new_tissue(seed), new_tissue(seed)
     other.var_names = [f"ENSG{i:011d}" for i in names]
-    assert_same_bits(divided(other, guided=guided), divided(table, guided=guided))
+    assert_same_bits(divided(other), divided(table))
 
 
 FORMS: dict[str, Callable[[sparse.csr_matrix], object]] = {
@@ -159,37 +158,34 @@ def _backwards(x: sparse.csr_matrix) -> sparse.csr_matrix:
 
 
 @pytest.mark.slow
-@both
 @pytest.mark.parametrize("form", FORMS)
 @settings(few, max_examples=1)
 @given(seed=seeds)
-def test_counts_in_another_form(new_tissue, guided, form, seed):
+def test_counts_in_another_form(new_tissue, form, seed):
     table, other = new_tissue(seed), new_tissue(seed)
     other.X = FORMS[form](other.X)
-    assert_same_bits(divided(other, guided=guided), divided(table, guided=guided))
+    assert_same_bits(divided(other), divided(table))
 
 
 @pytest.mark.slow
-@both
-def test_a_table_on_disk(table, guided, tmp_path):
-    expected = divided(table, guided=guided)
+def test_a_table_on_disk(table, tmp_path):
+    expected = divided(table)
     table.write_h5ad(tmp_path / "tissue.h5ad")
     backed = ad.read_h5ad(tmp_path / "tissue.h5ad", backed="r")
-    assert_same_bits(divided(backed, guided=guided), expected)
+    assert_same_bits(divided(backed), expected)
     table.write_zarr(tmp_path / "tissue.zarr")
     lazy = ad.experimental.read_lazy(tmp_path / "tissue.zarr")
-    assert_same_bits(divided(lazy, guided=guided), expected)
+    assert_same_bits(divided(lazy), expected)
 
 
-@both
 @few
 @given(seed=seeds, n_more=st.integers(1, 40))
-def test_genes_that_nothing_expresses(new_tissue, guided, seed, n_more):
+def test_genes_that_nothing_expresses(new_tissue, seed, n_more):
     table = new_tissue(seed)
     silent = sparse.csr_matrix((table.n_obs, n_more), dtype=table.X.dtype)
     var = pd.DataFrame(index=[*table.var_names, *(f"silent{i}" for i in range(n_more))])
     other = ad.AnnData(sparse.hstack([table.X, silent], format="csr"), table.obs, var, table.uns, obsm=dict(table.obsm))
-    assert_same_bits(divided(other, guided=guided), divided(table, guided=guided))
+    assert_same_bits(divided(other), divided(table))
 
 
 @pytest.mark.slow
