@@ -51,7 +51,7 @@ def test_every_import_is_declared():
 
 
 @pytest.mark.slow
-def test_domains_are_found_without_any_extra(tmp_path):
+def test_domains_are_found_without_any_extra_and_a_slide_that_needs_one_names_it(tmp_path):
     code = f"""
 import sys
 for name in {OPTIONAL}:
@@ -64,9 +64,14 @@ mt.pp.embed_histology(sdata)
 mt.tl.multist_domains(sdata, 4, config=mt.tl.MultiSTConfig(epochs=2))
 mt.pl.domains(sdata, save={str(tmp_path / "domains.png")!r})
 print(*sorted(sdata.tables["table"].obs["multist_domain"].unique()))
+mt.pp.read_slide({str(tmp_path / "slide.tif")!r})
 """
+    tifffile = pytest.importorskip("tifffile")
+    pytest.importorskip("imagecodecs")
+    tifffile.imwrite(tmp_path / "slide.tif", np.zeros((64, 64, 3), np.uint8), compression="jpeg", tile=(64, 64))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.split() == ["0", "1", "2", "3"], done.stderr
+    assert "ImportError" in done.stderr and "pip install 'multist[slides]'" in done.stderr, done.stderr
     assert (tmp_path / "domains.png").stat().st_size > 10_000
 
 
@@ -103,17 +108,3 @@ print(*sorted(name for name in sys.modules))
         "scipy.stats",
     }
     assert not loaded & slow
-
-
-def test_a_slide_that_needs_an_extra_names_it(tmp_path):
-    code = f"""
-import sys
-sys.modules["imagecodecs"] = None
-from multist.pp import read_slide
-read_slide({str(tmp_path / "slide.tif")!r})
-"""
-    tifffile = pytest.importorskip("tifffile")
-    pytest.importorskip("imagecodecs")
-    tifffile.imwrite(tmp_path / "slide.tif", np.zeros((64, 64, 3), np.uint8), compression="jpeg", tile=(64, 64))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "ImportError" in done.stderr and "pip install 'multist[slides]'" in done.stderr, done.stderr

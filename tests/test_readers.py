@@ -305,15 +305,15 @@ def visium_hd(path: Path, slide: np.ndarray) -> SpatialData:
     return by_spatialdata_io("visium_hd", hd_folder(path, slide), **HD)
 
 
-def xenium(shape: str) -> Callable[[Path, np.ndarray], SpatialData]:
-    choices = NO_STAINS | {"cells_as_circles": shape == "circles"}
-    return lambda path, slide: by_spatialdata_io("xenium", xenium_folder(path, slide), **choices)
+def xenium(path: Path, slide: np.ndarray) -> SpatialData:
+    """Cells are polygons; circles go the way of Visium's spots."""
+    return by_spatialdata_io("xenium", xenium_folder(path, slide), cells_as_circles=False, **NO_STAINS)
 
 
 READERS: dict[str, tuple[Callable[[Path, np.ndarray], Any], dict[str, str]]] = {
     "visium": (visium(2), {}),
     "visium_hd": (visium_hd, {"table_key": "square_016um"}),
-    **{f"xenium {shape}": (xenium(shape), {}) for shape in ("circles", "polygons")},
+    "xenium": (xenium, {}),
     "squidpy": (lambda path, slide: by_squidpy(visium_folder(path, slide, 2)), {}),
     "backed": (lambda path, slide: backed(visium_folder(path, slide, 2)), {}),
     "lazy, loaded": (lambda path, slide: lazy(visium_folder(path, slide, 2)).to_memory(), {}),

@@ -34,7 +34,7 @@ def analysed():
     from shapely.geometry import box
     from spatialdata.models import ShapesModel
 
-    size = {"n_spots": 400, "n_genes": 200, "image_size": 700}
+    size = {"n_spots": 200, "n_genes": 150, "image_size": 400}
     sdata, adata = layered_tissue(**size), layered_tissue(**size, format="anndata")
     adata.obs_names = [*SPOTS, *adata.obs_names[2:]]
     adata.var_names = [*adata.var_names[:-4], *GENES]
