@@ -33,8 +33,8 @@ def stripes(side: int, count: int, *, hops: int, seed: int = 0) -> tuple[np.ndar
 @pytest.mark.parametrize("count", [3, 5])
 @pytest.mark.parametrize("hops", [0, 2])
 def test_the_planted_number_is_found(count: int, hops: int):
-    points, adjacency = stripes(30, count, hops=hops)
-    assert choose_count(points, adjacency, range(2, 9), n_starts=6).chosen == count
+    points, adjacency = stripes(24, count, hops=hops)
+    assert choose_count(points, adjacency, range(2, 8), n_starts=6).chosen == count
 
 
 def test_correlated_neighbours_count_as_fewer_observations():

@@ -105,11 +105,11 @@ def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkey
     done: list[int] = []
     for module in (expectation, sampled):
         monkeypatch.setattr(module, "to_posteriors", lambda x: done.append(x.numel()) or to_posteriors(x))
-    sizes = np.array([2_500, 5_000, 9_900, 10_100, 15_000, 19_900, 20_100, 24_000])
+    sizes = np.array([2_500, 9_900, 10_100, 19_900, 20_100, 24_000])
     work = []
     for n in sizes:
         done.clear()
-        find_domains(groups[0][:n], chain(n), K, n_starts=24, n_polished=3)
+        find_domains(groups[0][:n], chain(n), K, n_starts=12, n_polished=3)
         work.append(sum(done))
     least = np.minimum.accumulate(work[::-1])[::-1]
     assert (work <= 1.1 * least).all(), dict(zip(sizes, work, strict=True))

@@ -16,7 +16,7 @@ from multist import _chunks, _progress
 from multist.histology import tissue
 from multist.pp import embed_histology, normalize_histology
 
-SIDE, CHUNK, DIAMETER = 2000, 160, 40.0
+SIDE, CHUNK, DIAMETER = 1320, 160, 40.0
 MADE: list[tuple[int, int]] = []
 """Chunks in the order in which this process made them; threads may append."""
 
@@ -40,14 +40,14 @@ def block(pixels: np.ndarray, block_info=None) -> np.ndarray:
     return part
 
 
-def slide(*, n_spots: int = 300, bands: bool = False) -> SpatialData:
+def slide(*, n_spots: int = 150, bands: bool = False) -> SpatialData:
     """A lazy slide in chunks that nobody holds, or in bands as in files of strips, with glass around the tissue."""
     sizes = (*[CHUNK] * (SIDE // CHUNK), SIDE % CHUNK)
     rows = (CHUNK // 4,) * (SIDE // (CHUNK // 4)) if bands else sizes
     columns = (SIDE,) if bands else sizes
     meta = np.empty((0, 0, 0), np.uint8)
     image = da.map_blocks(block, texture(CHUNK), chunks=(rows, columns, (3,)), dtype=np.uint8, meta=meta)
-    xy = np.random.default_rng(1).uniform(230, 1730, (n_spots, 2))
+    xy = np.random.default_rng(1).uniform(230, SIDE - 270, (n_spots, 2))
     table = ad.AnnData(np.ones((len(xy), 1), np.float32))
     table.obs["region"] = pd.Categorical(["spots"] * len(xy))
     table.obs["instance"] = np.arange(len(xy))
@@ -65,7 +65,7 @@ mean_colour.pixels = 64
 
 
 @pytest.mark.parametrize("bands", [False, True], ids=["tiles", "bands"])
-@pytest.mark.parametrize(("encoder", "held"), [("texture", 40), (mean_colour, 18)])
+@pytest.mark.parametrize(("encoder", "held"), [("texture", 26), (mean_colour, 12)])
 def test_chunks_are_made_about_once_for_each_step(monkeypatch, encoder, held, bands):
     """With a cache that is as small beside the slide as the real one is beside a slide of 60,000 pixels."""
     monkeypatch.setattr(_chunks, "CACHE_BYTES", held * CHUNK**2 * 3)

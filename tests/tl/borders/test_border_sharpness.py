@@ -19,7 +19,7 @@ QUICK = {"cluster_key": "domain", "n_null": 40}
 def tissue() -> ad.AnnData:
     """A section with its true domains, its graph, and both modalities embedded."""
     mt.settings.progress = False
-    adata = mt.datasets.layered_tissue(n_spots=1200, n_genes=400, image_size=900, format="anndata")
+    adata = mt.datasets.layered_tissue(n_spots=900, n_genes=400, image_size=800, format="anndata")
     mt.pp.spatial_graph(adata)
     mt.pp.embed_expression(adata)
     mt.pp.embed_histology(adata)
