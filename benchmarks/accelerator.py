@@ -45,10 +45,10 @@ FLOAT = 4
 MOST_KERNEL_CELLS = 1_000_000  # the steps alone are timed on one graph of at most so many cells
 
 
-def run(n_cells: int, device: str, config: MultiSTConfig = MultiSTConfig()) -> tuple[dict[str, Any], np.ndarray]:
+def run(n_cells: int, device: str, **constants: Any) -> tuple[dict[str, Any], np.ndarray]:
     """Seconds of each stage, memory, ARI, and the labels."""
     tissue = large_tissue(n_cells)
-    adjacency = nearest_cells(tissue.xy)
+    adjacency, config = nearest_cells(tissue.xy), MultiSTConfig(**constants)
     on_gpu = device.startswith("cuda")
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -158,7 +158,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     options = parse(argv)
     settings.progress = False
-    run(600, options.device, MultiSTConfig(epochs=1))  # imports and the device's start
+    run(600, options.device, epochs=1)  # imports and the device's start
     report: dict[str, Any] = {
         "machine": {
             "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",

@@ -64,7 +64,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def made_tissue(n_spots: int, seed: int) -> AnnData:
-    adata = mt.datasets.layered_tissue(n_spots=n_spots, format="anndata", random_state=seed)
+    side = round(40 * n_spots**0.5)  # as many pixels a spot whatever the number of spots
+    adata = mt.datasets.layered_tissue(n_spots=n_spots, image_size=side, format="anndata", random_state=seed)
     mt.pp.spatial_graph(adata)
     mt.pp.embed_expression(adata)
     mt.pp.normalize_histology(adata)

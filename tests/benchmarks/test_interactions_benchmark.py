@@ -27,9 +27,9 @@ def benchmark() -> ModuleType:
 def test_it_prints_tables_and_writes_every_run(benchmark: ModuleType, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(benchmark, "PATCH_SIZES", (1, 5))
     monkeypatch.setattr(benchmark, "LENGTHS", (4,))
-    monkeypatch.setattr(benchmark, "PATCHY_PAIRS", 20)
+    monkeypatch.setattr(benchmark, "PATCHY_PAIRS", 5)
     output = tmp_path / "new" / "runs.json"
-    argv = ["--seeds", "1", "--background", "5", "--spots", "1500", "--output", str(output)]
+    argv = ["--seeds", "1", "--background", "5", "--spots", "1200", "--output", str(output)]
     assert benchmark.main(argv) == 0
     printed = capsys.readouterr().out
     assert "12 pairs, 1 tissues" in printed and "17 pairs, 1 tissues" in printed and "| 4 spots |" in printed
