@@ -176,7 +176,8 @@ def run_readme(code_of, tmp_path, monkeypatch, short_training) -> Callable[..., 
         for line in lines():
             call = ast.unparse(line)
             if call.startswith("mt.") and "(sdata" in call:
-                line.value.keywords += [ast.keyword(key, ast.Constant(value)) for key, value in named.items()]
+                more = named | ({"n_perms": 100} if call.startswith("mt.tl.interactions(") else {})
+                line.value.keywords += [ast.keyword(key, ast.Constant(value)) for key, value in more.items()]
             try:
                 exec(compile(ast.fix_missing_locations(ast.Module([line], [])), str(README), "exec"), names)
             except (KeyError, ValueError, TypeError, NotImplementedError) as error:

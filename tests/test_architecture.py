@@ -163,6 +163,7 @@ def first_circle(graph: Mapping[str, set[str]]) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_no_files_import_each_other_in_a_circle():
     graph = import_graph()
     assert sum(map(len, graph.values())) > 100, "the imports were not found"

@@ -55,6 +55,7 @@ def test_groups_give_every_window_once_and_compute_ahead():
     assert computed.total() <= 1.3 * len(computed)
 
 
+@pytest.mark.slow
 def test_a_walk_in_strips_computes_chunks_about_once():
     """With a cache far smaller than a row of chunks under the windows."""
     lazy, _, computed = counted((900, 3000))

@@ -42,6 +42,7 @@ def imported_packages() -> dict[str, set[str]]:
     return dict(found)
 
 
+@pytest.mark.slow
 def test_every_import_is_declared():
     declared = {named(each) for each in PROJECT["dependencies"]}
     declared |= {named(each) for extra in PROJECT["optional-dependencies"].values() for each in extra}

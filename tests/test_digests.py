@@ -91,6 +91,7 @@ def now() -> Mapping[str, Any]:
     return {stage: digest(result) for stage, result in results().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", BEFORE)
 def test_results_are_what_they_were(now, stage: str):
     if stage in AFTER_DRAWS and draws() != DRAWS:

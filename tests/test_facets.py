@@ -70,6 +70,7 @@ def test_across_a_tear_there_is_no_border():
     assert len(border_facets(torn, codes).ends) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("xy", [hexagons(90), cells(8000)], ids=["hexagons", "cells"])
 def test_of_many_spots_those_near_borders_are_enough(xy: np.ndarray, monkeypatch):
     middle = xy - xy.mean(axis=0)

@@ -64,6 +64,7 @@ def merscope_folder(path: Path, stains: tuple[str, ...]) -> Path:
     return region
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stains", [("DAPI", "PolyT"), ("DAPI", "PolyT", "Cellbound1")])
 def test_merscope(tmp_path, stains):
     sdata = reader.merscope(merscope_folder(tmp_path, stains), transcripts=False)
@@ -116,6 +117,7 @@ def cosmx_folder(path: Path, fields: int = 2) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_cosmx(tmp_path):
     sdata = reader.cosmx(cosmx_folder(tmp_path / "slide"), transcripts=False)
     with pytest.raises(KeyError, match="Stains of fluorescence are no histology"):

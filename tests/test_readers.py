@@ -107,6 +107,7 @@ def visium_folder(path: Path, slide: np.ndarray, version: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_spatialdata_io(tmp_path, slide, version):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
@@ -117,6 +118,7 @@ def test_visium_by_spatialdata_io(tmp_path, slide, version):
     assert np.median(record.diameter) * record.microns_per_pixel[0] == pytest.approx(55, rel=0.01)
 
 
+@pytest.mark.slow
 def test_visium_with_the_slide_beside_it(tmp_path, slide):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
     full = np.kron(slide, np.ones((4, 4, 1), np.uint8))
@@ -127,6 +129,7 @@ def test_visium_with_the_slide_beside_it(tmp_path, slide):
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_squidpy(tmp_path, slide, version):
     squidpy = pytest.importorskip("squidpy")
@@ -150,6 +153,7 @@ def test_visium_by_scanpy(tmp_path, slide, version):
     np.testing.assert_array_equal(record.images[0].levels[0].compute(), slide)
 
 
+@pytest.mark.slow
 def test_sections_that_scanpy_concatenates_need_the_names_of_their_images(tmp_path, slide):
     squidpy = pytest.importorskip("squidpy")
     one = squidpy.read.visium(visium_folder(tmp_path / "one", slide, 2), library_id="V1")

@@ -103,6 +103,7 @@ def whole(named: ad.AnnData) -> ad.AnnData:
     return named
 
 
+@pytest.mark.slow
 def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
     path = mt.report(whole, tmp_path / "new" / "report.html", title="Cortex of Ann")
     seen = Seen(path)
@@ -132,6 +133,7 @@ def test_what_was_not_computed_is_named_with_what_computes_it(named, tmp_path):
         assert name in seen.text
 
 
+@pytest.mark.slow
 def test_the_page_asks_nothing_of_the_network(whole, tmp_path):
     whole.uns["multist_domain_colors"] = ["red;background:url(http://x.invalid)"] * 7
     seen = Seen(mt.report(whole, tmp_path / "report.html"))
@@ -143,6 +145,7 @@ def test_the_page_asks_nothing_of_the_network(whole, tmp_path):
     assert policy.startswith("default-src 'none'")
 
 
+@pytest.mark.slow
 def test_names_are_names_whatever_is_in_them(whole, tmp_path):
     old = list(whole.obs["multist_domain"].cat.categories)
     odd = dict(zip(old, ODD, strict=True))
@@ -202,6 +205,7 @@ def test_markers_are_the_genes_of_the_domain_by_the_names_that_are_asked_for(nam
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["symbol", None])
 def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_path, caplog, column):
     if column is not None:
@@ -237,6 +241,7 @@ def test_without_expression_markers_are_left_out(named, tmp_path, change, why):
     assert "Markers" not in seen.heads and why in seen.text and " 0 genes" not in seen.text
 
 
+@pytest.mark.slow
 def test_several_sections_and_spatialdata(tmp_path):
     sdata = mt.datasets.layered_tissue(n_spots=100, n_genes=100, image_size=200, n_sections=2)
     table = sdata.tables["table"]

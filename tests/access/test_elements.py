@@ -21,6 +21,7 @@ def rgb(height=40, width=60, channels=3, dtype=np.uint8, names=None, system="glo
     return Image2DModel.parse(image, dims=("c", "y", "x"), c_coords=names, transformations={system: transformation})
 
 
+@pytest.mark.slow
 def test_rows_are_linked_by_instance_not_by_order(make_sdata, painted):
     n = len(painted.xy)
     names = np.array([f"spot-{i}" for i in range(n)])

@@ -55,6 +55,7 @@ def assert_patches_are_of_their_rows(record, spots, toy, size=24.0):
                 assert seen == list(range(len(spots))) if in_row_order else sorted(seen) == list(range(len(spots)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale_factors", [None, [2, 2, 2]], ids=["single scale", "multiscale"])
 def test_patch_belongs_to_its_row_under_every_transformation(make_sdata, painted, toy, transformations, scale_factors):
     sdata = make_sdata(*transformations, scale_factors=scale_factors)

@@ -131,6 +131,7 @@ def test_lists_give_lists(table):
         pass
 
 
+@pytest.mark.slow
 def test_spots_have_their_own_coordinates_without_a_second_look(tissue, tissue_table, monkeypatch):
     from multist.access import resolve
 

@@ -30,6 +30,7 @@ def shown(capsys) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if "white is taken" in line]
 
 
+@pytest.mark.slow
 def test_white_is_said_once_of_an_image_and_is_in_every_result(decimal, capsys):
     mt.pp.spatial_graph(decimal, n_neighbors=6)
     mt.pp.embed_histology(decimal)

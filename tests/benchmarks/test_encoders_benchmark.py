@@ -32,6 +32,7 @@ def test_features_tell_stripes_from_specks_of_one_colour(encoders):
     assert np.isfinite(first).all() and np.array_equal(first, third) and np.abs(first - second).max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_for_each_section(encoders, tmp_path, capsys):
     tissue = mt.datasets.layered_tissue(n_spots=150, n_genes=100, image_size=400, format="anndata")
     tissue.write_h5ad(tmp_path / "layered_tissue.h5ad")

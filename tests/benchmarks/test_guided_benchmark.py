@@ -32,6 +32,7 @@ def truth() -> pd.Series:
     return pd.Series([*names, *[np.nan] * 5], index=[f"s{i}" for i in range(88)], dtype=object)
 
 
+@pytest.mark.slow
 def test_strokes_are_of_the_truth_and_wrong_ones_are_not(guided, truth):
     strokes = guided.random_strokes(truth, 10, 0)
     assert strokes.value_counts().to_dict() == {"a": 10, "b": 10, "c": 3}

@@ -49,6 +49,7 @@ def test_a_call_counts_if_it_is_planted_there_and_in_this_direction(benchmark: M
     assert benchmark.compared(set(), planted)["false_share"] == 0
 
 
+@pytest.mark.slow
 def test_the_fields_are_as_smooth_as_they_say(benchmark: ModuleType):
     xy = np.column_stack([np.arange(400.0) % 20, np.arange(400) // 20])
     rng = np.random.default_rng(0)

@@ -127,6 +127,7 @@ def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path, run_benchmark,
     assert "x half" in done.stdout and (tmp_path / "plot.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_counts_are_written_in_blocks_and_read_as_they_are(scale, monkeypatch, tmp_path):
     counts = sys.modules["scale_counts"]
     monkeypatch.setattr(counts, "BLOCK", 70)

@@ -9,6 +9,7 @@ from multist.cluster import count, refine
 from multist.cluster.refine import leading_axes, majority_vote
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 37, 399, 400, 401])
 @pytest.mark.parametrize("n_rounds", [1, 3])
 def test_the_vote_of_the_surroundings(lattice, monkeypatch, block, n_rounds):

@@ -64,6 +64,7 @@ def test_the_curve_says_how_stable_each_number_is():
     assert (curve.icl <= curve.bic).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_curve():
     points, adjacency = stripes(20, 3, hops=1)
     first, second = (choose_count(points, adjacency, [2, 3, 4], n_starts=4, random_state=3) for _ in range(2))

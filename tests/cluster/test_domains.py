@@ -58,6 +58,7 @@ def test_lone_spots_stay_unless_asked_for(lattice, embedding):
     np.testing.assert_array_equal(refined.confidence, plain.confidence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [4, 7])
 def test_other_seeds_end_at_the_same_domains(lattice, embedding, k):
     found = [find_domains(embedding, lattice(SIDE, SIDE), k, random_state=seed).labels for seed in range(4)]
@@ -74,6 +75,7 @@ def test_refinement_takes_lone_spots_away(lattice, truth, embedding):
     assert adjusted_rand_score(truth, refined) > adjusted_rand_score(truth, plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_domains", [1, 2, 9, 40, 200, 400])
 def test_exactly_the_number_asked_for(lattice, embedding, n_domains):
     found = find_domains(embedding, lattice(SIDE, SIDE), n_domains, n_starts=2)

@@ -83,6 +83,7 @@ def test_a_column_one_spot_wide_is_kept(lattice):
     assert (found.labels[truth == 1] == 1).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_wrong_strokes_are_overruled_only_without_full_trust(bands):
     truth, views, adjacency, xy = bands
     labels = some(truth, 20)
@@ -96,6 +97,7 @@ def test_wrong_strokes_are_overruled_only_without_full_trust(bands):
     assert (overruled.labels == truth).mean() > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.15])
 def test_wrong_strokes_are_not_learnt_from_and_stay_as_drawn(bands, share):
     truth, views, adjacency, xy = bands

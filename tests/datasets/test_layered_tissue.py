@@ -184,6 +184,7 @@ def test_sections_differ_as_asked() -> None:
     assert moved[0] == 0 and moved[1] > 0.01 and moved[2] > 1.5 * moved[1]
 
 
+@pytest.mark.slow
 def test_cells_lie_on_nuclei() -> None:
     adata = layered_tissue(n_spots=400, n_genes=200, image_size=800, cells=True, format="anndata")
     assert adata.n_obs == 400 and "array_row" not in adata.obs and adata.obs["domain"].nunique() == 7

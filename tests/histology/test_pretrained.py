@@ -43,6 +43,7 @@ def test_unknown_names_say_what_a_name_looks_like(name):
         get_encoder(name)
 
 
+@pytest.mark.slow
 def test_transformers_gets_patches_as_it_was_trained_on_them(transformers, vit):
     encoder = get_encoder(f"transformers:{vit}", device="cpu")
     assert encoder.pixels == 40

@@ -84,6 +84,7 @@ def test_reference_is_checked_and_makes_the_round_trip():
             StainReference.from_dict(broken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", [(64, 80, 3), (200, 300, 3)])
 def test_the_table_of_all_colours_gives_the_same_bits(monkeypatch, chunks):
     rng = np.random.default_rng(0)

@@ -46,6 +46,7 @@ def column(features: np.ndarray, name: str) -> np.ndarray:
     return features[:, feature_names().index(name)]
 
 
+@pytest.mark.slow
 def test_nuclei_and_stain_are_told_apart(image, xy):
     features, names = texture_features([image], [1.0], xy, DIAMETER, 2 * DIAMETER)
     assert features.shape == (len(xy), len(names)) == (len(xy), len(feature_names()))
@@ -57,6 +58,7 @@ def test_nuclei_and_stain_are_told_apart(image, xy):
         assert np.quantile(column(features, name)[right], 0.05) > np.quantile(column(features, name)[left], 0.95), name
 
 
+@pytest.mark.slow
 def test_result_depends_on_neither_tiles_nor_chunks_nor_row_order(image, xy):
     features, _ = texture_features([image], [1.0], xy, DIAMETER, 2 * DIAMETER)
     lazy = da.from_array(image, chunks=(170, 130, 3))
@@ -91,6 +93,7 @@ def test_black_frame_does_not_leak_into_a_patch_beside_it(image):
         assert abs(column(features, name)[beside].mean() - column(features, name)[far].mean()) < 3 * spread, name
 
 
+@pytest.mark.slow
 def test_a_stronger_stain_is_not_another_texture(xy):
     weak = texture_features([tissue(np.random.default_rng(0), strength=0.7)], [1.0], xy, DIAMETER, 60)[0]
     strong = texture_features([tissue(np.random.default_rng(0), strength=1.2)], [1.0], xy, DIAMETER, 60)[0]
@@ -100,6 +103,7 @@ def test_a_stronger_stain_is_not_another_texture(xy):
         assert 0.6 < np.ptp(a) / np.ptp(b) < 1.6, name
 
 
+@pytest.mark.slow
 def test_pyramid_and_scale_of_the_image_hardly_matter(image, xy):
     fine = da.from_array(image.repeat(2, axis=0).repeat(2, axis=1), chunks=800)
     direct, _ = texture_features([image], [1.0], xy, DIAMETER, 60)

@@ -53,6 +53,7 @@ def test_a_blank_slide_has_no_tissue():
     assert not tissue_mask(np.full((50, 50, 3), 240, np.uint8), diameter=5).any()
 
 
+@pytest.mark.slow
 def test_overview_places_the_mask_in_intrinsic_pixels():
     rgb = np.kron(slide(), np.ones((8, 8, 1), np.uint8))
     overview = read_overview([da.from_array(rgb, chunks=500)], [1.0], SPOTS * 8, 96.0)
@@ -80,6 +81,7 @@ def test_stained_tissue_is_no_ink():
     assert ink_pixels(pens).all()
 
 
+@pytest.mark.slow
 def test_real_section_in_a_black_frame(real_data):
     ad = pytest.importorskip("anndata")
     adata = ad.read_h5ad(real_data / "her2st" / "A1.h5ad")

@@ -93,6 +93,7 @@ def test_an_image_that_tells_nothing_leaves_everything_as_without_it(large_array
     assert (found.image_weight == 0).all() and found.attention is None
 
 
+@pytest.mark.slow
 def test_without_training_no_torch_is_imported():
     code = """
 import sys
@@ -118,6 +119,7 @@ print([name for name in ("torch", "dgl") if name in sys.modules])
     assert run.stdout.strip() == "[]", run.stdout + run.stderr
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits(tissue_arrays):
     first, again, other = (fit(tissue_arrays, random_state=seed)[1] for seed in (2, 2, 3))
     assert_same(first, again)

@@ -154,6 +154,7 @@ def test_no_lines_come_apart_between_scattered_cells(section: ad.AnnData):
     assert set(circles(ax)) == set(places(section, KEYS).values())
 
 
+@pytest.mark.slow
 def test_the_panels_say_which_side_of_the_border_counted(section: ad.AnnData):
     (ax,) = mt.pl.attention(section, SPOT, show=False)
     assert ax.get_title(loc="left") == f"{SPOT}\ndomain left\nconfidence 0.90\nimage weight 0.25"

@@ -193,6 +193,7 @@ def test_truth_of_several_sections_has_rows_of_its_own(ncols, shape):
     assert axes[0].get_gridspec().get_geometry() == shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "shape"), [(2, (1, 2)), (3, (1, 3)), (4, (2, 2)), (5, (3, 2)), (6, (3, 2))])
 def test_as_few_places_of_the_grid_are_empty_as_can_be(count: int, shape: tuple[int, int]):
     adata = make_section()
@@ -228,6 +229,7 @@ def test_one_spot_can_be_drawn():
     assert np.isfinite(circles(ax).get_widths()).all()
 
 
+@pytest.mark.slow
 def test_saving_writes_the_file_and_leaves_no_figure_open(tmp_path):
     assert mt.pl.domains(make_section(), save=tmp_path / "new" / "domains.png") is None
     assert (tmp_path / "new" / "domains.png").stat().st_size > 10_000
@@ -241,6 +243,7 @@ def test_draws_into_the_users_axes():
         mt.pl.domains(make_section(), truth_key="truth", ax=ax)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["right margin", "bottom margin"])
 @pytest.mark.parametrize("color", ["multist_domain", ["multist_domain", "weight"]])
 def test_legends_cover_no_panel(where, color):

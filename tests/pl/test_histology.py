@@ -37,6 +37,7 @@ def test_before_normalisation_one_image_and_the_patches(section):
     assert "multist" not in section.uns
 
 
+@pytest.mark.slow
 def test_after_normalisation_both_images_reference_and_patches_twice(section):
     normalize_histology(section)
     reference = section.uns["multist"]["stain_reference"]
@@ -66,6 +67,7 @@ def test_patches_are_those_of_the_named_spots_to_scale(section):
         assert (mark.get_x() + mark.get_width() / 2, mark.get_y() + mark.get_height() / 2) == pytest.approx(tuple(xy))
 
 
+@pytest.mark.slow
 def test_save_and_return(section, tmp_path):
     assert histology(section, save=tmp_path / "a.png") is None
     assert (tmp_path / "a.png").stat().st_size > 10_000

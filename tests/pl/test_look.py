@@ -111,6 +111,7 @@ def test_numbers_beside_a_map_keep_clear_of_the_next_panel(name: str, width: flo
     assert max(box.x1 for box in numbers) < min(box.x0 for box in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_every_plot_draws_into_as_many_axes_as_it_has_panels(name: str, everything: ad.AnnData):
     own = draw(name, everything, show=False)
@@ -126,6 +127,7 @@ def test_every_plot_draws_into_as_many_axes_as_it_has_panels(name: str, everythi
     assert figure.number in plt.get_fignums()
 
 
+@pytest.mark.slow
 def test_what_a_backend_switches_on_stays_on(tmp_path: Path):
     # as a notebook's does, when it is loaded by the first figure
     backend = "from matplotlib.backends.backend_agg import *\nimport matplotlib\nmatplotlib.interactive(True)"
@@ -195,6 +197,7 @@ def dots_per_inch(path: Path) -> int:
         return round(picture.info["dpi"][0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["histology", "n_domains"])
 def test_files_have_as_many_dots_as_were_asked_for(name: str, everything: ad.AnnData, tmp_path):
     draw(name, everything, figsize=(7, 5), dpi=30, save=tmp_path / "asked.png")
@@ -203,6 +206,7 @@ def test_files_have_as_many_dots_as_were_asked_for(name: str, everything: ad.Ann
     assert dots_per_inch(tmp_path / "usual.tif") == 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PLOTS if name != "n_domains"])
 def test_photographs_have_the_dots_of_the_figure(name: str, everything: ad.AnnData):
     adata = everything.copy()
@@ -218,6 +222,7 @@ def test_photographs_have_the_dots_of_the_figure(name: str, everything: ad.AnnDa
     assert 1000 <= widest(None) < 2000 < widest(900)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_maps_have_a_scale_bar_that_the_user_can_set(name: str, everything: ad.AnnData):
     if not takes(name, "microns_per_pixel"):
@@ -277,6 +282,7 @@ def test_scale_bars_cover_no_spot(gone, corner: str, figsize, everything: ad.Ann
     assert covered_by_the_bar(ax, bar_boxes) == (0, corner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["modality_weights", "pseudotime", "borders"])
 def test_scale_bars_cover_no_spot_beside_other_panels(name: str, everything: ad.AnnData, bar_boxes):
     tissue, *_ = draw(name, everything, microns_per_pixel=2.0, show=False)

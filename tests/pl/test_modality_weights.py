@@ -123,6 +123,7 @@ def test_without_measured_borders_there_is_no_panel_for_them(section: ad.AnnData
     assert len(mt.pl.modality_weights(section, show=False)) == 2
 
 
+@pytest.mark.slow
 def test_many_borders_with_long_names_do_not_overlap(section: ad.AnnData):
     rows = [(f"a region called {i}", f"another region {i}", 0.9, 0.01, 0.8, 0.3) for i in range(30)]
     section.uns["multist"] = sharpness(*rows)
@@ -151,6 +152,7 @@ def test_nothing_is_written_but_missing_colours(section: ad.AnnData):
     pd.testing.assert_frame_equal(section.obs, before.obs)
 
 
+@pytest.mark.slow
 def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, tmp_path):
     assert mt.pl.modality_weights(section, save=tmp_path / "why.png") is None
     assert (tmp_path / "why.png").stat().st_size > 10_000

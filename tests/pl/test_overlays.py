@@ -70,6 +70,7 @@ def test_a_symbol_where_names_are_identifiers_is_told_where_it_is(section: ad.An
         assert "gene_symbols" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_limits_and_percentiles_clip_and_say_so(section: ad.AnnData):
     ax = mt.pl.domains(section, "weight", vmin=0.2, vmax="p90", show=False)
     (bar,) = ax.child_axes

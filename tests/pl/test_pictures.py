@@ -86,6 +86,7 @@ def section() -> ad.AnnData:
     return adata
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not mpl.__version__.startswith(f"{DRAWN_BY}."), reason=f"drawn by matplotlib {DRAWN_BY}")
 @pytest.mark.parametrize("name", PLOTS)
 def test_it_looks_as_it_did(name: str, section: ad.AnnData, tmp_path):

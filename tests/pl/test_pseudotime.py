@@ -69,6 +69,7 @@ def test_trends_go_the_way_of_the_genes():
     assert [text.get_text() for text in trends.get_legend().get_texts()] == ["rising", "falling", "peak", "flat"]
 
 
+@pytest.mark.slow
 def test_genes_by_their_symbols():
     adata = timed()
     expected = curves(mt.pl.pseudotime(adata, genes=["peak", "rising"], show=False)[-1])
@@ -88,12 +89,14 @@ def test_genes_by_their_symbols():
         mt.pl.pseudotime(adata, genes="MBP", gene_symbols="symbol")
 
 
+@pytest.mark.slow
 def test_genes_and_the_panel_can_be_left_out():
     assert len(mt.pl.pseudotime(timed(), genes=[], show=False)) == 2
     assert len(mt.pl.pseudotime(timed()[:, []].copy(), show=False)) == 2
     assert list(curves(mt.pl.pseudotime(timed(), genes="peak", show=False)[-1])) == ["peak"]
 
 
+@pytest.mark.slow
 def test_a_layer_is_taken_as_it_is():
     adata = timed()
     adata.layers["scaled"] = -np.asarray(adata.X.todense()) / 3
@@ -138,6 +141,7 @@ def test_what_is_missing_is_named():
         mt.pl.pseudotime(adata)
 
 
+@pytest.mark.slow
 def test_it_saves_and_changes_nothing_but_missing_colours(tmp_path):
     adata = timed()
     before = adata.X.copy()
@@ -148,6 +152,7 @@ def test_it_saves_and_changes_nothing_but_missing_colours(tmp_path):
     assert set(adata.uns) == {"multist", "multist_domain_colors"}
 
 
+@pytest.mark.slow
 def test_no_labels_overlap():
     adata = timed()
     long = ["a very long name of a domain", "another one, still longer than the first", "short"]

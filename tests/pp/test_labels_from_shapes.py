@@ -234,6 +234,7 @@ def test_a_copy_leaves_the_object_as_it_was():
     assert "annotation" in changed.tables["table"].obs
 
 
+@pytest.mark.slow
 def test_the_column_survives_a_file(tmp_path):
     sdata = section(drawn([box(-5, -5, 25, 25)], name=["a"]))
     mt.pp.labels_from_shapes(sdata, "drawn")

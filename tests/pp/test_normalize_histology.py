@@ -129,6 +129,7 @@ def test_patches_move_the_slide_to_its_own_best_patches_and_say_which():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["macenko", "patches"])
 def test_known_stains_are_recovered_after_normalisation(method):
     target, source = anndata(tissue_image("a")), anndata(tissue_image("b", seed=1))
@@ -155,6 +156,7 @@ def test_stain_vectors_of_the_example_pair(real_data, tile):
     assert angle(matrix[:, 1], np.array(given[1])) < 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["patches", "macenko"])
 def test_spatialdata_is_lazy_and_keeps_transformation_and_pyramid(method):
     computed = []
@@ -217,6 +219,7 @@ def test_sections_of_a_table_go_to_the_first_slide_as_objects_do(candidates, mon
         assert np.array_equal(entry["hires_normalized"], hires(table))
 
 
+@pytest.mark.slow
 def test_copy_and_repetition():
     adata = anndata(tissue_image("a"))
     result = normalize_histology(adata, copy=True)
@@ -236,6 +239,7 @@ def test_the_embedding_takes_the_normalised_image():
     assert "stain_reference" in adata.uns["multist"]
 
 
+@pytest.mark.slow
 def test_errors_are_raised_and_leave_the_input_alone():
     adata, other = anndata(tissue_image("a")), anndata(tissue_image("a"))
     normalize_histology(other, "macenko")

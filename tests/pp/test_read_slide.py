@@ -70,6 +70,7 @@ def test_a_pyramid_is_a_multiscale_image_that_stays_lazy(pyramid, rgb, tmp_path)
     np.testing.assert_array_equal(back.images[0].levels[1].compute(), rgb[::2, ::2])
 
 
+@pytest.mark.slow
 def test_every_step_works_on_it_as_on_the_pixels(pyramid, rgb):
     opened = section(read_slide(pyramid))
     steps = [rgb[::step, ::step] for step in (1, 2, 4)]

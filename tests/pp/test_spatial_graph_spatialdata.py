@@ -6,6 +6,7 @@ import anndata as ad
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pytest
 from scipy.spatial import cKDTree
 from shapely import Point
 from spatialdata import SpatialData
@@ -35,6 +36,7 @@ def spots_sdata(xy, seed=0):
     return SpatialData(shapes={"spots": spots}, tables={"table": parsed}), order
 
 
+@pytest.mark.slow
 def test_squidpy_goes_on_with_a_spatialdata(tmp_path):
     import squidpy as sq
 

@@ -79,6 +79,7 @@ DOUBTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOUBTS)
 def test_a_doubtful_result_is_warned_of_once_and_the_warning_kept(name, table, quick, caplog):
     doubt = DOUBTS[name]
@@ -90,6 +91,7 @@ def test_a_doubtful_result_is_warned_of_once_and_the_warning_kept(name, table, q
     assert list(table.uns["multist"]["decisions"]["multist_domains"]).count(said[0]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [SEEN, PLAIN, {"labels_key": "annotation", "use_image": False}], ids=str)
 def test_of_sound_tissue_nothing_is_said(table, options, caplog):
     if "use_image" not in options:  # an image that tells the bands
@@ -129,6 +131,7 @@ def test_domains_that_are_cut_rather_than_found_speak(caplog):
     assert caplog.text == ""
 
 
+@pytest.mark.slow
 def test_a_line_that_every_stage_says_is_said_once(finished, capsys):
     finished.obsp["spatial_connectivities"].data[:3] = np.nan
     capsys.readouterr()
@@ -171,6 +174,7 @@ def test_an_image_that_leaves_nothing_to_expression_speaks(share, speaks, caplog
         assert "use_image=False" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_model_whose_image_drowns_the_expression_says_so(table, caplog):
     rng = np.random.default_rng(0)
     codes = table.obs["truth"].cat.codes.to_numpy()

@@ -460,6 +460,7 @@ CASES = {
 FINISHED = list(CASES)[list(CASES).index("unknown root") :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_odd_input_is_refused_by_name_and_left_alone(name, request, untouched, sealed):
     case, table = CASES[name], request.getfixturevalue("finished" if name in FINISHED else "table")

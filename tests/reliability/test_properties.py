@@ -178,6 +178,7 @@ def test_a_table_on_disk(table, tmp_path):
     assert_same_bits(divided(lazy), expected)
 
 
+@pytest.mark.slow
 @few
 @given(seed=seeds, n_more=st.integers(1, 40))
 def test_genes_that_nothing_expresses(new_tissue, seed, n_more):

@@ -31,6 +31,7 @@ def calls_and_imports(file: Path) -> tuple[set[str], set[str]]:
     return calls, modules
 
 
+@pytest.mark.slow
 def test_nothing_that_is_read_can_run():
     found = {file: calls_and_imports(file) for file in PACKAGE.rglob("*.py")}
     assert len(found) > 100

@@ -134,6 +134,7 @@ def test_an_interrupted_run_leaves_nothing(tissue, quick, unchanged, monkeypatch
         mt.tl.multist_domains(tissue, 7, config=quick)
 
 
+@pytest.mark.slow
 def test_results_from_before_survive_an_error(embedded, quick, unchanged):
     mt.tl.multist_domains(embedded, 7, config=quick)
     get_table(embedded).obsm["X_pca"][0, 0] = np.nan

@@ -41,6 +41,7 @@ def result(request, solved, tmp_path):
     return table
 
 
+@pytest.mark.slow
 def test_what_was_written_comes_back(result, solved):
     table, before = get_table(result), solved.tables["table"]
     for column in ("multist_domain", "multist_image_weight", "multist_confidence"):
@@ -58,6 +59,7 @@ def test_what_was_written_comes_back(result, solved):
     assert dict(table.uns["multist"]["versions"]) == before.uns["multist"]["versions"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_squidpy_and_scanpy_take_it_unchanged(result):
     import scanpy as sc

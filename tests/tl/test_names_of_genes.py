@@ -74,6 +74,7 @@ def test_a_shared_name_is_refused_wherever_genes_go_by_name(place: str, unchange
         PLACES[place](adata)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["interactions", "ligrec", "map of a gene", "trend of a gene", "projection"])
 def test_after_the_sum_every_place_takes_it(place: str):
     PLACES[place](mt.pp.sum_genes(by_name()))

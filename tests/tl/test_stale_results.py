@@ -37,6 +37,7 @@ def full(made_full) -> ad.AnnData:
 HANGING = ("pseudotime", "interactions", "ligrec", "border_sharpness", "border_sharpness_params")
 
 
+@pytest.mark.slow
 def test_new_domains_remove_what_hangs_on_the_old_and_nothing_else(full):
     mt.tl.cluster_domains(full, 2)
     assert not set(HANGING) & set(full.uns["multist"]) and "multist_pseudotime" not in full.obs
@@ -115,6 +116,7 @@ ANEW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ANEW)
 def test_what_an_embedding_was_made_from_made_anew_removes_it_and_all_that_follows(fused, name):
     assert {*EMBEDDED, "uns border_sharpness"} <= fields(fused)
@@ -127,6 +129,7 @@ def test_what_an_embedding_was_made_from_made_anew_removes_it_and_all_that_follo
     assert "obs['multist_domain'] is removed: it was made from" in said
 
 
+@pytest.mark.slow
 def test_the_same_components_features_and_graph_once_more_remove_nothing(made_tissue, quick):
     adata = made_tissue[1][:150].copy()
     again = [lambda t: mt.pp.embed_expression(t, n_comps=10), mt.pp.embed_histology, mt.pp.spatial_graph]
@@ -145,6 +148,7 @@ def test_what_had_no_part_in_an_embedding_leaves_it(full):
     assert {"X_multist", "multist_domain"} <= fields(full) and set(HANGING) <= set(full.uns["multist"])
 
 
+@pytest.mark.slow
 def test_an_image_in_another_stain_removes_the_features_that_were_read_from_it(fused):
     mt.pp.normalize_histology(fused, "reinhard")
     assert not {"X_histology", "uns histology", *EMBEDDED} & fields(fused)
@@ -253,6 +257,7 @@ def test_domains_that_are_gone_are_named(full):
         mt.tl.ligrec_result(full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_a_result_is_still_known_after_a_file(full, form, tmp_path):
     path = tmp_path / f"a.{form}"

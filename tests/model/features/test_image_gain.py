@@ -38,6 +38,7 @@ def test_an_image_that_tells_nothing_gains_nothing(large_arrays, kind, seed):
     assert gain(large_arrays, image, random_state=seed) < 0.002
 
 
+@pytest.mark.slow
 def test_noise_hardly_ever_takes_part(tissue_arrays):
     images = [np.random.default_rng(seed).normal(size=tissue_arrays.image.shape) for seed in range(20)]
     assert sum(gain(tissue_arrays, image, random_state=seed) > 0 for seed, image in enumerate(images)) <= 2

@@ -201,6 +201,7 @@ class Largest(TorchDispatchMode):
         return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_memory_grows_with_the_edges_not_with_all_pairs(backend):
     n = 20_000

@@ -137,6 +137,7 @@ def test_same_seed_same_bits_other_seed_other_bits_and_the_global_random_state_i
     assert (fit(small_arrays, random_state=1)[2] != first).any()
 
 
+@pytest.mark.slow
 def test_hidden_spots_are_predicted_better_than_at_the_start(tissue_arrays):
     # reconstruction alone, since the other losses pull the code elsewhere; the same spots are hidden in both runs
     rest = dict.fromkeys(("edges", "alignment", "prior", "clustering"), 0.0)
@@ -146,6 +147,7 @@ def test_hidden_spots_are_predicted_better_than_at_the_start(tissue_arrays):
         assert np.mean(trained[name][-30:]) < 0.99 * np.mean(still[name][-30:]), name
 
 
+@pytest.mark.slow
 def test_the_centres_of_the_clustering_loss_pull_the_code_together(tissue_arrays):
     from sklearn.cluster import KMeans
 

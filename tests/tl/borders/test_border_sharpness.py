@@ -130,6 +130,7 @@ def smooth(tissue: ad.AnnData) -> np.ndarray:
     return tissue.obsm["spatial"] / np.ptp(tissue.obsm["spatial"], axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "left", "drawn_by"),
     [
@@ -156,6 +157,7 @@ def test_where_lines_within_the_domains_are_as_sharp_as_can_be_nothing_is_known(
     assert row["drawn_by"] == drawn_by
 
 
+@pytest.mark.slow
 def test_a_border_passes_where_it_is_above_what_one_in_twenty_lines_reach(tissue: ad.AnnData, found: pd.DataFrame):
     noise = tissue.copy()
     noise.obsm["X_pca"] = noise.obsm["X_pca"] + np.random.default_rng(0).normal(0, 3, noise.obsm["X_pca"].shape)
@@ -168,6 +170,7 @@ def test_a_border_passes_where_it_is_above_what_one_in_twenty_lines_reach(tissue
     assert 5 < sum(above) < len(above) - 5
 
 
+@pytest.mark.slow
 def test_of_how_many_lines_the_sharpness_is_known(tissue: ad.AnnData, found: pd.DataFrame):
     assert found["expression_n_null"].between(19, 40).all()
     few = sharpness(tissue, **QUICK | {"n_null": 38})
@@ -177,6 +180,7 @@ def test_of_how_many_lines_the_sharpness_is_known(tissue: ad.AnnData, found: pd.
     assert (sharpness(alone, **QUICK)["histology_n_null"] == 0).all()
 
 
+@pytest.mark.slow
 def test_false_discovery_rates_count_the_borders_that_were_tested(tissue: ad.AnnData, found: pd.DataFrame, caplog):
     small = tissue.copy()
     small.obs["domain"] = small.obs["domain"].cat.add_categories("speck")
@@ -199,6 +203,7 @@ def test_more_steps_take_in_more_spots(tissue: ad.AnnData, found: pd.DataFrame):
     assert (wider["n_edges"] == found["n_edges"]).all()
 
 
+@pytest.mark.slow
 def test_without_an_image_expression_stands_alone(tissue: ad.AnnData, found: pd.DataFrame):
     plain = tissue.copy()
     del plain.obsm["X_histology"]
@@ -214,6 +219,7 @@ def test_the_order_of_the_rows_hardly_matters(tissue: ad.AnnData, found: pd.Data
     np.testing.assert_allclose(turned["expression"], found["expression"], atol=0.02)
 
 
+@pytest.mark.slow
 def test_labels_without_spots_and_spots_without_labels_do_no_harm(tissue: ad.AnnData):
     partly = tissue.copy()
     partly.obs["domain"] = partly.obs["domain"].cat.add_categories("nowhere")
@@ -223,6 +229,7 @@ def test_labels_without_spots_and_spots_without_labels_do_no_harm(tissue: ad.Ann
     assert found.loc[("cortex_a", "cortex_b"), "drawn_by"] == "expression"
 
 
+@pytest.mark.slow
 def test_sections_are_compared_with_themselves_only():
     """A shift of every feature between sections says nothing about their borders, nor do places in their own frames."""
     both = mt.datasets.layered_tissue(n_spots=700, n_genes=300, n_sections=2, with_image=False, format="anndata")
@@ -236,6 +243,7 @@ def test_sections_are_compared_with_themselves_only():
     assert found.loc[("stroma_loose", "stroma_dense"), "expression"] < 0.75
 
 
+@pytest.mark.slow
 def test_the_table_survives_both_formats(solved: ad.AnnData, found: pd.DataFrame, tmp_path):
     before = solved.uns["multist"]
     small = ad.AnnData(uns={"multist": before})

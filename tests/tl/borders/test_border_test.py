@@ -96,6 +96,7 @@ def smooth(sheet, n: int, seed: int, length: float = 3.0) -> np.ndarray:
     return np.exp(0.7 * np.stack([np.cos(xy @ w.T + p).sum(axis=1) for w, p in zip(waves, phase, strict=True)], 1) / 7)
 
 
+@pytest.mark.slow
 def test_patchy_expression_is_no_signal_unless_single_spots_are_shuffled(sheet):
     ligand, receptor = smooth(sheet, 150, 0), smooth(sheet, 150, 1)
     false = {}
@@ -115,6 +116,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(sheet):
     assert (run(sheet, ligand, receptor, random_state=1).ligand != first.ligand).any()
 
 
+@pytest.mark.slow
 def test_patches_that_serve_several_permutations_tell_the_same(sheet, monkeypatch):
     near, far = expression(sheet, 3, 1), smooth(sheet, 60, 0)
     ligand, receptor = np.hstack([near, far]), np.hstack([expression(sheet, 1, 3, seed=1), smooth(sheet, 60, 1)])

@@ -36,6 +36,7 @@ def evidence():
     return found, expression, domain
 
 
+@pytest.mark.slow
 def test_means_and_directions(evidence):
     found, expression, domain = evidence
     assert found.mean.shape == found.pvalue.shape == (2, 2, 2)

@@ -111,6 +111,7 @@ def test_colours_are_those_of_the_column(tissue_table: ad.AnnData):
     assert frame["colour"].tolist() == ["#FF0000", *[f"#00{i:02X}00" for i in range(1, len(categories) - 1)]]
 
 
+@pytest.mark.slow
 def test_each_section_has_its_own_outlines():
     sdata = mt.datasets.layered_tissue(n_spots=200, n_genes=100, image_size=200, n_sections=2)
     mt.tl.domain_shapes(sdata, "domain", shapes_key="drawn", library_key="section")

@@ -41,6 +41,7 @@ def found(solved: ad.AnnData) -> pd.DataFrame:
     return solved.uns["multist"]["interactions"]["pairs"]
 
 
+@pytest.mark.slow
 def test_the_planted_pairs_and_only_they_are_significant_at_their_border(solved: ad.AnnData, found: pd.DataFrame):
     called = {tuple(row) for row in found.loc[found["border_fdr"] <= 0.05, CALL].to_numpy()}
     assert called == {tuple(row) for row in solved.uns["interactions"].to_numpy()}

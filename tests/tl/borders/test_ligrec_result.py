@@ -56,6 +56,7 @@ def test_it_is_what_squidpy_itself_finds(solved: ad.AnnData):
     assert found["metadata"].index.names == expected["metadata"].index.names
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_squidpy_draws_it_also_after_a_file(solved: ad.AnnData, tmp_path):
     import squidpy as sq

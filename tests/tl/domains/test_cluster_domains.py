@@ -129,6 +129,7 @@ def test_auto_says_five_to_nine_on_the_cortex(cortex_divided):
     assert 5 <= adata.uns["multist"]["n_domains"]["chosen"] <= 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["7", "", "Auto", None, 3.0, True, [], [3, "4"], {3, 4}, 4 + 0j])
 def test_what_n_domains_may_be_is_said(embedded_table, wrong):
     embedded_table.obsm["X_multist"] = embedded_table.obsm["X_pca"]

@@ -86,6 +86,7 @@ def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_t
     np.testing.assert_array_equal(*means)
 
 
+@pytest.mark.slow
 def test_one_slide_is_taken_as_it_is_named(tissue_table, quick):
     mt.tl.multist_domains(tissue_table, 3, image_key="hires", config=quick)
     assert list(tissue_table.uns["multist"]["histology"]["image_key"]) == ["hires"]
@@ -133,6 +134,7 @@ def test_a_black_slide_of_a_spatialdata_is_left_out_too(tissue, quick, caplog):
     assert "black under all spots" in caplog.text and "X_histology" not in sdata["table"].obsm
 
 
+@pytest.mark.slow
 def test_a_slide_that_is_black_around_the_tissue_is_no_black_slide(tissue_table, quick):
     entry = next(iter(tissue_table.uns["spatial"].values()))
     xy = tissue_table.obsm["spatial"] * entry["scalefactors"]["tissue_hires_scalef"]

@@ -33,6 +33,7 @@ def assert_same_result(one: ad.AnnData, other: ad.AnnData) -> None:
     assert (one.obsp["multist_attention"] != other.obsp["multist_attention"]).nnz == 0
 
 
+@pytest.mark.slow
 def test_fit_and_domains_are_what_the_function_does(telling_table, quick):
     embedded_table = telling_table
     by_function = embedded_table.copy()
@@ -104,6 +105,7 @@ def test_the_stain_is_brought_to_a_named_image_too(fitted, sections):
     np.testing.assert_array_equal(named.obsm["X_histology"], new.obsm["X_histology"])
 
 
+@pytest.mark.slow
 def test_without_a_reference_the_image_is_taken_as_it_is(sections, quick):
     model = mt.MultiST(quick).fit(sections[0])
     model.embed(sections[1])
@@ -118,6 +120,7 @@ def test_a_model_without_an_image_looks_at_none(sections, quick):
     assert (sections[1].obs["multist_image_weight"] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["anndata", "spatialdata"])
 def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, unchanged):
     new = sections[1]
@@ -154,6 +157,7 @@ def test_nothing_of_the_image_stays_after_a_fit_without_it(telling_table, quick)
     assert embedded_table.uns["multist"]["stain_reference"].tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_other_numbers_of_domains_replace_what_is_known(embedded_table, quick):
     model = mt.MultiST(quick).fit(embedded_table)
     model.domains(embedded_table, 3)
@@ -201,6 +205,7 @@ def test_a_spatialdata_is_written(fitted, tmp_path):
     np.testing.assert_array_equal(labels(get_table(back)), labels(get_table(new)))
 
 
+@pytest.mark.slow
 def test_in_steps_it_is_what_domains_does(telling_table, quick):
     steps, short = telling_table, telling_table.copy()
     model, other = mt.MultiST(quick).fit(steps), mt.MultiST(quick).fit(short)

@@ -42,6 +42,7 @@ def test_neither_modality_alone_suffices_and_both_together_do(large_divided):
     assert by_expression["multist"] > by_expression["image"] + 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["spatialdata", "anndata"])
 def test_all_stages_from_raw_counts_and_pixels(form, tissue, tissue_table, quick):
     data = tissue if form == "spatialdata" else tissue_table
@@ -68,18 +69,21 @@ def test_all_stages_from_raw_counts_and_pixels(form, tissue, tissue_table, quick
     assert 0 <= written["image_gain"] < 1 and len(written["structured"]) == 30
 
 
+@pytest.mark.slow
 def test_both_forms_give_the_same(embedded, embedded_table, quick):
     one, other = domains(embedded, config=quick), domains(embedded_table, config=quick)
     np.testing.assert_allclose(one.obsm["X_multist"], other.obsm["X_multist"], atol=1e-4)
     assert adjusted_rand_score(one.obs["multist_domain"], other.obs["multist_domain"]) > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_domains", [1, 2, 11, 40])
 def test_exactly_the_number_asked_for(embedded, quick, n_domains):
     found = domains(embedded, n_domains, config=quick).obs["multist_domain"]
     assert found.nunique() == len(found.cat.categories) == n_domains
 
 
+@pytest.mark.slow
 def test_what_is_there_is_reused_and_the_log_says_so(embedded, quick, caplog):
     table = get_table(embedded)
     before = {key: table.obsm[key] for key in ("X_pca", "X_histology")} | dict(table.obsp)
@@ -91,6 +95,7 @@ def test_what_is_there_is_reused_and_the_log_says_so(embedded, quick, caplog):
     assert "running" not in caplog.text
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_run_and_the_log_says_so(tissue, quick, caplog):
     with caplog.at_level(logging.INFO, "multist"):
         domains(tissue, config=quick)
@@ -126,6 +131,7 @@ def test_without_the_image_it_is_not_looked_at(tissue, quick):
     assert table.uns["multist"]["image_gain"] == 0 and "multist_attention" not in table.obsp
 
 
+@pytest.mark.slow
 def test_auto_takes_the_image_where_there_is_one(telling, embedded_table, quick):
     assert domains(telling, config=quick).obs["multist_image_weight"].mean() > 0
     del embedded_table.uns["spatial"], embedded_table.obsm["X_histology"]
@@ -168,6 +174,7 @@ def test_noise_in_the_pixels_hardly_counts_and_does_no_harm(tissue_table, quick)
     assert fused > alone - 0.1
 
 
+@pytest.mark.slow
 def test_a_copy_leaves_the_original_as_it_was(embedded, embedded_table, quick, unchanged):
     for data in (embedded, embedded_table):
         with unchanged(data):
@@ -188,6 +195,7 @@ def test_results_of_two_calls_lie_beside_each_other(embedded, quick):
     assert table.uns["multist"]["params"]["n_domains"] == 7
 
 
+@pytest.mark.slow
 def test_the_stain_reference_stays_beside_the_parameters(embedded, quick):
     get_table(embedded).uns["multist"] = {"stain_reference": np.arange(3)}
     table = domains(embedded, config=quick)

@@ -76,6 +76,7 @@ def test_labels_are_read_once_in_one_transaction(labelled, read_blocks, quick, m
     assert table.obs["multist_domain"].nunique() == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "call",
     [

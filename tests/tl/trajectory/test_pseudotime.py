@@ -153,6 +153,7 @@ def test_sections_without_a_common_neighbour_are_named():
         mt.tl.pseudotime(both, "inner", library_key="section")
 
 
+@pytest.mark.slow
 def test_many_cells_lean_on_landmarks():
     adata = strip(100, 30)
     mt.tl.pseudotime(adata, "inner", key_added="all")
