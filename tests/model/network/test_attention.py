@@ -19,6 +19,8 @@ from multist.model.network.attention import (
     fit_attention,
 )
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 QUICK = MultiSTConfig(epochs=20)
 CPU = torch.device("cpu")
 
@@ -47,7 +49,6 @@ def telling(large_arrays) -> LearntAttention:
     return fit(large_arrays, MultiSTConfig())
 
 
-@pytest.mark.slow
 def test_the_image_takes_error_away_on_tissue_that_was_held_out(telling):
     assert telling.gain > 0.03
     assert telling.error < telling.error_of_neighbours < 1
@@ -73,7 +74,6 @@ def test_at_borders_the_own_domain_is_listened_to_more_than_the_others(large_arr
     assert own > 1.3 * others
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_an_image_of_noise_gains_nothing(large_arrays, seed):
     noise = np.random.default_rng(seed).normal(size=large_arrays.image.shape)
@@ -145,7 +145,6 @@ def test_training_starts_from_what_the_neighbours_tell(tissue_arrays):
     assert np.corrcoef(found.ravel(), linear.ravel())[0, 1] > 0.95
 
 
-@pytest.mark.slow
 def test_back_ends_agree(small_arrays, monkeypatch):
     pytest.importorskip("dgl")
     learnt = fit(small_arrays)
@@ -157,7 +156,6 @@ def test_back_ends_agree(small_arrays, monkeypatch):
     np.testing.assert_allclose(found[0][1].losses, found[1][1].losses, atol=1e-5)
 
 
-@pytest.mark.slow
 def test_same_seed_same_bits_and_the_global_random_states_are_left_alone(small_arrays):
     state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     first = fit(small_arrays, random_state=3)

@@ -12,6 +12,8 @@ import multist as mt
 from multist._spacing import spacing
 from multist.access import copy_data, resolve
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 QUICK = {"cluster_key": "domain", "n_null": 40}
 
 
@@ -57,7 +59,6 @@ def halved(tissue: ad.AnnData, domain: str, key: str) -> ad.AnnData:
     return own
 
 
-@pytest.mark.slow
 def test_a_border_that_only_expression_sees_is_drawn_by_expression(found: pd.DataFrame):
     row = found.loc[("cortex_a", "cortex_b")]
     assert row["drawn_by"] == "expression"
@@ -86,7 +87,6 @@ def test_domains_cut_in_two_by_their_own_noise_are_told_from_borders(tissue: ad.
     assert rows["expression"].mean() < rows["expression_null"].mean()
 
 
-@pytest.mark.slow
 def test_shuffled_features_see_nothing(tissue: ad.AnnData):
     shuffled, rng = tissue.copy(), np.random.default_rng(0)
     del shuffled.obsm["X_histology"]
@@ -99,7 +99,6 @@ def test_shuffled_features_see_nothing(tissue: ad.AnnData):
     assert (found["drawn_by"] == "expression").sum() <= 2
 
 
-@pytest.mark.slow
 def test_what_changes_along_the_border_is_not_taken_for_the_border(tissue: ad.AnnData):
     """A feature that tells every place along the border, but not the sides, beside noise that tells nothing."""
     drifting = tissue.copy()
@@ -111,7 +110,6 @@ def test_what_changes_along_the_border_is_not_taken_for_the_border(tissue: ad.An
     assert found.loc[("cortex_a", "cortex_b"), "expression"] == pytest.approx(0.5, abs=0.12)
 
 
-@pytest.mark.slow
 def test_every_contact_has_a_row_and_short_borders_are_not_judged(tissue: ad.AnnData, found: pd.DataFrame):
     rows, columns = tissue.obsp["spatial_connectivities"].nonzero()
     domain = tissue.obs["domain"].astype(str).to_numpy()
@@ -130,7 +128,6 @@ def smooth(tissue: ad.AnnData) -> np.ndarray:
     return tissue.obsm["spatial"] / np.ptp(tissue.obsm["spatial"], axis=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "left", "drawn_by"),
     [
@@ -157,7 +154,6 @@ def test_where_lines_within_the_domains_are_as_sharp_as_can_be_nothing_is_known(
     assert row["drawn_by"] == drawn_by
 
 
-@pytest.mark.slow
 def test_a_border_passes_where_it_is_above_what_one_in_twenty_lines_reach(tissue: ad.AnnData, found: pd.DataFrame):
     noise = tissue.copy()
     noise.obsm["X_pca"] = noise.obsm["X_pca"] + np.random.default_rng(0).normal(0, 3, noise.obsm["X_pca"].shape)
@@ -170,7 +166,6 @@ def test_a_border_passes_where_it_is_above_what_one_in_twenty_lines_reach(tissue
     assert 5 < sum(above) < len(above) - 5
 
 
-@pytest.mark.slow
 def test_of_how_many_lines_the_sharpness_is_known(tissue: ad.AnnData, found: pd.DataFrame):
     assert found["expression_n_null"].between(19, 40).all()
     few = sharpness(tissue, **QUICK | {"n_null": 38})
@@ -180,7 +175,6 @@ def test_of_how_many_lines_the_sharpness_is_known(tissue: ad.AnnData, found: pd.
     assert (sharpness(alone, **QUICK)["histology_n_null"] == 0).all()
 
 
-@pytest.mark.slow
 def test_false_discovery_rates_count_the_borders_that_were_tested(tissue: ad.AnnData, found: pd.DataFrame, caplog):
     small = tissue.copy()
     small.obs["domain"] = small.obs["domain"].cat.add_categories("speck")
@@ -196,14 +190,12 @@ def test_false_discovery_rates_count_the_borders_that_were_tested(tissue: ad.Ann
     assert unknown and f"unknown of {unknown} of {len(table)}" in caplog.text
 
 
-@pytest.mark.slow
 def test_more_steps_take_in_more_spots(tissue: ad.AnnData, found: pd.DataFrame):
     wider = sharpness(tissue, **QUICK, n_steps=3)
     assert (wider["n_spots"] > found["n_spots"]).all()
     assert (wider["n_edges"] == found["n_edges"]).all()
 
 
-@pytest.mark.slow
 def test_without_an_image_expression_stands_alone(tissue: ad.AnnData, found: pd.DataFrame):
     plain = tissue.copy()
     del plain.obsm["X_histology"]
@@ -213,13 +205,11 @@ def test_without_an_image_expression_stands_alone(tissue: ad.AnnData, found: pd.
     assert set(alone["drawn_by"]) <= {"expression", "neither", "unknown"}
 
 
-@pytest.mark.slow
 def test_the_order_of_the_rows_hardly_matters(tissue: ad.AnnData, found: pd.DataFrame):
     turned = sharpness(tissue[np.random.default_rng(0).permutation(tissue.n_obs)].copy(), **QUICK)
     np.testing.assert_allclose(turned["expression"], found["expression"], atol=0.02)
 
 
-@pytest.mark.slow
 def test_labels_without_spots_and_spots_without_labels_do_no_harm(tissue: ad.AnnData):
     partly = tissue.copy()
     partly.obs["domain"] = partly.obs["domain"].cat.add_categories("nowhere")
@@ -229,7 +219,6 @@ def test_labels_without_spots_and_spots_without_labels_do_no_harm(tissue: ad.Ann
     assert found.loc[("cortex_a", "cortex_b"), "drawn_by"] == "expression"
 
 
-@pytest.mark.slow
 def test_sections_are_compared_with_themselves_only():
     """A shift of every feature between sections says nothing about their borders, nor do places in their own frames."""
     both = mt.datasets.layered_tissue(n_spots=700, n_genes=300, n_sections=2, with_image=False, format="anndata")
@@ -243,7 +232,6 @@ def test_sections_are_compared_with_themselves_only():
     assert found.loc[("stroma_loose", "stroma_dense"), "expression"] < 0.75
 
 
-@pytest.mark.slow
 def test_the_table_survives_both_formats(solved: ad.AnnData, found: pd.DataFrame, tmp_path):
     before = solved.uns["multist"]
     small = ad.AnnData(uns={"multist": before})
@@ -256,7 +244,6 @@ def test_the_table_survives_both_formats(solved: ad.AnnData, found: pd.DataFrame
         assert back.uns["multist"]["border_sharpness_params"]["cluster_key"] == "domain"
 
 
-@pytest.mark.slow
 def test_a_spatialdata_gets_the_same_table(embedded_table, embedded, tmp_path):
     # the forms differ in how the tissue lies on the slide, and which lines are drawn by chance depends on the places
     embedded_table.obsm["spatial"] = resolve(embedded, image=False).xy
@@ -269,7 +256,6 @@ def test_a_spatialdata_gets_the_same_table(embedded_table, embedded, tmp_path):
     pd.testing.assert_frame_equal(table, expected, check_dtype=False)
 
 
-@pytest.mark.slow
 def test_same_seed_same_bits_in_place_and_in_a_copy(tissue: ad.AnnData, found: pd.DataFrame, unchanged):
     own = copy_data(tissue)
     own.uns["multist"] = {"params": {"kept": 1}}
@@ -311,7 +297,6 @@ def test_unusable_tables_are_refused_unchanged(tissue: ad.AnnData, unchanged):
         mt.tl.border_sharpness(bare, **QUICK)
 
 
-@pytest.mark.slow
 def test_a_step_has_a_length_with_its_unit(tissue: ad.AnnData):
     apart = spacing(tissue.obsm["spatial"])
     bare = tissue.copy()

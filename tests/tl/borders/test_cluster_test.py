@@ -11,6 +11,8 @@ from multist.tl.borders._cluster_test import cluster_test
 from multist.tl.borders._contacts import Contact
 from multist.tl.borders._molecules import Molecules
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 N = 60
 
 
@@ -36,7 +38,6 @@ def evidence():
     return found, expression, domain
 
 
-@pytest.mark.slow
 def test_means_and_directions(evidence):
     found, expression, domain = evidence
     assert found.mean.shape == found.pvalue.shape == (2, 2, 2)

@@ -13,6 +13,8 @@ import spatialdata as sd
 import multist as mt
 from multist.access import copy_data
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 CALL = ["source", "target", "ligand_domain", "receptor_domain"]
 QUICK = {"cluster_key": "domain", "n_perms": 200}
 
@@ -41,7 +43,6 @@ def found(solved: ad.AnnData) -> pd.DataFrame:
     return solved.uns["multist"]["interactions"]["pairs"]
 
 
-@pytest.mark.slow
 def test_the_planted_pairs_and_only_they_are_significant_at_their_border(solved: ad.AnnData, found: pd.DataFrame):
     called = {tuple(row) for row in found.loc[found["border_fdr"] <= 0.05, CALL].to_numpy()}
     assert called == {tuple(row) for row in solved.uns["interactions"].to_numpy()}
@@ -91,7 +92,6 @@ def test_the_score_is_that_of_spots_facing_each_other(solved: ad.AnnData, found:
     assert near["score"] == pytest.approx(np.outer(ligand[a], receptor[b])[facing].mean(), rel=1e-4)
 
 
-@pytest.mark.slow
 def test_nothing_else_is_changed(tissue: ad.AnnData, solved: ad.AnnData, unchanged):
     again = tissue.copy()
     with unchanged(tissue):
@@ -135,7 +135,6 @@ def test_normalised_values_genes_in_another_case_and_labels_that_are_no_categori
     assert sorted(significant) == sorted(found.loc[found["border_fdr"] <= 0.05, CALL].to_numpy().tolist())
 
 
-@pytest.mark.slow
 def test_a_spatialdata_with_complexes_unlabelled_spots_and_no_graph_yet(caplog):
     sdata = mt.datasets.layered_tissue(n_spots=400, n_genes=100, with_image=False)
     table = sdata.tables["table"]
@@ -150,7 +149,6 @@ def test_a_spatialdata_with_complexes_unlabelled_spots_and_no_graph_yet(caplog):
     assert "lesion" not in set(result["borders"][["domain_1", "domain_2"]].to_numpy().ravel())
 
 
-@pytest.mark.slow
 def test_borders_do_not_run_between_sections(tissue: ad.AnnData):
     both = ad.concat({"a": tissue, "b": tissue}, label="slide", index_unique="-")
     both.obs["domain"] = both.obs["domain"].astype("category")
@@ -188,7 +186,6 @@ def test_a_failure_takes_its_graph_away(tissue: ad.AnnData, unchanged):
         mt.tl.interactions(adata, all_pairs(tissue), min_edges=10_000, **QUICK)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_planted_pairs_on_other_tissues(seed: int):
     adata = mt.datasets.layered_tissue(with_image=False, format="anndata", random_state=seed)

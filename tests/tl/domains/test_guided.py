@@ -10,6 +10,8 @@ import pytest
 import multist as mt
 from multist.metrics import agreement
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 N_EACH = 4
 
 
@@ -33,7 +35,6 @@ def without_strokes(adata: ad.AnnData) -> np.ndarray:
     return adata.obs["annotation"].isna().to_numpy()
 
 
-@pytest.mark.slow
 def test_a_few_strokes_give_the_named_domains(embedded):
     adata = embedded.copy()
     adata.uns["annotation_colors"] = ["#010101", "#020202", "#030303", "#040404", "#050505", "#060606", "#070707"]
@@ -100,7 +101,6 @@ def pair() -> tuple[ad.AnnData, ad.AnnData]:
     return first, second
 
 
-@pytest.mark.slow
 def test_the_next_section_is_recognised_from_the_strokes_on_the_first(pair, tmp_path):
     first, second = (table.copy() for table in pair)
     model = mt.MultiST().fit(first, labels_key="annotation")

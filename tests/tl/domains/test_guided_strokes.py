@@ -12,6 +12,8 @@ import pytest
 import multist as mt
 from multist.metrics import agreement
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 
 @pytest.fixture(scope="module")
 def both() -> ad.AnnData:
@@ -45,7 +47,6 @@ def parts(both: ad.AnnData) -> list[ad.AnnData]:
     return [both[both.obs["section"] == name].copy() for name in ("section1", "section2")]
 
 
-@pytest.mark.slow
 def test_one_spot_in_a_class(both, truth):
     strokes, rare = some(truth, 4), truth.iloc[0]
     strokes[(strokes == rare) & (strokes.index != strokes.index[strokes == rare][0])] = np.nan
@@ -101,7 +102,6 @@ def test_each_object_may_have_classes_of_its_own(both, truth):
     assert names[0] == names[1] and set(names[0]) == set(tables[0].obs["annotation"].cat.categories) | {rare}
 
 
-@pytest.mark.slow
 def test_a_stroke_for_each_thousand_cells():
     rng = np.random.default_rng(0)
     n = 20_000
@@ -126,7 +126,6 @@ def test_classes_that_nobody_drew_are_left_out(both, truth):
     assert adata.obsm["multist_probability"].shape[1] == truth.nunique()
 
 
-@pytest.mark.slow
 def test_all_spots_or_all_but_one_are_named(both, truth):
     assert (guided(both, truth).obs["multist_domain"] == truth).all()
     adata = guided(both, truth.where(truth.index != truth.index[7]))

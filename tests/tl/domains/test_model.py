@@ -17,6 +17,8 @@ import multist as mt
 from multist.access import get_table
 from multist.datasets import layered_tissue
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 
 def labels(table: ad.AnnData, key: str = "multist_domain") -> np.ndarray:
     return table.obs[key].to_numpy(dtype=str)
@@ -33,7 +35,6 @@ def assert_same_result(one: ad.AnnData, other: ad.AnnData) -> None:
     assert (one.obsp["multist_attention"] != other.obsp["multist_attention"]).nnz == 0
 
 
-@pytest.mark.slow
 def test_fit_and_domains_are_what_the_function_does(telling_table, quick):
     embedded_table = telling_table
     by_function = embedded_table.copy()
@@ -46,7 +47,6 @@ def test_fit_and_domains_are_what_the_function_does(telling_table, quick):
     assert embedded_table.uns["multist"]["params"] == by_function.uns["multist"]["params"]
 
 
-@pytest.mark.slow
 def test_the_fitted_section_is_embedded_where_it_was(fitted, sections):
     model, table = fitted
     again = sections[0]
@@ -82,7 +82,6 @@ def test_a_section_without_some_of_the_domains(fitted, sections):
     assert ari(new) > 0.6
 
 
-@pytest.mark.slow
 def test_the_stain_and_the_encoder_are_those_of_the_fitted_section(sections, quick):
     first, new = sections
     mt.pp.normalize_histology(first)
@@ -105,7 +104,6 @@ def test_the_stain_is_brought_to_a_named_image_too(fitted, sections):
     np.testing.assert_array_equal(named.obsm["X_histology"], new.obsm["X_histology"])
 
 
-@pytest.mark.slow
 def test_without_a_reference_the_image_is_taken_as_it_is(sections, quick):
     model = mt.MultiST(quick).fit(sections[0])
     model.embed(sections[1])
@@ -120,7 +118,6 @@ def test_a_model_without_an_image_looks_at_none(sections, quick):
     assert (sections[1].obs["multist_image_weight"] == 0).all()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["anndata", "spatialdata"])
 def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, unchanged):
     new = sections[1]
@@ -157,7 +154,6 @@ def test_nothing_of_the_image_stays_after_a_fit_without_it(telling_table, quick)
     assert embedded_table.uns["multist"]["stain_reference"].tolist() == [0, 1, 2]
 
 
-@pytest.mark.slow
 def test_other_numbers_of_domains_replace_what_is_known(embedded_table, quick):
     model = mt.MultiST(quick).fit(embedded_table)
     model.domains(embedded_table, 3)
@@ -177,7 +173,6 @@ def test_results_lie_beside_each_other(fitted, sections):
     assert 0 < (labels(sections[1], "known_domain") != labels(sections[1], "raw_domain")).mean() < 0.3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_what_is_written_survives_a_file(form, fitted, sections, tmp_path):
     model, _ = fitted
@@ -192,7 +187,6 @@ def test_what_is_written_survives_a_file(form, fitted, sections, tmp_path):
     assert back.uns["multist"]["params"]["model"] == new.uns["multist"]["params"]["model"]
 
 
-@pytest.mark.slow
 def test_a_spatialdata_is_written(fitted, tmp_path):
     import spatialdata as sd
 
@@ -205,7 +199,6 @@ def test_a_spatialdata_is_written(fitted, tmp_path):
     np.testing.assert_array_equal(labels(get_table(back)), labels(get_table(new)))
 
 
-@pytest.mark.slow
 def test_in_steps_it_is_what_domains_does(telling_table, quick):
     steps, short = telling_table, telling_table.copy()
     model, other = mt.MultiST(quick).fit(steps), mt.MultiST(quick).fit(short)

@@ -11,6 +11,8 @@ import multist as mt
 from multist.access import get_table, run
 from multist.datasets import layered_tissue
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 
 @pytest.fixture(scope="module")
 def prepared():
@@ -47,7 +49,6 @@ def joined(tables, key):
     return np.concatenate([table.obs[key].to_numpy(dtype=str) for table in tables])
 
 
-@pytest.mark.slow
 def test_a_list_is_what_one_table_with_a_library_key_is(prepared, quick):
     both = prepared.copy()
     show_domains(both)
@@ -64,7 +65,6 @@ def test_a_list_is_what_one_table_with_a_library_key_is(prepared, quick):
         np.testing.assert_allclose(tables[1].obsp[key].toarray(), whole[300:, 300:], atol=1e-4)
 
 
-@pytest.mark.slow
 def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
     model = mt.MultiST(device="cpu").fit(list(sections))
     assert model.domains(sections, 7) is None
@@ -84,7 +84,6 @@ def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
     assert "fitted_on" not in sections[1].uns["multist"]["params"]
 
 
-@pytest.mark.slow
 def test_raw_slides_become_the_same_in_a_list_and_in_one_table(quick):
     both = layered_tissue(
         n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
@@ -100,7 +99,6 @@ def test_raw_slides_become_the_same_in_a_list_and_in_one_table(quick):
     assert set(reference["patch_section"]) == {"section1"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("normalised", [0, 1])
 def test_slides_go_to_the_stain_of_the_one_that_is_normalised(normalised, sections, quick):
     mt.pp.normalize_histology(sections[normalised], "reinhard")
@@ -123,7 +121,6 @@ def test_slides_that_were_normalised_to_an_unknown_stain(sections, quick, unchan
         mt.MultiST(quick).fit(sections, use_image=True)
 
 
-@pytest.mark.slow
 def test_histology_that_only_some_have_is_refused(sections, quick, unchanged):
     mt.pp.embed_histology(sections[0])
     with unchanged(sections[0]), unchanged(sections[1]), pytest.raises(ValueError, match="and not in number 1, whose"):
@@ -157,7 +154,6 @@ def test_components_on_the_same_axes_are_taken(sections, quick, caplog):
     assert "running pp.embed_expression" not in caplog.text
 
 
-@pytest.mark.slow
 def test_objects_may_be_of_either_kind(sections, quick):
     sdata = layered_tissue(
         n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, random_state=1
@@ -179,7 +175,6 @@ def test_a_copy_is_a_list(sections, quick, unchanged):
     np.testing.assert_array_equal(joined(again, "multist_domain"), joined(found, "multist_domain"))
 
 
-@pytest.mark.slow
 def test_a_list_of_one_is_the_object(embedded_table, quick):
     other = embedded_table.copy()
     mt.tl.multist_domains(embedded_table, 5, config=quick)
@@ -227,7 +222,6 @@ def test_if_one_does_not_fit_none_is_changed(spoil, options, error, message, sec
         mt.tl.multist_domains(given, 5, config=quick, **options)
 
 
-@pytest.mark.slow
 def test_a_failure_at_the_end_leaves_none_changed(sections, quick, unchanged, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
@@ -268,7 +262,6 @@ def test_views_of_one_table_are_sections_too(prepared, quick):
     assert isinstance(views[0], ad.AnnData)
 
 
-@pytest.mark.slow
 def test_aligned_sections_look_at_each_other(prepared, quick):
     both = prepared.copy()
     show_domains(both)

@@ -12,6 +12,8 @@ import pytest
 
 import multist as mt
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 
 def stroked(unnamed: object, *, n_strokes: int = 6) -> ad.AnnData:
     """Two halves with strokes in each; everything else holds ``unnamed``."""
