@@ -33,7 +33,7 @@ mt.tl.pseudotime()  # wrong: call-arg
 mt.tl.interactions(adata)  # wrong: call-arg
 mt.pl.domains(adata, save="domains.png")
 mt.pl.domains(adata, save=3)  # wrong: arg-type
-mt.metrics.coherence(adata, "domain", wrong=1)  # wrong: call-arg
+mt.metrics.coherence([0, 1], [[0, 0], [1, 1]], wrong=1)  # wrong: call-arg
 mt.datasets.layered_tissue(n_spots=100)
 mt.datasets.layered_tissue(n_spots="many")  # wrong: arg-type
 model: mt.MultiST = mt.MultiST(random_state=1).fit(adata)

@@ -171,6 +171,14 @@ def test_read_only_unsorted_and_repeated_entries_are_read_and_keep_their_bits():
     assert values.indices.tolist() == before and values.data.tolist() == [2, 0, 1, 3, 4]
 
 
+def test_counts_on_disk_are_found_after_their_file_was_closed(tmp_path):
+    ad.AnnData(sparse.csr_matrix(COUNTS)).write_h5ad(tmp_path / "a.h5ad")
+    backed = ad.read_h5ad(tmp_path / "a.h5ad", backed="r")
+    for close in (backed.file.close, lambda: backed.write_h5ad(tmp_path / "b.h5ad")):
+        close()
+        assert find_expression(backed, None).kind == "counts"
+
+
 def test_what_is_not_there():
     with pytest.raises(ValueError, match="X is empty; pass layer="):
         log_expression(ad.AnnData(shape=(2, 3)), None)

@@ -151,7 +151,7 @@ def test_the_metrics_are_those_of_the_shared_scores(seed: int):
     truth = tissue.obs["domain"].astype(object)
     truth[rng.random(300) < 0.1] = np.nan
     tissue.obs["domain"] = truth
-    labels = np.where(rng.random(300) < 0.4, rng.integers(0, 6, 300).astype(str), truth.astype(str))
+    labels = np.where(rng.random(300) < 0.4, rng.integers(0, 6, 300).astype(str), truth.fillna("nan").astype(str))
     theirs = shared.score(tissue, labels, "domain")
     ours = mt.metrics.agreement(truth, labels) | mt.metrics.coherence(labels, tissue.obsm["spatial"])
     for name, value in ours.items():

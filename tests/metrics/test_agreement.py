@@ -53,7 +53,7 @@ def test_same_numbers_as_the_scoring_script(real_data: Path, monkeypatch: pytest
 
     rng = np.random.default_rng(3)
     truth = pd.Series(rng.choice(["a", "b", "c"], 300)).mask(rng.random(300) < 0.1)
-    labels = np.where(rng.random(300) < 0.6, truth.astype(str), rng.choice(["a", "b", "d"], 300))
+    labels = np.where(rng.random(300) < 0.6, truth.fillna("nan").astype(str), rng.choice(["a", "b", "d"], 300))
     adata = ad.AnnData(obs=pd.DataFrame({"truth": truth.to_numpy()}, index=[str(i) for i in range(300)]))
     adata.obsm["spatial"] = rng.random((300, 2))
     expected = score(adata, labels, "truth")

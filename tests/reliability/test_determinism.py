@@ -17,8 +17,10 @@ from multist.model.config import MultiSTConfig
 
 CODE = """
 from __future__ import annotations
-import torch, sklearn, scanpy, squidpy, dgl
-import hashlib, sys
+import torch, sklearn, scanpy, squidpy
+import hashlib, importlib.util, sys
+if importlib.util.find_spec("dgl"):  # not every Python has it
+    import dgl
 sys.path.insert(0, {folder!r})
 from conftest import make_tissue, MultiSTConfig, mt
 mt.settings.progress = False

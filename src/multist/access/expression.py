@@ -13,6 +13,7 @@ from scipy import sparse
 from multist._settings import logger
 from multist.access.absent import listed, not_found
 from multist.access.blocks import Result, active_client, block_results, row_blocks
+from multist.access.tables import open_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -267,6 +268,7 @@ def _candidates(table: AnnData, layer: str | None) -> Iterator[tuple[Any, str, p
 
 def _held_x(table: AnnData) -> Any:
     """``X``, or None where there are no values; a file may hold none."""
+    open_file(table)
     return None if 0 in table.shape or (table.isbacked and "X" not in table.file) else table.X
 
 

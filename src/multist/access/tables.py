@@ -134,9 +134,14 @@ def copy_data(data: Data) -> Data:
 def loaded(table: AnnData) -> AnnData:
     """A copy in memory of a table that is lazy or on disk; its file, which anndata closes, is open as before."""
     copy = table.to_memory(copy=True)
+    open_file(table)
+    return copy
+
+
+def open_file(table: AnnData) -> None:
+    """Open the file of a table on disk, if anndata has closed it, as it does once it has read or written all."""
     if table.isbacked and not table.file.is_open:
         table.file.open()
-    return copy
 
 
 def _shallow(sdata: Any, tables: dict[str, AnnData]) -> SpatialData:

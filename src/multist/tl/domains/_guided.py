@@ -92,7 +92,7 @@ def read_strokes(
                 f"unlabeled_category {unlabeled_category!r} is no value of obs[{labels_key!r}]; found: {listed}"
             )
         names.remove(unlabeled_category)
-    labels = np.concatenate([pd.Categorical(column.astype(object), names).codes for column in columns]).astype(np.int64)
+    labels = np.concatenate([column.cat.set_categories(names).cat.codes for column in columns]).astype(np.int64)
     used = np.unique(labels[labels >= 0])
     if not len(used):
         raise ValueError(f"obs[{labels_key!r}] names no spot; draw a stroke in each domain, or leave out labels_key")
