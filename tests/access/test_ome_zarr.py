@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -113,3 +116,28 @@ def test_planes_of_any_order_of_axes(axes, shape, flat):
 def test_what_is_no_plane_is_refused(axes, shape):
     with pytest.raises(ValueError, match="a slide has height, width and 1, 3 or 4 channels"):
         ome_zarr._flat("a", da.zeros(shape), list(axes))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shape": [3, 2**31, 2**31]}, r"declares the shape .*; sides of a slide have 1 to 4,194,304 pixels"),
+        ({"shape": [3, 0, 0]}, r"declares the shape \(3, 0, 0\)"),
+        ({"shape": [3, 60_000, 60_000], "chunks": [3, 60_000, 60_000]}, "pieces .*; save it in smaller chunks"),
+    ],
+)
+def test_a_few_bytes_that_declare_too_much_are_refused(tmp_path, rgb, change, said):
+    path = write(tmp_path / "a.zarr", rgb, fmt=FormatV04())
+    record = next(path.glob("*/.zarray"))
+    record.write_text(json.dumps(json.loads(record.read_text()) | change))
+    with pytest.raises(ValueError, match=said):
+        read_slide(path)
+
+
+def test_a_level_from_elsewhere_is_refused(tmp_path, rgb):
+    path, other = write(tmp_path / "a.zarr", rgb), write(tmp_path / "b.zarr", rgb)
+    level = next(each for each in path.iterdir() if each.is_dir())
+    shutil.rmtree(level)
+    level.symlink_to(other / level.name)
+    with pytest.raises(ValueError, match="lies outside of the folder"):
+        read_slide(path)

@@ -332,3 +332,9 @@ def test_fonts_of_the_session_are_left_alone(everything: ad.AnnData):
     before = dict(plt.rcParams)
     mt.pl.domains(everything, show=False)
     assert dict(plt.rcParams) == before
+
+
+@pytest.mark.parametrize("figsize", [(0, 0), (5, -1), (float("nan"), 3), (3, float("inf"))])
+def test_figures_without_a_size_are_refused(everything, figsize):
+    with pytest.raises(ValueError, match="figsize is a width and a height in inches, both positive"):
+        mt.pl.domains(everything, figsize=figsize)

@@ -179,8 +179,12 @@ def test_bad_keys_and_numbers():
         embed_expression(adata, layer="counts")
     with pytest.raises(KeyError, match="library_key 'slide' not found in obs; found: 'group'"):
         embed_expression(adata, library_key="slide")
-    with pytest.raises(ValueError, match="at least 1"):
-        embed_expression(adata, n_comps=0)
+    for wrong in (0, 2.5, True, "30"):
+        with pytest.raises(ValueError, match="n_comps must be a whole number of at least 1"):
+            embed_expression(adata, n_comps=wrong)
+    for wrong in (1, 2.5, True):
+        with pytest.raises(ValueError, match="n_top_genes must be a whole number of at least 2"):
+            embed_expression(adata, n_top_genes=wrong)
     with pytest.raises(ValueError, match="transform must be one of 'log', 'sqrt', 'none'; got 'root'"):
         embed_expression(adata, transform="root")
     with pytest.raises(ValueError, match="cannot be stored"):

@@ -206,7 +206,10 @@ def test_copy_leaves_the_input():
     ("arguments", "message"),
     [
         ({"coord_type": "hex"}, "coord_type must be 'auto', 'grid' or 'generic', not 'hex'"),
-        ({"n_neighbors": 0}, "n_neighbors must be at least 1, not 0"),
+        ({"n_neighbors": 0}, "n_neighbors must be a whole number of at least 1; got 0"),
+        ({"n_neighbors": 2.5}, "n_neighbors must be a whole number of at least 1; got 2.5"),
+        ({"n_neighbors": "6"}, "n_neighbors must be a whole number of at least 1; got '6'"),
+        ({"n_neighbors": True}, "n_neighbors must be a whole number of at least 1; got True"),
         ({"delaunay": True, "n_neighbors": 4}, "leave out n_neighbors"),
         ({"delaunay": True, "coord_type": "grid"}, "leave out n_neighbors and coord_type"),
         ({"key_added": "my graph"}, "cannot be stored in a SpatialData"),

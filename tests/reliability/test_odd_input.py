@@ -174,7 +174,10 @@ CASES = {
     ),
     "unknown layer": Odd(nothing, domains(layer="counts"), KeyError, "layer 'counts' not found in layers; found: none"),
     "no components": Odd(
-        nothing, lambda t: mt.pp.embed_expression(t, n_comps=0), ValueError, "n_comps .* must be at least 1"
+        nothing,
+        lambda t: mt.pp.embed_expression(t, n_comps=0),
+        ValueError,
+        "n_comps must be a whole number of at least 1",
     ),
     "unknown transform": Odd(
         nothing,
@@ -317,7 +320,10 @@ CASES = {
         "edges between different sections",
     ),
     "no neighbours asked": Odd(
-        nothing, lambda t: mt.pp.spatial_graph(t, n_neighbors=0), ValueError, "n_neighbors must be at least 1"
+        nothing,
+        lambda t: mt.pp.spatial_graph(t, n_neighbors=0),
+        ValueError,
+        "n_neighbors must be a whole number of at least 1",
     ),
     "unknown lattice": Odd(
         nothing, lambda t: mt.pp.spatial_graph(t, coord_type="hex"), ValueError, "coord_type must be .*'hex'"

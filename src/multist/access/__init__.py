@@ -27,7 +27,7 @@ from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.run import Part, Run, as_list, open_part, plain, run, versions
+from multist.access.run import Part, Run, as_list, check_whole, open_part, plain, run, versions
 from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons
 from multist.access.stale import domain_params, refuse_stale
 from multist.access.tables import (
@@ -36,6 +36,7 @@ from multist.access.tables import (
     find_sections,
     get_table,
     read_features,
+    refuse_measurements,
     section_code,
     with_table,
 )
@@ -55,16 +56,17 @@ __all__ = [
     "SectionImage",
     "SpatialRecord",
     "advice",
-    "black_sections",
     "as_list",
+    "black_sections",
     "check_layer",
+    "check_whole",
     "copy_data",
     "domain_params",
     "find_expression",
     "find_sections",
     "gene_names",
-    "identifiers_advice",
     "get_table",
+    "identifiers_advice",
     "listed",
     "log_expression",
     "names_place",
@@ -75,6 +77,7 @@ __all__ = [
     "read_drawn",
     "read_features",
     "read_graph",
+    "refuse_measurements",
     "refuse_stale",
     "refuse_twins",
     "resolve",
@@ -82,16 +85,16 @@ __all__ = [
     "restored_on_error",
     "run",
     "section_code",
+    "shown_expression",
     "some_names",
     "sparse_rows",
-    "shown_expression",
     "spot_polygons",
     "stored_colors",
     "summed_twins",
     "symbols_advice",
     "versions",
     "warn_of_raw_components",
-    "write_image",
     "with_table",
+    "write_image",
     "write_table",
 ]

@@ -14,6 +14,9 @@ from multist.access.pyramid import Slide
 from multist.access.scale import believed_microns
 from multist.access.tiff_metadata import unit_in_microns
 
+_MAX_PIECE = 2**30  # bytes of a chunk, which is decoded whole
+_MAX_SIDE = 2**22  # pixels: a metre at a quarter of a micrometre
+
 
 def open_ome_zarr(path: Path) -> Slide:
     """Open the largest image of an OME-Zarr folder, reading no pixel.
@@ -49,6 +52,33 @@ def open_ome_zarr(path: Path) -> Slide:
     return Slide(levels, rgb=False, microns_per_pixel=microns)
 
 
+def _check_levels(path: Path, location: Any) -> None:
+    """Refuse levels that lie elsewhere, have no pixel or more than any slide, or are stored in pieces too large.
+
+    This comes before an array is made of them: of what a few bytes declare, the list of chunks alone fills the memory.
+    """
+    import zarr
+
+    home = path.resolve()
+    names = [level["path"] for image in location.root_attrs.get("multiscales", []) for level in image["datasets"]]
+    for name in names:
+        folder = (path / name).resolve()
+        if not folder.is_relative_to(home):
+            raise ValueError(f"level {name!r} lies outside of the folder, at {folder}")
+        if not folder.is_dir():
+            continue
+        array = zarr.open_array(folder, mode="r")
+        if 0 in array.shape or max(array.shape, default=1) > _MAX_SIDE:
+            raise ValueError(
+                f"level {name!r} declares the shape {array.shape}; sides of a slide have 1 to {_MAX_SIDE:,} pixels"
+            )
+        if float(np.prod(np.array(array.chunks, dtype=float))) * array.dtype.itemsize > _MAX_PIECE:
+            raise ValueError(
+                f"level {name!r} is stored in pieces of shape {array.chunks}, each of which must be decoded whole; "
+                "save it in smaller chunks"
+            )
+
+
 @contextmanager
 def _understood(path: Path) -> Iterator[None]:
     """Name the folder in what ome-zarr raises where its metadata says what cannot be."""
@@ -67,6 +97,7 @@ def _images(path: Path) -> list[Any]:
     location = parse_url(path)
     if location is None:
         return []
+    _check_levels(path, location)
     return [node for node in Reader(location)() if Multiscales.matches(node.zarr) and not Label.matches(node.zarr)]
 
 

@@ -281,6 +281,13 @@ def check_seed(random_state: Any) -> None:
         raise ValueError(f"random_state must be from 0 to {2**32 - 1}; got {random_state}")
 
 
+def check_whole(least: int = 1, **numbers: Any) -> None:
+    """Raise a ValueError that names the argument which is no whole number, or less than ``least``."""
+    for name, value in numbers.items():
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
+
+
 def versions() -> dict[str, str]:
     """Versions of the packages that results depend on."""
     return {name: version(name) for name in _VERSIONS}

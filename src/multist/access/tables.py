@@ -138,6 +138,12 @@ def loaded(table: AnnData) -> AnnData:
     return copy
 
 
+def refuse_measurements(values: pd.Index, key: str) -> None:
+    """Raise a ValueError if the different values of ``obs[key]`` are no names: a fraction is measured."""
+    if values.dtype.kind == "f" and not bool((values % 1 == 0).all()):
+        raise ValueError(f"obs[{key!r}] holds measurements, such as {values[0]:.6g}, not names of domains")
+
+
 def open_file(table: AnnData) -> None:
     """Open the file of a table on disk, if anndata has closed it, as it does once it has read or written all."""
     if table.isbacked and not table.file.is_open:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast, get_args
@@ -93,6 +94,8 @@ class Look:
         """Refuse what cannot be drawn."""
         if self.ax is not None and self.figsize is not None:
             raise ValueError("figsize is the size of a new figure; it has no meaning beside ax")
+        if self.figsize is not None and not all(0 < side < math.inf for side in self.figsize):
+            raise ValueError(f"figsize is a width and a height in inches, both positive; got {self.figsize}")
         if self.dpi is not None and not self.dpi > 0:
             raise ValueError(f"dpi is a positive number of dots per inch, got {self.dpi}")
         if not self.size > 0:

@@ -12,7 +12,7 @@ from multist._described import described
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
-from multist.access import Expression, Fields, Kind, find_expression, find_sections, get_table, run
+from multist.access import Expression, Fields, Kind, check_whole, find_expression, find_sections, get_table, run
 from multist.pp._expression_axes import POWERS, ExpressionAxes
 from multist.pp._variable_genes import moments, most_variable
 
@@ -104,8 +104,8 @@ def embed_expression(
     >>> mt.pp.embed_expression(first)
     >>> mt.pp.embed_expression(second, reference=first)
     """
-    if n_comps < 1 or n_top_genes < 1:
-        raise ValueError(f"n_comps and n_top_genes must be at least 1, not {n_comps} and {n_top_genes}")
+    check_whole(n_comps=n_comps)
+    check_whole(2, n_top_genes=n_top_genes)
     if transform not in POWERS:
         raise ValueError(f"transform must be one of {', '.join(map(repr, POWERS))}; got {transform!r}")
     with run(

@@ -12,7 +12,7 @@ from multist import _keys
 from multist._described import described
 from multist._progress import progress_bar
 from multist._settings import logger
-from multist.access import Fields, PatchReader, run
+from multist.access import Fields, PatchReader, check_whole, run
 from multist.access.patches import check_patches, refuse_black
 from multist.access.scale import check_microns
 from multist.access.tables import of_section
@@ -107,8 +107,7 @@ def embed_histology(
         raise ValueError(f"patch_size must be positive; got {patch_size}")
     if patch_unit not in ("spot", "um"):
         raise ValueError(f"patch_unit must be 'spot' or 'um'; got {patch_unit!r}")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1; got {batch_size}")
+    check_whole(batch_size=batch_size)
     if microns_per_pixel is not None:
         check_microns(microns_per_pixel)
     network = None if encoder in BUILT_IN else get_encoder(encoder, device=device)

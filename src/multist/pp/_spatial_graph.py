@@ -15,6 +15,7 @@ from multist._words import counted
 from multist.access import (
     Fields,
     SpatialRecord,
+    check_whole,
     read_coordinates,
     run,
 )
@@ -109,8 +110,8 @@ def spatial_graph(
     """
     if coord_type not in ("auto", "grid", "generic"):
         raise ValueError(f"coord_type must be 'auto', 'grid' or 'generic', not {coord_type!r}")
-    if n_neighbors is not None and n_neighbors < 1:
-        raise ValueError(f"n_neighbors must be at least 1, not {n_neighbors}")
+    if n_neighbors is not None:
+        check_whole(n_neighbors=n_neighbors)
     if delaunay and (coord_type == "grid" or n_neighbors is not None):
         raise ValueError(
             "delaunay=True has no number of neighbours and no lattice: leave out n_neighbors and coord_type"

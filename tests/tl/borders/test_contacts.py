@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from multist.access import resolve
-from multist.tl.borders._contacts import border_lengths, find_contacts, within_reach
+from multist.tl.borders._contacts import border_lengths, domain_codes, find_contacts, within_reach
 
 
 def path_graph(n: int) -> sparse.csr_matrix:
@@ -21,6 +21,13 @@ def test_contacts_count_joins_once_and_leave_out_spots_without_domain():
     assert find_contacts(path_graph(7), codes) == [(0, 1, 1), (0, 2, 1)]
     one_sided = sparse.triu(path_graph(7))
     assert find_contacts(one_sided, codes) == [(0, 1, 1), (0, 2, 1)]
+
+
+def test_measurements_are_no_domains_and_whole_numbers_are():
+    table = ad.AnnData(obs=pd.DataFrame({"depth": [0.1, 0.25, 0.9], "region": [2.0, np.nan, 1.0]}, index=list("abc")))
+    with pytest.raises(ValueError, match=r"obs\['depth'\] holds measurements, such as 0.1, not names of domains"):
+        domain_codes(table, "depth")
+    assert domain_codes(table, "region")[0].tolist() == [1, -1, 0]
 
 
 def test_reach_counts_steps():

@@ -18,11 +18,12 @@ def as_tuples(pairs: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("columns", [("source", "target"), ("ligand", "receptor")])
-def test_a_table_in_either_wording(columns):
+def test_a_table_in_either_wording(columns, caplog):
     table = pd.DataFrame([["A", "B"], ["A", "B"], ["C", None], ["", "D"], ["D_E", "F"]], columns=columns)
     before = table.copy()
     assert as_tuples(read_pairs(table.assign(weight=1.0))) == [("A", "B"), ("D_E", "F")]
     pd.testing.assert_frame_equal(table, before)
+    assert "2 of 5 rows of pairs lack a ligand or a receptor, and are left out" in caplog.text
 
 
 def test_other_columns_are_named():

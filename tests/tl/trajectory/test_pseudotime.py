@@ -264,9 +264,9 @@ def test_it_survives_a_file(suffix: str, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"n_neighbors": 3}, "n_neighbors must be an integer of at least 4, not 3"),
+        ({"n_neighbors": 3}, "n_neighbors must be a whole number of at least 4; got 3"),
         ({"n_neighbors": 360}, "less than the number of cells, 360"),
-        ({"n_dcs": 1}, "n_dcs must be an integer of at least 2"),
+        ({"n_dcs": 1}, "n_dcs must be a whole number of at least 2"),
         ({"spatial_weight": 1.0}, "at least 0 and below 1"),
         ({"max_cells": 10}, "max_cells=10"),
         ({"on_disconnected": "drop"}, "'error', 'separate', 'missing'"),

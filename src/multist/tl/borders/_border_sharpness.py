@@ -10,7 +10,7 @@ import pandas as pd
 from multist import _keys
 from multist._described import described
 from multist._settings import logger
-from multist.access import domain_params, not_found, plain, read_features, run, versions
+from multist.access import check_whole, domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._cluster_test import adjusted
 from multist.tl.borders._contacts import Contact, domain_codes, find_contacts, section_spacings, within_reach
@@ -125,9 +125,8 @@ def border_sharpness(
     >>> mt.tl.border_sharpness(adata)
     >>> adata.uns["multist"]["border_sharpness"][["domain_1", "domain_2", "expression", "histology", "drawn_by"]]
     """
-    for name, value, least in (("n_steps", n_steps, 1), ("n_null", n_null, 2 * _MIN_DRAWS)):
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
+    check_whole(n_steps=n_steps)
+    check_whole(2 * _MIN_DRAWS, n_null=n_null)
     names: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
     with run(
         data, "border_sharpness", random_state=random_state, key_added=key_added, copy=copy, image=False, **names

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from multist._facets import border_facets
 from multist._spacing import spacing
-from multist.access import not_found
+from multist.access import not_found, refuse_measurements
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -33,10 +33,13 @@ def domain_codes(table: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     ------
     KeyError
         If there is no such column.
+    ValueError
+        If it holds measurements.
     """
     if key not in table.obs:
         raise not_found(key, "obs", table.obs, argument="cluster_key")
     column = table.obs[key].astype("category").cat.remove_unused_categories()
+    refuse_measurements(column.cat.categories, key)
     return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
 
 

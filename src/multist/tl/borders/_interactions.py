@@ -12,7 +12,7 @@ from multist import _keys
 from multist._described import described
 from multist._settings import logger
 from multist._words import counted
-from multist.access import domain_params, plain, run, versions
+from multist.access import check_whole, domain_params, plain, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._border_test import Evidence, Spots, border_test
 from multist.tl.borders._cluster_test import ClusterEvidence, adjusted, cluster_test, too_few
@@ -142,7 +142,7 @@ def interactions(
     >>> found = adata.uns["multist"]["interactions"]["pairs"]
     >>> found[found["border_fdr"] <= 0.05]
     """
-    _check_numbers(reach=reach, patch_size=patch_size, min_edges=min_edges, n_perms=n_perms)
+    check_whole(reach=reach, patch_size=patch_size, min_edges=min_edges, n_perms=n_perms)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
@@ -202,12 +202,6 @@ def interactions(
         }
         part.write(uns={key_added: {_keys.INTERACTIONS: result}})
     return work.result
-
-
-def _check_numbers(**numbers: Any) -> None:
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
 
 
 def _contacts(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._described import described
-from multist.access import domain_params, plain, run, versions
+from multist.access import check_whole, domain_params, plain, run, versions
 from multist.tl.borders._cluster_test import adjusted, squidpys_test, too_few
 from multist.tl.borders._contacts import domain_codes
 from multist.tl.borders._molecules import find_molecules, molecule_expression
@@ -91,8 +91,7 @@ def ligrec(
     >>> mt.tl.ligrec(sdata, pairs=pairs)
     >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
     """
-    if isinstance(n_perms, bool) or not isinstance(n_perms, int | np.integer) or n_perms < 1:
-        raise ValueError(f"n_perms must be a whole number of at least 1; got {n_perms!r}")
+    check_whole(n_perms=n_perms)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
     with run(

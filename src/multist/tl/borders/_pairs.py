@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from multist._settings import logger
+
 SOURCE, TARGET = "source", "target"
 
 SUBUNITS = "_"
@@ -49,11 +51,16 @@ def read_pairs(pairs: Any) -> pd.DataFrame:
         raise TypeError(
             "pairs must be a DataFrame, 'liana', or the path of a CellPhoneDB folder, not " + type(pairs).__name__
         )
+    given = len(table)
     table = table.dropna().astype(str)
-    table = table[(table != "").all(axis=1)].drop_duplicates(ignore_index=True)
+    table = table[(table != "").all(axis=1)]
     if table.empty:
         raise ValueError("pairs holds no pair of a ligand and a receptor")
-    return table
+    if len(table) < given:
+        logger.warning(
+            "%d of %d rows of pairs lack a ligand or a receptor, and are left out", given - len(table), given
+        )
+    return table.drop_duplicates(ignore_index=True)
 
 
 def _columns(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
-from multist.access import Part, not_found, stored_colors
+from multist.access import Part, not_found, refuse_measurements, stored_colors
 from multist.tl.domains._inputs import Tissue, features_of
 
 if TYPE_CHECKING:
@@ -251,10 +251,9 @@ def stroke_names(table: AnnData, key: str) -> pd.Series:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("category")
     values = column.cat.categories
+    refuse_measurements(values, key)
     # a whole number is stored with a fraction where others are missing
-    whole = values.dtype.kind == "f" and bool((values % 1 == 0).all())
-    if values.dtype.kind == "f" and not whole:
-        raise ValueError(f"obs[{key!r}] holds measurements, such as {values[0]:.6g}, not names of domains")
+    whole = values.dtype.kind == "f"
     named = column.cat.rename_categories([str(int(value) if whole else value) for value in values])
     texts = [name for name in named.cat.categories if is_missing_text(name)]
     if texts:

@@ -11,7 +11,7 @@ from multist import _keys
 from multist._described import described
 from multist._settings import logger
 from multist._words import counted
-from multist.access import domain_params, not_found, plain, read_features, run, versions
+from multist.access import check_whole, domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.trajectory._diffusion import (
     diffusion_map,
@@ -246,9 +246,7 @@ def _report(parts: np.ndarray, domains: np.ndarray, record: SpatialRecord, choic
 
 def _check(choices: _Choices, n_obs: int) -> None:
     for name, least in (("n_neighbors", 4), ("n_dcs", 2), ("max_cells", 4)):
-        value = getattr(choices, name)
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-            raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
+        check_whole(least, **{name: getattr(choices, name)})
     if choices.n_neighbors >= min(n_obs, choices.max_cells):
         raise ValueError(
             f"n_neighbors={choices.n_neighbors} must be less than the number of cells, {n_obs}, and than "
