@@ -21,12 +21,6 @@ nox.options.sessions = ["lint", "tests"]
 ROOT = Path(__file__).parent
 DEMO = ROOT / "build" / "demo"
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-
-
-def install(session: nox.Session, *what: str) -> None:
-    session.install("-c", "constraints.txt", *what)
-
-
 OF_LIBRARIES = [
     "Call to deprecated class Scaler:DeprecationWarning",  # ome-zarr, of its own default argument
     "Tensorflow not installed:ImportWarning",  # umap, of what nobody asked for
@@ -39,6 +33,10 @@ OF_LIBRARIES = [
     "Observation names are not unique:UserWarning",
 ]
 """Warnings that nothing in this package can mend, as ``-W`` wants them."""
+
+
+def install(session: nox.Session, *what: str) -> None:
+    session.install("-c", "constraints.txt", *what)
 
 
 def run_tests(session: nox.Session, *options: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from large_tissue import N_DOMAINS, regions
-from scale_report import GROWTH
+from scale_report import grown_too_much
 
 BLOCK = 20_000  # cells whose counts are made, and later read, at once
 SPECIFIC = 0.2  # share of the genes that differ between domains
@@ -228,9 +228,7 @@ def counts_broken(runs: list[dict[str, Any]]) -> list[str]:
         if counts_verdict(run).startswith("BROKEN"):
             found.append(f"{cells}: {counts_verdict(run)}")
         half = good.get((run["cells"] // 2, run["genes"]))
-        for key, times in GROWTH.items() if half else ():
-            if run[key] > times * half[key]:
-                found.append(f"{cells}: {key} {run[key] / half[key]:.2f} times that of half")
+        found += [f"{cells}: {key} {times:.2f} times that of half" for key, times in grown_too_much(run, half).items()]
     for line in found:
         print(line, file=sys.stderr)
     return found

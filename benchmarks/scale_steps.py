@@ -25,7 +25,7 @@ import pandas as pd
 from large_tissue import N_DOMAINS, large_tissue
 from scale import peak_gb
 from scale_counts import read_counts, write_counts
-from scale_report import GROWTH
+from scale_report import GROWTH, grown_too_much
 
 BUDGETS = {  # cells, seconds, GB of 2**30 bytes
     "domains": (5_000_000, 480, 12),
@@ -108,10 +108,7 @@ def broken(run: dict[str, Any], half: dict[str, Any] | None) -> list[str]:
     found = []
     if run["cells"] == cells and (run["seconds"] > seconds or run["peak_gb"] > gigabytes):
         found.append(f"more than {seconds} s or {gigabytes} GB")
-    if half is not None:
-        found += [
-            f"{key} grew more than {times} times" for key, times in GROWTH.items() if run[key] > times * half[key]
-        ]
+    found += [f"{key} grew more than {GROWTH[key]} times" for key in grown_too_much(run, half)]
     return found
 
 

@@ -173,7 +173,7 @@ def test_what_is_no_slide_is_named(tmp_path, rgb):
 
 
 def test_one_huge_compressed_strip_is_refused_and_says_what_to_do(tmp_path, rgb, monkeypatch):
-    monkeypatch.setattr(tiff, "_MAX_SEGMENT", 10**6)
+    monkeypatch.setattr(tiff, "MOST_DECODED", 10**6)
     tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="rgb", compression="zlib", rowsperstrip=HEIGHT)
     with pytest.raises(ValueError, match="vips tiffsave"):
         open_tiff(tmp_path / "a.tif")

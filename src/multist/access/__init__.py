@@ -27,7 +27,7 @@ from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.run import Part, Run, as_list, check_whole, open_part, plain, run, versions
+from multist.access.run import Part, Run, as_list, check_whole, is_whole, open_part, plain, run, versions
 from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons
 from multist.access.stale import domain_params, refuse_stale
 from multist.access.tables import (
@@ -67,6 +67,7 @@ __all__ = [
     "gene_names",
     "get_table",
     "identifiers_advice",
+    "is_whole",
     "listed",
     "log_expression",
     "names_place",

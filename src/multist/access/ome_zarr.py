@@ -10,11 +10,10 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
-from multist.access.pyramid import Slide
+from multist.access.pyramid import MOST_DECODED, Slide
 from multist.access.scale import believed_microns
 from multist.access.tiff_metadata import unit_in_microns
 
-_MAX_PIECE = 2**30  # bytes of a chunk, which is decoded whole
 _MAX_SIDE = 2**22  # pixels: a metre at a quarter of a micrometre
 
 
@@ -72,7 +71,7 @@ def _check_levels(path: Path, location: Any) -> None:
             raise ValueError(
                 f"level {name!r} declares the shape {array.shape}; sides of a slide have 1 to {_MAX_SIDE:,} pixels"
             )
-        if float(np.prod(np.array(array.chunks, dtype=float))) * array.dtype.itemsize > _MAX_PIECE:
+        if float(np.prod(np.array(array.chunks, dtype=float))) * array.dtype.itemsize > MOST_DECODED:
             raise ValueError(
                 f"level {name!r} is stored in pieces of shape {array.chunks}, each of which must be decoded whole; "
                 "save it in smaller chunks"

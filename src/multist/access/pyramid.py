@@ -17,6 +17,9 @@ MICRONS = "um"
 TILE = 2048
 """Side of the chunks of a file, in pixels; tiles of a file are joined up to about this size."""
 
+MOST_DECODED = 2**30
+"""Bytes of a piece of a file, such as a tile, a strip or a chunk, that is decoded whole."""
+
 
 @dataclass(frozen=True)
 class Slide:

@@ -275,16 +275,21 @@ def check_seed(random_state: Any) -> None:
     ValueError
         If it is negative or has more than 32 bits.
     """
-    if isinstance(random_state, bool | np.bool_) or not isinstance(random_state, int | np.integer):
+    if not is_whole(random_state):
         raise TypeError(f"random_state must be a whole number; got {random_state!r}")
     if not 0 <= random_state < 2**32:
         raise ValueError(f"random_state must be from 0 to {2**32 - 1}; got {random_state}")
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number by its type; a truth value is none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def check_whole(least: int = 1, **numbers: Any) -> None:
     """Raise a ValueError that names the argument which is no whole number, or less than ``least``."""
     for name, value in numbers.items():
-        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+        if not is_whole(value) or value < least:
             raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r}")
 
 

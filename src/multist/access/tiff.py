@@ -16,7 +16,7 @@ import dask.array as da
 import numpy as np
 
 from multist.access.colours import over_white, read_scale
-from multist.access.pyramid import TILE, Slide
+from multist.access.pyramid import MOST_DECODED, TILE, Slide
 from multist.access.tiff_colours import read_colours
 from multist.access.tiff_metadata import tiff_microns, used_white
 from multist.access.tiff_pages import largest_image, level_places
@@ -36,7 +36,6 @@ _BROKEN = (
     struct.error,
 )
 """What tifffile and parsers of XML raise where a file says what cannot be."""
-_MAX_SEGMENT = 2**30  # a compressed strip or tile is decoded whole
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def _check_segments(path: Path, level: Any, size: int) -> None:
             )
         if key.compression not in (1, None) and key.compression not in TIFF.DECOMPRESSORS:
             raise ImportError(f"{path} is compressed by {key.compression.name}: pip install 'multist[slides]'")
-        if key.compression != 1 and np.prod(key.chunks) * key.dtype.itemsize > _MAX_SEGMENT:
+        if key.compression != 1 and np.prod(key.chunks) * key.dtype.itemsize > MOST_DECODED:
             raise ValueError(
                 f"{path} is compressed in pieces of {key.chunks} pixels, each of which must be decoded whole; "
                 "save it in tiles, for example by `vips tiffsave in.tif out.tif --tile --pyramid --compression jpeg`"

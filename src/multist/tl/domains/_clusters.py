@@ -14,6 +14,7 @@ from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
+from multist.access import is_whole
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -42,7 +43,7 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
         return list(range(min(2, n_obs), max(min(_MAX_DOMAINS, n_obs // _MIN_SPOTS_EACH), min(2, n_obs)) + 1))
     several = isinstance(n_domains, Sequence | np.ndarray)
     counts = list(n_domains) if several else [n_domains]
-    if not counts or any(isinstance(k, bool | np.bool_) or not isinstance(k, int | np.integer) for k in counts):
+    if not counts or not all(map(is_whole, counts)):
         raise TypeError(f"{_MUST_BE}; got {n_domains!r}")
     if not all(1 <= k <= n_obs for k in counts):
         raise ValueError(f"n_domains must be between 1 and the number of spots, {n_obs}; got {n_domains}")

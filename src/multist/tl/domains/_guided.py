@@ -14,7 +14,7 @@ from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
-from multist.access import Part, not_found, refuse_measurements, stored_colors
+from multist.access import Part, is_whole, not_found, refuse_measurements, stored_colors
 from multist.tl.domains._inputs import Tissue, features_of
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, An
 
 
 def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
-    if n_domains is not None and (isinstance(n_domains, bool) or not isinstance(n_domains, int | np.integer)):
+    if n_domains is not None and not is_whole(n_domains):
         raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
     if n_domains is not None and n_domains < len(names):
         raise ValueError(

@@ -245,8 +245,8 @@ def _report(parts: np.ndarray, domains: np.ndarray, record: SpatialRecord, choic
 
 
 def _check(choices: _Choices, n_obs: int) -> None:
-    for name, least in (("n_neighbors", 4), ("n_dcs", 2), ("max_cells", 4)):
-        check_whole(least, **{name: getattr(choices, name)})
+    check_whole(4, n_neighbors=choices.n_neighbors, max_cells=choices.max_cells)
+    check_whole(2, n_dcs=choices.n_dcs)
     if choices.n_neighbors >= min(n_obs, choices.max_cells):
         raise ValueError(
             f"n_neighbors={choices.n_neighbors} must be less than the number of cells, {n_obs}, and than "
