@@ -55,7 +55,7 @@ def run(n_cells: int, device: str, **constants: Any) -> tuple[dict[str, Any], np
     marks = [time.perf_counter()]
     model, embedding = FusionModel.fit(tissue.expression, tissue.image, adjacency, tissue.xy, config, device=device)
     marks.append(time.perf_counter())
-    labels = find_domains(embedding.code, adjacency, N_DOMAINS, device=device).labels
+    labels = find_domains(embedding.code, adjacency, N_DOMAINS).labels
     marks.append(time.perf_counter())
     result = {
         "cells": n_cells,

@@ -8,7 +8,7 @@ import torch
 import multist as mt
 from multist._device import choose_device
 from multist.histology.registry import PatchEncoder
-from multist.tl.domains._clusters import _cuda_or_cpu
+from multist.model.network.processes import Processes
 
 
 @pytest.fixture(params=[True, False], ids=["cuda", "no cuda"])
@@ -19,7 +19,7 @@ def cuda(request, monkeypatch):
 
 
 def test_the_best_that_there_is(cuda):
-    assert choose_device() == choose_device("auto") == _cuda_or_cpu("auto") == ("cuda" if cuda else "cpu")
+    assert choose_device() == choose_device("auto") == Processes("auto").device.type == ("cuda" if cuda else "cpu")
 
 
 @pytest.mark.parametrize("name", ["cpu", "cuda:1", "meta"])
@@ -43,6 +43,7 @@ def test_an_encoder_runs_where_the_setting_says(name, monkeypatch):
         assert seen == [torch.device(name)]
 
 
-def test_sums_of_64_bits_go_where_they_can(monkeypatch):
-    monkeypatch.setattr(mt.settings, "device", "mps")
-    assert _cuda_or_cpu("auto") == "cpu" and _cuda_or_cpu("cuda:1") == "cuda:1"
+@pytest.mark.parametrize(("given", "setting"), [("auto", "meta"), ("meta", "auto")])
+def test_networks_run_where_the_setting_or_the_call_says(given, setting, monkeypatch):
+    monkeypatch.setattr(mt.settings, "device", setting)
+    assert Processes(given).device.type == "meta"

@@ -14,7 +14,7 @@ SHARED = {
     "cluster_key": "Column of ``obs`` with the domains, found or drawn by hand; spots without one are left out.",
     "config": "Constants of the model; None takes the defaults of :class:`multist.tl.MultiSTConfig`.",
     "copy": "Return a changed copy, and leave the input as it is.",
-    "device": 'Where networks and large mixtures run: a name that torch knows, or ``"auto"`` for that of '
+    "device": 'Where networks run: a name that torch knows, or ``"auto"`` for that of '
     "``multist.settings.device``, else the best that there is.",
     "gene_symbols": "Column of ``var`` with gene symbols, where ``var_names`` are others.",
     "image_key": "Image to use; None takes the normalised one if there is one, else the only one.",

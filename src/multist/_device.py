@@ -19,10 +19,13 @@ def choose_device(device: str = "auto") -> str:
 
 def check_device(device: str) -> None:
     """Raise a ValueError if torch knows no such device, or this machine has none."""
+    name = choose_device(device) if device != "auto" else settings.device
+    if name in ("auto", "cpu"):
+        return
     import torch
 
     try:
-        named = torch.device(choose_device(device))
+        named = torch.device(name)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
             f"device must be 'auto' or a name torch knows, such as 'cpu' or 'cuda:1'; got {device!r}"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import multivariate_normal
 
 from multist.cluster import expectation
-from multist.cluster.expectation import RIDGE, expectation_maximization, split_and_merge
+from multist.cluster.expectation import expectation_maximization, split_and_merge
 
 
 def textbook(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[np.ndarray, float]:
@@ -17,7 +16,7 @@ def textbook(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[np.ndarra
     for _ in range(rounds):
         share, mean = weights.mean(axis=0), weights.T @ x / weights.sum(axis=0)[:, None]
         apart = x[:, None] - mean
-        covariance = np.einsum("nk,nkd,nke->de", weights, apart, apart) / n + RIDGE * np.eye(d)
+        covariance = np.einsum("nk,nkd,nke->de", weights, apart, apart) / n + expectation._RIDGE * np.eye(d)
         joint = np.stack([s * multivariate_normal(m, covariance).pdf(x) for s, m in zip(share, mean, strict=True)], 1)
         weights = joint / joint.sum(axis=1, keepdims=True)
     return weights, float(np.log(joint.sum(axis=1)).sum())
@@ -31,34 +30,34 @@ def points() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def starts() -> torch.Tensor:
-    """(90, 4, 3) hard assignments; in the last start one component is twice as large."""
+def starts() -> np.ndarray:
+    """(4, 3, 90) hard assignments; in the last start one component is twice as large."""
     rng = np.random.default_rng(1)
     labels = np.stack([rng.integers(3, size=90) for _ in range(4)], axis=1)
     labels[:40, 3] = 0
-    return torch.as_tensor(np.eye(3, dtype=np.float32)[labels])
+    return np.ascontiguousarray(np.eye(3, dtype=np.float32)[labels].transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 6])
 @pytest.mark.parametrize("block_entries", [2**18, 12 * 7])
 def test_each_start_goes_as_the_textbook_says(points, starts, rounds, block_entries, monkeypatch):
     monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", block_entries)
-    found, likelihood = expectation_maximization(torch.as_tensor(points), starts.clone(), rounds, 0.0)
+    found, likelihood = expectation_maximization(points, starts.copy(), rounds, 0.0)
     for start in range(4):
-        weights, expected = textbook(points.astype(float), starts[:, start].numpy().astype(float), rounds)
-        np.testing.assert_allclose(found[:, start], weights, atol=2e-3)
+        weights, expected = textbook(points.astype(float), starts[start].T.astype(float), rounds)
+        np.testing.assert_allclose(found[start].T, weights, atol=2e-3)
         assert float(likelihood[start]) == pytest.approx(expected, abs=0.02)
 
 
 def test_it_ends_once_the_gain_per_point_is_below_the_tolerance(points, starts):
-    x = torch.as_tensor(points)
-    after = [expectation_maximization(x, starts[:, :1].clone(), rounds, 0.0)[1].item() for rounds in range(1, 8)]
+    x = points
+    after = [expectation_maximization(x, starts[:1].copy(), rounds, 0.0)[1].item() for rounds in range(1, 8)]
     gains = np.diff(after) / len(x)
     assert (gains > 0).all()
     for rounds in (2, 4):  # the gain of the last round that is made is the first one that is too small
         tol = float(gains[rounds - 2]) * 1.001
         first = int(np.argmax(gains < tol)) + 2
-        assert expectation_maximization(x, starts[:, :1].clone(), 50, tol)[1].item() == pytest.approx(
+        assert expectation_maximization(x, starts[:1].copy(), 50, tol)[1].item() == pytest.approx(
             after[first - 1], abs=1e-6
         )
 
@@ -66,34 +65,33 @@ def test_it_ends_once_the_gain_per_point_is_below_the_tolerance(points, starts):
 def test_a_component_without_points_takes_none_and_disturbs_none(points):
     two = np.eye(2, dtype=np.float32)[(points[:, 0] > 0).astype(int)]
     three = np.column_stack([two, np.zeros(len(two), np.float32)])
-    x = torch.as_tensor(points)
-    plain, more = (expectation_maximization(x, torch.as_tensor(each)[:, None].clone(), 5, 0.0) for each in (two, three))
-    np.testing.assert_allclose(more[0][:, 0, :2], plain[0][:, 0], atol=1e-4)
-    assert more[0][:, 0, 2].max() < 1e-6
-    assert float(more[1]) == pytest.approx(float(plain[1]), abs=1e-3)
+    plain, more = (expectation_maximization(points, each.T[None].copy(), 5, 0.0) for each in (two, three))
+    np.testing.assert_allclose(more[0][0, :2], plain[0][0], atol=1e-4)
+    assert more[0][0, 2].max() < 1e-6
+    assert more[1][0] == pytest.approx(plain[1][0], abs=1e-3)
 
 
 def test_of_several_starts_all_have_to_settle(points, starts):
     """One that stands still from the beginning does not end the others."""
-    x = torch.as_tensor(points)
-    settled = expectation_maximization(x, starts[:, :1].clone(), 200, 1e-9)[0]
-    both = torch.cat([settled, starts[:, 1:2]], dim=1)
+    x = points
+    settled = expectation_maximization(x, starts[:1].copy(), 200, 1e-9)[0]
+    both = np.concatenate([settled, starts[1:2]])
     together = expectation_maximization(x, both, 200, 1e-4)[1][1]
-    alone = expectation_maximization(x, starts[:, 1:2].clone(), 200, 1e-4)[1][0]
+    alone = expectation_maximization(x, starts[1:2].copy(), 200, 1e-4)[1][0]
     assert float(together) == pytest.approx(float(alone), abs=1e-3)
 
 
-def groups_on_a_line(sizes: list[int], middles: list[float], seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
+def groups_on_a_line(sizes: list[int], middles: list[float], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """(n, 2) whitened points, and the group of each."""
     truth = np.repeat(np.arange(len(sizes)), sizes)
     x = np.random.default_rng(seed).normal(size=(len(truth), 2)) * [0.3, 1]
     x[:, 0] += np.array(middles)[truth]
     x -= x.mean(axis=0)
-    return torch.as_tensor(x / x.std(axis=0), dtype=torch.float32), truth
+    return (x / x.std(axis=0)).astype(np.float32), truth
 
 
-def one_hot(labels: np.ndarray) -> torch.Tensor:
-    return torch.as_tensor(np.eye(labels.max() + 1, dtype=np.float32)[labels])
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    return np.eye(labels.max() + 1, dtype=np.float32)[labels].T
 
 
 @pytest.mark.parametrize("most_moves", [40, 1])
@@ -105,11 +103,11 @@ def test_two_groups_in_one_component_and_one_in_two_are_put_right(sizes, most_mo
     wrong = np.array([0, 0, 1])[truth]
     wrong[np.flatnonzero(truth == 2)[::3]] = 2
     weights, likelihood = split_and_merge(x, one_hot(wrong), 100, 1e-5)
-    found = weights[:, int(likelihood.argmax())].argmax(1).numpy()
+    found = weights[likelihood.argmax()].argmax(axis=0)
     pairs = set(zip(found.tolist(), truth.tolist(), strict=True))
     assert len(pairs) == 3
-    assert weights.shape == (len(x), min(2, most_moves), 3)
-    assert (likelihood.diff() <= 0).all()
+    assert weights.shape == (min(2, most_moves), 3, len(x))
+    assert (np.diff(likelihood) <= 0).all()
 
 
 @pytest.mark.parametrize(("large", "ways"), [(9, False), (10, True)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
+from scipy.special import logsumexp, softmax
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
@@ -92,7 +92,7 @@ def test_units_and_axes_do_not_matter(kind):
 def test_more_starts_are_never_less_likely():
     points = blobs(k=8, seed=3)[0]
     likelihoods = [fit_mixture(points, 8, n_starts=n).log_likelihood for n in (1, 32)]
-    assert likelihoods[1] >= likelihoods[0] - 1e-3
+    assert likelihoods[1] >= likelihoods[0] - 1e-5 * len(points)  # where iterations stop
     assert len(fit_mixture(points, 8, n_starts=5).start_log_likelihoods) == 5
 
 
@@ -162,12 +162,11 @@ def test_errors_say_what_is_wrong(points, k, message):
 
 
 def test_posteriors_in_place_are_softmax_and_never_so_small_that_they_are_slow():
-    logit = 200 * torch.randn(50, 3, 4, generator=torch.Generator().manual_seed(0))
-    expected, evidence = logit.softmax(-1), logit.logsumexp(-1)
-    posterior = logit.clone()
-    torch.testing.assert_close(to_posteriors(posterior), evidence)
-    torch.testing.assert_close(posterior, expected)
-    assert posterior.min() > 1e-27
+    logit = 200 * np.random.default_rng(0).normal(size=(3, 4, 50)).astype(np.float32)
+    expected, evidence = softmax(logit, axis=1), logsumexp(logit, axis=1)
+    np.testing.assert_allclose(to_posteriors(logit), evidence, rtol=1e-6)
+    np.testing.assert_allclose(logit, expected, atol=1e-6)
+    assert logit.min() > 1e-27
 
 
 def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
@@ -182,7 +181,7 @@ def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
 @pytest.mark.slow
 def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
     rounds: list[int] = []
-    monkeypatch.setattr(expectation, "to_posteriors", lambda x: rounds.append(x.shape[1]) or to_posteriors(x))
+    monkeypatch.setattr(expectation, "to_posteriors", lambda x: rounds.append(len(x)) or to_posteriors(x))
     monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", 2**30)
     fit_mixture(blobs(n=8000, k=10, d=16)[0], 10, n_starts=24, n_polished=12)
     assert 1 < rounds.count(12) < 50
@@ -195,38 +194,36 @@ def test_as_many_components_as_points():
 
 
 def test_same_seed_same_bits_and_the_global_random_state_is_left_alone():
-    points, state, legacy = blobs()[0], torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    points, legacy = blobs()[0], np.random.get_state()[1].copy()  # noqa: NPY002
     first, again = (fit_mixture(points, 6, random_state=3) for _ in range(2))
     np.testing.assert_array_equal(first.responsibilities, again.responsibilities)
     np.testing.assert_array_equal(first.start_log_likelihoods, again.start_log_likelihoods)
     other = fit_mixture(points, 6, random_state=4)
     assert (other.start_log_likelihoods != first.start_log_likelihoods).any()
-    assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
 
 
 def test_the_seeds_are_the_groups_where_these_lie_far_apart():
     """Ten starts of k-means++: each spot is with the others of its group and with no other."""
     truth = np.arange(40) % 4
-    x = torch.as_tensor(100.0 * np.eye(4)[truth] + np.random.default_rng(0).normal(size=(40, 4)), dtype=torch.float32)
-    hard = mixture._seed(x, 4, 10, torch.Generator().manual_seed(0))
-    assert hard.shape == (40, 10, 4) and (hard.sum(-1) == 1).all() and ((hard == 0) | (hard == 1)).all()
+    x = (100.0 * np.eye(4)[truth] + np.random.default_rng(0).normal(size=(40, 4))).astype(np.float32)
+    hard = mixture._seed(x, 4, 10, np.random.RandomState(0))
+    assert hard.shape == (10, 4, 40) and (hard.sum(axis=1) == 1).all() and ((hard == 0) | (hard == 1)).all()
     for start in range(10):
-        found = hard[:, start].argmax(1).numpy()
-        assert adjusted_rand_score(truth, found) == 1
+        assert adjusted_rand_score(truth, hard[start].argmax(axis=0)) == 1
 
 
 def test_the_seeds_are_where_lloyds_steps_come_to_rest():
     """Every point is with the nearest mean, once nothing moves any more; a mean without points stays where it was."""
-    x = torch.as_tensor(np.repeat([[0.0], [1], [10], [11]], 3, axis=0), dtype=torch.float32)
-    hard = mixture._seed(x, 2, 20, torch.Generator().manual_seed(1))
+    x = np.repeat(np.float32([[0], [1], [10], [11]]), 3, axis=0)
+    hard = mixture._seed(x, 2, 20, np.random.RandomState(1))
     for start in range(20):
-        label = hard[:, start].argmax(1)
-        mean = torch.stack([x[label == k].mean(0) for k in label.unique()])
-        nearest = torch.cdist(x, mean).argmin(1)
+        label = hard[start].argmax(axis=0)
+        mean = np.stack([x[label == k].mean(axis=0) for k in np.unique(label)])
+        nearest = np.abs(x - mean.T).argmin(axis=1)
         assert adjusted_rand_score(label, nearest) == 1
-    more = mixture._seed(x, 6, 3, torch.Generator().manual_seed(0))
-    assert (more.sum(-1) == 1).all()
+    more = mixture._seed(x, 6, 3, np.random.RandomState(0))
+    assert (more.sum(axis=1) == 1).all()
 
 
 def test_whitened_points_have_the_identity_for_their_covariance():
@@ -272,7 +269,7 @@ def test_a_round_that_gains_next_to_nothing_is_the_last_and_is_not_kept(monkeypa
         tried.append(len(tried))
         gain = (1.1 if len(tried) < 3 else 0.9) * mixture._LEAST_GAIN * len(x)
         likelihood[0] += gain
-        return current[:, None], torch.tensor([likelihood[0]], dtype=torch.float64)
+        return current[None], np.array([likelihood[0]])
 
     plain = fit_mixture(points, 4)
     likelihood = [mixture.likeliest_weights(points, 4, n_starts=32, n_polished=4).log_likelihood]

@@ -6,7 +6,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import multivariate_normal
 from sklearn.metrics import adjusted_rand_score
 
@@ -90,7 +89,7 @@ def test_blocks_do_not_matter(groups, monkeypatch):
 def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     points = np.tile(groups[0], (10, 1)) + np.random.default_rng(1).normal(size=(10 * N, 5)) * 0.01
     held: list[int] = []
-    monkeypatch.setattr(sampled, "to_posteriors", lambda x: held.append(x.numel()) or to_posteriors(x))
+    monkeypatch.setattr(sampled, "to_posteriors", lambda x: held.append(x.size) or to_posteriors(x))
     monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", 200_000)
     tracemalloc.start()
     sampled_mixture(points, K, **QUICK)
@@ -104,7 +103,7 @@ def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
 def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkeypatch):
     done: list[int] = []
     for module in (expectation, sampled):
-        monkeypatch.setattr(module, "to_posteriors", lambda x: done.append(x.numel()) or to_posteriors(x))
+        monkeypatch.setattr(module, "to_posteriors", lambda x: done.append(x.size) or to_posteriors(x))
     sizes = np.array([2_500, 9_900, 10_100, 19_900, 20_100, 24_000])
     work = []
     for n in sizes:
@@ -132,18 +131,17 @@ def test_same_seed_same_bits(groups):
 
 
 def test_the_rule_is_the_mixtures_posterior():
-    """Of the sums of a partition: log-posteriors but for what the components have in common."""
+    """Of the sums of a partition: shares, means and the covariance that they have in common."""
     rng = np.random.default_rng(0)
     x, weights = rng.normal(size=(80, 2)), rng.dirichlet([1, 1, 1], size=80)
     count, total = weights.sum(axis=0), weights.T @ x
-    rule = sampled._discriminant(*(torch.as_tensor(each) for each in (count[None], total[None], x.T @ x)))
+    rule = sampled._float_rule(count, total, x.T @ x)
     mean = total / count[:, None]
     covariance = (x.T @ x - total.T @ mean) / 80 + 1e-6 * np.eye(2)
     each = zip(count / 80, mean, strict=True)
     joint = np.stack([np.log(share) + multivariate_normal(middle, covariance).logpdf(x) for share, middle in each], 1)
-    logit = sampled._logit(torch.as_tensor(x, dtype=torch.float32), rule)[:, 0].numpy()
-    found, expected = (score - score.mean(axis=1, keepdims=True) for score in (logit, joint))
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    expected = np.exp(joint) / np.exp(joint).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(sampled._posteriors(x.astype(np.float32), rule).T, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("entries", [2**22, 30])
@@ -151,12 +149,11 @@ def test_polishing_ends_where_nothing_moves(monkeypatch, entries):
     monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", entries)
     rng = np.random.default_rng(0)
     truth = rng.integers(2, size=200)
-    x = torch.as_tensor(np.where(truth[:, None], 4.0, -4.0) + rng.normal(size=(200, 2)), dtype=torch.float32)
-    x = x - x.mean(0)
-    start = torch.as_tensor(np.eye(2, dtype=np.float32)[np.where(rng.random(200) < 0.2, 1 - truth, truth)])
-    count = start.sum(0, dtype=torch.float64)[None]
-    scatter = (x.T @ x).double()
-    rule = sampled._discriminant(count, (start.T @ x).double()[None], scatter)
+    x = (np.where(truth[:, None], 4.0, -4.0) + rng.normal(size=(200, 2))).astype(np.float32)
+    x -= x.mean(axis=0)
+    start = np.eye(2)[np.where(rng.random(200) < 0.2, 1 - truth, truth)]
+    count = start.sum(axis=0)
+    rule = sampled._float_rule(count, start.T @ x, (x.T @ x).astype(float))
     label, sure = sampled._polish(x, rule, count / 200)
     np.testing.assert_array_equal(label, truth)
     assert label.dtype == np.int64 and sure.dtype == np.float32 and (sure > 0.999).all() and (sure <= 1).all()

@@ -41,7 +41,6 @@ def find_domains(
     n_polished: int = 2,
     n_rounds: int = 3,
     random_state: int = 0,
-    device: str = "cpu",
 ) -> Domains:
     """Partition an embedding into exactly ``n_domains`` domains.
 
@@ -63,8 +62,6 @@ def find_domains(
         Of the search, as :func:`multist.cluster.mixture.fit_mixture` takes them.
     random_state
         Seed.
-    device
-        Torch device of the mixtures of more than 10,000 points; fewer are divided on the CPU, whatever the device.
     """
     points = _leading_first(embedding)
     if n_domains == 1 or count_distinct(points, n_domains) < n_domains:
@@ -83,7 +80,7 @@ def find_domains(
         "random_state": random_state,
     }
     if len(points) > ENOUGH:
-        labels, confidence = sampled_mixture(points, n_domains, device=device, **options)
+        labels, confidence = sampled_mixture(points, n_domains, **options)
     else:
         fit = fit_mixture(points, n_domains, **options)
         labels, confidence = fit.labels, fit.responsibilities.max(axis=1)

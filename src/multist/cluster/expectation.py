@@ -3,82 +3,107 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 SHORT_RUN = 25
 """Iterations after which only the likeliest mixtures go on."""
 
-RIDGE = 1e-6
-"""Share of the whitened variance that keeps a covariance of collapsed components invertible."""
-
+_RIDGE = 1e-6  # share of the whitened variance that keeps a covariance of collapsed components invertible
 _BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
 _MIN_LOG_RESPONSIBILITY = -60.0  # of the log of a responsibility
+_MIN_COUNT = 1e-6  # points of a component that has none
 _MOVES_A_ROUND = 40  # ways of splitting one component and merging two others that are tried in a round
 _MIN_SPLIT_POINTS = 10  # points of a component that can be split
 
 
-def expectation_maximization(x: Tensor, weights: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor]:
+def expectation_maximization(
+    x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Alternate M and E step for all starts.
 
-    Weights are (n, starts, k), the likelihood (starts,) is of the last E step.
+    Points are (n, d) float32, weights (starts, k, n) float32; the likelihood (starts,) is of the last E step.
 
     The weights that are given are overwritten: to get memory for others takes longer than to fill it.
     """
     n, d = x.shape
-    _, n_starts, k = weights.shape
-    blocks = weights.split(max(1, _BLOCK_ENTRIES // (n_starts * k)) if x.device.type == "cpu" else n)
-    count = weights.sum(0, dtype=torch.float64)
-    scatter = (x.T @ x).double()
-    identity = torch.eye(d, dtype=torch.float64, device=x.device)
-    previous = torch.full((n_starts,), -torch.inf, dtype=torch.float64, device=x.device)
+    n_starts, k, _ = weights.shape
+    step = max(1, _BLOCK_ENTRIES // (n_starts * k))
+    blocks = [weights[..., begin : begin + step] for begin in range(0, n, step)]
+    flat = weights.reshape(n_starts * k, n)
+    count = weights.sum(axis=-1, dtype=np.float64)
+    scatter = (x.T @ x).astype(np.float64)
+    previous = np.full(n_starts, -np.inf)
     for _ in range(max_iter):
-        total = (weights.flatten(1).T @ x).view(n_starts, k, d).double()
-        mean = total / count.clamp_min(1e-6)[..., None]
-        covariance = (scatter - total.transpose(1, 2) @ mean) / n + RIDGE * identity
-        precision = torch.linalg.inv(covariance)
-        slope = mean @ precision
-        offset = (count / n).clamp_min(1e-12).log() - 0.5 * (slope * mean).sum(-1)
-        torch.mm(x, slope.float().flatten(0, 1).T, out=weights.view(n, -1))
-        count, evidence = torch.zeros_like(count), torch.zeros_like(previous)
+        total = (flat @ x).reshape(n_starts, k, d)
+        slope, offset, precision = linear_rule(count, total, scatter)
+        np.matmul(slope.reshape(n_starts * k, d).astype(np.float32), x.T, out=flat)
+        count, evidence = np.zeros_like(count), np.zeros(n_starts)
         for block in blocks:
-            evidence += to_posteriors(block.add_(offset.float())).sum(0, dtype=torch.float64)
-            count += block.sum(0, dtype=torch.float64)
+            block += offset.astype(np.float32)[..., None]
+            evidence += to_posteriors(block).sum(axis=-1, dtype=np.float64)
+            count += block.sum(axis=-1, dtype=np.float64)
         likelihood = evidence - 0.5 * (
-            (precision * scatter).sum((1, 2)) + n * torch.logdet(covariance) + n * d * float(np.log(2 * np.pi))
+            (precision * scatter).sum(axis=(1, 2)) - n * np.linalg.slogdet(precision)[1] + n * d * np.log(2 * np.pi)
         )
-        if (likelihood - previous).abs().max() < tol * n:
+        if np.abs(likelihood - previous).max() < tol * n:
             break
         previous = likelihood
     return weights, likelihood
 
 
-def split_and_merge(x: Tensor, current: Tensor, max_iter: int, tol: float) -> tuple[Tensor, Tensor] | None:
+def linear_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """M step: as the covariance is shared, log-posteriors are linear in the points.
+
+    Parameters
+    ----------
+    count
+        (starts, k) float64 sums of the weights.
+    total
+        (starts, k, d) sums of the weighted points.
+    scatter
+        (d, d) float64 sum of the products of all points.
+
+    Returns
+    -------
+    (starts, k, d) slopes, (starts, k) offsets and (starts, d, d) inverse covariances, float64.
+    """
+    n = count[0].sum()
+    mean = total / np.maximum(count, _MIN_COUNT)[..., None]
+    covariance = (scatter - total.swapaxes(1, 2) @ mean) / n + _RIDGE * np.eye(len(scatter))
+    precision = np.linalg.inv(covariance)
+    slope = mean @ precision
+    offset = np.log(np.maximum(count / n, 1e-12)) - 0.5 * (slope * mean).sum(axis=-1)
+    return slope, offset, precision
+
+
+def split_and_merge(
+    x: np.ndarray, current: np.ndarray, max_iter: int, tol: float
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The likeliest mixtures after splitting a component along its widest axis and merging two others.
 
-    None where there is no way.
+    Responsibilities are (k, n) before, (mixtures, k, n) after. None where there is no way.
 
     The ways are ranked by what the split may gain less what the merger costs at least, both in log-likelihood.
     """
-    k = current.shape[1]
-    count = current.sum(0).double().clamp_min(1e-9)
-    mean = (current.T @ x).double() / count[:, None]
-    covariance = (x.T @ x).double() / len(x) - (mean * count[:, None]).T @ mean / len(x)
-    identity = torch.eye(x.shape[1], dtype=torch.float64, device=x.device)
-    root = torch.linalg.cholesky(torch.linalg.inv(covariance + RIDGE * identity))
-    white, centers, label = (x.double() @ root).float(), mean @ root, current.argmax(1)
-    cost = 0.5 * count[:, None] * count / (count[:, None] + count) * torch.cdist(centers, centers).square()
-    upper: dict[int, Tensor] = {}
+    from scipy.spatial.distance import cdist
+
+    k, n = current.shape
+    count = current.sum(axis=1, dtype=np.float64).clip(1e-9)
+    mean = (current @ x).astype(np.float64) / count[:, None]
+    covariance = (x.T @ x).astype(np.float64) / n - (mean * count[:, None]).T @ mean / n
+    root = np.linalg.cholesky(np.linalg.inv(covariance + _RIDGE * np.eye(x.shape[1])))
+    white, centers, label = (x @ root).astype(np.float32), mean @ root, current.argmax(axis=0)
+    cost = 0.5 * count[:, None] * count / (count[:, None] + count) * cdist(centers, centers, "sqeuclidean")
+    upper: dict[int, np.ndarray] = {}
     gain: dict[int, float] = {}
     for parent in range(k):
-        rows = torch.nonzero(label == parent).ravel()
+        rows = np.flatnonzero(label == parent)
         if len(rows) < _MIN_SPLIT_POINTS:
             continue
-        points = white[rows] - white[rows].mean(0)
-        variance, axes = torch.linalg.eigh((points.T @ points).double() / len(rows))
-        along = points @ axes[:, -1].float()
-        upper[parent] = rows[along > along.median()]
-        gain[parent] = len(rows) * float(variance[-1].clamp_min(1).log())
+        points = white[rows] - white[rows].mean(axis=0)
+        variance, axes = np.linalg.eigh((points.T @ points).astype(np.float64) / len(rows))
+        along = points @ axes[:, -1].astype(np.float32)
+        upper[parent] = rows[along > np.median(along)]
+        gain[parent] = len(rows) * float(np.log(max(variance[-1], 1)))
     ways = [
         (float(cost[i, j]) - gain[parent], i, j, parent)
         for i in range(k)
@@ -89,21 +114,28 @@ def split_and_merge(x: Tensor, current: Tensor, max_iter: int, tol: float) -> tu
     if not ways:
         return None
     ways = sorted(ways)[:_MOVES_A_ROUND]
-    weights = current[:, None].repeat(1, len(ways), 1)
-    for place, (_, i, j, parent) in enumerate(ways):
-        weights[:, place, i] += weights[:, place, j]
-        weights[:, place, j] = 0
-        weights[upper[parent], place, j] = weights[upper[parent], place, parent]
-        weights[upper[parent], place, parent] = 0
+    weights = np.repeat(current[None], len(ways), axis=0)
+    for changed, (_, i, j, parent) in zip(weights, ways, strict=True):
+        changed[i] += changed[j]
+        changed[j] = 0
+        changed[j, upper[parent]] = changed[parent, upper[parent]]
+        changed[parent, upper[parent]] = 0
     weights, likelihood = expectation_maximization(x, weights, SHORT_RUN, tol)
-    best = torch.argsort(likelihood, descending=True, stable=True)[:2]
-    return expectation_maximization(x, weights[:, best], max_iter, tol)
+    return expectation_maximization(x, weights[likeliest_first(likelihood)[:2]], max_iter, tol)
 
 
-def to_posteriors(logit: Tensor) -> Tensor:
-    """Softmax along the last of (n, m, k) in place; returns the (n, m) logarithms of the sums."""
-    top = logit.amax(-1, keepdim=True)
+def likeliest_first(likelihood: np.ndarray) -> np.ndarray:
+    """Order of mixtures; of equally likely ones the first comes first."""
+    return np.argsort(-likelihood, kind="stable")
+
+
+def to_posteriors(logit: np.ndarray) -> np.ndarray:
+    """Softmax along the middle of (m, k, n) in place; returns the (m, n) logarithms of the sums."""
+    top = logit.max(axis=1, keepdims=True)
+    logit -= top
     # floored where it no longer counts: powers so small, and arithmetic on them, are several times slower
-    total = logit.sub_(top).clamp_min_(_MIN_LOG_RESPONSIBILITY).exp_().sum(-1, keepdim=True)
-    logit.div_(total)
-    return total.log_().add_(top).squeeze(-1)
+    np.maximum(logit, _MIN_LOG_RESPONSIBILITY, out=logit)
+    np.exp(logit, out=logit)
+    total = logit.sum(axis=1, keepdims=True)
+    logit /= total
+    return (np.log(total) + top)[:, 0]

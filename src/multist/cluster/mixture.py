@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from multist._rows import row_slices
 from multist._settings import logger
 from multist.cluster.distinct import count_distinct
-from multist.cluster.expectation import SHORT_RUN, expectation_maximization, split_and_merge
+from multist.cluster.expectation import SHORT_RUN, expectation_maximization, likeliest_first, split_and_merge
 
 _UNSETTLED = 10  # times the gain at which iterations stop
+_LLOYD_STEPS = 5  # after k-means++
 _LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
 
 
@@ -73,7 +72,6 @@ def fit_mixture(
     max_iter: int = 200,
     tol: float = 1e-5,
     random_state: int = 0,
-    device: str = "cpu",
 ) -> MixtureFit:
     """Fit a tied-covariance Gaussian mixture from many starts and keep the most likely.
 
@@ -100,8 +98,6 @@ def fit_mixture(
         chance decides.
     random_state
         Seed of the starts; the global random state is not used.
-    device
-        Torch device of the computation.
 
     Returns
     -------
@@ -127,7 +123,6 @@ def fit_mixture(
         max_iter=max_iter,
         tol=tol,
         random_state=random_state,
-        device=device,
     )
     return _summary(points, search)
 
@@ -138,7 +133,7 @@ class Search(NamedTuple):
     Attributes
     ----------
     weights
-        (n, m, k) float32 posterior probabilities of the starts that ran to convergence, most likely first.
+        (m, k, n) float32 posterior probabilities of the starts that ran to convergence, most likely first.
     log_likelihood
         Of the first one, of the whitened points.
     start_log_likelihoods
@@ -147,7 +142,7 @@ class Search(NamedTuple):
         (d, r) map of the centred points to unit covariance.
     """
 
-    weights: Tensor
+    weights: np.ndarray
     log_likelihood: float
     start_log_likelihoods: np.ndarray
     whiten: np.ndarray
@@ -163,28 +158,26 @@ def likeliest_weights(
     max_iter: int = 200,
     tol: float = 1e-5,
     random_state: int = 0,
-    device: str = "cpu",
 ) -> Search:
     """Responsibilities of the likeliest of many starts; takes and raises what :func:`fit_mixture` does."""
     points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)
     center, whiten = whitening(points)
-    x = torch.as_tensor((points - center) @ whiten, dtype=torch.float32, device=device)
-    generator = torch.Generator().manual_seed(random_state)
-    raw = torch.as_tensor((points - center) / points.std(axis=0).max().clip(1e-12), dtype=torch.float32, device=device)
-    weights = _seed(raw, n_components, n_starts, generator)
+    centred = points - center
+    x = (centred @ whiten).astype(np.float32)
+    raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
+    weights = _seed(raw, n_components, n_starts, np.random.RandomState(random_state))
     weights, likelihood = expectation_maximization(x, weights, SHORT_RUN, tol)
-    starts = likelihood.cpu().numpy()
-    best = torch.argsort(likelihood, descending=True, stable=True)[:n_polished]
-    weights, likelihood = expectation_maximization(x, weights[:, best], max_iter, tol)
+    starts = likelihood
+    weights, likelihood = expectation_maximization(x, weights[likeliest_first(likelihood)[:n_polished]], max_iter, tol)
     for _ in range(n_rounds):
-        moved = split_and_merge(x, weights[:, int(likelihood.argmax())], max_iter, tol)
-        if moved is None or float(moved[1].max() - likelihood.max()) < _LEAST_GAIN * len(x):
+        moved = split_and_merge(x, weights[likelihood.argmax()], max_iter, tol)
+        if moved is None or moved[1].max() - likelihood.max() < _LEAST_GAIN * len(x):
             break
         weights, likelihood = moved
-    polished = weights[:, torch.argsort(likelihood, descending=True, stable=True)]
-    further = expectation_maximization(x, polished[:, :1].clone(), 1, tol)[1]
-    if float(further - likelihood.max()) > _UNSETTLED * tol * len(x):
+    polished = weights[likeliest_first(likelihood)]
+    further = expectation_maximization(x, polished[:1].copy(), 1, tol)[1]
+    if further[0] - likelihood.max() > _UNSETTLED * tol * len(x):
         logger.warning(
             "the mixture of %d components has not converged after %d iterations, so that another "
             "seed may give other domains: "
@@ -217,35 +210,39 @@ def whitening(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return center, axes[:, keep] / np.sqrt(variance[keep])
 
 
-def _seed(x: Tensor, k: int, n_starts: int, generator: torch.Generator) -> Tensor:
-    """(n, starts, k) hard assignments by k-means++ and a few Lloyd steps, in the unwhitened space.
+def _seed(x: np.ndarray, k: int, n_starts: int, random: np.random.RandomState) -> np.ndarray:
+    """(starts, k, n) hard assignments by k-means++ and a few Lloyd steps, in the unwhitened space.
 
     There the directions of large variance, which separate domains, decide; in the whitened one noise would.
     """
-    square = (x * x).sum(1)[:, None]
-    first = torch.randint(len(x), (n_starts,), generator=generator)
-    centers = [x[first]]
-    distance = (square - 2 * x @ centers[0].T + square[first].T).clamp_min(0)
-    for _ in range(1, k):
-        pick = torch.multinomial((distance.T + 1e-12).cpu(), 1, generator=generator).squeeze(1)
-        centers.append(x[pick])
-        distance = torch.minimum(distance, (square - 2 * x @ centers[-1].T + square[pick].T).clamp_min(0))
-    center = torch.stack(centers, dim=1)
-    hard = x.new_empty(len(x), n_starts, k)
-    for _ in range(5):
-        torch.mm(x, center.flatten(0, 1).T, out=hard.view(len(x), -1))
-        nearest = hard.sub_(0.5 * (center * center).sum(-1)).argmax(-1, keepdim=True)
-        hard.zero_().scatter_(-1, nearest, 1)
-        count = hard.sum(0)
-        moved = (hard.flatten(1).T @ x).view(n_starts, k, -1) / count.clamp_min(1)[..., None]
-        center = torch.where(count[..., None] > 0, moved, center)
+    square = (x * x).sum(axis=1)
+    pick = random.randint(len(x), size=n_starts)
+    centers = np.empty((n_starts, k, x.shape[1]), dtype=np.float32)
+    distance = np.full((n_starts, len(x)), np.inf, dtype=np.float32)
+    for number in range(k):
+        if number:
+            reached = np.cumsum(distance + 1e-12, axis=1, dtype=np.float64)
+            wanted = random.random_sample(n_starts) * reached[:, -1]
+            pick = np.array([np.searchsorted(*each) for each in zip(reached, wanted, strict=True)])
+        centers[:, number] = x[pick]
+        away = square - 2 * x[pick] @ x.T + square[pick, None]
+        distance = np.minimum(distance, away.clip(0))
+    hard = np.empty((n_starts, k, len(x)), dtype=np.float32)
+    for _ in range(_LLOYD_STEPS):
+        np.matmul(centers.reshape(-1, x.shape[1]), x.T, out=hard.reshape(n_starts * k, -1))
+        hard -= 0.5 * (centers * centers).sum(axis=-1)[..., None]
+        nearest = hard.argmax(axis=1)[:, None]
+        hard[:] = 0
+        np.put_along_axis(hard, nearest, 1, axis=1)
+        count = hard.sum(axis=-1)[..., None]
+        moved = (hard.reshape(n_starts * k, -1) @ x).reshape(centers.shape) / np.maximum(count, 1)
+        centers = np.where(count > 0, moved, centers)
     return hard
 
 
 def _summary(points: np.ndarray, search: Search) -> MixtureFit:
     """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening."""
-    polished = search.weights.cpu().numpy()
-    weights = polished[:, 0]
+    weights = np.ascontiguousarray(search.weights[0].T)
     count = np.maximum(weights.sum(axis=0, dtype=np.float64), 1e-12)
     means = weights.T.astype(np.float64) @ points / count[:, None]
     covariance = points.T @ points / len(points) - (means * count[:, None]).T @ means / len(points)
@@ -258,5 +255,5 @@ def _summary(points: np.ndarray, search: Search) -> MixtureFit:
         weights=count / count.sum(),
         log_likelihood=search.log_likelihood + jacobian,
         start_log_likelihoods=search.start_log_likelihoods + jacobian,
-        partitions=polished.argmax(axis=2).T,
+        partitions=search.weights.argmax(axis=1),
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from multist._rows import row_slices
 from multist.cluster.distinct import count_distinct
-from multist.cluster.expectation import RIDGE, to_posteriors
+from multist.cluster.expectation import linear_rule, to_posteriors
 from multist.cluster.mixture import likeliest_weights, whitening
 
 ENOUGH = 10_000
@@ -16,7 +14,7 @@ ENOUGH = 10_000
 
 _MAX_ROUNDS = 20  # of EM on all points at most
 _SETTLED_SHARE = 1e-3  # share of the points that a round still moves when it is the last one
-_BLOCK_ENTRIES = 2**22  # entries of a block of responsibilities: 16 MB
+_BLOCK_ENTRIES = 2**20  # entries of a block of responsibilities: 4 MB
 
 
 def sampled_mixture(
@@ -27,7 +25,6 @@ def sampled_mixture(
     n_polished: int,
     n_rounds: int = 0,
     random_state: int = 0,
-    device: str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Partition of many points by a tied-covariance mixture, the likeliest one of a sample polished on all points.
 
@@ -44,8 +41,6 @@ def sampled_mixture(
         Of the search on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes them.
     random_state
         Seed of the sample and of the starts.
-    device
-        Torch device.
 
     Returns
     -------
@@ -62,62 +57,52 @@ def sampled_mixture(
         n_polished=n_polished,
         n_rounds=n_rounds,
         random_state=random_state,
-        device=device,
     )
     center, whiten = whitening(points)
     white = np.empty((len(points), whiten.shape[1]), dtype=np.float32)
     for block in row_slices(len(points)):
         white[block] = (points[block] - center).astype(np.float32) @ whiten.astype(np.float32)
-    x = torch.as_tensor(white, device=device)
-    some = x[torch.as_tensor(rows, device=device)]
-    likeliest = search.weights[:, :1]
-    count = likeliest.sum(0, dtype=torch.float64)
-    total = torch.einsum("nmk,nd->mkd", likeliest, some).double()
-    rule = _discriminant(count, total, (some.T @ some).double())
-    return _polish(x, rule, count / len(rows))
+    likeliest, some = search.weights[0], white[rows]
+    count = likeliest.sum(axis=1, dtype=np.float64)
+    rule = _float_rule(count, likeliest @ some, (some.T @ some).astype(np.float64))
+    return _polish(white, rule, count / len(rows))
 
 
-def _polish(x: Tensor, rule: tuple[Tensor, Tensor], share: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def _polish(x: np.ndarray, rule: tuple[np.ndarray, np.ndarray], share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The most probable components and their probability, after EM on all points until hardly any mass moves."""
-    n, d = x.shape
-    m, k = share.shape
-    blocks = x.split(max(1, _BLOCK_ENTRIES // (m * k)))
-    scatter = sum((block.T @ block).double() for block in blocks)
+    n, k = len(x), len(share)
+    step = max(1, _BLOCK_ENTRIES // k)
+    blocks = [x[begin : begin + step] for begin in range(0, n, step)]
+    scatter = sum((block.T @ block).astype(np.float64) for block in blocks)
     for _ in range(_MAX_ROUNDS):
-        count = torch.zeros(m, k, dtype=torch.float64, device=x.device)
-        total = torch.zeros(m, k, d, dtype=torch.float64, device=x.device)
+        count, total = np.zeros(k), np.zeros((k, x.shape[1]))
         for block in blocks:
-            weights = _logit(block, rule)
-            to_posteriors(weights)
-            count += weights.sum(0)
-            total += (weights.flatten(1).T @ block).view(m, k, d)
-        rule = _discriminant(count, total, scatter)
-        moved = float((count / n - share).abs().sum(1).max()) / 2
+            weights = _posteriors(block, rule)
+            count += weights.sum(axis=1, dtype=np.float64)
+            total += weights @ block
+        rule = _float_rule(count, total, scatter)
+        moved = np.abs(count / n - share).sum() / 2
         share = count / n
         if moved < _SETTLED_SHARE:
             break
-    labels, sure = [], []
-    for block in blocks:
-        posterior = _logit(block, rule)
-        to_posteriors(posterior)
-        top, label = posterior[:, 0].max(-1)
-        labels.append(label.cpu().numpy())
-        sure.append(top.cpu().numpy())
-    return np.concatenate(labels), np.concatenate(sure)
+    labels, sure = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
+    for number, block in enumerate(blocks):
+        weights = _posteriors(block, rule)
+        rows = slice(number * step, number * step + len(block))
+        labels[rows], sure[rows] = weights.argmax(axis=0), weights.max(axis=0)
+    return labels, sure
 
 
-def _logit(block: Tensor, rule: tuple[Tensor, Tensor]) -> Tensor:
-    """(n, m, k) log-posteriors but for what the components of a mixture have in common."""
+def _posteriors(block: np.ndarray, rule: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(k, n) probabilities of the components at (n, d) points."""
     slope, offset = rule
-    return torch.addmm(offset.flatten(), block, slope.flatten(0, 1).T).view(len(block), *offset.shape)
+    logit = slope @ block.T
+    logit += offset[:, None]
+    to_posteriors(logit[None])
+    return logit
 
 
-def _discriminant(count: Tensor, total: Tensor, scatter: Tensor) -> tuple[Tensor, Tensor]:
-    """M step: as the covariance is shared, log-posteriors are linear; (m, k, d) slopes and (m, k) offsets."""
-    n = count[0].sum()
-    mean = total / count.clamp_min(1e-6)[..., None]
-    identity = torch.eye(len(scatter), dtype=torch.float64, device=scatter.device)
-    covariance = (scatter - total.transpose(1, 2) @ mean) / n + RIDGE * identity
-    slope = mean @ torch.linalg.inv(covariance)
-    offset = (count / n).clamp_min(1e-12).log() - 0.5 * (slope * mean).sum(-1)
-    return slope.float(), offset.float()
+def _float_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(k, d) slopes and (k,) offsets of one mixture."""
+    slope, offset, _ = linear_rule(count[None], total[None], scatter)
+    return slope[0].astype(np.float32), offset[0].astype(np.float32)

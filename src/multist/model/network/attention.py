@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from multist._progress import with_progress
+from multist._threads import steady_threads
 from multist.model.config import MultiSTConfig
 from multist.model.features.image_gain import (
     JUDGED,
@@ -105,6 +106,7 @@ class LearntAttention(NamedTuple):
     losses: np.ndarray
 
 
+@steady_threads("torch")
 def fit_attention(
     expression: np.ndarray,
     image: np.ndarray,
@@ -184,6 +186,7 @@ def fit_attention(
     )
 
 
+@steady_threads("torch")
 @torch.no_grad()
 def attention_matrix(
     networks: list[ImageAttention],

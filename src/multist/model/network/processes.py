@@ -1,4 +1,4 @@
-"""Where training runs: one device or several processes, through Lightning Fabric."""
+"""Where training runs: one device, or several processes through Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multist._settings import settings
+from multist._device import choose_device
 
 
 class Processes:
@@ -30,24 +30,20 @@ class Processes:
     """
 
     def __init__(self, device: str) -> None:
-        name = settings.device if device == "auto" else device
-        wanted = int(os.environ.get("WORLD_SIZE", 1))
-        make = _fabric()
+        name = choose_device(device)
+        self.device = torch.device(name)
+        self.rank, self.count = 0, 1
         self._fabric: Any = None
-        if make is None:
-            if wanted > 1:
-                raise ImportError(f"{wanted} processes need Lightning Fabric: pip install 'multist[processes]'")
-            self.device = torch.device(_best() if name == "auto" else name)
-            self.rank, self.count = 0, 1
+        wanted = int(os.environ.get("WORLD_SIZE", 1))
+        if wanted == 1:
             return
-        kind, _, index = name.partition(":")
-        accelerator = {"cuda": "gpu"}.get(kind, kind)
-        if wanted > 1:
-            local = int(os.environ.get("LOCAL_WORLD_SIZE", wanted))
-            self._fabric = make(accelerator=accelerator, devices=local, num_nodes=wanted // local, strategy="ddp")
-            self._fabric.launch()
-        else:
-            self._fabric = make(accelerator=accelerator, devices=[int(index)] if index else 1)
+        make = _fabric()
+        if make is None:
+            raise ImportError(f"{wanted} processes need Lightning Fabric: pip install 'multist[processes]'")
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", wanted))
+        accelerator = {"cuda": "gpu"}.get(self.device.type, self.device.type)
+        self._fabric = make(accelerator=accelerator, devices=local, num_nodes=wanted // local, strategy="ddp")
+        self._fabric.launch()
         self.device = self._fabric.device
         self.rank, self.count = self._fabric.global_rank, self._fabric.world_size
 
@@ -90,9 +86,3 @@ def _fabric() -> Any:
         except ImportError:
             continue
     return None
-
-
-def _best() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -26,6 +26,7 @@ _MAX_CENTRED_ON = 20_000  # spots by which centres are placed
 _MAX_PAIRED = 512  # spots that pairwise terms look at: nothing is n x n
 
 
+@steady_threads("torch")
 def fit_published(
     genes: np.ndarray,
     picture: np.ndarray | None,
@@ -93,6 +94,7 @@ def fit_published(
 
 
 @torch.no_grad()
+@steady_threads("torch")
 def read_published(
     network: PublishedNetwork,
     genes: np.ndarray,

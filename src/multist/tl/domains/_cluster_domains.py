@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from multist import _keys
 from multist._described import described
-from multist._device import check_device
 from multist.access import Part, plain, run, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
@@ -30,7 +29,6 @@ def cluster_domains(
     table_key: str | None = None,
     library_key: str | None = None,
     refine: bool = False,
-    device: str = "auto",
     key_added: str = _keys.MULTIST,
     random_state: int = 0,
     copy: bool = False,
@@ -69,7 +67,6 @@ def cluster_domains(
     >>> mt.tl.cluster_domains(adata, 12, key_added="fine")  # obs["fine_domain"]
     >>> mt.tl.cluster_domains(adata, labels_key="annotation")  # what a person named on some spots
     """
-    check_device(device)
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
     with run(
         data, "cluster_domains", random_state=random_state, key_added=key_added, copy=copy, image=False, **keys
@@ -80,7 +77,6 @@ def cluster_domains(
             trust=trust,
             use_rep=use_rep,
             refine=refine,
-            device=device,
             key_added=key_added,
             random_state=random_state,
             params=keys,
@@ -131,7 +127,6 @@ def divide_parts(
     trust: float = 1.0,
     use_rep: str,
     refine: bool,
-    device: str,
     key_added: str,
     random_state: int,
     params: Mapping[str, Any],
@@ -153,9 +148,7 @@ def divide_parts(
         probability = split(parts, guided.found.probability)
         all_params |= {"trust": trust}
     else:
-        obs, uns = labels_and_curve(
-            code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state, device=device
-        )
+        obs, uns = labels_and_curve(code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state)
     all_params["n_domains"] = len(obs["domain"].categories)
     columns = {name: split(parts, values) for name, values in obs.items()}
     for number, part in enumerate(parts):

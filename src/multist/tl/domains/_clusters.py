@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist._device import choose_device
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
@@ -57,7 +56,6 @@ def labels_and_curve(
     *,
     refine: bool,
     random_state: int,
-    device: str = "auto",
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Columns for ``obs``, and the curve for ``uns`` if there was a number to choose (else nothing).
 
@@ -71,37 +69,22 @@ def labels_and_curve(
         Numbers of domains to choose from.
     refine, random_state
         As :func:`multist.tl.multist_domains` takes them.
-    device
-        Torch device of mixtures of many spots, or ``"auto"``.
     """
     from multist.cluster.count import choose_count
     from multist.cluster.domains import find_domains
 
     uns: dict[str, Any] = {}
     n_domains = counts[0]
-    with steady_threads("torch"):
+    with steady_threads():
         if len(counts) > 1:
             curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
             n_domains = curve.chosen
             uns[_keys.CURVE] = curve._asdict()
             logger.info("%s, of %d to %d", counted(n_domains, "domain"), curve.candidates[0], curve.candidates[-1])
-        domains = find_domains(
-            code,
-            adjacency,
-            n_domains,
-            refine=refine,
-            random_state=random_state,
-            device=_cuda_or_cpu(device),
-        )
+        domains = find_domains(code, adjacency, n_domains, refine=refine, random_state=random_state)
     names = [str(k) for k in range(n_domains)]
     labels = pd.Categorical([str(label) for label in domains.labels], names)
     return {"domain": labels, "confidence": domains.confidence}, uns
-
-
-def _cuda_or_cpu(device: str) -> str:
-    """The mixtures' sums are of 64 bits, which other accelerators do not have."""
-    name = choose_device(device)
-    return name if name.startswith("cuda") else "cpu"
 
 
 def _possible(code: np.ndarray, counts: list[int]) -> list[int]:

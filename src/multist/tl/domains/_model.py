@@ -97,7 +97,7 @@ class MultiST:
             raise ValueError("the published method needs a number of domains before training; give n_domains")
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
         keys = {**stage, "image_key": image_key}
-        made: dict[str, Any] = {"key_added": key_added, "device": self.device, "random_state": self.random_state}
+        made: dict[str, Any] = {"key_added": key_added, "random_state": self.random_state}
         image = wanted_image(data, use_image, table_key)
         with run(data, "fit", random_state=self.random_state, key_added=key_added, image=image, **keys) as work:
             named = None
@@ -105,7 +105,7 @@ class MultiST:
                 named = asked_domains(work.parts, n_domains, labels_key, unlabeled_category)
             n_centres = named.counts[0] if named else n_domains or 1
             read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer}
-            fitted = fit_parts(work.parts, self.config, n_centres, **read, **made, params=keys)
+            fitted = fit_parts(work.parts, self.config, n_centres, **read, device=self.device, **made, params=keys)
             if named is not None:
                 fitted = cluster_parts(fitted, work.parts, named, trust=trust, refine=False, **made, params=stage)
         self._fitted = fitted
@@ -191,7 +191,7 @@ class MultiST:
 
         fitted = self._needs_fit()
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
-        made: dict[str, Any] = {"key_added": key_added, "device": self.device, "random_state": self.random_state}
+        made: dict[str, Any] = {"key_added": key_added, "random_state": self.random_state}
         with run(
             data, "cluster", random_state=self.random_state, key_added=key_added, copy=copy, image=False, **stage
         ) as work:

@@ -42,7 +42,7 @@ def fit_parts(
     """Train, and write the embedding; ``params`` are those that named table, sections and image."""
     check_device(device)  # refused before training
     _check_layers(parts, layer)
-    with steady_threads("torch"):
+    with steady_threads():
         expression, key, axes = fitted_expression(
             parts, use_rep, layer=layer, library_key=params["library_key"], random_state=random_state
         )
@@ -89,7 +89,7 @@ def embed_parts(
     """
     fusion, recipe = fitted.fusion, fitted.recipe
     _check_layers(parts, layer)
-    with steady_threads("torch"):
+    with steady_threads():
         tissue = gather_tissue(parts, on_image=True)
         expression = recipe.expression_of(parts, layer, fusion, tissue)
         histology = recipe.histology_of(parts, params["image_key"])
@@ -114,7 +114,6 @@ def cluster_parts(
     trust: float,
     refine: bool,
     key_added: str,
-    device: str,
     random_state: int,
     params: Mapping[str, Any],
 ) -> FittedModel:
@@ -128,7 +127,6 @@ def cluster_parts(
         trust=trust,
         use_rep=key,
         refine=refine,
-        device=device,
         key_added=key_added,
         random_state=random_state,
         params=params,
@@ -155,7 +153,7 @@ def recognise_parts(
 ) -> None:
     """Write the domains that the model knows into sections that it has embedded."""
     _check_layers(parts, layer)
-    with steady_threads("torch"):
+    with steady_threads():
         tissue = gather_tissue(parts)
         code = features_of(parts, _keys.embedding_key(key_added))
         if isinstance(domains.classifier, DomainClassifier):

@@ -115,8 +115,8 @@ def multist_domains(
             raise ValueError(
                 "the published method needs a number of domains before training; give n_domains as one integer"
             )
-        made: dict[str, Any] = {"key_added": key_added, "device": device, "random_state": random_state, "params": keys}
+        made: dict[str, Any] = {"key_added": key_added, "random_state": random_state, "params": keys}
         read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer}
-        fitted = fit_parts(work.parts, config, asked.counts[0], **read, **made)
+        fitted = fit_parts(work.parts, config, asked.counts[0], **read, device=device, **made)
         cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made)
     return work.result
