@@ -76,9 +76,7 @@ mt.pp.read_slide({str(tmp_path / "slide.tif")!r})
     assert (tmp_path / "domains.png").stat().st_size > 10_000
 
 
-@pytest.mark.slow
-def test_domains_on_a_lattice_load_nothing_that_they_do_not_use():
-    code = """
+ON_A_LATTICE = """
 import sys
 import anndata as ad
 import numpy as np
@@ -88,24 +86,21 @@ rng = np.random.default_rng(0)
 y, x = np.divmod(np.arange(400), 20)
 rates = np.where((np.arange(60) % 3) == (3 * x // 20)[:, None], 9.0, 2.0)
 adata = ad.AnnData(rng.poisson(rates).astype(np.float32), obsm={"spatial": np.column_stack([x, y]) * 100.0})
-mt.tl.multist_domains(adata, 3)
+if "image" in sys.argv:
+    adata.obsm["X_histology"] = np.eye(3)[3 * x // 20] + rng.normal(size=(400, 3))
+mt.tl.multist_domains(adata, 3, use_image="image" in sys.argv)
 assert adata.obs["multist_domain"].nunique() == 3
 print(*sorted(name for name in sys.modules))
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+SLOW_TO_LOAD = {"lightning_fabric", "matplotlib", "numba", "scanpy", "scipy.stats", "skimage", "sklearn", "spatialdata"}
+SLOW_TO_LOAD |= {"squidpy", "torch._dynamo", "transformers"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("given", "slow"), [("", SLOW_TO_LOAD | {"torch", "dgl"}), ("image", SLOW_TO_LOAD)])
+def test_domains_on_a_lattice_load_nothing_that_they_do_not_use(given, slow):
+    done = subprocess.run([sys.executable, "-c", ON_A_LATTICE, given], capture_output=True, text=True)
     loaded = set(done.stdout.split())
     assert "multist" in loaded, done.stderr
-    slow = {
-        "dgl",
-        "lightning_fabric",
-        "squidpy",
-        "scanpy",
-        "spatialdata",
-        "numba",
-        "matplotlib",
-        "skimage",
-        "transformers",
-        "sklearn",
-        "scipy.stats",
-    }
+    assert ("torch" in loaded) == bool(given)
     assert not loaded & slow

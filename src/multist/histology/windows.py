@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
 
 from multist._chunks import Box, ChunkCache, columns_that_fit, strip_width
 from multist._progress import progress_bar
@@ -150,7 +151,7 @@ def window_means(
                 if not out:
                     out = {name: np.zeros(n) for name in made}
                 centre = (xy[rows] - [place[1], place[0]]) / cell
-                means = _box_means(np.stack(list(made.values())), centre, width[rows] / cell)
+                means = _box_means(list(made.values()), centre, width[rows] / cell)
                 for name, values in zip(made, means, strict=True):
                     out[name][rows] = values
                 bar.update(len(rows))
@@ -178,21 +179,34 @@ def _tiles(image: WorkingImage, xy: np.ndarray, width: np.ndarray, halo: int, ti
     return np.split(order, np.flatnonzero((np.diff(places, axis=1) != 0).any(axis=0)) + 1)
 
 
-def _box_means(maps: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """(f, n) means of (f, h, w) maps over boxes with fractional edges, from interpolated integral images."""
-    integral = np.zeros((maps.shape[0], maps.shape[1] + 1, maps.shape[2] + 1))
-    np.cumsum(np.cumsum(maps, axis=1, dtype=np.float64), axis=2, out=integral[:, 1:, 1:])
-    x0, x1 = centre[:, 0] - width / 2, centre[:, 0] + width / 2
-    y0, y1 = centre[:, 1] - width / 2, centre[:, 1] + width / 2
-    total = _at(integral, y1, x1) - _at(integral, y0, x1) - _at(integral, y1, x0) + _at(integral, y0, x0)
-    return total / width**2
+def _box_means(maps: Sequence[np.ndarray], centre: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """(f, n) means of f maps (h, w) over boxes with fractional edges, from interpolated integral images."""
+    height, breadth = maps[0].shape
+    integral = np.zeros((height + 1, breadth + 1))
+    boxes = _box_corners(integral.shape, centre, width)
+    means = np.empty((len(maps), len(centre)))
+    for mean, each in zip(means, maps, strict=True):
+        np.cumsum(each, axis=1, dtype=np.float64, out=integral[1:, 1:])
+        for row in range(2, height + 1):  # numpy's sum down the columns jumps through the memory
+            integral[row] += integral[row - 1]
+        mean[:] = boxes @ integral.ravel()
+    return means / width**2
 
 
-def _at(integral: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    y, x = np.clip(y, 0, integral.shape[1] - 1), np.clip(x, 0, integral.shape[2] - 1)
-    row, column = np.floor(y).astype(int), np.floor(x).astype(int)
-    row, column = np.minimum(row, integral.shape[1] - 2), np.minimum(column, integral.shape[2] - 2)
-    dy, dx = y - row, x - column
-    top = integral[:, row, column] * (1 - dx) + integral[:, row, column + 1] * dx
-    bottom = integral[:, row + 1, column] * (1 - dx) + integral[:, row + 1, column + 1] * dx
-    return top * (1 - dy) + bottom * dy
+def _box_corners(shape: tuple[int, int], centre: np.ndarray, width: np.ndarray) -> sp.csr_matrix:
+    """(n, h * w) signed weights of the pixels of an integral image that make the sum over each box."""
+    low, high = centre - width[:, None] / 2, centre + width[:, None] / 2
+    pixels, weights = [], []
+    for sign, x, y in ((1, high, high), (-1, high, low), (-1, low, high), (1, low, low)):
+        column, row = np.clip(x[:, 0], 0, shape[1] - 1), np.clip(y[:, 1], 0, shape[0] - 1)
+        left, top = np.minimum(column.astype(int), shape[1] - 2), np.minimum(row.astype(int), shape[0] - 2)
+        right, bottom = column - left, row - top
+        for down, part_down in ((0, 1 - bottom), (1, bottom)):
+            for along, part_along in ((0, 1 - right), (1, right)):
+                pixels.append((top + down) * shape[1] + left + along)
+                weights.append(sign * part_down * part_along)
+    ends = np.arange(0, len(pixels) * len(centre) + 1, len(pixels))
+    return sp.csr_matrix(
+        (np.stack(weights, axis=1).ravel(), np.stack(pixels, axis=1).ravel(), ends),
+        shape=(len(centre), shape[0] * shape[1]),
+    )

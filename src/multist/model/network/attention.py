@@ -21,6 +21,7 @@ from multist.model.features.image_gain import (
     some_of,
     unit_variance,
 )
+from multist.model.network.descent import Descent
 from multist.model.network.processes import Processes
 from multist.model.network.reach import Hidden, Reach
 
@@ -241,17 +242,16 @@ def _train_fold(
     network = network.to(processes.device)
     processes.start_alike(network)
     parameters = list(network.parameters())
-    optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    descent = Descent(parameters, config.learning_rate, config.weight_decay)
     # each process hides spots of its own
     rng = np.random.default_rng([random_state, f, processes.rank])
     test, states, errors = reach.of(judged), [], []
     for step in range(1, config.epochs + 1):
         hidden = reach.of(some_of(seen, _SPOTS_A_STEP, rng))
         loss = _squared_errors(network, hidden, genes, picture).mean()
-        optimizer.zero_grad()
         processes.backward(loss)
         processes.average_gradients(parameters)
-        optimizer.step()
+        descent.step()
         if step % _STEPS_BETWEEN_LOOKS == 0 or step == config.epochs:
             with torch.no_grad():
                 errors.append(_squared_errors(network, test, genes, picture).cpu().numpy())
