@@ -102,8 +102,6 @@ def test_the_criteria_by_hand():
         covariance=np.diag([4.0, 1]),
         weights=np.array([0.5, 0.5]),
         log_likelihood=-12.0,
-        start_log_likelihoods=np.zeros(1),
-        partitions=np.zeros((1, 4), int),
     )
     # one weight, two means of two, a covariance of three
     assert fit.n_parameters == 1 + 4 + 3

@@ -41,7 +41,7 @@ def test_domains_are_found(lattice, truth, embedding):
 def test_confidence_is_the_posterior_of_the_mixture(lattice, truth, embedding):
     noisy = embedding + 2 * np.random.default_rng(1).normal(size=embedding.shape)
     found = find_domains(noisy, lattice(SIDE, SIDE), 4)
-    fit = fit_mixture(noisy, 4, n_rounds=3)
+    fit = fit_mixture(noisy, 4)
     assert adjusted_rand_score(fit.labels, found.labels) > 0.98
     assert np.abs(fit.responsibilities.max(axis=1) - found.confidence).mean() < 0.01
     # of what it is surer of, more is right
@@ -166,6 +166,6 @@ def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkey
     monkeypatch.setattr(domains, "sampled_mixture", lambda *a, **k: called.append(k) or sampled(*a, **k))
     for enough, times in ((400, 0), (399, 1)):
         monkeypatch.setattr(domains, "ENOUGH", enough)
-        found = find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=5, n_polished=3, n_rounds=2, random_state=9)
+        found = find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=5, random_state=9)
         assert len(called) == times and found.confidence.dtype == np.float64
-    assert called[0] == {"n_starts": 5, "n_polished": 3, "n_rounds": 2, "random_state": 9}
+    assert called[0] == {"n_starts": 5, "random_state": 9}

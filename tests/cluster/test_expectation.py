@@ -102,12 +102,10 @@ def test_two_groups_in_one_component_and_one_in_two_are_put_right(sizes, most_mo
     x, truth = groups_on_a_line(sizes, [-6.0, -2.0, 6.0])
     wrong = np.array([0, 0, 1])[truth]
     wrong[np.flatnonzero(truth == 2)[::3]] = 2
-    weights, likelihood = split_and_merge(x, one_hot(wrong), 100, 1e-5)
-    found = weights[likelihood.argmax()].argmax(axis=0)
+    weights, _ = split_and_merge(x, one_hot(wrong), 100, 1e-5)
+    found = weights.argmax(axis=0)
     pairs = set(zip(found.tolist(), truth.tolist(), strict=True))
     assert len(pairs) == 3
-    assert weights.shape == (min(2, most_moves), 3, len(x))
-    assert (np.diff(likelihood) <= 0).all()
 
 
 @pytest.mark.parametrize(("large", "ways"), [(9, False), (10, True)])

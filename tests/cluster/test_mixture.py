@@ -93,18 +93,21 @@ def test_more_starts_are_never_less_likely():
     points = blobs(k=8, seed=3)[0]
     likelihoods = [fit_mixture(points, 8, n_starts=n).log_likelihood for n in (1, 32)]
     assert likelihoods[1] >= likelihoods[0] - 1e-5 * len(points)  # where iterations stop
-    assert len(fit_mixture(points, 8, n_starts=5).start_log_likelihoods) == 5
 
 
 @pytest.mark.slow
-def test_rounds_of_splitting_and_merging_bring_seeds_to_the_same_optimum():
+def test_rounds_of_splitting_and_merging_bring_seeds_to_the_same_optimum(monkeypatch):
     points = blobs(n=1500, k=9, d=6, seed=4)[0]
-    best = fit_mixture(points, 9, n_starts=64, n_polished=8, n_rounds=5).log_likelihood
-    few = {"n_starts": 1, "n_polished": 1}
-    plain, moved = (
-        np.array([fit_mixture(points, 9, n_rounds=rounds, random_state=s, **few).log_likelihood for s in range(8)])
-        for rounds in (0, 8)
-    )
+    best = fit_mixture(points, 9, n_starts=64).log_likelihood
+
+    def one_start_each() -> np.ndarray:
+        return np.array(
+            [fit_mixture(points, 9, n_starts=1, n_searches=1, random_state=s).log_likelihood for s in range(8)]
+        )
+
+    moved = one_start_each()
+    monkeypatch.setattr(mixture, "_MAX_ROUNDS", 0)
+    plain = one_start_each()
     assert (moved >= plain - 0.1).all()
     assert (best - plain).max() > 5  # a single start does end elsewhere
     assert (best - moved).max() < 0.02 * len(points) and np.median(best - moved) < 1
@@ -112,18 +115,41 @@ def test_rounds_of_splitting_and_merging_bring_seeds_to_the_same_optimum():
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
-def test_too_few_components_to_split_and_merge_are_left_as_they_are(k):
+def test_too_few_components_to_split_and_merge_are_left_as_they_are(k, monkeypatch):
     points = blobs(k=3)[0]
-    plain, moved = (fit_mixture(points, k, n_rounds=rounds) for rounds in (0, 4))
+    moved = fit_mixture(points, k)
+    monkeypatch.setattr(mixture, "_MAX_ROUNDS", 0)
+    plain = fit_mixture(points, k)
     assert moved.log_likelihood >= plain.log_likelihood - 1e-3
     assert moved.weights.shape == (k,) and moved.weights.sum() == pytest.approx(1)
     if k < 3:
         np.testing.assert_array_equal(plain.labels, moved.labels)
 
 
+@pytest.mark.parametrize(
+    ("ahead", "searches"), [([0, 0], 2), ([0, -2e-4], 2), ([0, 1, 1], 3), ([0, 2, -1, 2.0001], 4), ([0, 2, 1, 3, 3], 4)]
+)
+def test_searches_follow_until_two_come_to_the_same_and_the_likeliest_is_kept(ahead, searches, monkeypatch):
+    """Per point, the likelihoods that searches come to, in turn."""
+    points, done = blobs(n=100)[0], []
+
+    def search(x, starts, *_):
+        weights = np.full(starts.shape[1:], 1e-3, dtype=np.float32)
+        weights[len(done)] = 1 - 3e-3
+        done.append(starts)
+        return weights, 1e4 + len(x) * ahead[len(done) - 1]
+
+    monkeypatch.setattr(mixture, "_search", search)
+    found = mixture.likeliest_weights(points, 4)
+    assert len(done) == searches
+    assert not np.array_equal(done[0], done[1])  # each from starts of its own
+    assert found.weights[:, 0].argmax() == int(np.argmax(ahead[:searches]))
+    assert found.log_likelihood == 1e4 + 100 * max(ahead[:searches])
+
+
 def test_rounds_of_few_and_equal_points():
     points = np.repeat(np.eye(4), [40, 3, 2, 1], axis=0)
-    fit = fit_mixture(points, 4, n_rounds=3)
+    fit = fit_mixture(points, 4)
     assert np.isfinite(fit.log_likelihood) and np.isfinite(fit.responsibilities).all()
 
 
@@ -175,7 +201,7 @@ def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
     monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", 32 * 4 * 7)
     other = fit_mixture(points, 4)
     assert adjusted_rand_score(one.labels, other.labels) == 1
-    np.testing.assert_allclose(one.start_log_likelihoods, other.start_log_likelihoods, rtol=1e-5)
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -183,8 +209,9 @@ def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
     rounds: list[int] = []
     monkeypatch.setattr(expectation, "to_posteriors", lambda x: rounds.append(len(x)) or to_posteriors(x))
     monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", 2**30)
-    fit_mixture(blobs(n=8000, k=10, d=16)[0], 10, n_starts=24, n_polished=12)
-    assert 1 < rounds.count(12) < 50
+    fit_mixture(blobs(n=8000, k=10, d=16)[0], 10, n_searches=1)
+    polished = rounds[rounds.index(2) :]  # then whatever splitting and merging runs
+    assert 1 < next(i for i, size in enumerate([*polished, 0]) if size != 2) < 50
 
 
 def test_as_many_components_as_points():
@@ -197,9 +224,8 @@ def test_same_seed_same_bits_and_the_global_random_state_is_left_alone():
     points, legacy = blobs()[0], np.random.get_state()[1].copy()  # noqa: NPY002
     first, again = (fit_mixture(points, 6, random_state=3) for _ in range(2))
     np.testing.assert_array_equal(first.responsibilities, again.responsibilities)
-    np.testing.assert_array_equal(first.start_log_likelihoods, again.start_log_likelihoods)
-    other = fit_mixture(points, 6, random_state=4)
-    assert (other.start_log_likelihoods != first.start_log_likelihoods).any()
+    assert first.log_likelihood == again.log_likelihood
+    assert (fit_mixture(points, 6, random_state=4).responsibilities != first.responsibilities).any()
     np.testing.assert_array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
 
 
@@ -241,24 +267,14 @@ def test_whitened_points_have_the_identity_for_their_covariance():
         assert mixture.whitening(thin)[1].shape == (2, kept)
 
 
-def test_a_fit_says_how_many_starts_there_were_and_which_ran_on():
-    points = blobs()[0]
-    fit = fit_mixture(points, 4, n_starts=6, n_polished=3)
-    assert fit.start_log_likelihoods.shape == (6,) and fit.partitions.shape == (3, len(points))
-    np.testing.assert_array_equal(fit.partitions[0], fit.labels)
-    assert fit.log_likelihood >= fit.start_log_likelihoods.max() - 0.1
-    # in the units of the points, as that of the fit: a stretch by ten costs log(10) a point and dimension
-    wide = fit_mixture(10 * points, 4, n_starts=6, n_polished=3)
-    shift = len(points) * 5 * np.log(10)
-    np.testing.assert_allclose(wide.start_log_likelihoods, fit.start_log_likelihoods - shift, atol=0.5)
-
-
 def test_what_has_not_converged_is_said_and_what_has_is_not(caplog, monkeypatch):
     points = blobs(k=6)[0]
-    fit_mixture(points, 6, n_starts=2, n_polished=1, max_iter=200)
+    fit_mixture(points, 6, n_starts=2)
     assert not caplog.text
-    monkeypatch.setattr(mixture, "SHORT_RUN", 1)
-    fit_mixture(points, 6, n_starts=2, n_polished=1, max_iter=1)
+    for short in ("_FIRST_RUN", "_SECOND_RUN"):
+        monkeypatch.setattr(expectation, short, 1)
+    monkeypatch.setattr(mixture, "_MAX_ROUNDS", 0)
+    fit_mixture(points, 6, n_starts=2, n_searches=1, max_iter=1)
     assert "the mixture of 6 components has not converged after 1 iterations" in caplog.text
 
 
@@ -269,11 +285,12 @@ def test_a_round_that_gains_next_to_nothing_is_the_last_and_is_not_kept(monkeypa
         tried.append(len(tried))
         gain = (1.1 if len(tried) < 3 else 0.9) * mixture._LEAST_GAIN * len(x)
         likelihood[0] += gain
-        return current[None], np.array([likelihood[0]])
+        return current, likelihood[0]
 
-    plain = fit_mixture(points, 4)
-    likelihood = [mixture.likeliest_weights(points, 4, n_starts=32, n_polished=4).log_likelihood]
+    monkeypatch.setattr(mixture, "split_and_merge", lambda *_: None)
+    plain = mixture.likeliest_weights(points, 4, n_searches=1)
+    likelihood = [plain.log_likelihood]
     monkeypatch.setattr(mixture, "split_and_merge", move)
-    gained = fit_mixture(points, 4, n_rounds=9).log_likelihood - plain.log_likelihood
+    gained = mixture.likeliest_weights(points, 4, n_searches=1).log_likelihood - plain.log_likelihood
     assert len(tried) == 3
     assert gained == pytest.approx(2.2 * mixture._LEAST_GAIN * len(points), rel=1e-3)

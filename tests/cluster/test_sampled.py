@@ -16,7 +16,7 @@ from multist.cluster.mixture import fit_mixture
 from multist.cluster.sampled import sampled_mixture
 
 N, K = 24_000, 6
-QUICK = {"n_starts": 6, "n_polished": 3}
+QUICK = {"n_starts": 6}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
 @pytest.mark.slow
 def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
     points, truth = strip
-    options = {"n_starts": 6, "n_polished": 3}
+    options = {"n_starts": 6}
     found = find_domains(points, chain(N), K, **options)
     monkeypatch.setattr(domains, "ENOUGH", N)
     exact = find_domains(points, chain(N), K, **options)
@@ -108,7 +108,7 @@ def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkey
     work = []
     for n in sizes:
         done.clear()
-        find_domains(groups[0][:n], chain(n), K, n_starts=12, n_polished=3)
+        find_domains(groups[0][:n], chain(n), K, n_starts=12)
         work.append(sum(done))
     least = np.minimum.accumulate(work[::-1])[::-1]
     assert (work <= 1.1 * least).all(), dict(zip(sizes, work, strict=True))
@@ -119,7 +119,7 @@ def test_a_few_points_among_many_equal_ones():
     points = np.zeros((30_000, 3))
     points[:40] = np.random.default_rng(0).normal(size=(40, 3))
     assert sampled_mixture(points, 5, **QUICK)[0].shape == (len(points),)
-    labels = find_domains(points, chain(len(points)), 5, n_starts=4, n_polished=2).labels
+    labels = find_domains(points, chain(len(points)), 5, n_starts=4).labels
     assert len(np.unique(labels)) == 5
 
 
@@ -164,5 +164,5 @@ def test_where_nearly_all_points_are_equal_the_sample_has_the_others(monkeypatch
     monkeypatch.setattr(sampled, "ENOUGH", 50)
     points = np.zeros((2000, 2))
     points[[5, 900, 1999]] = [[9.0, 0], [0, 9], [9, 9]]
-    label, _ = sampled.sampled_mixture(points, 4, n_starts=2, n_polished=1)
+    label, _ = sampled.sampled_mixture(points, 4, n_starts=2)
     assert len(label) == 2000

@@ -111,7 +111,7 @@ def blobs() -> np.ndarray:
 def test_a_mixture_that_has_not_converged_speaks(caplog):
     rng = np.random.default_rng(0)
     smear = rng.normal(size=(400, 4)) * [3, 1, 1, 1]
-    fit_mixture(smear, 5, max_iter=1, n_starts=2, n_polished=1)
+    fit_mixture(smear, 5, max_iter=1, n_starts=2)
     assert caplog.text.count("the mixture of 5 components has not converged after 1 iterations") == 1
     assert "random_state" in caplog.text
 

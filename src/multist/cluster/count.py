@@ -96,7 +96,7 @@ def choose_count(
     halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_N_HALVES)]
     sample = points[rows]
     # the starts' own seeds, so that one candidate does not depend on which others there are
-    fits = [fit_mixture(sample, int(k), **_search(n_starts, random_state)) for k in counts]
+    fits = [fit_mixture(sample, int(k), n_starts=n_starts, random_state=random_state) for k in counts]
     stability = [_stability(sample, int(k), halves, n_starts, random_state) for k in counts]
     patch = _patch_size(points - fits[-1].means[_assigned(points, fits[-1])], adjacency)
     bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
@@ -104,11 +104,6 @@ def choose_count(
     likely = np.flatnonzero(bic >= bic.max() - _STRONG_EVIDENCE)
     chosen = likely[np.asarray(stability)[likely].argmax()]
     return CountCurve(counts, bic, bic - 2 * entropy, np.asarray(stability), patch, int(counts[chosen]))
-
-
-def _search(n_starts: int, random_state: int) -> dict[str, int]:
-    """As that of the domains: a criterion compares what is likeliest, not what a start came to."""
-    return {"n_starts": n_starts, "n_polished": 2, "n_rounds": 3, "random_state": random_state}
 
 
 def _leading(points: np.ndarray) -> np.ndarray:
@@ -136,7 +131,7 @@ def _stability(points: np.ndarray, count: int, halves: list[np.ndarray], n_start
     for i, half in enumerate(halves):
         if len(np.unique(points[half], axis=0)) < count:
             return 0.0
-        fit = fit_mixture(points[half], count, **_search(n_starts, random_state + i))
+        fit = fit_mixture(points[half], count, n_starts=n_starts, n_searches=1, random_state=random_state + i)
         partitions.append(_assigned(points, fit))
     pairs = [adjusted_rand_score(a, b) for i, a in enumerate(partitions) for b in partitions[:i]]
     return float(np.mean(pairs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -37,16 +37,15 @@ def find_domains(
     n_domains: int,
     *,
     refine: bool = False,
-    n_starts: int = 48,
-    n_polished: int = 2,
-    n_rounds: int = 3,
+    n_starts: int = 12,
     random_state: int = 0,
 ) -> Domains:
     """Partition an embedding into exactly ``n_domains`` domains.
 
     A mixture with one covariance for all domains is searched for from many starts, and then by splitting and merging
-    its components as long as that makes it likelier. Of more than 10,000 points the search sees a sample, and what it
-    finds is polished on all; time and memory grow at most linearly with the points.
+    its components as long as that makes it likelier, until two searches come to the same. Of more than 10,000 points
+    the search sees a sample, and what it finds is polished on all; time and memory grow at most linearly with the
+    points.
 
     Parameters
     ----------
@@ -58,8 +57,8 @@ def find_domains(
         Number of domains, at most n.
     refine
         Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
-    n_starts, n_polished, n_rounds
-        Of the search, as :func:`multist.cluster.mixture.fit_mixture` takes them.
+    n_starts
+        Of a search, as :func:`multist.cluster.mixture.fit_mixture` takes it.
     random_state
         Seed.
     """
@@ -73,16 +72,10 @@ def find_domains(
             )
         start = np.zeros(len(points), dtype=np.int64)
         return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
-    options: dict[str, Any] = {
-        "n_starts": n_starts,
-        "n_polished": n_polished,
-        "n_rounds": n_rounds,
-        "random_state": random_state,
-    }
     if len(points) > ENOUGH:
-        labels, confidence = sampled_mixture(points, n_domains, **options)
+        labels, confidence = sampled_mixture(points, n_domains, n_starts=n_starts, random_state=random_state)
     else:
-        fit = fit_mixture(points, n_domains, **options)
+        fit = fit_mixture(points, n_domains, n_starts=n_starts, random_state=random_state)
         labels, confidence = fit.labels, fit.responsibilities.max(axis=1)
     filled = len(np.unique(labels))
     if filled < n_domains:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-SHORT_RUN = 25
-"""Iterations after which only the likeliest mixtures go on."""
-
+_FIRST_RUN, _SECOND_RUN = 3, 20  # iterations after which only the likeliest mixtures go on
+_SHARE_AFTER_FIRST = 8  # of so many mixtures one has a second run
+_POLISHED = 2  # mixtures that run to convergence
 _RIDGE = 1e-6  # share of the whitened variance that keeps a covariance of collapsed components invertible
 _BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
 _MIN_LOG_RESPONSIBILITY = -60.0  # of the log of a responsibility
@@ -75,12 +75,10 @@ def linear_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tu
     return slope, offset, precision
 
 
-def split_and_merge(
-    x: np.ndarray, current: np.ndarray, max_iter: int, tol: float
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """The likeliest mixtures after splitting a component along its widest axis and merging two others.
+def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float] | None:
+    """The likeliest mixture after splitting a component along its widest axis and merging two others.
 
-    Responsibilities are (k, n) before, (mixtures, k, n) after. None where there is no way.
+    Responsibilities are (k, n) before and after, where the log-likelihood comes with them. None where there is no way.
 
     The ways are ranked by what the split may gain less what the merger costs at least, both in log-likelihood.
     """
@@ -120,13 +118,20 @@ def split_and_merge(
         changed[j] = 0
         changed[j, upper[parent]] = changed[parent, upper[parent]]
         changed[parent, upper[parent]] = 0
-    weights, likelihood = expectation_maximization(x, weights, SHORT_RUN, tol)
-    return expectation_maximization(x, weights[likeliest_first(likelihood)[:2]], max_iter, tol)
+    return likeliest(x, weights, max_iter, tol)
 
 
-def likeliest_first(likelihood: np.ndarray) -> np.ndarray:
-    """Order of mixtures; of equally likely ones the first comes first."""
-    return np.argsort(-likelihood, kind="stable")
+def likeliest(x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
+    """(k, n) responsibilities and the log-likelihood of the best of (m, k, n) mixtures, which are overwritten.
+
+    All run a few iterations, fewer some more, and two to convergence.
+    """
+    kept = (max(_POLISHED, len(weights) // _SHARE_AFTER_FIRST), _POLISHED)
+    for n_kept, n_iterations in zip(kept, (_FIRST_RUN, _SECOND_RUN), strict=True):
+        weights, likelihood = expectation_maximization(x, weights, n_iterations, tol)
+        weights = weights[np.argsort(-likelihood, kind="stable")[:n_kept]]
+    weights, likelihood = expectation_maximization(x, weights, max_iter, tol)
+    return weights[likelihood.argmax()], float(likelihood.max())
 
 
 def to_posteriors(logit: np.ndarray) -> np.ndarray:

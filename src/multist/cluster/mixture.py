@@ -10,16 +10,18 @@ import numpy as np
 from multist._rows import row_slices
 from multist._settings import logger
 from multist.cluster.distinct import count_distinct
-from multist.cluster.expectation import SHORT_RUN, expectation_maximization, likeliest_first, split_and_merge
+from multist.cluster.expectation import expectation_maximization, likeliest, split_and_merge
 
 _UNSETTLED = 10  # times the gain at which iterations stop
 _LLOYD_STEPS = 5  # after k-means++
+_MAX_ROUNDS = 8  # of splitting and merging in a search
 _LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
+_SAME = 3e-4  # difference of the log-likelihood per point, below which two searches have found the same
 
 
 @dataclass(frozen=True)
 class MixtureFit:
-    """Best of several starts.
+    """The likeliest that was found.
 
     Attributes
     ----------
@@ -34,11 +36,7 @@ class MixtureFit:
     weights
         (k,) float64, summing to one.
     log_likelihood
-        Of the best start, in nats, summed over the n points.
-    start_log_likelihoods
-        (n_starts,) float64, after the short run that each start gets.
-    partitions
-        (m, n) int64. Most probable components in each of the starts that ran to convergence, most likely first.
+        In nats, summed over the n points.
     """
 
     labels: np.ndarray
@@ -47,8 +45,6 @@ class MixtureFit:
     covariance: np.ndarray
     weights: np.ndarray
     log_likelihood: float
-    start_log_likelihoods: np.ndarray
-    partitions: np.ndarray
 
     @property
     def n_parameters(self) -> int:
@@ -66,14 +62,17 @@ def fit_mixture(
     points: np.ndarray,
     n_components: int,
     *,
-    n_starts: int = 32,
-    n_polished: int = 4,
-    n_rounds: int = 0,
+    n_starts: int = 12,
+    n_searches: int = 4,
     max_iter: int = 200,
     tol: float = 1e-5,
     random_state: int = 0,
 ) -> MixtureFit:
-    """Fit a tied-covariance Gaussian mixture from many starts and keep the most likely.
+    """Fit a tied-covariance Gaussian mixture by several searches and keep the most likely.
+
+    A search begins with many starts, of which the likeliest is then changed by splitting one component and merging two
+    others as long as it gains. Searches from other starts follow until two come to the same likelihood, which then is
+    hardly one of many.
 
     All starts advance together: since the covariance is shared, an iteration is two matrix products whatever their
     number. The total scatter is constant, so the covariance follows from the means alone.
@@ -85,14 +84,11 @@ def fit_mixture(
     n_components
         Number of components, at least one and at most n.
     n_starts
-        k-means++ seedings, each of which runs a few iterations.
-    n_polished
-        How many of the likeliest then run to convergence.
-    n_rounds
-        How often at most the likeliest is changed by splitting one component and merging two others, as long as it
-        gains. Different starts then end at the same mixture far more often.
+        k-means++ seedings of a search.
+    n_searches
+        Searches at most.
     max_iter
-        Iterations of a polished start at most.
+        Iterations of a mixture at most.
     tol
         Stop when the log-likelihood per point gains less. Rounding moves it by up to 3e-6, so with less than that
         chance decides.
@@ -118,8 +114,7 @@ def fit_mixture(
         points,
         n_components,
         n_starts=n_starts,
-        n_polished=n_polished,
-        n_rounds=n_rounds,
+        n_searches=n_searches,
         max_iter=max_iter,
         tol=tol,
         random_state=random_state,
@@ -133,18 +128,15 @@ class Search(NamedTuple):
     Attributes
     ----------
     weights
-        (m, k, n) float32 posterior probabilities of the starts that ran to convergence, most likely first.
+        (k, n) float32 posterior probabilities.
     log_likelihood
-        Of the first one, of the whitened points.
-    start_log_likelihoods
-        (n_starts,) after the short run.
+        Of the whitened points.
     whiten
         (d, r) map of the centred points to unit covariance.
     """
 
     weights: np.ndarray
     log_likelihood: float
-    start_log_likelihoods: np.ndarray
     whiten: np.ndarray
 
 
@@ -152,32 +144,30 @@ def likeliest_weights(
     points: np.ndarray,
     n_components: int,
     *,
-    n_starts: int,
-    n_polished: int,
-    n_rounds: int = 0,
+    n_starts: int = 12,
+    n_searches: int = 4,
     max_iter: int = 200,
     tol: float = 1e-5,
     random_state: int = 0,
 ) -> Search:
-    """Responsibilities of the likeliest of many starts; takes and raises what :func:`fit_mixture` does."""
+    """Responsibilities of the likeliest of several searches; takes and raises what :func:`fit_mixture` does."""
     points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)
     center, whiten = whitening(points)
     centred = points - center
     x = (centred @ whiten).astype(np.float32)
     raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
-    weights = _seed(raw, n_components, n_starts, np.random.RandomState(random_state))
-    weights, likelihood = expectation_maximization(x, weights, SHORT_RUN, tol)
-    starts = likelihood
-    weights, likelihood = expectation_maximization(x, weights[likeliest_first(likelihood)[:n_polished]], max_iter, tol)
-    for _ in range(n_rounds):
-        moved = split_and_merge(x, weights[likelihood.argmax()], max_iter, tol)
-        if moved is None or moved[1].max() - likelihood.max() < _LEAST_GAIN * len(x):
+    random = np.random.RandomState(random_state)
+    weights, likelihood = np.empty(0), -np.inf
+    for _ in range(n_searches):
+        found, as_likely = _search(x, _seed(raw, n_components, n_starts, random), max_iter, tol)
+        ahead = as_likely - likelihood
+        if ahead > 0:
+            weights, likelihood = found, as_likely
+        if abs(ahead) < _SAME * len(x):
             break
-        weights, likelihood = moved
-    polished = weights[likeliest_first(likelihood)]
-    further = expectation_maximization(x, polished[:1].copy(), 1, tol)[1]
-    if further[0] - likelihood.max() > _UNSETTLED * tol * len(x):
+    further = expectation_maximization(x, weights[None].copy(), 1, tol)[1]
+    if further[0] - likelihood > _UNSETTLED * tol * len(x):
         logger.warning(
             "the mixture of %d components has not converged after %d iterations, so that another "
             "seed may give other domains: "
@@ -185,7 +175,18 @@ def likeliest_weights(
             n_components,
             max_iter,
         )
-    return Search(polished, float(likelihood.max()), starts, whiten)
+    return Search(weights, likelihood, whiten)
+
+
+def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
+    """Responsibilities (k, n) and log-likelihood of the likeliest start, split and merged as long as it gains."""
+    weights, likelihood = likeliest(x, starts, max_iter, tol)
+    for _ in range(_MAX_ROUNDS):
+        moved = split_and_merge(x, weights, max_iter, tol)
+        if moved is None or moved[1] - likelihood < _LEAST_GAIN * len(x):
+            break
+        weights, likelihood = moved
+    return weights, likelihood
 
 
 def _check(points: np.ndarray, n_components: int) -> None:
@@ -242,7 +243,7 @@ def _seed(x: np.ndarray, k: int, n_starts: int, random: np.random.RandomState) -
 
 def _summary(points: np.ndarray, search: Search) -> MixtureFit:
     """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening."""
-    weights = np.ascontiguousarray(search.weights[0].T)
+    weights = np.ascontiguousarray(search.weights.T)
     count = np.maximum(weights.sum(axis=0, dtype=np.float64), 1e-12)
     means = weights.T.astype(np.float64) @ points / count[:, None]
     covariance = points.T @ points / len(points) - (means * count[:, None]).T @ means / len(points)
@@ -254,6 +255,4 @@ def _summary(points: np.ndarray, search: Search) -> MixtureFit:
         covariance=covariance,
         weights=count / count.sum(),
         log_likelihood=search.log_likelihood + jacobian,
-        start_log_likelihoods=search.start_log_likelihoods + jacobian,
-        partitions=search.weights.argmax(axis=1),
     )

@@ -21,9 +21,7 @@ def sampled_mixture(
     points: np.ndarray,
     n_components: int,
     *,
-    n_starts: int,
-    n_polished: int,
-    n_rounds: int = 0,
+    n_starts: int = 12,
     random_state: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Partition of many points by a tied-covariance mixture, the likeliest one of a sample polished on all points.
@@ -37,8 +35,8 @@ def sampled_mixture(
         (n, d) float, finite, with at least ``n_components`` different rows.
     n_components
         Number of components.
-    n_starts, n_polished, n_rounds
-        Of the search on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes them.
+    n_starts
+        Of the searches on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes it.
     random_state
         Seed of the sample and of the starts.
 
@@ -50,21 +48,13 @@ def sampled_mixture(
     rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
         rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
-    search = likeliest_weights(
-        points[rows],
-        n_components,
-        n_starts=n_starts,
-        n_polished=n_polished,
-        n_rounds=n_rounds,
-        random_state=random_state,
-    )
+    search = likeliest_weights(points[rows], n_components, n_starts=n_starts, random_state=random_state)
     center, whiten = whitening(points)
     white = np.empty((len(points), whiten.shape[1]), dtype=np.float32)
     for block in row_slices(len(points)):
         white[block] = (points[block] - center).astype(np.float32) @ whiten.astype(np.float32)
-    likeliest, some = search.weights[0], white[rows]
-    count = likeliest.sum(axis=1, dtype=np.float64)
-    rule = _float_rule(count, likeliest @ some, (some.T @ some).astype(np.float64))
+    some, count = white[rows], search.weights.sum(axis=1, dtype=np.float64)
+    rule = _float_rule(count, search.weights @ some, (some.T @ some).astype(np.float64))
     return _polish(white, rule, count / len(rows))
 
 
