@@ -5,7 +5,7 @@
 FOLDER as for ``domains.py``. Each section is embedded once with the image and once without, and strokes are followed by
 ``tl.cluster_domains`` in either. Parts:
 
-- *people*: what people drew, where they did.
+- *people*: what people drew, where they did; a draw is a seed of what is held out.
 - *random*: 5 and 10 random spots of each domain, on the cortex also 1, 2, 20 and 50.
 - *wrong*: the people's strokes, and ten random spots a class, one in ten under a wrong name, with full trust and with
   .9.
@@ -137,8 +137,10 @@ def section_runs(
     counts = (USUAL,) if options.quick else COUNTS if is_one_of(name, CURVE) else OTHERWISE
     starts = [] if drawn is None else [("people's", 0, drawn)]
     if "people" in parts:
-        for what, draw, strokes in starts:
-            yield {"part": "people", "strokes": what, "draw": draw, **followed(adata, truth, strokes)}
+        for what, _, strokes in starts:
+            for seed in range(options.draws):
+                run = followed(adata, truth, strokes, random_state=seed)
+                yield {"part": "people", "strokes": what, "draw": seed, **run}
     for draw in range(options.draws):
         for count in counts if "random" in parts else ():
             strokes = random_strokes(truth, count, draw)
