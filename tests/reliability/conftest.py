@@ -111,8 +111,8 @@ def buffers(value: Any) -> Iterator[np.ndarray]:
             getattr(value, name) for name in ("data", "indices", "indptr", "row", "col") if hasattr(value, name)
         )
     elif isinstance(value, pd.DataFrame):
-        for name in value:
-            yield from buffers(value[name])
+        for _, column in value.items():  # two may have one name
+            yield from buffers(column)
     elif isinstance(value, pd.Series | pd.Index):
         if isinstance(value.dtype, pd.CategoricalDtype):
             yield value.cat.codes.to_numpy()
@@ -134,7 +134,7 @@ def look(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"keys": list(value), **{str(key): look(each) for key, each in value.items()}}
     if isinstance(value, pd.DataFrame):
-        return {"index": list(value.index), "columns": list(value), "values": [look(value[name]) for name in value]}
+        return {"index": list(value.index), "columns": list(value), "values": [look(each) for _, each in value.items()]}
     if isinstance(value, pd.Series):
         kind = repr(value.dtype) + (repr(list(value.cat.categories)) if hasattr(value, "cat") else "")
         return kind, repr(value.to_numpy().tolist())
