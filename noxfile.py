@@ -130,10 +130,10 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Give readers of strangers' files what nobody wrote, for ten minutes or so; ``-- EXAMPLES`` of each kind."""
+    """Draw what readers of strangers' files get, and what should change no result; ``-- EXAMPLES`` of each kind."""
     install(session, "-e", ".[test]")
     env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["2000"])[0]}
-    session.run("pytest", "-q", "tests/reliability/test_fuzzing.py", env=env)
+    session.run("pytest", "-q", "tests/reliability/test_fuzzing.py", "tests/reliability/test_properties.py", env=env)
 
 
 @nox.session
