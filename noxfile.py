@@ -130,10 +130,14 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Draw what readers of strangers' files get, and what should change no result; ``-- EXAMPLES`` of each kind."""
+    """Draw what readers of strangers' files get, and what should change no result; ``-- EXAMPLES`` of each kind.
+
+    Failures are injected at every place from which another room is called, and not at some.
+    """
     install(session, "-e", ".[test]")
     env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["2000"])[0]}
-    session.run("pytest", "-q", "tests/reliability/test_fuzzing.py", "tests/reliability/test_properties.py", env=env)
+    files = [f"tests/reliability/test_{name}.py" for name in ("fuzzing", "properties", "failures")]
+    session.run("pytest", "-q", *files, env=env)
 
 
 @nox.session
