@@ -135,7 +135,7 @@ def fuzz(session: nox.Session) -> None:
     Failures are injected at every place from which another room is called, and not at some.
     """
     install(session, "-e", ".[test]")
-    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["2000"])[0]}
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["400"])[0]}
     files = [f"tests/reliability/test_{name}.py" for name in ("fuzzing", "properties", "failures")]
     session.run("pytest", "-q", *files, env=env)
 

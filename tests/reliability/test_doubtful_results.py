@@ -160,7 +160,7 @@ def blobs() -> np.ndarray:
 
 
 def test_a_mixture_that_has_not_converged_speaks(table, monkeypatch, caplog):
-    short = {"max_iter": 1, "n_starts": 2}
+    short = {"max_iter": 1, "n_starts": 2, "tol": 1e-9}
     monkeypatch.setattr("multist.cluster.domains.fit_mixture", lambda *args, **more: fit_mixture(*args, **more | short))
     table.obsm["X_smear"] = np.random.default_rng(1).normal(size=(table.n_obs, 2)) * [3, 1]
     mt.tl.cluster_domains(table, 5, use_rep="X_smear")
