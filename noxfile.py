@@ -6,6 +6,7 @@ but ``lowest`` and ``newest`` try the ends of what ``pyproject.toml`` admits.
 
 from __future__ import annotations
 
+import random
 import shutil
 import tarfile
 import zipfile
@@ -93,6 +94,15 @@ def strict(session: nox.Session) -> None:
     install(session, "-e", ".[test]")
     ignored = [option for warning in OF_LIBRARIES for option in ("-W", f"ignore:{warning}")]
     run_tests(session, "-W", "error", *ignored)
+
+
+@nox.session
+def shuffled(session: nox.Session) -> None:
+    """Run the tests in another order; ``-- SEED`` of it, which is else another one each time."""
+    install(session, "-e", ".[test]")
+    seed = session.posargs[0] if session.posargs else str(random.randrange(2**32))
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "--numprocesses=auto", "--dist=loadfile", "--shuffle", seed, env=env)
 
 
 @nox.session
