@@ -182,8 +182,22 @@ def look(value: Any) -> Any:
     return type(value).__name__, repr(value)
 
 
+def sealed_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same columns in memory that is read-only; pandas gives no hold of that which a frame has."""
+    columns: list[Any] = []
+    for _, column in frame.items():
+        is_named = isinstance(column.dtype, pd.CategoricalDtype)
+        values = (column.cat.codes if is_named else column).to_numpy(copy=True)
+        values.flags.writeable = False
+        columns.append(pd.Categorical.from_codes(values, dtype=column.dtype) if is_named else values)
+    made = pd.DataFrame(dict(enumerate(columns)), index=frame.index, copy=False)
+    made.columns = frame.columns  # set_axis would copy
+    return made
+
+
 def seal(table: ad.AnnData) -> None:
     """Make all memory of a table read-only, so that a write is an error where it happens."""
+    table.obs, table.var = sealed_frame(table.obs), sealed_frame(table.var)
     for array in buffers({name: held for name, held in groups(table).items() if name not in ("obs", "var")}):
         array.flags.writeable = False
 

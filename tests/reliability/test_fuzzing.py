@@ -308,6 +308,18 @@ def test_slides(data, here):
     told(lambda: look_at(here / name))
 
 
+@pytest.mark.parametrize("entry", [0, 1], ids=["width", "height"])
+def test_a_slide_whose_directory_has_no_side_is_refused(here, entry):
+    tifffile.imwrite(here / "plain.tif", np.zeros((64, 48, 3), np.uint8), photometric="rgb", metadata=None)
+    content = bytearray((here / "plain.tif").read_bytes())
+    start = 10 + 12 * entry  # of the entry, by the first two bytes of which it is known
+    assert int.from_bytes(content[start : start + 2], "little") in (256, 257)
+    content[start : start + 2] = bytes(2)
+    (here / "plain.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="plain.tif is"):
+        mt.pp.read_slide(here / "plain.tif")
+
+
 def ome_zarr(folder: Path, zarr_format: int) -> dict[str, Any]:
     """A small image in a folder; returns its attributes."""
     import zarr

@@ -560,6 +560,16 @@ GOOD = {
 }
 
 
+def test_sealed_memory_is_read_only(finished, sealed):
+    finished.var["n_cells"] = np.arange(finished.n_vars)
+    sealed(finished)
+    held = {"X": finished.X.data, "places": finished.obsm["spatial"][0], "n_cells": finished.var["n_cells"].array}
+    held |= {name: finished.obs[name].array for name in ("truth", "depth", "multist_domain", "multist_confidence")}
+    for values in held.values():
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = values[1]
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_odd_but_sound_works_on_memory_that_is_read_only(name, table, quick, sealed, looked_at):
     GOOD[name](table)
