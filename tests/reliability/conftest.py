@@ -260,4 +260,4 @@ def in_a_process() -> Iterator[Callable[..., dict[str, Seen]]]:
 @pytest.fixture(scope="session")
 def interrupted(in_a_process) -> dict[str, Seen]:
     """What is seen of all that is interrupted, and of many that write at once."""
-    return in_a_process("ctrl_c", "writes", "together")
+    return in_a_process("ctrl_c", "writes", "together", "on_one_store")
