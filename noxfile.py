@@ -6,6 +6,7 @@ but ``lowest`` and ``newest`` try the ends of what ``pyproject.toml`` admits.
 
 from __future__ import annotations
 
+import random
 import shutil
 import tarfile
 import zipfile
@@ -96,6 +97,15 @@ def strict(session: nox.Session) -> None:
 
 
 @nox.session
+def shuffled(session: nox.Session) -> None:
+    """Run the tests in another order; ``-- SEED`` of it, which is else another one each time."""
+    install(session, "-e", ".[test]")
+    seed = session.posargs[0] if session.posargs else str(random.randrange(2**32))
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
+    session.run("pytest", "--numprocesses=auto", "--dist=loadfile", "--shuffle", seed, env=env)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests in one process and say which lines none of them reaches; what follows ``--`` goes to pytest."""
     install(session, "-e", ".[test]")
@@ -130,10 +140,14 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Give readers of strangers' files what nobody wrote, for ten minutes or so; ``-- EXAMPLES`` of each kind."""
+    """Draw what readers of strangers' files get, and what should change no result; ``-- EXAMPLES`` of each kind.
+
+    Failures are injected at every place from which another room is called, and not at some.
+    """
     install(session, "-e", ".[test]")
-    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["2000"])[0]}
-    session.run("pytest", "-q", "tests/reliability/test_fuzzing.py", env=env)
+    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["400"])[0]}
+    files = [f"tests/reliability/test_{name}.py" for name in ("fuzzing", "properties", "failures")]
+    session.run("pytest", "-q", *files, env=env)
 
 
 @nox.session

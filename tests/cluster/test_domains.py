@@ -169,3 +169,13 @@ def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkey
         found = find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=5, random_state=9)
         assert len(called) == times and found.confidence.dtype == np.float64
     assert called[0] == {"n_starts": 5, "random_state": 9}
+
+
+@pytest.mark.parametrize("apart", [0, 1e-15, 1e-9, 1e-3])
+def test_clumps_of_points_that_are_alike_but_for_rounding(apart):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(4, 5))[rng.integers(0, 4, 400)]
+    points[:200, :2] += apart * rng.normal(size=(200, 2))
+    found = find_domains(points, sp.csr_matrix((400, 400)), 6)
+    assert len(np.unique(found.labels)) == 6
+    assert np.isfinite(found.confidence).all()

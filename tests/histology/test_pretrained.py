@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from multist.histology import pretrained
+from multist.histology import pretrained, timm_model
 from multist.histology.pretrained import load_pretrained
 from multist.histology.registry import get_encoder
 
@@ -153,3 +155,44 @@ def test_half_precision_is_for_named_models_on_a_gpu(transformers, vit):
     assert get_encoder(f"transformers:{vit}", device="cuda:1").precision == "float16"
     assert get_encoder(f"transformers:{vit}", device="cpu").precision == "float32"
     assert get_encoder(torch.nn.Identity(), device="cuda").precision == "float32"
+
+
+class Intruder:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def pickled(vit: Path, folder: Path, **more) -> Path:
+    """A copy of the model whose weights are a ``.bin``."""
+    from safetensors.torch import load_file
+
+    copy = shutil.copytree(vit, folder)
+    weights = load_file(copy / "model.safetensors")
+    (copy / "model.safetensors").unlink()
+    torch.save(weights | more, copy / "pytorch_model.bin")
+    return copy
+
+
+def test_a_bin_of_numbers_is_read_and_one_that_holds_code_is_refused_and_not_run(transformers, vit, tmp_path):
+    sound = pickled(vit, tmp_path / "sound")
+    assert np.array_equal(encoded(f"transformers:{sound}", PATCHES), encoded(f"transformers:{vit}", PATCHES))
+    evil = pickled(vit, tmp_path / "evil", more=Intruder(tmp_path / "was here"))
+    with pytest.raises(ValueError, match="hold more than numbers, which would be run: take .* .safetensors") as refused:
+        get_encoder(f"transformers:{evil}")
+    assert not (tmp_path / "was here").exists() and "weights_only" not in str(refused.value)
+    (evil / "pytorch_model.bin").write_bytes((sound / "pytorch_model.bin").read_bytes()[:2000])
+    with pytest.raises(ValueError, match="damaged"):
+        get_encoder(f"transformers:{evil}")
+
+
+def test_timm_is_given_no_pickle(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18"}))
+    torch.save({"a": Intruder(tmp_path / "was here")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="holds no weights as .safetensors; other files may hold code"):
+        timm_model.load(tmp_path, "timm:x")
+    assert not (tmp_path / "was here").exists()

@@ -241,3 +241,12 @@ def test_the_column_survives_a_file(tmp_path):
     sdata.write(tmp_path / "a.zarr")
     back = SpatialData.read(tmp_path / "a.zarr")
     assert named(back) == named(sdata)
+
+
+def test_a_column_that_is_there_twice_is_refused():
+    shapes = drawn([box(-5, -5, 25, 25), box(15, -5, 45, 25)], label=["a", "b"])
+    sdata = section(shapes)
+    sdata.shapes["drawn"].insert(1, "label", ["b", "a"], allow_duplicates=True)
+    with pytest.raises(ValueError, match="'drawn' has several columns named 'label'"):
+        mt.pp.labels_from_shapes(sdata, "drawn", label_key="label")
+    assert "annotation" not in sdata.tables["table"].obs

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anndata as ad
 import numpy as np
@@ -20,6 +20,9 @@ from scipy import sparse
 
 import multist as mt
 from multist.model.config import MultiSTConfig
+
+if TYPE_CHECKING:
+    from spatialdata import SpatialData
 
 SIDE, PITCH, GENES = 12, 20, 30
 MARGIN = 2  # of glass around the tissue, in pitches
@@ -71,10 +74,38 @@ def make_tissue(random_state: int = 0) -> ad.AnnData:
     return table
 
 
+def make_spatialdata(random_state: int = 0) -> SpatialData:
+    """The same tissue as circles, an image and a table that annotates them, and two rectangles that somebody drew."""
+    import shapely
+    from geopandas import GeoDataFrame
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+
+    table = make_tissue(random_state)
+    image, xy = table.uns.pop("spatial")["tissue"]["images"]["hires"], table.obsm.pop("spatial")
+    table.obs["region"], table.obs["instance"] = pd.Categorical(["spots"] * len(xy)), np.arange(len(xy))
+    (left, top), (right, bottom) = xy.min(axis=0) - 1, xy.max(axis=0) + 1
+    boxes = [shapely.box(left, top, right, top + 50), shapely.box(left, bottom - 50, right, bottom)]
+    return SpatialData(
+        images={"he": Image2DModel.parse(image.transpose(2, 0, 1), dims=("c", "y", "x"), c_coords=list("rgb"))},
+        shapes={
+            "spots": ShapesModel.parse(xy, geometry=0, radius=6.0, index=table.obs["instance"].to_numpy()),
+            "drawn": ShapesModel.parse(GeoDataFrame({"name": ["one", "two"]}, geometry=boxes)),
+        },
+        tables={"table": TableModel.parse(table, region="spots", region_key="region", instance_key="instance")},
+    )
+
+
 @pytest.fixture(scope="session")
 def new_tissue() -> Callable[[], ad.AnnData]:
     """Makes the tissue."""
     return make_tissue
+
+
+@pytest.fixture(scope="session")
+def new_spatialdata() -> Callable[[], SpatialData]:
+    """Makes the tissue as a SpatialData."""
+    return make_spatialdata
 
 
 @pytest.fixture(scope="session")
@@ -111,8 +142,8 @@ def buffers(value: Any) -> Iterator[np.ndarray]:
             getattr(value, name) for name in ("data", "indices", "indptr", "row", "col") if hasattr(value, name)
         )
     elif isinstance(value, pd.DataFrame):
-        for name in value:
-            yield from buffers(value[name])
+        for _, column in value.items():  # two may have one name
+            yield from buffers(column)
     elif isinstance(value, pd.Series | pd.Index):
         if isinstance(value.dtype, pd.CategoricalDtype):
             yield value.cat.codes.to_numpy()
@@ -123,7 +154,10 @@ def buffers(value: Any) -> Iterator[np.ndarray]:
             yield from buffers(each)
 
 
-def groups(table: ad.AnnData) -> Look:
+def groups(table: ad.AnnData | SpatialData) -> Look:
+    if not isinstance(table, ad.AnnData):
+        elements = {kind: dict(getattr(table, kind)) for kind in ("images", "labels", "shapes", "points")}
+        return elements | {"attrs": table.attrs} | {name: groups(each) for name, each in table.tables.items()}
     held = {name: dict(getattr(table, name)) for name in ("obsm", "obsp", "varm", "varp", "layers", "uns")}
     raw = {} if table.raw is None else {"raw": {"X": table.raw.X, "var": table.raw.var}}
     return {"X": table.X, "obs": table.obs, "var": table.var, **held, **raw}
@@ -134,7 +168,7 @@ def look(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"keys": list(value), **{str(key): look(each) for key, each in value.items()}}
     if isinstance(value, pd.DataFrame):
-        return {"index": list(value.index), "columns": list(value), "values": [look(value[name]) for name in value]}
+        return {"index": list(value.index), "columns": list(value), "values": [look(each) for _, each in value.items()]}
     if isinstance(value, pd.Series):
         kind = repr(value.dtype) + (repr(list(value.cat.categories)) if hasattr(value, "cat") else "")
         return kind, repr(value.to_numpy().tolist())
@@ -143,11 +177,27 @@ def look(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         flags = (value.flags.c_contiguous, value.flags.f_contiguous, value.flags.writeable)
         return str(value.dtype), value.shape, flags, repr(value.tolist()) if value.dtype.hasobject else value.tobytes()
+    if hasattr(value, "dims"):  # an image
+        return value.dims, look(np.asarray(value.data)), repr(value.attrs)
     return type(value).__name__, repr(value)
+
+
+def sealed_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same columns in memory that is read-only; pandas gives no hold of that which a frame has."""
+    columns: list[Any] = []
+    for _, column in frame.items():
+        is_named = isinstance(column.dtype, pd.CategoricalDtype)
+        values = (column.cat.codes if is_named else column).to_numpy(copy=True)
+        values.flags.writeable = False
+        columns.append(pd.Categorical.from_codes(values, dtype=column.dtype) if is_named else values)
+    made = pd.DataFrame(dict(enumerate(columns)), index=frame.index, copy=False)
+    made.columns = frame.columns  # set_axis would copy
+    return made
 
 
 def seal(table: ad.AnnData) -> None:
     """Make all memory of a table read-only, so that a write is an error where it happens."""
+    table.obs, table.var = sealed_frame(table.obs), sealed_frame(table.var)
     for array in buffers({name: held for name, held in groups(table).items() if name not in ("obs", "var")}):
         array.flags.writeable = False
 
@@ -165,19 +215,21 @@ def looked_at() -> Callable[[ad.AnnData], Look]:
 
 
 @pytest.fixture(scope="session")
-def untouched() -> Callable[[ad.AnnData], Any]:
+def untouched() -> Callable[[ad.AnnData | SpatialData], Any]:
     """``with untouched(table):`` fails if afterwards any value, key, order, type or flag differs.
 
     A view must still be one.
     """
 
     @contextmanager
-    def compare(table: ad.AnnData) -> Iterator[None]:
-        before, view, frame = look(groups(table)), table.is_view, table.obs
+    def compare(data: ad.AnnData | SpatialData) -> Iterator[None]:
+        table = data if isinstance(data, ad.AnnData) else data.tables["table"]
+        before, view, frame = look(groups(data)), table.is_view, table.obs
         yield
+        assert data is table or data.tables["table"] is table, "another table"
         assert table.is_view == view, "a view became a copy"
         assert view or table.obs is frame, "obs is another frame"
-        after = look(groups(table))
+        after = look(groups(data))
         for name in before:
             assert after[name] == before[name], f"{name} is not what it was"
         assert after.keys() == before.keys()
@@ -208,4 +260,4 @@ def in_a_process() -> Iterator[Callable[..., dict[str, Seen]]]:
 @pytest.fixture(scope="session")
 def interrupted(in_a_process) -> dict[str, Seen]:
     """What is seen of all that is interrupted, and of many that write at once."""
-    return in_a_process("ctrl_c", "writes", "together")
+    return in_a_process("ctrl_c", "writes", "together", "on_one_store")

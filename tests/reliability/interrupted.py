@@ -21,10 +21,11 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import dask
 import numpy as np
 import psutil
 import requests
-from conftest import MultiSTConfig, groups, look, make_tissue, mt
+from conftest import MultiSTConfig, groups, look, make_spatialdata, make_tissue, mt
 
 from multist._files import UNFINISHED
 from multist._report.page import Page, Picture, Tissue, write_page
@@ -293,6 +294,45 @@ def together(folder: Path) -> list[dict[str, Any]]:
     return seen
 
 
+def on_one_store(folder: Path) -> list[dict[str, Any]]:
+    """Eight processes open one SpatialData on disk, read its pixels and its table, and find what one finds alone."""
+    import spatialdata
+
+    store = folder / "tissue.zarr"
+    dask.config.set(scheduler="synchronous")  # threads do not outlive a fork
+    make_spatialdata().write(store)
+
+    def held() -> dict[str, str | None]:
+        return {str(file.relative_to(store)): content(file) for file in sorted(store.rglob("*")) if file.is_file()}
+
+    def found() -> str:
+        sdata = spatialdata.read_zarr(store)
+        mt.pp.embed_histology(sdata)
+        mt.pp.embed_expression(sdata)
+        return digest(sdata.tables["table"])
+
+    before, alone = held(), found()
+    pipes = []
+    for _ in range(8):
+        out, into = os.pipe()
+        if os.fork() == 0:
+            try:
+                said = found()
+            except BaseException as error:  # noqa: BLE001 - the parent looks at it
+                said = f"{type(error).__name__}: {error}"
+            os.write(into, said.encode()[:400])
+            os._exit(0)
+        os.close(into)
+        pipes.append(out)
+    seen = []
+    for out in pipes:
+        with os.fdopen(out) as pipe:
+            said = pipe.read()
+        os.wait()
+        seen.append({"said": "" if said == alone else said})
+    return [each | {"untouched": held() == before} for each in seen]
+
+
 def one_after_another(folder: Path) -> list[dict[str, Any]]:
     """MiB of memory after each of many sections, in a process that does nothing else."""
     process, used = psutil.Process(), []
@@ -314,6 +354,7 @@ if __name__ == "__main__":
         "ctrl_c": ctrl_c,
         "writes": every_write,
         "together": together,
+        "on_one_store": on_one_store,
         "one_after_another": one_after_another,
     }
     home, result, *names = sys.argv[1:]

@@ -15,6 +15,7 @@ from scipy import sparse
 import multist as mt
 from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture
+from multist.model.config import MultiSTConfig
 from multist.model.fitted import warn_of_image_alone
 
 
@@ -43,7 +44,7 @@ def any_strokes(table: ad.AnnData) -> None:
     table.obs["annotation"] = pd.Categorical(named)
 
 
-def other_section(table: ad.AnnData) -> None:
+def noise(table: ad.AnnData) -> None:
     rng = np.random.default_rng(1)
     table.obsm["X_histology"] = rng.normal(size=(table.n_obs, 12))
 
@@ -54,6 +55,30 @@ def black(table: ad.AnnData) -> None:
 
 def coarse(table: ad.AnnData) -> None:
     table.uns["spatial"]["tissue"]["scalefactors"]["spot_diameter_fullres"] = 4.0
+
+
+PITCH = 20  # of the spots of the tissue, in pixels
+
+
+def mingled(table: ad.AnnData, random_state: int) -> ad.AnnData:
+    """The tissue with cells of three kinds anywhere, so that a spot's own image tells what no neighbour does."""
+    rng = np.random.default_rng(random_state)
+    kind = rng.integers(0, 3, table.n_obs)
+    rate = np.exp(0.8 * np.random.default_rng(99).normal(size=(3, table.n_vars)))[kind]
+    table.X = sparse.csr_matrix(rng.poisson(rate).astype(np.float32))
+    image = table.uns["spatial"]["tissue"]["images"]["hires"]
+    colours = np.array([[190, 120, 170], [225, 180, 205], [150, 90, 160]])[kind]
+    for (x, y), colour in zip((table.obsm["spatial"] - PITCH / 2).astype(int), colours, strict=True):
+        image[y : y + PITCH, x : x + PITCH] = colour + rng.integers(-15, 15, (PITCH, PITCH, 1))
+    return table
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def decisions(table: ad.AnnData, function: str) -> list[str]:
+    return list(table.uns["multist"]["decisions"][function])
 
 
 class Doubt(NamedTuple):
@@ -68,7 +93,7 @@ SEEN = {"n_domains": 3}
 DOUBTS = {
     "most spots on glass": Doubt(glass, SEEN, "spots of section 'tissue' lie on glass", "use_image=False"),
     "all spots on glass": Doubt(white, SEEN, "144 of 144 spots of section 'tissue' lie on glass", "scale factor"),
-    "image of another section": Doubt(other_section, SEEN, "the image adds nothing", "expression and space alone"),
+    "image of nothing": Doubt(noise, SEEN, "the image adds nothing", "expression and space alone"),
     "black image": Doubt(black, SEEN, "black under all spots of section 'tissue'", "image_key"),
     "image too coarse": Doubt(coarse, SEEN, "a spot is only 4.0 pixels wide", "use_image=True"),
     "graph in pieces": Doubt(pieces, PLAIN, "is in 2 pieces, the largest of 72 of 144 spots", "pp.spatial_graph"),
@@ -85,22 +110,48 @@ def test_a_doubtful_result_is_warned_of_once_and_the_warning_kept(name, table, q
     doubt = DOUBTS[name]
     doubt.spoil(table)
     mt.tl.multist_domains(table, config=quick, device="cpu", **doubt.options)
-    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    said = [line for line in said if doubt.says in line]
+    said = [line for line in warnings_in(caplog) if doubt.says in line]
     assert len(said) == 1 and doubt.advises in said[0]
-    assert list(table.uns["multist"]["decisions"]["multist_domains"]).count(said[0]) == 1
+    assert decisions(table, "multist_domains").count(said[0]) == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [SEEN, PLAIN, {"labels_key": "annotation", "use_image": False}], ids=str)
+@pytest.mark.parametrize("options", [PLAIN, {"labels_key": "annotation", "use_image": False}], ids=str)
 def test_of_sound_tissue_nothing_is_said(table, options, caplog):
-    if "use_image" not in options:  # an image that tells the bands
-        rng = np.random.default_rng(0)
-        codes = table.obs["truth"].cat.codes.to_numpy()
-        mt.pp.embed_histology(table)
-        table.obsm["X_histology"] = 4 * rng.normal(size=(3, 12))[codes] + rng.normal(size=(table.n_obs, 12))
     mt.tl.multist_domains(table, device="cpu", **options)
-    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == []
+    assert warnings_in(caplog) == []
+
+
+WAYS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "its own": lambda own, other: own,
+    "another section's": lambda own, other: other,
+    "mirrored": lambda own, other: own[:, ::-1],
+    "upside down": lambda own, other: own[::-1, ::-1],
+    "a spot further": lambda own, other: np.roll(own, PITCH, axis=1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_the_image_of_another_section_speaks_and_its_own_keeps_silent(new_tissue, way, caplog):
+    table, other = mingled(new_tissue(0), 0), mingled(new_tissue(1), 1)
+    images = table.uns["spatial"]["tissue"]["images"]
+    images["hires"] = np.ascontiguousarray(
+        WAYS[way](images["hires"], other.uns["spatial"]["tissue"]["images"]["hires"])
+    )
+    mt.tl.multist_domains(table, 3, config=MultiSTConfig(epochs=10), device="cpu")
+    said = [line for line in warnings_in(caplog) if "the image adds nothing" in line]
+    assert len(said) == (way != "its own")
+    assert said == warnings_in(caplog)  # nor is anything else wrong with it
+    assert set(said) <= set(decisions(table, "multist_domains"))
+
+
+@pytest.mark.slow
+def test_a_dark_image_is_not_a_black_one(new_tissue, quick, caplog):
+    table = mingled(new_tissue(0), 0)
+    table.uns["spatial"]["tissue"]["images"]["hires"] //= 4
+    mt.tl.multist_domains(table, 3, config=quick, device="cpu")
+    assert "black" not in caplog.text and "X_histology" in table.obsm
 
 
 def blobs() -> np.ndarray:
@@ -108,12 +159,24 @@ def blobs() -> np.ndarray:
     return rng.normal(size=(300, 3)) + 8 * np.repeat(np.eye(3), 100, axis=0)
 
 
-def test_a_mixture_that_has_not_converged_speaks(caplog):
-    rng = np.random.default_rng(0)
-    smear = rng.normal(size=(400, 4)) * [3, 1, 1, 1]
-    fit_mixture(smear, 5, max_iter=1, n_starts=2)
-    assert caplog.text.count("the mixture of 5 components has not converged after 1 iterations") == 1
-    assert "random_state" in caplog.text
+def test_a_mixture_that_has_not_converged_speaks(table, monkeypatch, caplog):
+    short = {"max_iter": 1, "n_starts": 2, "tol": 1e-9}
+    monkeypatch.setattr("multist.cluster.domains.fit_mixture", lambda *args, **more: fit_mixture(*args, **more | short))
+    table.obsm["X_smear"] = np.random.default_rng(1).normal(size=(table.n_obs, 2)) * [3, 1]
+    mt.tl.cluster_domains(table, 5, use_rep="X_smear")
+    said = [line for line in warnings_in(caplog) if "of 5 components has not converged after 1 iterations" in line]
+    assert len(said) == 1 and "random_state" in said[0]
+    assert decisions(table, "cluster_domains").count(said[0]) == 1
+
+
+def test_domains_that_are_empty_speak(table, caplog):
+    table.obsm["X_rounded"] = np.repeat(np.eye(3), 48, axis=0)
+    table.obsm["X_rounded"][:2, 0] += [1e-9, -1e-9]
+    mt.tl.cluster_domains(table, 5, use_rep="X_rounded")
+    (said,) = warnings_in(caplog)
+    assert "of 5 domains have spots of their own" in said and "ask for fewer" in said
+    assert decisions(table, "cluster_domains").count(said) == 1
+    assert table.obs["multist_domain"].nunique() == 5
 
 
 def test_one_that_has_converged_keeps_silent(caplog):
@@ -189,4 +252,5 @@ def test_a_model_whose_image_drowns_the_expression_says_so(table, caplog):
     )
     model._fitted = replace(model._fitted, fusion=replace(fusion, spread=spread))
     model.embed(table)
-    assert caplog.text.count("domains are those of the image alone") == 1
+    (said,) = [line for line in warnings_in(caplog) if "domains are those of the image alone" in line]
+    assert decisions(table, "embed").count(said) == 1

@@ -1,23 +1,25 @@
 """Whatever line fails, the object is as it was before the call.
 
 A tracer finds every line of the package from which a function of another room is called; an exception is raised
-there instead.
+there instead. ``nox -s fuzz`` raises it in every call that comes to a line, the tests in the shortest one, and for
+SpatialData at some of the lines.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
-import anndata as ad
 import pandas as pd
 import pytest
 
 import multist as mt
+from multist.access import copy_data
 from multist.model.config import MultiSTConfig
 
 
@@ -27,27 +29,47 @@ class Injected(Exception):
 
 PACKAGE = Path(mt.__file__).parent
 PAIRS = pd.DataFrame({"source": [f"gene{i}" for i in range(4)], "target": [f"gene{i}" for i in range(4, 8)]})
+FINISHED = "finished"
 QUICK = MultiSTConfig(epochs=1)
 PUBLISHED = MultiSTConfig.published().replace(epochs=1)
 
-CALLS: dict[str, tuple[bool, Callable[[ad.AnnData], Any]]] = {
-    "normalize_histology": (False, lambda t: mt.pp.normalize_histology(t)),
-    "embed_histology": (False, lambda t: mt.pp.embed_histology(t)),
-    "embed_expression": (False, lambda t: mt.pp.embed_expression(t)),
-    "spatial_graph": (False, lambda t: mt.pp.spatial_graph(t)),
-    "multist_domains": (False, lambda t: mt.tl.multist_domains(t, 3, config=QUICK, device="cpu")),
-    "guided": (False, lambda t: mt.tl.multist_domains(t, labels_key="annotation", use_image=False, device="cpu")),
-    "over results": (True, lambda t: mt.tl.multist_domains(t, 4, config=QUICK, use_image=False, device="cpu")),
-    "cluster_domains": (True, lambda t: mt.tl.cluster_domains(t, 4)),
-    "choice": (True, lambda t: mt.tl.cluster_domains(t, [2, 3])),
-    "sections": (False, lambda t: mt.tl.multist_domains(t, 2, library_key="truth", use_image=False, device="cpu")),
-    "ligrec": (True, lambda t: mt.tl.ligrec(t, pairs=PAIRS, n_perms=5)),
-    "published": (True, lambda t: mt.tl.multist_domains(t, 3, config=PUBLISHED, use_image=False, device="cpu")),
-    "fit": (True, lambda t: mt.MultiST(QUICK, device="cpu").fit(t, n_domains=3)),
-    "pseudotime": (True, lambda t: mt.tl.pseudotime(t, t.obs_names[5])),
-    "border_sharpness": (True, lambda t: mt.tl.border_sharpness(t, n_null=38)),
-    "interactions": (True, lambda t: mt.tl.interactions(t, PAIRS, n_perms=5, min_edges=2, patch_size=2)),
-    "domain_shapes": (True, lambda t: mt.tl.domain_shapes(t)),
+EVERYWHERE = "MULTIST_FUZZ" in os.environ
+
+
+class Call(NamedTuple):
+    """A function, and the object that it gets: the tissue, or the one on which every stage was run."""
+
+    call: Callable[[Any], Any]
+    of: str = "tissue"
+
+
+CALLS = {
+    "normalize_histology": Call(mt.pp.normalize_histology),
+    "embed_histology": Call(mt.pp.embed_histology),
+    "embed_expression": Call(mt.pp.embed_expression),
+    "spatial_graph": Call(mt.pp.spatial_graph),
+    "multist_domains": Call(lambda t: mt.tl.multist_domains(t, 3, config=QUICK, device="cpu")),
+    "guided": Call(lambda t: mt.tl.multist_domains(t, labels_key="annotation", use_image=False, device="cpu")),
+    "over results": Call(lambda t: mt.tl.multist_domains(t, 4, config=QUICK, use_image=False, device="cpu"), FINISHED),
+    "cluster_domains": Call(lambda t: mt.tl.cluster_domains(t, 4), FINISHED),
+    "choice": Call(lambda t: mt.tl.cluster_domains(t, [2, 3]), FINISHED),
+    "sections": Call(lambda t: mt.tl.multist_domains(t, 2, library_key="truth", use_image=False, device="cpu")),
+    "ligrec": Call(lambda t: mt.tl.ligrec(t, pairs=PAIRS, n_perms=5), FINISHED),
+    "published": Call(lambda t: mt.tl.multist_domains(t, 3, config=PUBLISHED, use_image=False, device="cpu"), FINISHED),
+    "fit": Call(lambda t: mt.MultiST(QUICK, device="cpu").fit(t, n_domains=3), FINISHED),
+    "pseudotime": Call(lambda t: mt.tl.pseudotime(t, t.obs_names[5]), FINISHED),
+    "border_sharpness": Call(lambda t: mt.tl.border_sharpness(t, n_null=38), FINISHED),
+    "interactions": Call(lambda t: mt.tl.interactions(t, PAIRS, n_perms=5, min_edges=2, patch_size=2), FINISHED),
+    "domain_shapes": Call(lambda t: mt.tl.domain_shapes(t), FINISHED),
+}
+OF_SPATIALDATA = {
+    "normalize_histology": Call(mt.pp.normalize_histology),
+    "embed_histology": Call(mt.pp.embed_histology),
+    "labels_from_shapes": Call(lambda s: mt.pp.labels_from_shapes(s, "drawn", key_added="strokes")),
+    "guided": Call(lambda s: mt.tl.multist_domains(s, labels_key="annotation", use_image=False, device="cpu")),
+    "domain_shapes": Call(mt.tl.domain_shapes, FINISHED),
+    "domain_shapes over others": Call(mt.tl.domain_shapes, "outlined"),
+    "domains that outlines were made of": Call(lambda s: mt.tl.cluster_domains(s, 4), "outlined"),
 }
 
 Place = tuple[str, int, str]
@@ -85,20 +107,24 @@ def traced(on_call: Callable[[FrameType], None]) -> Iterator[None]:
         sys.setprofile(before)
 
 
-def places_of(call: Callable[[ad.AnnData], Any], table: ad.AnnData) -> list[Place]:
+def places_of(call: Callable[[Any], Any], data: Any) -> tuple[list[Place], int]:
+    """The places, in order, and the number of calls as a measure of how long it takes."""
     found: dict[Place, None] = {}
+    calls = 0
 
     def note(frame: FrameType) -> None:
+        nonlocal calls
+        calls += 1
         place = crossing(frame)
         if place is not None:
             found[place] = None
 
     with traced(note):
-        call(table)
-    return list(found)
+        call(data)
+    return list(found), calls
 
 
-def fail_at(place: Place, error: type[BaseException], call: Callable[[ad.AnnData], Any], table: ad.AnnData) -> None:
+def fail_at(place: Place, error: type[BaseException], call: Callable[[Any], Any], data: Any) -> None:
     """Run a call that fails the first time it comes to a place."""
     raised: list[Place] = []
 
@@ -108,37 +134,59 @@ def fail_at(place: Place, error: type[BaseException], call: Callable[[ad.AnnData
             raise error("injected")
 
     with traced(fail), pytest.raises(error, match="injected"):
-        call(table)
+        call(data)
+
+
+New = Callable[[str], Any]
+"""Makes the object that a call gets."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    # what runs once, when a module is first loaded, cannot be made to fail again
+    for face in (mt, mt.pp, mt.tl):
+        for name in dir(face):
+            getattr(face, name)
 
 
 @pytest.fixture(scope="module")
-def everywhere(new_tissue, _finished) -> list[tuple[str, Place]]:
-    """Every place, with one of the functions that come there, in turn; and the last place of every function."""
-    for face in (mt.pp, mt.tl):  # what runs once, when a module is first loaded, cannot be made to fail again
-        for name in dir(face):
-            getattr(face, name)
-    found: dict[Place, list[str]] = {}
+def of_anndata(new_tissue, _finished) -> New:
+    return lambda of: _finished.copy() if of == FINISHED else new_tissue()
+
+
+@pytest.fixture(scope="module")
+def of_spatialdata(new_spatialdata) -> New:
+    made = {"tissue": new_spatialdata(), FINISHED: new_spatialdata()}
+    mt.tl.multist_domains(made[FINISHED], 3, config=QUICK, use_image=False, device="cpu")
+    made["outlined"] = copy_data(made[FINISHED])
+    mt.tl.domain_shapes(made["outlined"])
+    return lambda of: copy_data(made[of])
+
+
+def chosen_places(calls: dict[str, Call], new: New) -> list[tuple[str, Place]]:
+    """Every place, with the shortest call that comes there, or with each; and the last place of every call."""
+    found: dict[Place, list[tuple[int, str]]] = {}
     last = []
-    for name, (is_late, call) in CALLS.items():
-        places = places_of(call, (_finished.copy if is_late else new_tissue)())
+    for name, (call, of) in calls.items():
+        places, length = places_of(call, new(of))
         last.append((name, places[-1]))
         for place in places:
-            found.setdefault(place, []).append(name)
-    return [(names[turn % len(names)], place) for turn, (place, names) in enumerate(found.items())] + last
+            found.setdefault(place, []).append((length, name))
+    chosen = [(name, place) for place, by in found.items() for _, name in sorted(by)[: None if EVERYWHERE else 1]]
+    return [*chosen, *last]
 
 
 @pytest.fixture
-def leaves_no_trace(new_tissue, _finished, untouched) -> Callable[..., None]:
+def leaves_no_trace(untouched) -> Callable[..., None]:
     """Fails with the names of all places after which the object is not as before."""
 
-    def check(chosen: list[tuple[str, Place]], error: type[BaseException]) -> None:
+    def check(calls: dict[str, Call], new: New, chosen: list[tuple[str, Place]], error: type[BaseException]) -> None:
         faults = []
         for name, place in chosen:
-            is_late, call = CALLS[name]
-            table = (_finished.copy if is_late else new_tissue)()
+            data = new(calls[name].of)
             try:
-                with untouched(table):
-                    fail_at(place, error, call, table)
+                with untouched(data):
+                    fail_at(place, error, calls[name].call, data)
             except (AssertionError, pytest.fail.Exception) as different:
                 file, line, function = place
                 faults.append(f"{name} at {Path(file).name}:{line}, {function}: {str(different).splitlines()[0]}")
@@ -147,9 +195,35 @@ def leaves_no_trace(new_tissue, _finished, untouched) -> Callable[..., None]:
     return check
 
 
+errors = pytest.mark.parametrize("error", [Injected, KeyboardInterrupt])
+
+
+def half(chosen: list[tuple[str, Place]], error: type[BaseException]) -> list[tuple[str, Place]]:
+    """Every other place, others for Ctrl-C; all if there is time."""
+    return chosen if EVERYWHERE else chosen[int(error is KeyboardInterrupt) :: 2]
+
+
+@pytest.fixture(scope="module")
+def everywhere(of_anndata) -> list[tuple[str, Place]]:
+    return chosen_places(CALLS, of_anndata)
+
+
+@pytest.fixture(scope="module")
+def with_elements(of_spatialdata) -> list[tuple[str, Place]]:
+    return chosen_places(OF_SPATIALDATA, of_spatialdata)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("error", [Injected, KeyboardInterrupt])
-def test_a_failure_anywhere_leaves_no_trace(everywhere, leaves_no_trace, error):
+@errors
+def test_a_failure_anywhere_leaves_no_trace(everywhere, of_anndata, leaves_no_trace, error):
     assert len(everywhere) >= 200, "the tracer finds few places"
-    turn = int(error is KeyboardInterrupt)
-    leaves_no_trace(everywhere[turn::2], error)
+    leaves_no_trace(CALLS, of_anndata, half(everywhere, error), error)
+
+
+@pytest.mark.slow
+@errors
+def test_a_failure_leaves_no_trace_in_a_spatialdata(with_elements, of_spatialdata, leaves_no_trace, error):
+    assert len(with_elements) >= 100, "the tracer finds few places"
+    last = with_elements[-len(OF_SPATIALDATA) :]
+    some = half(with_elements, error) if EVERYWHERE else [*with_elements[int(error is Injected) :: 16], *last]
+    leaves_no_trace(OF_SPATIALDATA, of_spatialdata, some, error)

@@ -305,39 +305,149 @@ def test_slides(data, here):
     name = data.draw(st.sampled_from(sorted(SLIDES)))
     (here / name).write_bytes(data.draw(cut_and_flipped(SLIDES[name])))
 
-    def look() -> None:
-        finest = mt.pp.read_slide(here / name)
-        array = finest if hasattr(finest, "data") else finest["scale0"]["image"]
-        if array.size < 1e7:
-            np.asarray(array.data)
+    told(lambda: look_at(here / name))
 
-    told(look)
+
+@pytest.mark.parametrize("entry", [0, 1], ids=["width", "height"])
+def test_a_slide_whose_directory_has_no_side_is_refused(here, entry):
+    tifffile.imwrite(here / "plain.tif", np.zeros((64, 48, 3), np.uint8), photometric="rgb", metadata=None)
+    content = bytearray((here / "plain.tif").read_bytes())
+    start = 10 + 12 * entry  # of the entry, by the first two bytes of which it is known
+    assert int.from_bytes(content[start : start + 2], "little") in (256, 257)
+    content[start : start + 2] = bytes(2)
+    (here / "plain.tif").write_bytes(content)
+    with pytest.raises(ValueError, match="plain.tif is"):
+        mt.pp.read_slide(here / "plain.tif")
+
+
+def ome_zarr(folder: Path, zarr_format: int) -> dict[str, Any]:
+    """A small image in a folder; returns its attributes."""
+    import zarr
+
+    shutil.rmtree(folder, ignore_errors=True)
+    axes = [{"name": "c", "type": "channel"}, *({"name": n, "type": "space", "unit": "micrometer"} for n in "yx")]
+    steps = [{"type": "scale", "scale": [1.0, 0.5, 0.5]}]
+    image = {"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": steps}], "name": "a"}
+    version = {2: "0.4", 3: "0.5"}[zarr_format]
+    attrs = {"multiscales": [image | ({"version": version} if zarr_format == 2 else {})]}
+    attrs = attrs if zarr_format == 2 else {"ome": attrs | {"version": version}}
+    group = zarr.open_group(folder, mode="w", zarr_format=zarr_format, attributes=attrs)
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 32, 32), np.uint8)
+    group.create_array("0", data=pixels, chunks=(3, 16, 16))
+    return attrs
+
+
+def look_at(path: Path) -> None:
+    """Open a slide, and read its pixels if they are few."""
+    finest = mt.pp.read_slide(path)
+    array = finest if hasattr(finest, "data") else finest["scale0"]["image"]
+    if array.size < 1e7:
+        np.asarray(array.data)
 
 
 @tried
 @given(data=st.data())
 def test_the_attributes_of_an_ome_zarr(data, here):
-    import zarr
+    attrs = ome_zarr(here / "image.zarr", 2)
+    (here / "image.zarr" / ".zattrs").write_text(json.dumps(data.draw(spoilt(attrs))))
+    told(lambda: mt.pp.read_slide(here / "image.zarr"))
 
-    folder = here / "image.zarr"
-    shutil.rmtree(folder, ignore_errors=True)
-    group = zarr.open_group(folder, mode="w", zarr_format=2)
-    group.create_array("0", data=np.zeros((3, 32, 32), np.uint8), chunks=(3, 16, 16))
-    axes = [{"name": "c", "type": "channel"}, *({"name": n, "type": "space", "unit": "micrometer"} for n in "yx")]
-    steps = [{"type": "scale", "scale": [1.0, 0.5, 0.5]}]
-    levels = [{"path": "0", "coordinateTransformations": steps}]
-    attrs = {
-        "multiscales": [
-            {
-                "version": "0.4",
-                "axes": axes,
-                "datasets": levels,
-                "name": "a",
-            }
+
+ODD_ARRAYS = {
+    "shape": st.lists(st.sampled_from([-1, 0, 1, 3, 32, 2**22, 2**40, 2**62, 1.5, "32", None]), max_size=5),
+    "chunks": st.lists(st.sampled_from([-1, 0, 1, 3, 16, 2**40, 2**62, None]), max_size=5),
+    "dtype": st.sampled_from(
+        ["|O", "<U4", "|S3", "|b1", "<f2", "<f8", ">u2", "<c8", "<M8[s]", "|V2", "u", [["a", "<i4"]]]
+    ),
+    "compressor": st.sampled_from(
+        [None, *({"id": name} for name in ("pickle", "zlib", "gzip", "lz4", "json2", "../x", "os.system", ""))]
+    ),
+    "filters": st.sampled_from([None, *([{"id": name}] for name in ("pickle", "vlen-utf8", "delta", "msgpack2"))]),
+    "data_type": st.sampled_from(
+        ["object", "string", "float16", "complex64", "bool", "r16", "variable_length_bytes", "numpy.datetime64", 8]
+    ),
+    "codecs": st.sampled_from(
+        [
+            [],
+            [{"name": "bytes"}],
+            [{"name": "pickle"}],
+            [{"name": "bytes"}, {"name": "gzip", "configuration": {"level": -5}}],
         ]
-    }
-    (folder / ".zattrs").write_text(json.dumps(data.draw(spoilt(attrs))))
-    told(lambda: mt.pp.read_slide(folder))
+    ),
+    "fill_value": st.sampled_from(["NaN", "A" * 40, -1, 1e308, {"a": 1}, None]),
+    "dimension_separator": st.sampled_from(["/", "..", "", 3]),
+    "node_type": st.sampled_from(["group", "pickle", None]),
+    "zarr_format": st.sampled_from([1, 2, 3, 4, "2"]),
+    "chunk_key_encoding": st.sampled_from(
+        [{"name": "v2"}, {"name": "../.."}, {"name": "default", "configuration": {"separator": ".."}}]
+    ),
+}
+"""What a stranger may declare of an array, in either version of the format."""
+
+
+@tried
+@given(data=st.data(), zarr_format=st.sampled_from([2, 3]))
+def test_the_metadata_of_the_arrays_of_an_ome_zarr(data, here, zarr_format):
+    folder = here / "image.zarr"
+    ome_zarr(folder, zarr_format)
+    file = folder / "0" / {2: ".zarray", 3: "zarr.json"}[zarr_format]
+    record = json.loads(file.read_text())
+    known = sorted(set(ODD_ARRAYS) & set(record)) + ["chunk_grid"] * (zarr_format == 3)
+    if data.draw(st.booleans()):
+        for key in data.draw(st.sets(st.sampled_from(known), min_size=1, max_size=2)):
+            odd = data.draw(ODD_ARRAYS[key if key != "chunk_grid" else "chunks"])
+            record[key] = odd if key != "chunk_grid" else {"name": "regular", "configuration": {"chunk_shape": odd}}
+    else:
+        record = data.draw(spoilt(record))
+    file.write_text(json.dumps(record))
+    told(lambda: look_at(folder))
+
+
+@tried
+@given(data=st.data(), zarr_format=st.sampled_from([2, 3]))
+def test_the_bytes_of_an_ome_zarr(data, here, zarr_format):
+    folder = here / "image.zarr"
+    ome_zarr(folder, zarr_format)
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    file = data.draw(st.sampled_from(files))
+    file.write_bytes(data.draw(cut_and_flipped(file.read_bytes())))
+    told(lambda: look_at(folder))
+
+
+ELSEWHERE = [
+    "../secret.zarr/0",
+    "0/../../secret.zarr/0",
+    "/{here}/secret.zarr/0",
+    "link",
+    "link/0",
+    "./../secret.zarr/0",
+]
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_level_leads_out_of_its_folder_by_no_name(here, name, zarr_format):
+    for folder in ("image.zarr", "secret.zarr"):
+        attrs = ome_zarr(here / folder, zarr_format)
+    (here / "image.zarr" / "link").symlink_to(here / "secret.zarr" / ("0" if name == "link" else ""))
+    image = attrs["multiscales" if zarr_format == 2 else "ome"]
+    (image if zarr_format == 2 else image["multiscales"])[0]["datasets"][0]["path"] = name.format(here=here)
+    if zarr_format == 2:
+        (here / "image.zarr" / ".zattrs").write_text(json.dumps(attrs))
+    else:
+        record = json.loads((here / "image.zarr" / "zarr.json").read_text()) | {"attributes": attrs}
+        (here / "image.zarr" / "zarr.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="lies outside of the folder"):
+        mt.pp.read_slide(here / "image.zarr")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_damaged_piece_names_its_folder(here, zarr_format):
+    ome_zarr(here / "image.zarr", zarr_format)
+    piece = next(file for file in (here / "image.zarr" / "0").rglob("*") if file.is_file() and file.name[0] in "01c")
+    piece.write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="image.zarr cannot be decoded; it may be cut short or damaged"):
+        look_at(here / "image.zarr")
 
 
 @tried

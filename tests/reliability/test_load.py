@@ -22,6 +22,13 @@ def test_eight_processes_that_write_to_one_place_leave_a_whole_file(interrupted)
         assert each["whole"] and each["last"] and each["left"] == [], each
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_eight_processes_that_read_one_store_find_the_same_and_leave_it_alone(interrupted):
+    seen = interrupted["on_one_store"]
+    assert len(seen) == 8
+    assert all(each == {"said": "", "untouched": True} for each in seen), seen
+
+
 def test_sections_in_a_loop_do_not_add_up(in_a_process):
     used = [each["used"] for each in in_a_process("one_after_another")["one_after_another"]]
     growth = (used[-1] - used[WARM_UP]) / (len(used) - 1 - WARM_UP)

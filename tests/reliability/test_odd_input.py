@@ -85,6 +85,17 @@ def names(change: Callable[[list[str]], list[str]]) -> Callable[[ad.AnnData], No
     return spoil
 
 
+def twice(name: str, group: str = "obs") -> Callable[[ad.AnnData], None]:
+    """A column twice, as ``pd.concat`` makes it."""
+
+    def spoil(table: ad.AnnData) -> None:
+        frame = getattr(table, group)
+        frame = frame if name in frame else frame.assign(**{name: "a"})
+        setattr(table, group, pd.concat([frame, frame[[name]]], axis=1))
+
+    return spoil
+
+
 def one_nan(values: Any) -> np.ndarray:
     dense = values.toarray()
     dense[3, 4] = np.nan
@@ -188,6 +199,28 @@ CASES = {
     # names
     "two spots of one name": Odd(
         names(lambda n: ["twice", "twice", *n[2:]]), domains(), ValueError, "1 duplicate name .*obs_names_make_unique"
+    ),
+    **{
+        f"{why} twice": Odd(
+            twice(name), call, ValueError, rf"data\.obs has several columns named '{name}'.*keep the first"
+        )
+        for why, name, call in (
+            ("sections", "truth", domains(2, library_key="truth")),
+            ("strokes", "annotation", guided()),
+            ("a column that nobody asked for", "depth", domains()),
+            ("a column that embeddings do not need", "depth", mt.pp.embed_expression),
+            ("domains", "multist_domain", lambda t: mt.pl.domains(t)),
+            ("domains with borders", "truth", lambda t: mt.tl.border_sharpness(t, cluster_key="truth", n_null=38)),
+            ("domains for pairs", "truth", lambda t: mt.tl.interactions(t, PAIRS, cluster_key="truth")),
+            ("domains to be written", "truth", lambda t: mt.tl.write_domains(t, "no.csv", cluster_key="truth")),
+            ("time", "multist_pseudotime", lambda t: mt.pl.pseudotime(t)),
+        )
+    },
+    "names of genes twice": Odd(
+        twice("symbol", "var"),
+        lambda t: mt.tl.interactions(t, PAIRS, gene_symbols="symbol"),
+        ValueError,
+        r"data\.var has several columns named 'symbol'",
     ),
     "unknown sections": Odd(
         nothing, domains(library_key="slide"), KeyError, "library_key 'slide' not found in obs; found: 'truth'"
@@ -419,6 +452,24 @@ CASES = {
         ValueError,
         "no two domains .* touch",
     ),
+    "ligands twice": Odd(
+        nothing,
+        lambda t: mt.tl.interactions(t, pd.concat([PAIRS, PAIRS[["source"]]], axis=1)),
+        ValueError,
+        "pairs has several columns named 'source'",
+    ),
+    "a gene that is meant by two": Odd(
+        lambda t: setattr(t, "var_names", ["gene0", "gene0", *t.var_names[2:]]),
+        lambda t: mt.tl.interactions(t, PAIRS),
+        ValueError,
+        "'gene0' names several genes .*sum_genes",
+    ),
+    "a gene of two, plotted": Odd(
+        lambda t: setattr(t, "var_names", ["gene0", "gene0", *t.var_names[2:]]),
+        lambda t: mt.pl.domains(t, "gene0"),
+        ValueError,
+        "'gene0' names several genes",
+    ),
     "no pairs": Odd(nothing, lambda t: mt.tl.interactions(t, PAIRS[:0]), ValueError, "holds no pair"),
     "pairs by other names": Odd(
         nothing,
@@ -476,7 +527,11 @@ def test_odd_input_is_refused_by_name_and_left_alone(name, request, untouched, s
         case.call(table)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in {*FINISHED, "places are masked"}][::6])
+NO_VIEW = {"places are masked", *(name for name in CASES if name.endswith("twice"))}
+"""Of these anndata itself makes no view."""
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in {*FINISHED, *NO_VIEW}][::6])
 @pytest.mark.filterwarnings("error::anndata.ImplicitModificationWarning")
 def test_a_view_stays_a_view_and_its_parent_as_it_was(name, table, untouched):
     CASES[name].spoil(table)
@@ -503,6 +558,16 @@ GOOD = {
     "genes of one name": lambda t: setattr(t, "var_names", ["gene"] * t.n_vars),
     "sections by number": held("obs", "slide", lambda n: np.arange(n) // 72),
 }
+
+
+def test_sealed_memory_is_read_only(finished, sealed):
+    finished.var["n_cells"] = np.arange(finished.n_vars)
+    sealed(finished)
+    held = {"X": finished.X.data, "places": finished.obsm["spatial"][0], "n_cells": finished.var["n_cells"].array}
+    held |= {name: finished.obs[name].array for name in ("truth", "depth", "multist_domain", "multist_confidence")}
+    for values in held.values():
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = values[1]
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,13 +75,62 @@ def test_nothing_that_is_read_can_run():
     assert not {str(file): bad for file, bad in found.items() if bad}
 
 
-def test_the_network_is_blocked_and_this_machine_is_not():
-    with pytest.raises(OSError, match="tests have no network"):
-        socket.create_connection(("example.org", 443), timeout=5)
-    with socket.socket() as far, pytest.raises(OSError, match="tests have no network"):
-        far.connect(("192.0.2.1", 80))
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
-        assert client.getpeername() == server.getsockname()
+WAYS_OUT = {
+    "connect": "socket.socket().connect(('192.0.2.1', 80))",
+    "connect_ex": "socket.socket().connect_ex(('192.0.2.1', 80))",
+    "IPv6": "socket.socket(socket.AF_INET6).connect(('2001:db8::1', 80))",
+    "create_connection": "socket.create_connection(('example.org', 443), timeout=5)",
+    "an address": "socket.create_connection(('192.0.2.1', 443), timeout=5)",
+    "a datagram": "socket.socket(type=socket.SOCK_DGRAM).sendto(b'a', ('192.0.2.1', 53))",
+    "a datagram in pieces": "socket.socket(type=socket.SOCK_DGRAM).sendmsg([b'a'], [], 0, ('192.0.2.1', 53))",
+    "a name": "socket.getaddrinfo('example.org', 443)",
+    "a name of old": "socket.gethostbyname('example.org')",
+    "a name backwards": "socket.gethostbyaddr('192.0.2.1')",
+    "C's own socket": "__import__('_socket').socket().connect(('192.0.2.1', 80))",
+    "urllib": "__import__('urllib.request').request.urlopen('http://192.0.2.1/', timeout=5)",
+    "requests": "__import__('requests').get('http://192.0.2.1/', timeout=5)",
+    "asyncio": "__import__('asyncio').run(__import__('asyncio').open_connection('192.0.2.1', 80))",
+}
+
+
+def refused(way: str) -> str:
+    """What a way out says; nothing where it is open."""
+    try:
+        exec(way, {"socket": socket})
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture(scope="module", params=WAYS_OUT)
+def refused_of_a_module(request) -> str:
+    """Module fixtures are set up before those of a test."""
+    return refused(WAYS_OUT[request.param])
+
+
+@pytest.mark.filterwarnings("ignore:unclosed")
+def test_the_network_is_blocked_from_the_start(refused_of_a_module):
+    assert "tests have no network" in refused_of_a_module
+
+
+def test_the_network_is_blocked_in_a_process_that_is_started_and_in_its_own():
+    ways = {name: way for name, way in WAYS_OUT.items() if name != "requests"}  # which takes long to import
+    tried = f"print(json.dumps([refused(way) for way in {list(ways.values())}]))"
+    code = f"import json, socket\n{inspect.getsource(refused)}\n{tried}"
+    nested = f"import subprocess, sys\nprint(subprocess.check_output([sys.executable, '-c', {code!r}], text=True))"
+    done = subprocess.run([sys.executable, "-c", nested], capture_output=True, text=True)
+    said = dict(zip(ways, json.loads(done.stdout), strict=True))
+    assert {name for name in said if "tests have no network" not in said[name]} == set(), done.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_may_be_spoken_to(host):
+    with socket.create_server((host, 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection((host, port)) as client:
+            assert client.getpeername() == server.getsockname()
+        with socket.socket() as client:
+            assert client.connect_ex((host, port)) == 0
 
 
 @pytest.fixture

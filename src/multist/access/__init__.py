@@ -32,6 +32,7 @@ from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygon
 from multist.access.stale import domain_params, refuse_stale
 from multist.access.tables import (
     SPATIAL_ATTRS,
+    check_columns,
     copy_data,
     find_sections,
     get_table,
@@ -58,6 +59,7 @@ __all__ = [
     "advice",
     "as_list",
     "black_sections",
+    "check_columns",
     "check_layer",
     "check_whole",
     "copy_data",

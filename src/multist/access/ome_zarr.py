@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,38 @@ from multist.access.tiff_metadata import unit_in_microns
 _MAX_SIDE = 2**22  # pixels: a metre at a quarter of a micrometre
 
 
+_BROKEN = (ArithmeticError, EOFError, LookupError, RuntimeError, SystemError, TypeError, ValueError, zlib.error)
+"""What decoders raise for pieces that are not what the metadata says."""
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """An array that names its folder where a piece cannot be decoded, which is when somebody looks at it."""
+
+    path: str
+    array: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        try:
+            return self.array[index]
+        except _BROKEN as error:
+            raise ValueError(
+                f"{self.path} cannot be decoded; it may be cut short or damaged: {type(error).__name__}: {error}"
+            ) from error
+
+
 def open_ome_zarr(path: Path) -> Slide:
     """Open the largest image of an OME-Zarr folder, reading no pixel.
 
@@ -25,6 +59,7 @@ def open_ome_zarr(path: Path) -> Slide:
     ValueError
         The folder holds a SpatialData or no OME-Zarr image, or one that is no flat image of 1, 3 or 4 channels.
     """
+    import zarr
     from ome_zarr.io import parse_url
 
     with _understood(path):
@@ -47,7 +82,10 @@ def open_ome_zarr(path: Path) -> Slide:
         node = max(nodes, key=lambda one: np.prod(one.data[0].shape[-2:]))
         axes = [axis["name"] if isinstance(axis, dict) else str(axis) for axis in node.metadata["axes"]]
         microns = _microns(path, node, axes)
-    levels = tuple(_flat(path, array, axes) for array in node.data)
+        names = [level["path"] for level in node.zarr.root_attrs["multiscales"][0]["datasets"]]
+        arrays = [_Pieces(str(path), zarr.open_array(Path(node.zarr.path) / name, mode="r")) for name in names]
+        lazy = [da.from_array(each, chunks=each.array.chunks) for each in arrays]
+    levels = tuple(_flat(path, array, axes) for array in lazy)
     return Slide(levels, rgb=False, microns_per_pixel=microns)
 
 

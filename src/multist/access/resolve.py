@@ -72,9 +72,8 @@ def resolve(
     KeyError
         A key is not there; the message says which are.
     ValueError
-        The table is empty or has duplicate names, coordinates are not finite, all spots of a section lie at one place,
-        an instance is missing, several images
-        fit, spots lie off the image, or pixels do not tell what is white.
+        The table is empty, rows or columns share a name, coordinates are not finite, all spots of a section lie at one
+        place, an instance is missing, several images fit, spots lie off the image, or pixels do not tell what is white.
     """
     if not (image is True or image is False or image == "auto"):
         raise ValueError(f"image must be True, False or 'auto', not {image!r}")

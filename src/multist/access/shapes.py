@@ -16,7 +16,7 @@ from multist.access.elements import affine_to, choose_system, linked_rows, share
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.spots import apply_affine, element_spots
-from multist.access.tables import get_table, is_spatialdata
+from multist.access.tables import check_columns, get_table, is_spatialdata
 from multist.access.write import check_names
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def read_drawn(
     KeyError
         There is no such element.
     ValueError
-        The element is empty or annotated by the table, or shares no coordinate system with any region of the table.
+        The element is empty, has two columns of one name, is annotated by the table, or shares no coordinate system
+        with any region of the table.
     """
     if shapes_key not in sdata.shapes and shapes_key not in sdata.points:
         raise KeyError(
@@ -107,6 +108,7 @@ def read_drawn(
         raise ValueError(f"{shapes_key!r} holds the spots of the table themselves; name the shapes that were drawn")
     if len(element) == 0:
         raise ValueError(f"{shapes_key!r} is empty: nothing was drawn, or it was not saved to the SpatialData")
+    check_columns(element, repr(shapes_key))
     found = {name: shared_systems(sdata, [shapes_key, name], coordinate_system) for name in regions}
     if not any(found.values()):
         asked = "no coordinate system" if coordinate_system is None else f"not coordinate system {coordinate_system!r}"

@@ -71,7 +71,8 @@ def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnD
     KeyError
         There is no such table.
     ValueError
-        ``table_key`` is needed, or was given with an AnnData; the table is empty or has duplicate ``obs_names``.
+        ``table_key`` is needed, or was given with an AnnData; the table is empty, or two rows, or two columns
+        of ``obs`` or ``var``, share a name.
     """
     if not is_spatialdata(data):
         if table_key is not None:
@@ -106,7 +107,7 @@ def with_table(data: Data, table: AnnData, table_key: str | None = None) -> Data
 
 
 def check_table(table: AnnData, where: str) -> None:
-    """Raise an error if a table is lazy or empty, or its rows do not have names of their own."""
+    """Raise an error if a table is lazy or empty, or its rows, or columns of obs or var, share a name."""
     if not isinstance(table.obs, pd.DataFrame):
         raise TypeError(f"{where} is lazy (anndata.experimental.read_lazy); load it by .to_memory() first")
     if table.n_obs == 0:
@@ -116,6 +117,18 @@ def check_table(table: AnnData, where: str) -> None:
         raise ValueError(
             f"{where}.obs_names holds {counted(len(twice), 'duplicate name')} ({listed(twice[:3])}...); "
             "call .obs_names_make_unique() first"
+        )
+    check_columns(table.obs, f"{where}.obs")
+    check_columns(table.var, f"{where}.var")
+
+
+def check_columns(frame: pd.DataFrame, where: str) -> None:
+    """Raise a ValueError if two columns of a frame share a name, which then does not tell which is meant."""
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()].unique()
+        raise ValueError(
+            f"{where} has several columns named {listed(twice[:3])}, so a name does not tell which is meant, and no "
+            f"file can hold them: rename them, or keep the first of each by .loc[:, ~{where}.columns.duplicated()]"
         )
 
 

@@ -82,6 +82,8 @@ def read_colours(path: Path, series: Any) -> TiffColours:
             f"{path} holds axes {axes} of sizes {shape}; a slide has height, width and colours only: export one plane "
             "of it"
         )
+    if 0 in shape:
+        raise ValueError(f"{path} is an image of no pixel: its directory says axes {axes} of sizes {shape}")
     channels = shape[unified.index("C")] if "C" in unified else 1
     extra = tuple(int(kind) for kind in page.extrasamples) if "S" in axes else ()
     if channels not in (1, 3, 4) and not (channels == 2 and len(extra) == 1):

@@ -88,7 +88,10 @@ def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: floa
     count = current.sum(axis=1, dtype=np.float64).clip(1e-9)
     mean = (current @ x).astype(np.float64) / count[:, None]
     covariance = (x.T @ x).astype(np.float64) / n - (mean * count[:, None]).T @ mean / n
-    root = np.linalg.cholesky(np.linalg.inv(covariance + _RIDGE * np.eye(x.shape[1])))
+    try:
+        root = np.linalg.cholesky(np.linalg.inv(covariance + _RIDGE * np.eye(x.shape[1])))
+    except np.linalg.LinAlgError:  # components are points but for rounding, and a point has no widest axis
+        return None
     white, centers, label = (x @ root).astype(np.float32), mean @ root, current.argmax(axis=0)
     cost = 0.5 * count[:, None] * count / (count[:, None] + count) * cdist(centers, centers, "sqeuclidean")
     upper: dict[int, np.ndarray] = {}

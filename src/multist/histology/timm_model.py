@@ -47,8 +47,13 @@ def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform, str]:
     Raises
     ------
     ValueError
-        If timm does not know what is in the folder.
+        If timm does not know what is in the folder, or its weights are no safetensors.
     """
+    if not any(folder.glob("*.safetensors")):  # timm unpickles all else, which runs what a file holds
+        raise ValueError(
+            f"encoder {encoder!r}: {str(folder)!r} holds no weights as .safetensors; other files may hold code, and "
+            "are not opened: save them by safetensors.torch.save_file, if you trust them"
+        )
     import timm
     from timm.data import resolve_data_config
 

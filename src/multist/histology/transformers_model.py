@@ -23,16 +23,23 @@ def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform, str]:
     Raises
     ------
     ValueError
-        If transformers does not know what is in the folder, or weights are missing in it.
+        If transformers does not know what is in the folder, or weights are missing in it, damaged, or hold code.
     """
+    import torch
     from transformers import AutoConfig, AutoModel
 
     try:
         config = AutoConfig.from_pretrained(folder)
-        model, found = AutoModel.from_pretrained(folder, output_loading_info=True)
+        model, found = AutoModel.from_pretrained(folder, output_loading_info=True, weights_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"encoder {encoder!r}: transformers does not know the model in {str(folder)!r}: {error}"
+        ) from error
+    except (EOFError, RuntimeError, torch.serialization.pickle.UnpicklingError) as error:
+        # not what torch says, which is how to open such a file all the same
+        raise ValueError(
+            f"encoder {encoder!r}: the weights in {str(folder)!r} are damaged, or hold more than numbers, which would "
+            "be run: take a model whose weights are .safetensors"
         ) from error
     missing = set(found["missing_keys"])
     lost = sorted(key for key in missing if "pooler." not in key)

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from multist._settings import logger
+from multist.access import check_columns
 
 SOURCE, TARGET = "source", "target"
 
@@ -35,7 +36,7 @@ def read_pairs(pairs: Any) -> pd.DataFrame:
     Raises
     ------
     TypeError, ValueError
-        It is none of these, lacks a column, or holds no pair.
+        It is none of these, lacks a column or has it twice, or holds no pair.
     FileNotFoundError
         The folder or one of its files is not there.
     ImportError
@@ -66,6 +67,7 @@ def read_pairs(pairs: Any) -> pd.DataFrame:
 def _columns(table: pd.DataFrame) -> pd.DataFrame:
     for names in _NAMES:
         if set(names) <= set(table.columns):
+            check_columns(table[list(names)], "pairs")
             return table[list(names)].set_axis([SOURCE, TARGET], axis=1)
     found = ", ".join(repr(name) for name in table.columns) or "none"
     raise ValueError(f"pairs needs the columns 'source' and 'target', or 'ligand' and 'receptor'; found: {found}")
