@@ -214,6 +214,16 @@ def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
     assert 1 < next(i for i, size in enumerate([*polished, 0]) if size != 2) < 50
 
 
+@pytest.mark.parametrize("within", [0, 1e-8, 1e-4])
+@pytest.mark.parametrize("seed", range(3))
+def test_clumps_are_told_apart_however_tight_they_are(within, seed):
+    """Where nothing varies within, log-posteriors are so steep that single precision had merged clumps."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(120) % 4
+    points = rng.normal(size=(4, 3))[truth] + within * rng.normal(size=(120, 3))
+    assert adjusted_rand_score(truth, fit_mixture(points, 4).labels) == 1
+
+
 def test_as_many_components_as_points():
     fit = fit_mixture(np.random.default_rng(0).normal(size=(6, 2)), 6)
     assert np.isfinite(fit.log_likelihood)

@@ -137,7 +137,7 @@ def test_the_rule_is_the_mixtures_posterior():
     count, total = weights.sum(axis=0), weights.T @ x
     rule = sampled._float_rule(count, total, x.T @ x)
     mean = total / count[:, None]
-    covariance = (x.T @ x - total.T @ mean) / 80 + 1e-6 * np.eye(2)
+    covariance = (x.T @ x - total.T @ mean) / 80 + 1e-5 * np.eye(2)
     each = zip(count / 80, mean, strict=True)
     joint = np.stack([np.log(share) + multivariate_normal(middle, covariance).logpdf(x) for share, middle in each], 1)
     expected = np.exp(joint) / np.exp(joint).sum(axis=1, keepdims=True)

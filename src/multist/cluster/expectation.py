@@ -7,7 +7,7 @@ import numpy as np
 _FIRST_RUN, _SECOND_RUN = 3, 20  # iterations after which only the likeliest mixtures go on
 _SHARE_AFTER_FIRST = 8  # of so many mixtures one has a second run
 _POLISHED = 2  # mixtures that run to convergence
-_RIDGE = 1e-6  # share of the whitened variance that keeps a covariance of collapsed components invertible
+_RIDGE = 1e-5  # share of the whitened variance that keeps a covariance of collapsed components invertible
 _BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
 _MIN_LOG_RESPONSIBILITY = -60.0  # of the log of a responsibility
 _MIN_COUNT = 1e-6  # points of a component that has none
