@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import multist as mt
-from multist._device import choose_device
+from multist._device import check_device, choose_device
 from multist.histology.registry import PatchEncoder
 from multist.model.network.processes import Processes
 
@@ -47,3 +47,26 @@ def test_an_encoder_runs_where_the_setting_says(name, monkeypatch):
 def test_networks_run_where_the_setting_or_the_call_says(given, setting, monkeypatch):
     monkeypatch.setattr(mt.settings, "device", setting)
     assert Processes(given).device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("abacus", "settings.device must be 'auto' or a name torch knows, such as 'cpu' or 'cuda:1'; got 'abacus'"),
+        (7, "settings.device must be .*; got 7"),
+        ("cuda:99", "settings.device 'cuda:99' is not there: torch finds [0-9]+ of 'cuda' on this machine"),
+        ("cpu:3", "settings.device 'cpu:3' is not there: torch finds 1 of 'cpu' on this machine"),
+        ("meta", "settings.device 'meta' is not there: torch finds 0 of 'meta' on this machine"),
+    ],
+)
+def test_a_device_that_is_not_there_is_named_as_it_was_set(name, told, monkeypatch):
+    with pytest.raises(ValueError, match=told.removeprefix("settings.")):
+        check_device(name)
+    monkeypatch.setattr(mt.settings, "device", name)
+    with pytest.raises(ValueError, match=told):
+        check_device("auto")
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cpu:0"])
+def test_a_device_that_is_there_passes(name):
+    check_device(name)

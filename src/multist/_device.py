@@ -1,4 +1,4 @@
-"""What ``device="auto"`` means."""
+"""What ``device="auto"`` means, and whether a device is there."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ def choose_device(device: str = "auto") -> str:
 
 def check_device(device: str) -> None:
     """Raise a ValueError if torch knows no such device, or this machine has none."""
-    name = choose_device(device) if device != "auto" else settings.device
+    where, name = ("settings.device", settings.device) if device == "auto" else ("device", device)
     if name in ("auto", "cpu"):
         return
+    unknown = f"{where} must be 'auto' or a name torch knows, such as 'cpu' or 'cuda:1'; got {name!r}"
+    if not isinstance(name, str):
+        raise ValueError(unknown)
     import torch
 
     try:
         named = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device must be 'auto' or a name torch knows, such as 'cpu' or 'cuda:1'; got {device!r}"
-        ) from error
-    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(named.type)
-    if there is not None and (named.index or 0) >= there:
-        raise ValueError(f"device {device!r} is not there: torch finds {there} of {named.type!r} on this machine")
+    except RuntimeError as error:
+        raise ValueError(unknown) from error
+    found = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    there = found.get(named.type, 0)
+    if (named.index or 0) >= there:
+        raise ValueError(f"{where} {name!r} is not there: torch finds {there} of {named.type!r} on this machine")

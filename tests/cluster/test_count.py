@@ -83,7 +83,9 @@ def test_a_candidate_does_not_depend_on_the_others():
 def test_flat_directions_do_no_harm():
     points, adjacency = stripes(20, 3, hops=1)
     padded = np.hstack([points, np.zeros((len(points), 2))])
-    assert choose_count(padded, adjacency, range(2, 6), n_starts=4).chosen == 3
+    plain, more = (choose_count(x, adjacency, range(2, 6), n_starts=4) for x in (points, padded))
+    assert more.chosen == 3
+    np.testing.assert_allclose(more.bic, plain.bic, rtol=1e-4)  # nothing is charged for them
 
 
 def test_no_candidate_is_refused():
@@ -102,6 +104,7 @@ def test_the_criteria_by_hand():
         covariance=np.diag([4.0, 1]),
         weights=np.array([0.5, 0.5]),
         log_likelihood=-12.0,
+        n_dimensions=2,
     )
     # one weight, two means of two, a covariance of three
     assert fit.n_parameters == 1 + 4 + 3

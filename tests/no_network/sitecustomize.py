@@ -1,4 +1,4 @@
-"""Whatever Python finds this folder on its path has no network; this machine may be spoken to.
+"""A Python that finds this folder on its path has no network, but may speak to this machine.
 
 The tests load it, and put the folder on the path of every process that they start.
 """
@@ -11,7 +11,7 @@ HERE = {"", "localhost", "0.0.0.0", "::", socket.gethostname()}
 
 
 def is_here(host: object) -> bool:
-    name = host.decode() if isinstance(host, bytes) else host
+    name = host.decode(errors="replace") if isinstance(host, bytes) else host
     if name is None or name in HERE:
         return True
     try:
@@ -30,6 +30,8 @@ def refuse_others(event: str, args: tuple) -> None:
         silent = event == "socket.connect" and connection.type == socket.SOCK_DGRAM
         if not silent and not is_here(address[0]):
             raise ConnectionRefusedError(f"tests have no network, and {address[0]} is another machine")
+    elif event == "socket.getnameinfo":
+        refuse_others("socket.getaddrinfo", args[0])
     elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr") and not is_here(args[0]):
         raise socket.gaierror(socket.EAI_NONAME, f"tests have no network, and {args[0]} is another machine")
 

@@ -14,6 +14,23 @@ from multist.pp import _expression_axes, _normalize_histology
 from multist.tl import MultiSTConfig
 
 
+def test_domains_do_not_depend_on_the_number_of_cores(telling_table, quick, monkeypatch):
+    """Sums in another order decide between divisions that are nearly as likely, so there is one order."""
+    from threadpoolctl import ThreadpoolController, threadpool_limits
+
+    from multist.cluster import domains
+
+    def numbers() -> set[int]:
+        return {each["num_threads"] for each in ThreadpoolController().select(user_api="blas").info()}
+
+    seen, find = [], domains.find_domains
+    monkeypatch.setattr(domains, "find_domains", lambda *a, **k: seen.append(numbers()) or find(*a, **k))
+    with threadpool_limits(2):
+        mt.tl.multist_domains(telling_table, 3, config=quick, use_image=False)
+        assert numbers() == {2}
+    assert seen == [{1}]
+
+
 @pytest.fixture
 def threads():
     before = torch.get_num_threads()

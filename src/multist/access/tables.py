@@ -263,9 +263,10 @@ def read_features(table: AnnData, key: str, argument: str = "use_rep") -> np.nda
         raise ValueError(
             f"obsm[{key!r}] has values that are not finite, or is no matrix; its shape is {features.shape}"
         )
-    if np.abs(features).max() > _LARGEST:
+    largest = float(np.abs(features).max())
+    if largest > _LARGEST:
         raise ValueError(
-            f"obsm[{key!r}] has values as large as {np.abs(features).max():.3g}, whose squares "
+            f"obsm[{key!r}] has values as large as {largest:.3g}, whose squares "
             f"numbers of 32 bits do not hold; scale them"
         )
     return features

@@ -131,7 +131,7 @@ def _stability(points: np.ndarray, count: int, halves: list[np.ndarray], n_start
     for i, half in enumerate(halves):
         if len(np.unique(points[half], axis=0)) < count:
             return 0.0
-        fit = fit_mixture(points[half], count, n_starts=n_starts, n_searches=1, random_state=random_state + i)
+        fit = fit_mixture(points[half], count, n_starts=n_starts, n_searches=1, random_state=(random_state + i) % 2**32)
         partitions.append(_assigned(points, fit))
     pairs = [adjusted_rand_score(a, b) for i, a in enumerate(partitions) for b in partitions[:i]]
     return float(np.mean(pairs))

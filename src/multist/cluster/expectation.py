@@ -9,7 +9,7 @@ _SHARE_AFTER_FIRST = 8  # of so many mixtures one has a second run
 _POLISHED = 2  # mixtures that run to convergence
 _RIDGE = 1e-5  # share of the whitened variance that keeps a covariance of collapsed components invertible
 _BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
-_MIN_LOG_RESPONSIBILITY = -60.0  # of the log of a responsibility
+_MIN_LOG_RESPONSIBILITY = -60.0
 _MIN_COUNT = 1e-6  # points of a component that has none
 _MOVES_A_ROUND = 40  # ways of splitting one component and merging two others that are tried in a round
 _MIN_SPLIT_POINTS = 10  # points of a component that can be split
@@ -80,7 +80,7 @@ def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: floa
 
     Responsibilities are (k, n) before and after, where the log-likelihood comes with them. None where there is no way.
 
-    The ways are ranked by what the split may gain less what the merger costs at least, both in log-likelihood.
+    The ways are ranked by roughly what the split gains less what the merger costs, in log-likelihood.
     """
     from scipy.spatial.distance import cdist
 
@@ -127,7 +127,7 @@ def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: floa
 def likeliest(x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
     """(k, n) responsibilities and the log-likelihood of the best of (m, k, n) mixtures, which are overwritten.
 
-    All run a few iterations, fewer some more, and two to convergence.
+    All run three iterations; an eighth of them, but two at least, some more; and two to convergence.
     """
     kept = (max(_POLISHED, len(weights) // _SHARE_AFTER_FIRST), _POLISHED)
     for n_kept, n_iterations in zip(kept, (_FIRST_RUN, _SECOND_RUN), strict=True):

@@ -37,6 +37,8 @@ class MixtureFit:
         (k,) float64, summing to one.
     log_likelihood
         In nats, summed over the n points.
+    n_dimensions
+        Directions in which the points vary, at most d.
     """
 
     labels: np.ndarray
@@ -45,11 +47,12 @@ class MixtureFit:
     covariance: np.ndarray
     weights: np.ndarray
     log_likelihood: float
+    n_dimensions: int
 
     @property
     def n_parameters(self) -> int:
         """Free parameters: weights, means and the shared covariance."""
-        k, d = self.means.shape
+        k, d = len(self.means), self.n_dimensions
         return k - 1 + k * d + d * (d + 1) // 2
 
     @property
@@ -71,8 +74,8 @@ def fit_mixture(
     """Fit a tied-covariance Gaussian mixture by several searches and keep the most likely.
 
     A search begins with many starts, of which the likeliest is then changed by splitting one component and merging two
-    others as long as it gains. Searches from other starts follow until two come to the same likelihood, which then is
-    hardly one of many.
+    others as long as it gains. Searches from other starts follow until one comes to the likelihood of the best before,
+    as seldom happens where optima are many.
 
     All starts advance together: since the covariance is shared, an iteration is two matrix products whatever their
     number. The total scatter is constant, so the covariance follows from the means alone.
@@ -246,7 +249,9 @@ def _summary(points: np.ndarray, search: Search) -> MixtureFit:
     weights = np.ascontiguousarray(search.weights.T)
     count = np.maximum(weights.sum(axis=0, dtype=np.float64), 1e-12)
     means = weights.T.astype(np.float64) @ points / count[:, None]
-    covariance = points.T @ points / len(points) - (means * count[:, None]).T @ means / len(points)
+    center = points.mean(axis=0)
+    centred, apart = points - center, means - center
+    covariance = (centred.T @ centred - (apart * count[:, None]).T @ apart) / len(points)
     jacobian = 0.5 * np.linalg.slogdet(search.whiten.T @ search.whiten)[1] * len(points)
     return MixtureFit(
         labels=weights.argmax(axis=1),
@@ -255,4 +260,5 @@ def _summary(points: np.ndarray, search: Search) -> MixtureFit:
         covariance=covariance,
         weights=count / count.sum(),
         log_likelihood=search.log_likelihood + jacobian,
+        n_dimensions=search.whiten.shape[1],
     )

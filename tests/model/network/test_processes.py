@@ -95,6 +95,9 @@ def test_one_device_needs_no_fabric(small_arrays, monkeypatch, missing):
 def test_several_processes_without_fabric_are_refused(monkeypatch):
     monkeypatch.setattr(processes, "_fabric", lambda: None)
     monkeypatch.setenv("WORLD_SIZE", "2")
+    assert Processes("cpu").count == 1  # nobody started the others
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     with pytest.raises(ImportError, match=r"2 processes need Lightning Fabric: pip install 'multist\[processes\]'"):
         Processes("cpu")
 

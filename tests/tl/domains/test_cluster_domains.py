@@ -137,3 +137,16 @@ def test_what_n_domains_may_be_is_said(embedded_table, wrong):
         mt.tl.cluster_domains(embedded_table, wrong)
     with pytest.raises(TypeError, match="None together with labels_key=; got None without labels_key"):
         mt.tl.cluster_domains(embedded_table)
+
+
+@pytest.mark.parametrize(
+    ("distinct", "asked", "found", "left_out"),
+    [(4, [5, 6], 5, "5, 6"), (4, [3, 4, 7], 4, "7"), (1, [1, 2], 1, "2"), (1, "auto", 2, "2")],
+)
+def test_numbers_that_the_embedding_has_too_few_points_for_are_told(distinct, asked, found, left_out, caplog):
+    adata = ad.AnnData(obsm={"spatial": np.column_stack(np.divmod(np.arange(48), 8)) * 10.0})
+    adata.obsm["X_mine"] = np.eye(4)[np.arange(48) % distinct]
+    mt.tl.cluster_domains(adata, asked, use_rep="X_mine")
+    assert adata.obs["multist_domain"].nunique() == found
+    points = "1 different point" if distinct == 1 else f"{distinct} different points"
+    assert f"only {points}, so that of the numbers asked for {left_out}" in caplog.text

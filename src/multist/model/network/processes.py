@@ -35,7 +35,7 @@ class Processes:
         self.rank, self.count = 0, 1
         self._fabric: Any = None
         wanted = int(os.environ.get("WORLD_SIZE", 1))
-        if wanted == 1:
+        if wanted == 1 or not {"RANK", "MASTER_ADDR"} <= set(os.environ):  # other launchers set the first for their own
             return
         make = _fabric()
         if make is None:

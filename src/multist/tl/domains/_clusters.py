@@ -74,10 +74,11 @@ def labels_and_curve(
     from multist.cluster.domains import find_domains
 
     uns: dict[str, Any] = {}
-    n_domains = counts[0]
-    with steady_threads():
+    with steady_threads(limit=1):  # sums over spots decide between divisions that are nearly as likely
+        counts = _possible(code, counts)
+        n_domains = counts[0]
         if len(counts) > 1:
-            curve = choose_count(code, adjacency, _possible(code, counts), random_state=random_state)
+            curve = choose_count(code, adjacency, counts, random_state=random_state)
             n_domains = curve.chosen
             uns[_keys.CURVE] = curve._asdict()
             logger.info("%s, of %d to %d", counted(n_domains, "domain"), curve.candidates[0], curve.candidates[-1])
@@ -91,8 +92,17 @@ def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
     """Candidates that the embedding has enough different points for, or the smallest."""
     from multist.cluster.distinct import count_distinct
 
+    if len(counts) == 1:
+        return counts
     distinct = count_distinct(code, max(counts))
-    return [k for k in counts if k <= distinct] or [1]
+    possible = [k for k in counts if k <= distinct] or counts[:1]
+    if len(possible) < len(counts):
+        logger.warning(
+            "the embedding has only %s, so that of the numbers asked for %s cannot be found",
+            counted(distinct, "different point"),
+            ", ".join(str(k) for k in counts if k > distinct),
+        )
+    return possible
 
 
 def write_domains(

@@ -87,6 +87,7 @@ def embed_parts(
 
     ``params`` are those that named table, sections and image.
     """
+    check_device(device)
     fusion, recipe = fitted.fusion, fitted.recipe
     _check_layers(parts, layer)
     with steady_threads():
