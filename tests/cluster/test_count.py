@@ -105,6 +105,7 @@ def test_the_criteria_by_hand():
         weights=np.array([0.5, 0.5]),
         log_likelihood=-12.0,
         n_dimensions=2,
+        repeated=True,
     )
     # one weight, two means of two, a covariance of three
     assert fit.n_parameters == 1 + 4 + 3

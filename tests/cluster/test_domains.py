@@ -160,6 +160,16 @@ def test_the_axes_are_the_principal_ones_with_the_largest_loading_positive(monke
     assert domains._leading_first(points[:2]).shape == (2, 2)
 
 
+@pytest.mark.parametrize("enough", [10_000, 100])
+@pytest.mark.parametrize("repeated", [True, False])
+def test_a_division_that_no_second_search_found_is_told(repeated, enough, lattice, embedding, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(domains, "ENOUGH", enough)
+    monkeypatch.setattr("multist.cluster.mixture._SAME", 1e9 if repeated else 0.0)
+    find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=2)
+    assert ("no two searches for 4 domains came to the same" in caplog.text) != repeated
+
+
 def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkeypatch):
     called = []
     sampled = domains.sampled_mixture

@@ -145,6 +145,7 @@ def test_searches_follow_until_two_come_to_the_same_and_the_likeliest_is_kept(ah
     assert not np.array_equal(done[0], done[1])  # each from starts of its own
     assert found.weights[:, 0].argmax() == int(np.argmax(ahead[:searches]))
     assert found.log_likelihood == 1e4 + 100 * max(ahead[:searches])
+    assert found.repeated == (ahead != [0, 2, 1, 3, 3])
 
 
 def test_rounds_of_few_and_equal_points():

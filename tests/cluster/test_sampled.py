@@ -44,7 +44,7 @@ def chain(n: int):
 def test_the_same_partition_as_with_all_points(groups):
     points, truth = groups
     whole = fit_mixture(points, K, **QUICK).labels
-    found, sure = sampled_mixture(points, K, **QUICK)
+    found, sure, _ = sampled_mixture(points, K, **QUICK)
     assert found.shape == sure.shape == (N,) and found.max() == K - 1
     assert adjusted_rand_score(whole, found) > 0.99
     assert abs(adjusted_rand_score(truth, whole) - adjusted_rand_score(truth, found)) < 0.01
@@ -80,9 +80,9 @@ def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
 
 def test_blocks_do_not_matter(groups, monkeypatch):
     points = groups[0]
-    one, sure = sampled_mixture(points, K, **QUICK)
+    one, sure, _ = sampled_mixture(points, K, **QUICK)
     monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", 3 * K * 1000 + 7)
-    found, found_sure = sampled_mixture(points, K, **QUICK)
+    found, found_sure, _ = sampled_mixture(points, K, **QUICK)
     assert (found == one).mean() > 0.9999 and np.abs(found_sure - sure).mean() < 1e-4
 
 
@@ -164,5 +164,5 @@ def test_where_nearly_all_points_are_equal_the_sample_has_the_others(monkeypatch
     monkeypatch.setattr(sampled, "ENOUGH", 50)
     points = np.zeros((2000, 2))
     points[[5, 900, 1999]] = [[9.0, 0], [0, 9], [9, 9]]
-    label, _ = sampled.sampled_mixture(points, 4, n_starts=2)
+    label, *_ = sampled.sampled_mixture(points, 4, n_starts=2)
     assert len(label) == 2000

@@ -73,10 +73,16 @@ def find_domains(
         start = np.zeros(len(points), dtype=np.int64)
         return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
     if len(points) > ENOUGH:
-        labels, confidence = sampled_mixture(points, n_domains, n_starts=n_starts, random_state=random_state)
+        labels, confidence, repeated = sampled_mixture(points, n_domains, n_starts=n_starts, random_state=random_state)
     else:
         fit = fit_mixture(points, n_domains, n_starts=n_starts, random_state=random_state)
-        labels, confidence = fit.labels, fit.responsibilities.max(axis=1)
+        labels, confidence, repeated = fit.labels, fit.responsibilities.max(axis=1), fit.repeated
+    if not repeated:
+        logger.info(
+            "no two searches for %d domains came to the same, and the likeliest is kept: see with another random_state "
+            "which borders stay",
+            n_domains,
+        )
     filled = len(np.unique(labels))
     if filled < n_domains:
         logger.warning(

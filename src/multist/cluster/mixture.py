@@ -39,6 +39,8 @@ class MixtureFit:
         In nats, summed over the n points.
     n_dimensions
         Directions in which the points vary, at most d.
+    repeated
+        Whether two searches came to the same likelihood.
     """
 
     labels: np.ndarray
@@ -48,6 +50,7 @@ class MixtureFit:
     weights: np.ndarray
     log_likelihood: float
     n_dimensions: int
+    repeated: bool
 
     @property
     def n_parameters(self) -> int:
@@ -136,11 +139,14 @@ class Search(NamedTuple):
         Of the whitened points.
     whiten
         (d, r) map of the centred points to unit covariance.
+    repeated
+        Whether two searches came to the same likelihood.
     """
 
     weights: np.ndarray
     log_likelihood: float
     whiten: np.ndarray
+    repeated: bool
 
 
 def likeliest_weights(
@@ -161,13 +167,14 @@ def likeliest_weights(
     x = (centred @ whiten).astype(np.float32)
     raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
     random = np.random.RandomState(random_state)
-    weights, likelihood = np.empty(0), -np.inf
+    weights, likelihood, repeated = np.empty(0), -np.inf, False
     for _ in range(n_searches):
         found, as_likely = _search(x, _seed(raw, n_components, n_starts, random), max_iter, tol)
         ahead = as_likely - likelihood
         if ahead > 0:
             weights, likelihood = found, as_likely
-        if abs(ahead) < _SAME * len(x):
+        repeated = abs(ahead) < _SAME * len(x)
+        if repeated:
             break
     further = expectation_maximization(x, weights[None].copy(), 1, tol)[1]
     if further[0] - likelihood > _UNSETTLED * tol * len(x):
@@ -178,7 +185,7 @@ def likeliest_weights(
             n_components,
             max_iter,
         )
-    return Search(weights, likelihood, whiten)
+    return Search(weights, likelihood, whiten, repeated)
 
 
 def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
@@ -261,4 +268,5 @@ def _summary(points: np.ndarray, search: Search) -> MixtureFit:
         weights=count / count.sum(),
         log_likelihood=search.log_likelihood + jacobian,
         n_dimensions=search.whiten.shape[1],
+        repeated=search.repeated,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from multist._rows import row_slices
@@ -17,13 +19,31 @@ _SETTLED_SHARE = 1e-3  # share of the points that a round still moves when it is
 _BLOCK_ENTRIES = 2**20  # entries of a block of responsibilities: 4 MB
 
 
+class Partition(NamedTuple):
+    """What :func:`sampled_mixture` gives.
+
+    Attributes
+    ----------
+    labels
+        (n,) int64.
+    confidence
+        (n,) float32. Posterior probability of the label.
+    repeated
+        Whether two searches on the sample came to the same likelihood.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    repeated: bool
+
+
 def sampled_mixture(
     points: np.ndarray,
     n_components: int,
     *,
     n_starts: int = 12,
     random_state: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Partition:
     """Partition of many points by a tied-covariance mixture, the likeliest one of a sample polished on all points.
 
     Time and memory grow linearly with the points: no more than a block of responsibilities is held, and a mixture that
@@ -39,10 +59,6 @@ def sampled_mixture(
         Of the searches on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes it.
     random_state
         Seed of the sample and of the starts.
-
-    Returns
-    -------
-    (n,) int64 labels, and (n,) float32 the posterior probability of each.
     """
     generator = np.random.default_rng(random_state)
     rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
@@ -55,7 +71,7 @@ def sampled_mixture(
         white[block] = (points[block] - center).astype(np.float32) @ whiten.astype(np.float32)
     some, count = white[rows], search.weights.sum(axis=1, dtype=np.float64)
     rule = _float_rule(count, search.weights @ some, (some.T @ some).astype(np.float64))
-    return _polish(white, rule, count / len(rows))
+    return Partition(*_polish(white, rule, count / len(rows)), search.repeated)
 
 
 def _polish(x: np.ndarray, rule: tuple[np.ndarray, np.ndarray], share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
