@@ -35,15 +35,19 @@ OF_LIBRARIES = [
 ]
 """Warnings that nothing in this package can mend, as ``-W`` wants them."""
 
+IN_TESTS = {
+    "MPLBACKEND": "agg",
+    "OMP_NUM_THREADS": "1",  # processes of several threads each would wait for one another
+    "PYTHONDONTWRITEBYTECODE": "",  # many processes are started, and read what the first one compiled
+}
+
 
 def install(session: nox.Session, *what: str) -> None:
     session.install("-c", "constraints.txt", *what)
 
 
 def run_tests(session: nox.Session, *options: str) -> None:
-    # processes of several threads each would wait for one another
-    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *options, *session.posargs, env=env)
+    session.run("pytest", "--numprocesses=auto", "--dist=worksteal", *options, *session.posargs, env=IN_TESTS)
 
 
 @nox.session
@@ -101,16 +105,14 @@ def shuffled(session: nox.Session) -> None:
     """Run the tests in another order; ``-- SEED`` of it, which is else another one each time."""
     install(session, "-e", ".[test]")
     seed = session.posargs[0] if session.posargs else str(random.randrange(2**32))
-    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    session.run("pytest", "--numprocesses=auto", "--dist=loadfile", "--shuffle", seed, env=env)
+    session.run("pytest", "--numprocesses=auto", "--dist=loadfile", "--shuffle", seed, env=IN_TESTS)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests in one process and say which lines none of them reaches; what follows ``--`` goes to pytest."""
     install(session, "-e", ".[test]")
-    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
-    session.run("pytest", "--cov", "--cov-report=term", "--cov-report=xml", *session.posargs, env=env)
+    session.run("pytest", "--cov", "--cov-report=term", "--cov-report=xml", *session.posargs, env=IN_TESTS)
 
 
 @nox.session
@@ -145,7 +147,7 @@ def fuzz(session: nox.Session) -> None:
     Failures are injected at every place from which another room is called, and not at some.
     """
     install(session, "-e", ".[test]")
-    env = {"MPLBACKEND": "agg", "OMP_NUM_THREADS": "1", "MULTIST_FUZZ": (session.posargs or ["400"])[0]}
+    env = IN_TESTS | {"MULTIST_FUZZ": (session.posargs or ["400"])[0]}
     files = [f"tests/reliability/test_{name}.py" for name in ("fuzzing", "properties", "failures")]
     session.run("pytest", "-q", *files, env=env)
 
