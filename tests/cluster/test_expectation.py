@@ -94,6 +94,21 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
     return np.eye(labels.max() + 1, dtype=np.float32)[labels].T
 
 
+@pytest.mark.parametrize(("given", "sizes"), [(40, [40, 5, 2]), (15, [15, 2, 2]), (1, [1, 1, 1])])
+def test_ever_fewer_mixtures_go_on_and_the_likeliest_is_kept(points, given, sizes, monkeypatch):
+    went_on = []
+
+    def advance(x, weights, *_):
+        went_on.append(len(weights))
+        return weights, weights[:, 0, 0].astype(float)
+
+    monkeypatch.setattr(expectation, "expectation_maximization", advance)
+    weights = np.random.default_rng(0).random((given, 3, 90), dtype=np.float32)
+    found, likelihood = expectation.likeliest(points, weights, 10, 0.0)
+    assert went_on == sizes
+    assert likelihood == weights[:, 0, 0].max() and (found == weights[weights[:, 0, 0].argmax()]).all()
+
+
 @pytest.mark.parametrize("most_moves", [40, 1])
 @pytest.mark.parametrize("sizes", [[30, 30, 60], [12, 40, 90]])
 def test_two_groups_in_one_component_and_one_in_two_are_put_right(sizes, most_moves, monkeypatch):

@@ -89,6 +89,13 @@ def test_units_and_axes_do_not_matter(kind):
     assert adjusted_rand_score(truth, plain.labels) > 0.8
 
 
+@pytest.mark.parametrize("unit", [1e-15, 1e25])
+def test_points_in_any_unit_are_divided_alike(unit):
+    """Starts are drawn in single precision, which holds no squares of such numbers."""
+    points = blobs()[0]
+    np.testing.assert_array_equal(fit_mixture(unit * points, 4).labels, fit_mixture(points, 4).labels)
+
+
 def test_more_starts_are_never_less_likely():
     points = blobs(k=8, seed=3)[0]
     likelihoods = [fit_mixture(points, 8, n_starts=n).log_likelihood for n in (1, 32)]
