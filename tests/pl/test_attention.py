@@ -260,13 +260,6 @@ def test_spatialdata_is_drawn_over_its_image_and_nothing_is_written(tissue: Spat
     pd.testing.assert_frame_equal(table.obs, before.obs)
 
 
-@pytest.mark.slow
-def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, tmp_path):
-    assert mt.pl.attention(section, [SPOT, "s11", "s66"], save=tmp_path / "attention.png") is None
-    assert (tmp_path / "attention.png").stat().st_size > 10_000
-    assert not plt.get_fignums()
-
-
 def test_the_figure_is_returned_and_ncols_sets_its_shape(section: ad.AnnData):
     wide = mt.pl.attention(section, [SPOT, "s11"], ncols=2, return_fig=True)
     tall = mt.pl.attention(section, [SPOT, "s11"], ncols=1, return_fig=True)

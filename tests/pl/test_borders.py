@@ -140,13 +140,10 @@ def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: 
 
 
 @pytest.mark.slow
-def test_it_draws_into_the_users_axes_and_saves(tested: ad.AnnData, tmp_path):
-    figure, own = plt.subplots()
+def test_into_one_axes_it_draws_the_graph(tested: ad.AnnData):
+    _, own = plt.subplots()
     assert mt.pl.borders(tested, ax=own) is own
-    plt.close(figure)
-    assert mt.pl.borders(tested, save=tmp_path / "borders.png") is None
-    assert (tmp_path / "borders.png").stat().st_size > 20_000
-    assert not plt.get_fignums()
+    assert own.lines and own.texts
 
 
 @pytest.mark.slow

@@ -229,13 +229,6 @@ def test_one_spot_can_be_drawn():
     assert np.isfinite(circles(ax).get_widths()).all()
 
 
-@pytest.mark.slow
-def test_saving_writes_the_file_and_leaves_no_figure_open(tmp_path):
-    assert mt.pl.domains(make_section(), save=tmp_path / "new" / "domains.png") is None
-    assert (tmp_path / "new" / "domains.png").stat().st_size > 10_000
-    assert not plt.get_fignums()
-
-
 def test_draws_into_the_users_axes():
     _, ax = plt.subplots()
     assert mt.pl.domains(make_section(), ax=ax) is ax

@@ -152,13 +152,6 @@ def test_nothing_is_written_but_missing_colours(section: ad.AnnData):
     pd.testing.assert_frame_equal(section.obs, before.obs)
 
 
-@pytest.mark.slow
-def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, tmp_path):
-    assert mt.pl.modality_weights(section, save=tmp_path / "why.png") is None
-    assert (tmp_path / "why.png").stat().st_size > 10_000
-    assert not plt.get_fignums()
-
-
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -142,12 +142,10 @@ def test_what_is_missing_is_named():
 
 
 @pytest.mark.slow
-def test_it_saves_and_changes_nothing_but_missing_colours(tmp_path):
+def test_it_changes_nothing_but_missing_colours():
     adata = timed()
     before = adata.X.copy()
-    assert mt.pl.pseudotime(adata, save=tmp_path / "p.png") is None
-    assert (tmp_path / "p.png").stat().st_size > 20_000
-    assert not plt.get_fignums()
+    mt.pl.pseudotime(adata, show=False)
     assert (adata.X != before).nnz == 0
     assert set(adata.uns) == {"multist", "multist_domain_colors"}
 
