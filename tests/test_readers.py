@@ -80,7 +80,7 @@ def write_counts(path: Path, names: list[str], x: np.ndarray) -> None:
 
 def write_images(folder: Path, slide: np.ndarray, factors: dict[str, float]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(slide).save(folder / "tissue_hires_image.png")
+    Image.fromarray(slide).save(folder / "tissue_hires_image.png", compress_level=1)
     Image.fromarray(slide[::4, ::4]).save(folder / "tissue_lowres_image.png")
     scales = {"tissue_hires_scalef": HIRES, "tissue_lowres_scalef": HIRES / 4}
     (folder / "scalefactors_json.json").write_text(json.dumps({**scales, **factors}))

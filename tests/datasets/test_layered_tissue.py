@@ -14,10 +14,10 @@ from multist.datasets import layered_tissue
 SMALL = {"n_spots": 400, "n_genes": 200, "image_size": 400}
 
 
-@pytest.fixture(scope="module")
-def tissue() -> ad.AnnData:
+@pytest.fixture
+def tissue(usual_tissue: ad.AnnData) -> ad.AnnData:
     """The section of the default size, which the statistics below need; tests of it are slow for that."""
-    return layered_tissue(format="anndata")
+    return usual_tissue
 
 
 def log_normalized(adata: ad.AnnData) -> np.ndarray:

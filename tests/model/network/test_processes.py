@@ -17,7 +17,7 @@ from multist.model.network import processes
 from multist.model.network.attention import fit_attention
 from multist.model.network.processes import Processes
 
-SIDE, EPOCHS = 30, 20
+SIDE, EPOCHS = 30, 10
 """More spots than are hidden in a step, so that processes hide different ones."""
 
 WORKER = """
