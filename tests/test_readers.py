@@ -140,6 +140,7 @@ def test_visium_by_squidpy(tmp_path, slide, version):
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS / HIRES, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("version", [1, 2])
 def test_visium_by_scanpy(tmp_path, slide, version):
@@ -269,6 +270,7 @@ def xenium_folder(path: Path, slide: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("circles", [True, False])
 def test_xenium_with_an_aligned_slide(tmp_path, slide, circles):
@@ -340,6 +342,7 @@ def test_the_lines_of_the_readme_run(name, tmp_path, slide, run_readme):
     assert (tmp_path / "domains.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_of_a_lazy_table_each_line_says_what_to_do(tmp_path, slide, run_readme):
     refused = run_readme(lazy(visium_folder(tmp_path, slide, 2)))
     anndatas_own = refused.pop("sdata.write")

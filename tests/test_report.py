@@ -126,6 +126,7 @@ def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
     assert path.stat().st_size < 5e6 and len(seen.images()) == 6
 
 
+@pytest.mark.slow
 def test_what_was_not_computed_is_named_with_what_computes_it(named, tmp_path):
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     assert seen.heads == ["Domains", "Markers", "Left out"]
@@ -168,6 +169,7 @@ def test_names_are_names_whatever_is_in_them_and_the_page_asks_nothing_of_the_ne
     assert policy.startswith("default-src 'none'")
 
 
+@pytest.mark.slow
 def test_domains_lie_on_the_image_and_a_slider_is_between_them(named, tmp_path):
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     image, domains = seen.images()[:2]
@@ -177,12 +179,14 @@ def test_domains_lie_on_the_image_and_a_slider_is_between_them(named, tmp_path):
     assert [a["type"] for tag, a in seen.tags if tag == "input"] == ["range"]
 
 
+@pytest.mark.slow
 def test_without_an_image_there_is_no_slider(named, tmp_path):
     seen = Seen(mt.report(named, tmp_path / "report.html", image_key=None))
     assert not any(tag in ("input", "script") for tag, _ in seen.tags) and "no image" in seen.text
     assert len(seen.images()) == 1 and seen.images()[0].mode == "RGB"
 
 
+@pytest.mark.slow
 def test_markers_are_the_genes_of_the_domain_by_the_names_that_are_asked_for(named, tmp_path):
     rim = (named.obs["domain"] == "rim").to_numpy()
     named.X = named.X.toarray()
@@ -215,12 +219,14 @@ def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_
     assert f"such as 'ENSG00000000000'; gene_symbols takes a column, and {said}" in caplog.text
 
 
+@pytest.mark.slow
 def test_many_spots_are_sampled_and_the_page_says_so(named, tmp_path, monkeypatch):
     monkeypatch.setattr("multist._report.markers._MOST_SPOTS", 70)
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     assert re.search(r"Tested on a sample of (\d+) spots", seen.text)[1] in {str(n) for n in range(40, 71)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -247,11 +253,13 @@ def test_several_sections_and_spatialdata(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_spots_without_a_domain_are_counted(named, tmp_path):
     named.obs.loc[named.obs_names[:13], "multist_domain"] = np.nan
     assert "13 spots are in none" in Seen(mt.report(named, tmp_path / "report.html")).text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [

@@ -63,6 +63,7 @@ def test_patch_belongs_to_its_row_in_batches_of_any_size_and_order(make_sdata, t
     assert (seen if in_row_order else sorted(seen)) == list(range(len(spots)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale_factors", [None, [2, 2, 2]], ids=["single scale", "multiscale"])
 def test_patch_belongs_to_its_row_under_every_transformation(make_sdata, painted, toy, transformations, scale_factors):
     sdata = make_sdata(*transformations, scale_factors=scale_factors)
@@ -75,6 +76,7 @@ def test_patch_belongs_to_its_row_under_every_transformation(make_sdata, painted
     assert_patches_are_of_their_rows(record, spots, toy)
 
 
+@pytest.mark.slow
 def test_patch_belongs_to_its_row_where_the_image_is_only_in_a_hires_system(make_sdata, painted, toy):
     sdata = make_sdata(system="downscaled_hires")
     matrix = toy.affine([[0.25, 0], [0, 0.25]])
@@ -94,6 +96,7 @@ def test_patch_belongs_to_its_row_in_visium_form(visium, toy, image_key):
     assert_patches_are_of_their_rows(record, visium.obs["spot"].to_numpy(), toy, size=12.0)
 
 
+@pytest.mark.slow
 def test_coarse_levels_keep_their_place(make_sdata, toy):
     """At each level the disc is in the middle of its patch, on average to a tenth of a patch pixel."""
     record = resolve(make_sdata(scale_factors=[2, 2, 2]))

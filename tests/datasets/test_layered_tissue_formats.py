@@ -67,6 +67,7 @@ def test_survives_zarr(tmp_path: Path, n_sections: int) -> None:
     assert set(back.images) == set(sdata.images) and set(back.shapes) == set(sdata.shapes)
 
 
+@pytest.mark.slow
 def test_survives_h5ad(tmp_path: Path) -> None:
     adata = layered_tissue(**SMALL, format="anndata")
     adata.write_h5ad(tmp_path / "tissue.h5ad")

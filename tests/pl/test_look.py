@@ -88,6 +88,7 @@ def test_every_plot_shows_its_options_in_signature_and_docstring(name: str):
     assert set(options.__annotations__) <= set(inspect.signature(plot).parameters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_figures_fit_a_page_and_can_be_read_there(name: str, everything: ad.AnnData):
     figure = draw(name, everything, return_fig=True)
@@ -98,6 +99,7 @@ def test_figures_fit_a_page_and_can_be_read_there(name: str, everything: ad.AnnD
     assert min(sizes) >= 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["modality_weights", "pseudotime"])
 @pytest.mark.parametrize("width", [0.8, 1.1, 1.3])
 def test_numbers_beside_a_map_keep_clear_of_the_next_panel(name: str, width: float, everything: ad.AnnData):
@@ -144,6 +146,7 @@ print(mpl.is_interactive())
     assert run.stdout.strip() == "True"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_titles_and_sizes_are_the_users(name: str, everything: ad.AnnData):
     figure = draw(name, everything, title="mine", figsize=(5, 3), return_fig=True)

@@ -50,6 +50,7 @@ def patches_seen(monkeypatch):
     return seen
 
 
+@pytest.mark.slow
 def test_what_is_known_of_the_model_is_recorded_and_can_be_stored(tissue_table, model, tmp_path):
     embed_histology(tissue_table, model, device="cpu")
     tissue_table.write_h5ad(tmp_path / "a.h5ad")
@@ -116,6 +117,7 @@ def test_a_broken_file_is_made_anew(tissue_table, model, caplog):
     assert np.array_equal(tissue_table.obsm["X_histology"], first)
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_no_result(tissue_table, model, caplog, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(settings, "cache_dir", tmp_path / "file")
@@ -124,6 +126,7 @@ def test_a_cache_that_cannot_be_written_costs_no_result(tissue_table, model, cap
     assert "cannot be kept" in caplog.text and np.isfinite(tissue_table.obsm["X_histology"]).all()
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_not_kept(tissue_table, model, monkeypatch):
     monkeypatch.setattr(kept, "_MAX_BYTES", 100)
     embed_histology(tissue_table, model, device="cpu")

@@ -107,6 +107,7 @@ def test_two_slides_converge_and_the_background_keeps_its_bits(method):
     assert second.uns["spatial"]["s"]["scalefactors"]["tissue_hires_normalized_scalef"] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["macenko", "vahadane", "reinhard"])
 def test_own_reference_changes_nothing(method):
     adata = anndata(tissue_image("a"))
@@ -114,6 +115,7 @@ def test_own_reference_changes_nothing(method):
     assert np.abs(hires(adata).astype(int) - hires(adata, "hires")).mean() < 1.0
 
 
+@pytest.mark.slow
 def test_patches_move_the_slide_to_its_own_best_patches_and_say_which():
     adata = anndata(tissue_image("a"))
     normalize_histology(adata)
@@ -231,6 +233,7 @@ def test_copy_and_repetition():
     assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_the_embedding_takes_the_normalised_image():
     adata = anndata(tissue_image("a"))
     normalize_histology(adata)
@@ -265,6 +268,7 @@ def test_errors_are_raised_and_leave_the_input_alone():
         assert list(data.uns.get("spatial", {}).get("s", {}).get("images", ["hires"])) == ["hires"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [anndata, spatialdata])
 def test_an_image_whose_reference_cannot_be_written_is_not_written_either(form):
     data = form(tissue_image("a"))
@@ -277,6 +281,7 @@ def test_an_image_whose_reference_cannot_be_written_is_not_written_either(form):
     assert "multist" not in table.uns
 
 
+@pytest.mark.slow
 def test_a_slide_without_two_stains_is_an_error_and_not_silence():
     grey = tissue_image("a").mean(axis=2, keepdims=True).repeat(3, axis=2).round().astype(np.uint8)
     adata = anndata(grey)

@@ -103,6 +103,7 @@ def test_what_is_missing_is_run_and_the_log_says_so(tissue, quick, caplog):
         assert f"running pp.{stage}" in caplog.text
 
 
+@pytest.mark.slow
 def test_another_embedding_by_name(embedded, quick):
     table = get_table(embedded)
     table.obsm["mine"] = np.random.default_rng(0).normal(size=(250, 5))
@@ -113,6 +114,7 @@ def test_another_embedding_by_name(embedded, quick):
     assert plain.shape != table.obsm["X_multist"].shape or (plain != table.obsm["X_multist"]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["X_pca", "X_feat"])
 def test_coordinates_and_an_embedding_are_enough(embedded_table, quick, key):
     bare = ad.AnnData(obs=pd.DataFrame(index=embedded_table.obs_names))
@@ -124,6 +126,7 @@ def test_coordinates_and_an_embedding_are_enough(embedded_table, quick, key):
     assert found.n_vars == 0 and set(found.obsm) == {"spatial", key, "X_multist"}
 
 
+@pytest.mark.slow
 def test_without_the_image_it_is_not_looked_at(tissue, quick):
     table = domains(tissue, config=quick, use_image=False)
     assert "X_histology" not in table.obsm
@@ -138,6 +141,7 @@ def test_auto_takes_the_image_where_there_is_one(telling, embedded_table, quick)
     assert (domains(embedded_table, config=quick).obs["multist_image_weight"] == 0).all()
 
 
+@pytest.mark.slow
 def test_auto_leaves_an_image_aside_in_which_spots_are_dots(tissue_table, quick, caplog):
     del tissue_table.uns["spatial"]["section1"]["images"]["hires"]
     entry = tissue_table.uns["spatial"]["section1"]

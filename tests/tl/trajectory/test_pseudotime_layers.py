@@ -42,6 +42,7 @@ def test_the_made_tissue_lies_in_order(large_divided):
     assert order(adata, adata.obs["domain"], TISSUE) >= 0.95
 
 
+@pytest.mark.slow
 def test_the_layers_of_a_spatialdata(quick):
     tissue = mt.datasets.layered_tissue(n_spots=400, n_genes=300, with_image=False)
     mt.tl.multist_domains(tissue, 7, use_image=False, config=quick)
