@@ -23,6 +23,8 @@ from multist.access import resolve
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+pytestmark = pytest.mark.slow
+
 N_GENES, SIDE = 60, 640
 FULLRES_MICRONS, HIRES = 0.5, 0.25
 """The full image has four times the pixels of the hires one, whose side is ``SIDE`` pixels."""
@@ -107,7 +109,6 @@ def visium_folder(path: Path, slide: np.ndarray, version: int) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_spatialdata_io(tmp_path, slide, version):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
@@ -118,7 +119,6 @@ def test_visium_by_spatialdata_io(tmp_path, slide, version):
     assert np.median(record.diameter) * record.microns_per_pixel[0] == pytest.approx(55, rel=0.01)
 
 
-@pytest.mark.slow
 def test_visium_with_the_slide_beside_it(tmp_path, slide):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
     full = np.kron(slide, np.ones((4, 4, 1), np.uint8))
@@ -129,7 +129,6 @@ def test_visium_with_the_slide_beside_it(tmp_path, slide):
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS, rel=0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_squidpy(tmp_path, slide, version):
     squidpy = pytest.importorskip("squidpy")
@@ -140,7 +139,6 @@ def test_visium_by_squidpy(tmp_path, slide, version):
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS / HIRES, rel=0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("version", [1, 2])
 def test_visium_by_scanpy(tmp_path, slide, version):
@@ -154,7 +152,6 @@ def test_visium_by_scanpy(tmp_path, slide, version):
     np.testing.assert_array_equal(record.images[0].levels[0].compute(), slide)
 
 
-@pytest.mark.slow
 def test_sections_that_scanpy_concatenates_need_the_names_of_their_images(tmp_path, slide):
     squidpy = pytest.importorskip("squidpy")
     one = squidpy.read.visium(visium_folder(tmp_path / "one", slide, 2), library_id="V1")
@@ -201,7 +198,6 @@ def hd_folder(path: Path, slide: np.ndarray) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize(("all_images", "squares"), [(True, True), (True, False), (False, True)])
 def test_visium_hd(tmp_path, slide, all_images, squares):
@@ -270,7 +266,6 @@ def xenium_folder(path: Path, slide: np.ndarray) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("circles", [True, False])
 def test_xenium_with_an_aligned_slide(tmp_path, slide, circles):
@@ -327,7 +322,6 @@ READERS: dict[str, tuple[Callable[[Path, np.ndarray], Any], dict[str, str]]] = {
 """Who reads a folder, and what each line of the README needs beside the object."""
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", READERS)
 def test_the_lines_of_the_readme_run(name, tmp_path, slide, run_readme):
@@ -342,7 +336,6 @@ def test_the_lines_of_the_readme_run(name, tmp_path, slide, run_readme):
     assert (tmp_path / "domains.png").stat().st_size > 1000
 
 
-@pytest.mark.slow
 def test_of_a_lazy_table_each_line_says_what_to_do(tmp_path, slide, run_readme):
     refused = run_readme(lazy(visium_folder(tmp_path, slide, 2)))
     anndatas_own = refused.pop("sdata.write")

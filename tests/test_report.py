@@ -17,6 +17,8 @@ from PIL import Image
 
 import multist as mt
 
+pytestmark = pytest.mark.slow
+
 ODD = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', r"$\frac$ & $5", "{{ 7*7 }}", "a", "b", "c"]
 
 
@@ -103,7 +105,6 @@ def whole(named: ad.AnnData) -> ad.AnnData:
     return named
 
 
-@pytest.mark.slow
 def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
     path = mt.report(whole, tmp_path / "new" / "report.html", title="Cortex of Ann")
     seen = Seen(path)
@@ -126,7 +127,6 @@ def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
     assert path.stat().st_size < 5e6 and len(seen.images()) == 6
 
 
-@pytest.mark.slow
 def test_what_was_not_computed_is_named_with_what_computes_it(named, tmp_path):
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     assert seen.heads == ["Domains", "Markers", "Left out"]
@@ -134,7 +134,6 @@ def test_what_was_not_computed_is_named_with_what_computes_it(named, tmp_path):
         assert name in seen.text
 
 
-@pytest.mark.slow
 def test_names_are_names_whatever_is_in_them_and_the_page_asks_nothing_of_the_network(whole, tmp_path):
     old = list(whole.obs["multist_domain"].cat.categories)
     odd = dict(zip(old, ODD, strict=True))
@@ -169,7 +168,6 @@ def test_names_are_names_whatever_is_in_them_and_the_page_asks_nothing_of_the_ne
     assert policy.startswith("default-src 'none'")
 
 
-@pytest.mark.slow
 def test_domains_lie_on_the_image_and_a_slider_is_between_them(named, tmp_path):
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     image, domains = seen.images()[:2]
@@ -179,14 +177,12 @@ def test_domains_lie_on_the_image_and_a_slider_is_between_them(named, tmp_path):
     assert [a["type"] for tag, a in seen.tags if tag == "input"] == ["range"]
 
 
-@pytest.mark.slow
 def test_without_an_image_there_is_no_slider(named, tmp_path):
     seen = Seen(mt.report(named, tmp_path / "report.html", image_key=None))
     assert not any(tag in ("input", "script") for tag, _ in seen.tags) and "no image" in seen.text
     assert len(seen.images()) == 1 and seen.images()[0].mode == "RGB"
 
 
-@pytest.mark.slow
 def test_markers_are_the_genes_of_the_domain_by_the_names_that_are_asked_for(named, tmp_path):
     rim = (named.obs["domain"] == "rim").to_numpy()
     named.X = named.X.toarray()
@@ -204,7 +200,6 @@ def test_markers_are_the_genes_of_the_domain_by_the_names_that_are_asked_for(nam
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("column", ["symbol", None])
 def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_path, caplog, column):
     if column is not None:
@@ -219,14 +214,12 @@ def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_
     assert f"such as 'ENSG00000000000'; gene_symbols takes a column, and {said}" in caplog.text
 
 
-@pytest.mark.slow
 def test_many_spots_are_sampled_and_the_page_says_so(named, tmp_path, monkeypatch):
     monkeypatch.setattr("multist._report.markers._MOST_SPOTS", 70)
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     assert re.search(r"Tested on a sample of (\d+) spots", seen.text)[1] in {str(n) for n in range(40, 71)}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -242,7 +235,6 @@ def test_without_expression_markers_are_left_out(named, tmp_path, change, why):
     assert "Markers" not in seen.heads and why in seen.text and " 0 genes" not in seen.text
 
 
-@pytest.mark.slow
 def test_several_sections_and_spatialdata(tmp_path):
     sdata = mt.datasets.layered_tissue(n_spots=100, n_genes=100, image_size=200, n_sections=2)
     table = sdata.tables["table"]
@@ -253,13 +245,11 @@ def test_several_sections_and_spatialdata(tmp_path):
     )
 
 
-@pytest.mark.slow
 def test_spots_without_a_domain_are_counted(named, tmp_path):
     named.obs.loc[named.obs_names[:13], "multist_domain"] = np.nan
     assert "13 spots are in none" in Seen(mt.report(named, tmp_path / "report.html")).text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
