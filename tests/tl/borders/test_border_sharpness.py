@@ -14,7 +14,7 @@ from multist.access import copy_data, resolve
 
 pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 
-QUICK = {"cluster_key": "domain", "n_null": 38}
+QUICK = {"cluster_key": "domain", "n_null": 40}
 
 
 @pytest.fixture(scope="module")
