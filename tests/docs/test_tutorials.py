@@ -10,6 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
 
@@ -34,7 +36,6 @@ def code_for(data, path):
     return code
 
 
-@pytest.mark.slow
 def test_first_steps_leave_out_what_a_file_lacks(tissue_table, tmp_path):
     del tissue_table.uns["spatial"]
     tissue_table.var_names = [f"gene{i}" for i in range(tissue_table.n_vars)]
@@ -43,13 +44,11 @@ def test_first_steps_leave_out_what_a_file_lacks(tissue_table, tmp_path):
     assert not any(name in code for name in ("layered_tissue", "histology", "truth_key", "ligrec"))
 
 
-@pytest.mark.slow
 def test_first_steps_keep_what_a_store_has(tissue, tmp_path):
     code = code_for(tissue, tmp_path / "mine.zarr")
     assert "sd.read_zarr(" in code and "embed_histology" in code and "ligrec" in code and "truth_key" not in code
 
 
-@pytest.mark.slow
 def test_figures_are_kept_whatever_the_shell_draws_with(tmp_path, monkeypatch):
     for name in ("PYTHONPATH", "PYTHONWARNINGS"):
         monkeypatch.setenv(name, os.environ.get(name, ""))

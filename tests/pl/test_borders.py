@@ -12,6 +12,8 @@ import pytest
 
 import multist as mt
 
+pytestmark = pytest.mark.slow  # nearly all of them draw or read images
+
 
 @pytest.fixture(scope="module")
 def tested() -> ad.AnnData:
@@ -58,7 +60,6 @@ def labels(axis) -> list[str]:
     return [text.get_text() for text in axis.get_ticklabels()]
 
 
-@pytest.mark.slow
 def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad.AnnData):
     graph, _ = mt.pl.borders(tested, show=False)
     graph.figure.canvas.draw()
@@ -72,7 +73,6 @@ def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad
         assert np.linalg.norm(own - text.get_position(), axis=1).min() < 1e-6
 
 
-@pytest.mark.slow
 def test_names_of_thin_layers_move_aside_and_stay_near_the_middle(tested: ad.AnnData):
     row, column = np.divmod(np.arange(120 * 16), 120)
     layers = np.array([f"thin_layer_{i}" for i in row // 2])
@@ -88,7 +88,6 @@ def test_names_of_thin_layers_move_aside_and_stay_near_the_middle(tested: ad.Ann
     assert np.median([abs(text.get_position()[0] - 59.5) for text in graph.texts]) < 30
 
 
-@pytest.mark.slow
 def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_significant(tested: ad.AnnData):
     graph, _ = mt.pl.borders(tested, show=False)
     place = {text.get_text(): text.get_position() for text in graph.texts}
@@ -104,7 +103,6 @@ def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_signi
     assert "2000 µm" in graph.get_legend().get_texts()[0].get_text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("longest", "said"), [(2463.0, 2000), (0.7, 0.5), (11.4, 10)])
 def test_a_length_of_unknown_scale_is_said_in_the_unit_of_the_table(tested: ad.AnnData, longest, said):
     adata = tested.copy()
@@ -115,7 +113,6 @@ def test_a_length_of_unknown_scale_is_said_in_the_unit_of_the_table(tested: ad.A
     assert graph.get_legend().get_texts()[0].get_text() == f"border of {said:g} units of the coordinates"
 
 
-@pytest.mark.slow
 def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
     _, matrix = mt.pl.borders(tested, show=False)
     assert labels(matrix.yaxis) == ["A – R1", "B – R2", "C – R3"]
@@ -128,7 +125,6 @@ def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
     assert labels(matrix.yaxis) == ["D – R4", "A – R1", "B – R2", "C – R3"]
 
 
-@pytest.mark.slow
 def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: ad.AnnData):
     graph, matrix = mt.pl.borders(tested, fdr=1e-6, show=False)
     assert matrix.get_title() == "strongest pairs, none significant"
@@ -143,14 +139,12 @@ def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: 
     assert matrix.get_title() == "no pair was tested"
 
 
-@pytest.mark.slow
 def test_into_one_axes_it_draws_the_graph(tested: ad.AnnData):
     _, own = plt.subplots()
     assert mt.pl.borders(tested, ax=own) is own
     assert own.lines and own.texts
 
 
-@pytest.mark.slow
 def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
     adata = mt.datasets.layered_tissue(
         n_spots=300, n_genes=100, with_image=False, n_sections=2, missing_domain="lesion", format="anndata"
@@ -172,7 +166,6 @@ def test_without_a_result_it_says_how_to_get_one(tested: ad.AnnData):
         mt.pl.borders(tested, fdr=0)
 
 
-@pytest.mark.slow
 def test_a_pair_that_is_shown_has_a_circle_wherever_it_was_tested(tested: ad.AnnData):
     adata = tested.copy()
     result = adata.uns["multist"]["interactions"]
@@ -187,7 +180,6 @@ def test_a_pair_that_is_shown_has_a_circle_wherever_it_was_tested(tested: ad.Ann
     assert len(empty.get_facecolor()) == 0 and len(full.get_offsets()) == 4
 
 
-@pytest.mark.slow
 def test_genes_bear_their_symbols(tested: ad.AnnData):
     adata = tested.copy()
     adata.var["symbol"] = adata.var_names
@@ -214,7 +206,6 @@ def test_lines_go_around_the_names_of_other_domains():
     assert _line_between(one, two, [between, above])[:, 1].min() < -1
 
 
-@pytest.mark.slow
 def test_groups_leave_the_others_out(tested: ad.AnnData):
     graph, matrix = mt.pl.borders(tested, groups=["cortex_b", "band"], show=False)
     assert {text.get_text() for text in graph.texts} == {"cortex_b", "band"}

@@ -12,6 +12,8 @@ import pytest
 import multist as mt
 from multist.access import copy_data
 
+pytestmark = pytest.mark.slow  # nearly all of them draw or read images
+
 PLOTS = {
     "domains": lambda data, **keys: mt.pl.domains(data, **keys),
     "modality_weights": lambda data, **keys: mt.pl.modality_weights(data, **keys),
@@ -77,7 +79,6 @@ def images_of(axes) -> list:
     return [image for ax in np.atleast_1d(np.asarray(axes, dtype=object)).ravel() for image in ax.images]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["anndata", "spatialdata"])
 @pytest.mark.parametrize("share", [0.0, 0.7])
 @pytest.mark.parametrize("name", PLOTS)
@@ -91,7 +92,6 @@ def test_spots_off_the_image_are_drawn_with_a_warning(finished, name, form, shar
         assert all(image.get_array().ndim == 2 for image in drawn), "a matrix may be drawn, the photograph is not"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["anndata", "spatialdata"])
 @pytest.mark.parametrize("name", PLOTS)
 def test_none_draws_no_image_and_looks_at_none(finished, name, form, caplog):
@@ -100,7 +100,6 @@ def test_none_draws_no_image_and_looks_at_none(finished, name, form, caplog):
     assert all(image.get_array().ndim == 2 for image in images_of(axes))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_named_image_that_most_spots_do_not_lie_on_is_refused(finished, name):
     data = moved(finished, "anndata", 0.7)
@@ -113,7 +112,6 @@ def test_every_plot_of_spots_takes_the_same_argument():
         assert inspect.signature(getattr(mt.pl, name)).parameters["image_key"].default == "auto"
 
 
-@pytest.mark.slow
 def test_patches_need_an_image(finished):
     with pytest.raises(ValueError, match="pl.histology draws patches of an image"):
         mt.pl.histology(finished[1], image_key=None, show=False)

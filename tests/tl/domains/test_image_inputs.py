@@ -14,6 +14,8 @@ import pytest
 import multist as mt
 from multist.access import copy_data
 
+pytestmark = pytest.mark.slow  # nearly all of them draw or read images
+
 
 def half(table: ad.AnnData, name: str, tint: float) -> ad.AnnData:
     """The same section under another name and in another stain."""
@@ -39,7 +41,6 @@ def renamed(two: ad.AnnData) -> ad.AnnData:
     return two
 
 
-@pytest.mark.slow
 def test_sections_under_other_names_are_warned_of_with_both_sides(renamed, quick, caplog):
     mt.tl.multist_domains(renamed, 3, library_key="sample", config=quick)
     assert "no image for section 'A', 'B' of obs['sample'], as uns['spatial'] holds 'V1_A', 'V1_B'" in caplog.text
@@ -53,21 +54,18 @@ def test_steps_that_need_the_image_refuse_other_names(renamed, step, image_key):
         step(renamed, library_key="sample", image_key=image_key)
 
 
-@pytest.mark.slow
 def test_plots_warn_of_other_names_and_draw_without_an_image(renamed, caplog):
     renamed.obs["domain"] = renamed.obs["domain"].astype("category")
     panels = mt.pl.domains(renamed, "domain", library_key="sample", show=False)
     assert "'V1_A', 'V1_B'" in caplog.text and not panels[0].images
 
 
-@pytest.mark.slow
 def test_one_section_without_an_image_is_named(two, quick, caplog):
     del two.uns["spatial"]["B"]
     mt.tl.multist_domains(two, 3, library_key="sample", config=quick)
     assert "no image for section 'B': domains from expression and space alone" in caplog.text
 
 
-@pytest.mark.slow
 def test_several_slides_go_to_one_stain_whatever_is_named(two, quick):
     expected = two.copy()
     mt.pp.normalize_histology(expected, library_key="sample")
@@ -78,7 +76,6 @@ def test_several_slides_go_to_one_stain_whatever_is_named(two, quick):
         assert set(found.uns["multist"]["histology"]["image_key"]) == {"hires_normalized"}
 
 
-@pytest.mark.slow
 def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_table, quick):
     one, other = half(tissue_table, "A", 1.0), half(tissue_table, "B", 0.8)
     mt.pp.normalize_histology(one)
@@ -89,13 +86,11 @@ def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_t
     np.testing.assert_array_equal(*means)
 
 
-@pytest.mark.slow
 def test_one_slide_is_taken_as_it_is_named(tissue_table, quick):
     mt.tl.multist_domains(tissue_table, 3, image_key="hires", config=quick)
     assert list(tissue_table.uns["multist"]["histology"]["image_key"]) == ["hires"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["absent", np.nan, 0.0, -3.0, np.inf])
 def test_an_unknown_diameter_is_taken_from_the_spacing(tissue_table, quick, missing, caplog):
     """The image is made so coarse that neighbours are four pixels apart."""
@@ -113,7 +108,6 @@ def test_an_unknown_diameter_is_taken_from_the_spacing(tissue_table, quick, miss
     assert "X_histology" not in tissue_table.obsm
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_a_black_image_is_said_once_and_left_out(tissue_table, quick, dtype, caplog):
     entry = next(iter(tissue_table.uns["spatial"].values()))
@@ -131,7 +125,6 @@ def test_a_black_image_is_said_once_and_left_out(tissue_table, quick, dtype, cap
             step(tissue_table)
 
 
-@pytest.mark.slow
 def test_a_black_slide_of_a_spatialdata_is_left_out_too(tissue, quick, caplog):
     sdata = copy_data(tissue)
     key = next(iter(sdata.images))
@@ -140,7 +133,6 @@ def test_a_black_slide_of_a_spatialdata_is_left_out_too(tissue, quick, caplog):
     assert "black under all spots" in caplog.text and "X_histology" not in sdata["table"].obsm
 
 
-@pytest.mark.slow
 def test_a_slide_that_is_black_around_the_tissue_is_no_black_slide(tissue_table, quick):
     entry = next(iter(tissue_table.uns["spatial"].values()))
     xy = tissue_table.obsm["spatial"] * entry["scalefactors"]["tissue_hires_scalef"]
@@ -151,7 +143,6 @@ def test_a_slide_that_is_black_around_the_tissue_is_no_black_slide(tissue_table,
     assert "X_histology" in tissue_table.obsm
 
 
-@pytest.mark.slow
 def test_a_real_folder_with_a_black_image(real_data, quick, caplog):
     squidpy = pytest.importorskip("squidpy")
     adata = squidpy.read.visium(real_data / "spaceranger_tiny", library_id="tiny")
