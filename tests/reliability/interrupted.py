@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -170,20 +170,29 @@ def writes() -> dict[str, Write]:
     }
 
 
-def in_child(work: Callable[[], Any]) -> str:
-    """What a forked process raised, as ``"Type: words"``; ``"killed"`` if it was, and empty if nothing happened."""
+def forked(work: Callable[[], Any]) -> tuple[int, TextIO]:
+    """A child that works, and the end of a pipe that tells what it gave, or raised as ``"Type: words"``."""
     out, into = os.pipe()
     child = os.fork()
     if child == 0:
-        said = ""
         try:
-            work()
+            said = work() or ""
         except BaseException as error:  # noqa: BLE001 - the parent looks at it
             said = f"{'OSError' if isinstance(error, OSError) else type(error).__name__}: {error}"
-        os.write(into, said.encode()[:4000])
+        os.write(into, str(said).encode()[:4000])
         os._exit(0)
     os.close(into)
-    with os.fdopen(out) as pipe:
+    return child, os.fdopen(out)
+
+
+def in_child(work: Callable[[], Any]) -> str:
+    """What a forked process raised; ``"killed"`` if it was, and empty if nothing happened."""
+
+    def silently() -> None:
+        work()
+
+    child, pipe = forked(silently)
+    with pipe:
         said = pipe.read()
     _, status = os.waitpid(child, 0)
     return "killed" if os.WIFSIGNALED(status) else said
@@ -263,29 +272,23 @@ def together(folder: Path) -> list[dict[str, Any]]:
             each.write(folder / f"{version} {name}", version)
             alone.append(each.read(folder / f"{version} {name}"))
         path = folder / name
-        out, into = os.pipe()
-        children = []
-        for number in range(8):
-            child = os.fork()
-            if child == 0:
-                said = ""
-                try:
-                    for turn in range(6):
-                        each.write(path, (number + turn) % 2)
-                except BaseException as error:  # noqa: BLE001 - the parent looks at it
-                    said = f"{type(error).__name__}: {error}"
-                os.write(into, said.encode()[:400])
-                os._exit(0)
-            children.append(child)
-        os.close(into)
+
+        def write_in_turn(number: int, write: Callable[[Path, int], Any] = each.write, path: Path = path) -> None:
+            for turn in range(6):
+                write(path, (number + turn) % 2)
+
+        started = [forked(partial(write_in_turn, number)) for number in range(8)]
+        children = [child for child, _ in started]
         found = []
         while children:
             done, _ = os.waitpid(children[-1], os.WNOHANG)
             if done:
                 children.pop()
             found.append(each.read(path))
-        with os.fdopen(out) as pipe:
-            said = pipe.read()
+        said = ""
+        for _, pipe in started:
+            with pipe:
+                said += pipe.read()
         whole = all(value is None or value in alone for value in found)
         seen.append(
             {"what": name, "said": said, "whole": whole, "last": each.read(path) in alone}
@@ -312,23 +315,11 @@ def on_one_store(folder: Path) -> list[dict[str, Any]]:
         return digest(sdata.tables["table"])
 
     before, alone = held(), found()
-    pipes = []
-    for _ in range(8):
-        out, into = os.pipe()
-        if os.fork() == 0:
-            try:
-                said = found()
-            except BaseException as error:  # noqa: BLE001 - the parent looks at it
-                said = f"{type(error).__name__}: {error}"
-            os.write(into, said.encode()[:400])
-            os._exit(0)
-        os.close(into)
-        pipes.append(out)
     seen = []
-    for out in pipes:
-        with os.fdopen(out) as pipe:
+    for child, pipe in [forked(found) for _ in range(8)]:
+        with pipe:
             said = pipe.read()
-        os.wait()
+        os.waitpid(child, 0)
         seen.append({"said": "" if said == alone else said})
     return [each | {"untouched": held() == before} for each in seen]
 

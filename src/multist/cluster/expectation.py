@@ -35,10 +35,11 @@ def expectation_maximization(
     for _ in range(max_iter):
         total = (flat @ x).reshape(n_starts, k, d)
         slope, offset, precision = linear_rule(count, total, scatter)
+        offset = offset.astype(np.float32)[..., None]
         np.matmul(slope.reshape(n_starts * k, d).astype(np.float32), x.T, out=flat)
         count, evidence = np.zeros_like(count), np.zeros(n_starts)
         for block in blocks:
-            block += offset.astype(np.float32)[..., None]
+            block += offset
             evidence += to_posteriors(block).sum(axis=-1, dtype=np.float64)
             count += block.sum(axis=-1, dtype=np.float64)
         likelihood = evidence - 0.5 * (

@@ -200,9 +200,9 @@ def _box_corners(shape: tuple[int, int], centre: np.ndarray, width: np.ndarray) 
     for sign, x, y in ((1, high, high), (-1, high, low), (-1, low, high), (1, low, low)):
         column, row = np.clip(x[:, 0], 0, shape[1] - 1), np.clip(y[:, 1], 0, shape[0] - 1)
         left, top = np.minimum(column.astype(int), shape[1] - 2), np.minimum(row.astype(int), shape[0] - 2)
-        right, bottom = column - left, row - top
-        for down, part_down in ((0, 1 - bottom), (1, bottom)):
-            for along, part_along in ((0, 1 - right), (1, right)):
+        part_x, part_y = column - left, row - top
+        for down, part_down in ((0, 1 - part_y), (1, part_y)):
+            for along, part_along in ((0, 1 - part_x), (1, part_x)):
                 pixels.append((top + down) * shape[1] + left + along)
                 weights.append(sign * part_down * part_along)
     ends = np.arange(0, len(pixels) * len(centre) + 1, len(pixels))

@@ -30,8 +30,7 @@ class Processes:
     """
 
     def __init__(self, device: str) -> None:
-        name = choose_device(device)
-        self.device = torch.device(name)
+        self.device = torch.device(choose_device(device))
         self.rank, self.count = 0, 1
         self._fabric: Any = None
         wanted = int(os.environ.get("WORLD_SIZE", 1))

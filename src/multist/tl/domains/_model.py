@@ -192,9 +192,7 @@ class MultiST:
         fitted = self._needs_fit()
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
         made: dict[str, Any] = {"key_added": key_added, "random_state": self.random_state}
-        with run(
-            data, "cluster", random_state=self.random_state, key_added=key_added, copy=copy, image=False, **stage
-        ) as work:
+        with run(data, "cluster", copy=copy, image=False, **made, **stage) as work:
             asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
             with_domains = cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made, params=stage)
         self._fitted = with_domains
