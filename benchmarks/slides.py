@@ -242,7 +242,7 @@ def child(name: str, options: argparse.Namespace) -> None:
 
 def warm_up() -> None:
     """Import what is imported on first use, so that no case is charged for it."""
-    timed(made_slide(argparse.Namespace(side=1000, spots=20), 512), "normalise", "embed")
+    timed(made_slide(argparse.Namespace(side=400, spots=9), 512), "normalise", "embed")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

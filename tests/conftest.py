@@ -157,7 +157,8 @@ def run_readme(code_of, tmp_path, monkeypatch, short_training) -> Callable[..., 
         for line in lines():
             call = ast.unparse(line)
             if call.startswith("mt.") and "(sdata" in call:
-                more = named | ({"n_perms": 100} if call.startswith("mt.tl.interactions(") else {})
+                few = {"mt.tl.interactions": {"n_perms": 100}, "mt.pl.domains": {"dpi": 60}}
+                more = named | few.get(call.partition("(")[0], {})
                 line.value.keywords += [ast.keyword(key, ast.Constant(value)) for key, value in more.items()]
             try:
                 exec(compile(ast.fix_missing_locations(ast.Module([line], [])), str(README), "exec"), names)
@@ -186,6 +187,14 @@ def made_tissue() -> tuple[SpatialData, AnnData]:
 
     size = {"n_spots": 250, "n_genes": 200, "image_size": 600}
     return layered_tissue(**size), layered_tissue(**size, format="anndata")
+
+
+@pytest.fixture(scope="session")
+def usual_tissue() -> AnnData:
+    """A section of the default size, as an AnnData; shared by all tests, so take a copy of it."""
+    from multist.datasets import layered_tissue
+
+    return layered_tissue(format="anndata")
 
 
 @pytest.fixture

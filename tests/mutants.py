@@ -246,6 +246,9 @@ class _Notes:
     def __init__(self, file: Path) -> None:
         self.file = file
 
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is not None)  # the quick ones first
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.file.write_text(nodeid, encoding="utf-8")
 
@@ -277,7 +280,7 @@ def failing(mutant: Mutant | None, tests: list[str], copy: Path) -> str | None:
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)
-        options = ["-x", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--assert=plain"]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain"]
         os._exit(int(pytest.main([*options, *tests], plugins=[_Notes(notes)])))
     end = time.monotonic() + BUDGET
     while not (done := os.waitpid(child, os.WNOHANG))[0]:

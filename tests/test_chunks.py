@@ -40,6 +40,7 @@ def test_windows_are_those_of_the_image_whatever_fits(limit):
     np.testing.assert_array_equal(cache.read(pixels, (3, 9, 4, 8)), pixels[3:9, 4:8])
 
 
+@pytest.mark.slow
 def test_groups_give_every_window_once_and_compute_ahead():
     lazy, _, computed = counted((1000, 1000))
     boxes = [(y, y + 30, x, x + 30) for y in range(0, 970, 60) for x in range(0, 970, 60)]

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # packages that are installed under another name than they are imported by
@@ -42,7 +44,6 @@ def imported_packages() -> dict[str, set[str]]:
     return dict(found)
 
 
-@pytest.mark.slow
 def test_every_import_is_declared():
     declared = {named(each) for each in PROJECT["dependencies"]}
     declared |= {named(each) for extra in PROJECT["optional-dependencies"].values() for each in extra}
@@ -51,7 +52,6 @@ def test_every_import_is_declared():
     assert not {name: sorted(files) for name, files in imported.items() if name not in declared}
 
 
-@pytest.mark.slow
 def test_domains_are_found_without_any_extra_and_a_slide_that_needs_one_names_it(tmp_path):
     code = f"""
 import sys
@@ -96,7 +96,6 @@ SLOW_TO_LOAD = {"lightning_fabric", "matplotlib", "numba", "scanpy", "scipy.stat
 SLOW_TO_LOAD |= {"squidpy", "torch._dynamo", "transformers"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("given", "slow"), [("", SLOW_TO_LOAD | {"torch", "dgl"}), ("image", SLOW_TO_LOAD)])
 def test_domains_on_a_lattice_load_nothing_that_they_do_not_use(given, slow):
     done = subprocess.run([sys.executable, "-c", ON_A_LATTICE, given], capture_output=True, text=True)

@@ -54,6 +54,7 @@ def test_a_facet_at_the_rim_ends_with_the_tissue():
     assert set(np.round(ends[..., 0].ravel(), 6)) == {2.5}
 
 
+@pytest.mark.slow
 def test_random_cells_leave_no_bias_in_the_length_of_a_line():
     found = []
     for seed in range(8):

@@ -137,6 +137,7 @@ def test_cosmx(tmp_path):
     mt.pl.domains(sdata, library_key="slide", show=False)
 
 
+@pytest.mark.slow
 def test_of_images_in_one_system_each_field_has_its_own(tmp_path):
     sdata = reader.cosmx(cosmx_folder(tmp_path / "slide"), transcripts=False)
     del sdata.attrs["spatialdata_io_reader"]  # as if these were pictures of an H&E, field by field

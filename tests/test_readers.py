@@ -23,6 +23,8 @@ from multist.access import resolve
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+pytestmark = pytest.mark.slow
+
 N_GENES, SIDE = 60, 640
 FULLRES_MICRONS, HIRES = 0.5, 0.25
 """The full image has four times the pixels of the hires one, whose side is ``SIDE`` pixels."""
@@ -80,7 +82,7 @@ def write_counts(path: Path, names: list[str], x: np.ndarray) -> None:
 
 def write_images(folder: Path, slide: np.ndarray, factors: dict[str, float]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(slide).save(folder / "tissue_hires_image.png")
+    Image.fromarray(slide).save(folder / "tissue_hires_image.png", compress_level=1)
     Image.fromarray(slide[::4, ::4]).save(folder / "tissue_lowres_image.png")
     scales = {"tissue_hires_scalef": HIRES, "tissue_lowres_scalef": HIRES / 4}
     (folder / "scalefactors_json.json").write_text(json.dumps({**scales, **factors}))
@@ -107,7 +109,6 @@ def visium_folder(path: Path, slide: np.ndarray, version: int) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_spatialdata_io(tmp_path, slide, version):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
@@ -118,7 +119,6 @@ def test_visium_by_spatialdata_io(tmp_path, slide, version):
     assert np.median(record.diameter) * record.microns_per_pixel[0] == pytest.approx(55, rel=0.01)
 
 
-@pytest.mark.slow
 def test_visium_with_the_slide_beside_it(tmp_path, slide):
     reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
     full = np.kron(slide, np.ones((4, 4, 1), np.uint8))
@@ -129,7 +129,6 @@ def test_visium_with_the_slide_beside_it(tmp_path, slide):
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS, rel=0.01)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_squidpy(tmp_path, slide, version):
     squidpy = pytest.importorskip("squidpy")
@@ -153,7 +152,6 @@ def test_visium_by_scanpy(tmp_path, slide, version):
     np.testing.assert_array_equal(record.images[0].levels[0].compute(), slide)
 
 
-@pytest.mark.slow
 def test_sections_that_scanpy_concatenates_need_the_names_of_their_images(tmp_path, slide):
     squidpy = pytest.importorskip("squidpy")
     one = squidpy.read.visium(visium_folder(tmp_path / "one", slide, 2), library_id="V1")
@@ -200,7 +198,6 @@ def hd_folder(path: Path, slide: np.ndarray) -> Path:
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize(("all_images", "squares"), [(True, True), (True, False), (False, True)])
 def test_visium_hd(tmp_path, slide, all_images, squares):
@@ -325,7 +322,6 @@ READERS: dict[str, tuple[Callable[[Path, np.ndarray], Any], dict[str, str]]] = {
 """Who reads a folder, and what each line of the README needs beside the object."""
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", READERS)
 def test_the_lines_of_the_readme_run(name, tmp_path, slide, run_readme):

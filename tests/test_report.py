@@ -17,6 +17,8 @@ from PIL import Image
 
 import multist as mt
 
+pytestmark = pytest.mark.slow
+
 ODD = ["<script>alert(1)</script>", '"><img src=x onerror=alert(2)>', r"$\frac$ & $5", "{{ 7*7 }}", "a", "b", "c"]
 
 
@@ -103,7 +105,6 @@ def whole(named: ad.AnnData) -> ad.AnnData:
     return named
 
 
-@pytest.mark.slow
 def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
     path = mt.report(whole, tmp_path / "new" / "report.html", title="Cortex of Ann")
     seen = Seen(path)
@@ -133,7 +134,6 @@ def test_what_was_not_computed_is_named_with_what_computes_it(named, tmp_path):
         assert name in seen.text
 
 
-@pytest.mark.slow
 def test_names_are_names_whatever_is_in_them_and_the_page_asks_nothing_of_the_network(whole, tmp_path):
     old = list(whole.obs["multist_domain"].cat.categories)
     odd = dict(zip(old, ODD, strict=True))
@@ -200,7 +200,6 @@ def test_markers_are_the_genes_of_the_domain_by_the_names_that_are_asked_for(nam
     }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("column", ["symbol", None])
 def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_path, caplog, column):
     if column is not None:
@@ -236,7 +235,6 @@ def test_without_expression_markers_are_left_out(named, tmp_path, change, why):
     assert "Markers" not in seen.heads and why in seen.text and " 0 genes" not in seen.text
 
 
-@pytest.mark.slow
 def test_several_sections_and_spatialdata(tmp_path):
     sdata = mt.datasets.layered_tissue(n_spots=100, n_genes=100, image_size=200, n_sections=2)
     table = sdata.tables["table"]

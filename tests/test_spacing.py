@@ -61,6 +61,7 @@ def test_spots_of_a_lattice_are_one_pitch_apart_also_where_it_is_half_empty(kind
     np.testing.assert_allclose(local_spacings(xy), 55.0)
 
 
+@pytest.mark.slow
 def test_cells_are_as_far_apart_as_the_places_of_a_lattice_as_dense():
     xy = np.random.default_rng(1).uniform(0, 100, (20_000, 2))
     pitch = np.sqrt(2 / np.sqrt(3) * 100**2 / len(xy))

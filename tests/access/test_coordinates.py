@@ -159,6 +159,7 @@ def test_images_without_the_level_of_the_section():
     assert resolve(adata, image=False).images == (None,)
 
 
+@pytest.mark.slow
 def test_a_lazy_table_is_refused_at_once_and_a_copy_is_loaded(tmp_path):
     from multist.access import copy_data
 

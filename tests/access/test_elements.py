@@ -228,6 +228,7 @@ def test_microns_come_from_a_coordinate_system_of_that_name(make_sdata):
     assert resolve(sdata, image=False, coordinate_system="microns").microns_per_pixel == pytest.approx((1.0,))
 
 
+@pytest.mark.slow
 def test_after_a_round_trip_through_zarr(make_sdata, painted, toy, tmp_path):
     sdata = make_sdata(toy.affine([[0.7, 0.4], [-0.3, 1.9]], (150, -80)), scale_factors=[2, 2])
     sdata.write(tmp_path / "tissue.zarr")

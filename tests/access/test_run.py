@@ -109,6 +109,7 @@ def test_what_is_said_is_kept_whether_or_not_it_is_shown(table, monkeypatch, cap
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_decisions_go_through_files(table, form, tmp_path):
     for name, lines in (("several", ["one", "two words, and more"]), ("none", [])):

@@ -41,6 +41,7 @@ def test_white_is_said_once_of_an_image_and_is_in_every_result(decimal, capsys):
     assert any("white is taken" in line for line in decimal.uns["multist"]["decisions"]["embed_histology"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.9, 0.7])
 def test_white_of_an_image_with_other_values_is_said_again(decimal, capsys, factor):
     mt.pl.domains(decimal, "domain", show=False)

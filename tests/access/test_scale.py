@@ -137,6 +137,7 @@ def test_spots_that_touch_are_not_visium():
     assert resolve(on_visium(hexagons(200), np.nan)).microns_per_pixel[0] is None
 
 
+@pytest.mark.slow
 def test_what_the_data_says_comes_first():
     assert resolve(on_visium(hexagons(200), 110, microns_per_pixel=0.3)).microns_per_pixel[0] == 0.3
     assert (
@@ -163,6 +164,7 @@ def test_each_section_has_its_own():
     assert record.microns_per_pixel == pytest.approx([0.5, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("breast_hires", 100 / (273 * 0.08250825)), ("ductal/bcdc_ffpe", 100 / (290 * 0.07285444)), ("her2st/A1", None)],

@@ -142,6 +142,7 @@ def test_image_of_a_spatialdata(make_sdata, toy, scale_factors, all_levels, tmp_
     np.testing.assert_allclose(back.xy, record.xy)
 
 
+@pytest.mark.slow
 def test_missing_levels_are_means_of_the_finer_ones(make_sdata):
     sdata = make_sdata(scale_factors=[2, 3])
     record = resolve(sdata)

@@ -20,6 +20,7 @@ def calls():
     return module
 
 
+@pytest.mark.slow
 def test_each_call_is_measured_by_itself(calls, monkeypatch, tmp_path: Path):
     for name in ("bare", "full"):
         ad.AnnData(np.zeros((3, 2))).write_h5ad(tmp_path / f"{name}.h5ad")

@@ -129,6 +129,7 @@ def test_recall_pairs_each_domain_with_one_label():
     assert recall(truth, labels) == {"a": 0.75, "b": 1.0, "c": 0.0}
 
 
+@pytest.mark.slow
 def test_the_floor_smooths_and_votes():
     floor = load(BENCHMARKS / "floor.py")
     tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=150, with_image=False, format="anndata")

@@ -25,7 +25,7 @@ def benchmark() -> ModuleType:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_it_prints_tables_and_writes_every_run(benchmark: ModuleType, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(benchmark, "PATCH_SIZES", (1, 5))
+    monkeypatch.setattr(benchmark, "PATCH_SIZES", (5,))
     monkeypatch.setattr(benchmark, "LENGTHS", (4,))
     monkeypatch.setattr(benchmark, "PATCHY_PAIRS", 5)
     output = tmp_path / "new" / "runs.json"

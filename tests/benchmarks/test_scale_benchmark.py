@@ -55,6 +55,7 @@ def test_doubling_is_judged_at_every_size_by_both_times_and_memory(scale, cells,
     assert len(scale.broken([half, twice | {key: 2.5 * half[key]}])) == 1
 
 
+@pytest.mark.slow
 def test_a_method_that_is_cut_off_is_not_run_on_more_cells(scale, monkeypatch, tmp_path):
     asked = []
 
@@ -185,6 +186,7 @@ def test_a_small_run_from_counts_gives_steps_and_domains(tmp_path: Path, run_ben
     assert "| 2,400 x 1,000 |" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_row_with_a_slide_writes_it_under_the_cells(scale, monkeypatch, tmp_path):
     import tifffile
 

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.mark.slow
 def test_a_small_run_gives_a_table_and_json(tmp_path: Path, run_benchmark, one_process):
-    done = run_benchmark("slides", tmp_path, "--side", "1000", "--spots", "12", "--only", "raw", "normalised")
+    done = run_benchmark("slides", tmp_path, "--side", "600", "--spots", "12", "--only", "raw", "normalised")
     assert done.returncode == 0, done.stderr
     header, _, *rows = done.stdout.splitlines()
     assert "peak MB" in header and len(rows) == 2

@@ -37,6 +37,7 @@ def test_the_planted_number_is_found(count: int, hops: int):
     assert choose_count(points, adjacency, range(2, 8), n_starts=6).chosen == count
 
 
+@pytest.mark.slow
 def test_correlated_neighbours_count_as_fewer_observations():
     sizes = []
     for hops in (0, 1, 3):
@@ -56,6 +57,7 @@ def test_the_smooth_noise_alone_is_not_taken_for_domains():
     assert patch > 5
 
 
+@pytest.mark.slow
 def test_the_curve_says_how_stable_each_number_is():
     points, adjacency = stripes(24, 4, hops=1)
     curve = choose_count(points, adjacency, [6, 4, 4], n_starts=6)
@@ -80,6 +82,7 @@ def test_a_candidate_does_not_depend_on_the_others():
     assert few.bic[0] == pytest.approx(many.bic[1])
 
 
+@pytest.mark.slow
 def test_flat_directions_do_no_harm():
     points, adjacency = stripes(20, 3, hops=1)
     padded = np.hstack([points, np.zeros((len(points), 2))])

@@ -38,6 +38,7 @@ def test_domains_are_found(lattice, truth, embedding):
     assert found.confidence.dtype == np.float64
 
 
+@pytest.mark.slow
 def test_confidence_is_the_posterior_of_the_mixture(lattice, truth, embedding):
     noisy = embedding + 2 * np.random.default_rng(1).normal(size=embedding.shape)
     found = find_domains(noisy, lattice(SIDE, SIDE), 4)
@@ -50,6 +51,7 @@ def test_confidence_is_the_posterior_of_the_mixture(lattice, truth, embedding):
     assert right[sure].mean() > right[~sure].mean()
 
 
+@pytest.mark.slow
 def test_lone_spots_stay_unless_asked_for(lattice, embedding):
     plain, asked = (find_domains(embedding, lattice(SIDE, SIDE), 4, **o) for o in ({}, {"refine": False}))
     np.testing.assert_array_equal(plain.labels, asked.labels)
@@ -65,6 +67,7 @@ def test_other_seeds_end_at_the_same_domains(lattice, embedding, k):
     assert min(agreement) > (0.98 if k == 4 else 0.6)
 
 
+@pytest.mark.slow
 def test_refinement_takes_lone_spots_away(lattice, truth, embedding):
     noisy = embedding + np.random.default_rng(1).normal(size=embedding.shape) * 3
     refined, plain = (find_domains(noisy, lattice(SIDE, SIDE), 4, refine=refine).labels for refine in (True, False))
@@ -98,6 +101,7 @@ def test_one_spot():
     assert found.labels.tolist() == [0]
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_spots_not_with_all_pairs():
     n = 10_000
     points = np.random.default_rng(0).normal(size=(n, 4)) + 4 * (np.arange(n)[:, None] > n / 2)
@@ -109,12 +113,14 @@ def test_memory_grows_with_the_spots_not_with_all_pairs():
     assert peak < n * n / 4  # a matrix of all pairs takes this even with two bits per pair
 
 
+@pytest.mark.slow
 def test_turning_the_embedding_changes_nothing(lattice, embedding):
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(8, 8)))[0]
     plain, turned = (find_domains(x, lattice(SIDE, SIDE), 4).labels for x in (embedding, embedding @ turn + 3))
     assert adjusted_rand_score(plain, turned) > 0.98
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_and_the_global_random_state_is_left_alone(lattice, embedding):
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     first, again = (find_domains(embedding, lattice(SIDE, SIDE), 7, random_state=2) for _ in range(2))

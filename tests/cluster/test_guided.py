@@ -50,6 +50,7 @@ def test_a_few_strokes_name_the_tissue_and_are_kept(bands):
     assert np.array_equal(found.probability.argmax(axis=1), found.labels)
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bits_and_is_left_alone(bands):
     truth, views, adjacency, xy = bands
     labels = some(truth, 4)
@@ -115,6 +116,7 @@ def test_wrong_strokes_are_not_learnt_from_and_stay_as_drawn(bands, share):
     assert (found.labels == truth)[free].mean() > best - 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("each", [1, 2, 4, 5, 10, 40])
 def test_strokes_that_agree_are_not_doubted(bands, each):
     truth, views, adjacency, xy = bands
@@ -148,6 +150,7 @@ def test_tissue_that_nobody_named_becomes_a_domain_of_its_own(bands):
     assert found.probability.shape == (len(truth), 3)
 
 
+@pytest.mark.slow
 def test_strokes_in_one_section_name_the_other(lattice):
     parts = [tissue(lattice, np.repeat(np.arange(3), 10), seed=seed) for seed in (0, 1)]
     truth = np.concatenate([part[0] for part in parts])
@@ -160,6 +163,7 @@ def test_strokes_in_one_section_name_the_other(lattice):
     assert (found.labels == truth)[section == 1].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_a_class_that_one_section_lacks_stays_rare_there(lattice):
     with_it, without = (tissue(lattice, np.repeat(of, 10), seed=3, apart=2) for of in ([0, 1, 2], [0, 1, 1]))
     views = [[np.vstack(v) for v in zip(*g, strict=True)] for g in zip(with_it[1], without[1], strict=True)]
@@ -222,6 +226,7 @@ def test_long_strokes_are_held_out_in_halves_and_scattered_spots_singly():
     assert remoteness < 1.5
 
 
+@pytest.mark.slow
 def test_held_out_accuracy_is_a_share_of_the_strokes(bands):
     truth, views, adjacency, xy = bands
     found = guided_domains(views, adjacency, xy, some(truth, 10), 3)

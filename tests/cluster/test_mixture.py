@@ -39,6 +39,7 @@ def test_iris_as_mclust_fits_it(iris):
     assert adjusted_rand_score(load_iris().target, fit.labels) > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("k", [2, 4, 7])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_at_least_as_likely_as_the_best_of_scikit_learn(k, seed):
@@ -195,6 +196,7 @@ def test_errors_say_what_is_wrong(points, k, message):
         fit_mixture(points, k)
 
 
+@pytest.mark.slow
 def test_posteriors_in_place_are_softmax_and_never_so_small_that_they_are_slow():
     logit = 200 * np.random.default_rng(0).normal(size=(3, 4, 50)).astype(np.float32)
     expected, evidence = softmax(logit, axis=1), logsumexp(logit, axis=1)
@@ -203,6 +205,7 @@ def test_posteriors_in_place_are_softmax_and_never_so_small_that_they_are_slow()
     assert logit.min() > 1e-27
 
 
+@pytest.mark.slow
 def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
     points = blobs()[0]
     one = fit_mixture(points, 4)
@@ -238,6 +241,7 @@ def test_as_many_components_as_points():
     assert fit.labels.shape == (6,)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_and_the_global_random_state_is_left_alone():
     points, legacy = blobs()[0], np.random.get_state()[1].copy()  # noqa: NPY002
     first, again = (fit_mixture(points, 6, random_state=3) for _ in range(2))

@@ -41,6 +41,7 @@ def chain(n: int):
     return sp.diags([np.ones(n - 1), np.ones(n - 1)], [-1, 1], format="csr")
 
 
+@pytest.mark.slow
 def test_the_same_partition_as_with_all_points(groups):
     points, truth = groups
     whole = fit_mixture(points, K, **QUICK).labels
@@ -50,6 +51,7 @@ def test_the_same_partition_as_with_all_points(groups):
     assert abs(adjusted_rand_score(truth, whole) - adjusted_rand_score(truth, found)) < 0.01
 
 
+@pytest.mark.slow
 def test_the_probability_is_that_of_all_points(groups):
     expected = fit_mixture(groups[0], K, **QUICK).responsibilities.max(axis=1)
     sure = sampled_mixture(groups[0], K, **QUICK)[1]
@@ -57,6 +59,7 @@ def test_the_probability_is_that_of_all_points(groups):
     assert np.abs(sure - expected).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
     points = groups[0]
     whole = fit_mixture(points, K, **QUICK).labels
@@ -78,6 +81,7 @@ def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
     assert abs(exact.confidence - found.confidence).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_blocks_do_not_matter(groups, monkeypatch):
     points = groups[0]
     one, sure, _ = sampled_mixture(points, K, **QUICK)
@@ -86,6 +90,7 @@ def test_blocks_do_not_matter(groups, monkeypatch):
     assert (found == one).mean() > 0.9999 and np.abs(found_sure - sure).mean() < 1e-4
 
 
+@pytest.mark.slow
 def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     points = np.tile(groups[0], (10, 1)) + np.random.default_rng(1).normal(size=(10 * N, 5)) * 0.01
     held: list[int] = []
@@ -115,6 +120,7 @@ def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkey
     assert (np.maximum.accumulate(work / sizes) <= 1.1 * work[0] / sizes[0]).all()
 
 
+@pytest.mark.slow
 def test_a_few_points_among_many_equal_ones():
     points = np.zeros((30_000, 3))
     points[:40] = np.random.default_rng(0).normal(size=(40, 3))
@@ -123,6 +129,7 @@ def test_a_few_points_among_many_equal_ones():
     assert len(np.unique(labels)) == 5
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits(groups):
     first, again, other = (sampled_mixture(groups[0], K, random_state=s, **QUICK) for s in (1, 1, 2))
     np.testing.assert_array_equal(first[0], again[0])

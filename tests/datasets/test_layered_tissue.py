@@ -11,13 +11,15 @@ from scipy.stats import spearmanr
 
 from multist.datasets import layered_tissue
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"n_spots": 400, "n_genes": 200, "image_size": 400}
 
 
-@pytest.fixture(scope="module")
-def tissue() -> ad.AnnData:
+@pytest.fixture
+def tissue(usual_tissue: ad.AnnData) -> ad.AnnData:
     """The section of the default size, which the statistics below need; tests of it are slow for that."""
-    return layered_tissue(format="anndata")
+    return usual_tissue
 
 
 def log_normalized(adata: ad.AnnData) -> np.ndarray:
@@ -43,7 +45,6 @@ def effect(values: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndar
     return (a.mean(0) - b.mean(0)) / np.sqrt((a.var(0) + b.var(0)) / 2 + 1e-12)
 
 
-@pytest.mark.slow
 def test_what_is_promised_is_there(tissue: ad.AnnData) -> None:
     assert tissue.shape == (2500, 2000)
     assert isinstance(tissue.X, sp.csr_matrix) and tissue.X.dtype == np.float32
@@ -56,7 +57,6 @@ def test_what_is_promised_is_there(tissue: ad.AnnData) -> None:
     assert (tissue.var_names == tissue.var_names.str.upper()).all()
 
 
-@pytest.mark.slow
 def test_spots_lie_on_the_visium_lattice(tissue: ad.AnnData) -> None:
     factors = tissue.uns["spatial"]["section1"]["scalefactors"]
     um = tissue.obsm["spatial"] * factors["microns_per_pixel"]
@@ -67,7 +67,6 @@ def test_spots_lie_on_the_visium_lattice(tissue: ad.AnnData) -> None:
     assert not ((tissue.obs["array_row"] + tissue.obs["array_col"]) % 2).any()
 
 
-@pytest.mark.slow
 def test_only_the_image_tells_the_stromas_apart(tissue: ad.AnnData) -> None:
     loose, dense = ((tissue.obs["domain"] == f"stroma_{kind}").to_numpy() for kind in ("loose", "dense"))
     x, depth = log_normalized(tissue), tissue.obs["depth"].to_numpy()
@@ -79,14 +78,12 @@ def test_only_the_image_tells_the_stromas_apart(tissue: ad.AnnData) -> None:
     assert np.abs(effect(optical_density(tissue), loose, dense)).max() > 2
 
 
-@pytest.mark.slow
 def test_only_expression_tells_the_cortices_apart(tissue: ad.AnnData) -> None:
     upper, lower = ((tissue.obs["domain"] == f"cortex_{kind}").to_numpy() for kind in "ab")
     assert np.abs(effect(optical_density(tissue), upper, lower)).max() < 0.6
     assert (np.abs(effect(log_normalized(tissue), upper, lower)) > 0.5).sum() > 20
 
 
-@pytest.mark.slow
 def test_programme_runs_along_the_depth_within_domains(tissue: ad.AnnData) -> None:
     x, depth = log_normalized(tissue), tissue.obs["depth"].to_numpy()
     for name in ("cortex_a", "stroma_dense"):
@@ -98,7 +95,6 @@ def test_programme_runs_along_the_depth_within_domains(tissue: ad.AnnData) -> No
         assert spearmanr(score, depth).statistic > 0.6  # found in one domain, it holds over all of them
 
 
-@pytest.mark.slow
 def test_pairs_are_up_at_their_border_only(tissue: ad.AnnData) -> None:
     pairs = tissue.uns["interactions"]
     assert list(pairs.columns) == ["source", "target", "ligand_domain", "receptor_domain"] and len(pairs) == 6
@@ -118,7 +114,6 @@ def test_pairs_are_up_at_their_border_only(tissue: ad.AnnData) -> None:
             assert level[near].mean() > 2.5 * level[elsewhere].mean()
 
 
-@pytest.mark.slow
 def test_decoys_are_expressed_yet_not_planted(tissue: ad.AnnData) -> None:
     pairs, decoys = tissue.uns["interactions"], tissue.uns["decoy_interactions"]
     assert set(decoys["kind"]) == {"diffuse", "apart", "one_sided"}
@@ -127,7 +122,6 @@ def test_decoys_are_expressed_yet_not_planted(tissue: ad.AnnData) -> None:
     assert (np.asarray((tissue[:, genes].X > 0).mean(0)).ravel() > 0.3).all()
 
 
-@pytest.mark.slow
 def test_neither_modality_suffices_and_both_do(tissue: ad.AnnData) -> None:
     from sklearn.decomposition import PCA
     from sklearn.metrics import adjusted_rand_score
@@ -153,7 +147,6 @@ def test_neither_modality_suffices_and_both_do(tissue: ad.AnnData) -> None:
     assert ari(np.hstack([pcs, image]), 3) >= 0.95
 
 
-@pytest.mark.slow
 def test_image_is_tissue_on_glass_with_a_fold(tissue: ad.AnnData) -> None:
     image = tissue.uns["spatial"]["section1"]["images"]["hires"]
     assert image.shape == (2000, 2000, 3) and image.dtype == np.uint8
@@ -167,7 +160,6 @@ def test_image_is_tissue_on_glass_with_a_fold(tissue: ad.AnnData) -> None:
     assert 5 < (cortex > 1.3 * np.median(cortex)).sum() < 100
 
 
-@pytest.mark.slow
 def test_sections_differ_as_asked() -> None:
     options = SMALL | {"n_sections": 3, "batch_shift": 0.3, "missing_domain": "lesion"}
     adata = layered_tissue(**options, format="anndata", stain_shift=1.0)
@@ -184,7 +176,6 @@ def test_sections_differ_as_asked() -> None:
     assert moved[0] == 0 and moved[1] > 0.01 and moved[2] > 1.5 * moved[1]
 
 
-@pytest.mark.slow
 def test_cells_lie_on_nuclei() -> None:
     adata = layered_tissue(n_spots=400, n_genes=200, image_size=800, cells=True, format="anndata")
     assert adata.n_obs == 400 and "array_row" not in adata.obs and adata.obs["domain"].nunique() == 7

@@ -12,6 +12,8 @@ import pytest
 
 from multist.datasets import layered_tissue
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"n_spots": 400, "n_genes": 200, "image_size": 400}
 FINGERPRINT = """
 import hashlib
@@ -23,7 +25,6 @@ h.update("".join(a.obs_names.tolist() + a.obs["domain"].tolist()).encode())
 """
 
 
-@pytest.mark.slow
 def test_spatialdata_holds_the_same_as_anndata() -> None:
     from spatialdata.models import get_table_keys
     from spatialdata.transformations import get_transformation
@@ -52,7 +53,6 @@ def test_spatialdata_holds_the_same_as_anndata() -> None:
     assert entry["scalefactors"]["tissue_lowres_scalef"] == entry["scalefactors"]["tissue_hires_scalef"] * lowres
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_sections", [1, 2])
 def test_survives_zarr(tmp_path: Path, n_sections: int) -> None:
     import spatialdata as sd
@@ -78,7 +78,6 @@ def test_survives_h5ad(tmp_path: Path) -> None:
     assert list(back.uns["interactions"]["source"]) == list(adata.uns["interactions"]["source"])
 
 
-@pytest.mark.slow
 def test_same_seed_same_bits_in_another_process() -> None:
     state = np.random.get_state()[1].copy()  # noqa: NPY002
     scope: dict = {}
@@ -90,7 +89,6 @@ def test_same_seed_same_bits_in_another_process() -> None:
     assert hashlib.sha256(layered_tissue(**SMALL, format="anndata").X.data.tobytes()).hexdigest() != other
 
 
-@pytest.mark.slow
 def test_image_options_leave_counts_and_places_alone() -> None:
     plain = layered_tissue(**SMALL, format="anndata")
     bare = layered_tissue(**SMALL, format="anndata", with_image=False)
@@ -103,7 +101,6 @@ def test_image_options_leave_counts_and_places_alone() -> None:
         pd.testing.assert_frame_equal(plain.obs, other.obs)
 
 
-@pytest.mark.slow
 def test_stain_shift_is_bluer_one_way_and_pinker_the_other() -> None:
     ratio = []
     for shift in (-1.0, 0.0, 1.0):
@@ -115,7 +112,6 @@ def test_stain_shift_is_bluer_one_way_and_pinker_the_other() -> None:
     assert ratio[0] < ratio[1] - 0.05 < ratio[2] - 0.1
 
 
-@pytest.mark.slow
 def test_sections_of_spatialdata_have_a_system_each() -> None:
     from spatialdata.models import get_table_keys
 

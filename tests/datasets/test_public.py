@@ -144,6 +144,7 @@ def kept() -> list[str]:
     return sorted(path.name for path in Path(settings.cache_dir).rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["breast_cancer", "olfactory_bulb"])
 def test_a_section_is_what_space_ranger_wrote(host, name, tmp_path):
     sdata = getattr(datasets, name)()
@@ -186,6 +187,7 @@ def test_a_published_hash_is_kept_to(host):
     assert not kept()
 
 
+@pytest.mark.slow
 def test_what_came_first_is_trusted_and_nothing_else_afterwards(host):
     datasets.breast_cancer()
     (path,) = Path(settings.cache_dir).rglob("*_spatial.tar.gz")

@@ -9,6 +9,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -17,7 +19,6 @@ def picture() -> dict:
     return runpy.run_path(str(DOCS / "architecture_picture.py"))
 
 
-@pytest.mark.slow
 def test_rooms_have_places_of_their_own_above_what_they_import(picture):
     places, counts, floors = picture["place_rooms"](), picture["count_imports"](), picture["RULES"]["FLOORS"]
     assert set(places) == {*floors, picture["GROUND"]}
@@ -27,7 +28,6 @@ def test_rooms_have_places_of_their_own_above_what_they_import(picture):
     assert all(places[here][1] >= places[there][1] for here, there in counts)
 
 
-@pytest.mark.slow
 def test_all_of_it_is_drawn(picture, tmp_path, monkeypatch):
     texts = []
     monkeypatch.setattr(plt.Axes, "text", lambda self, x, y, s, **kwargs: texts.append(s))

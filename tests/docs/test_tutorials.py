@@ -10,6 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
 
@@ -47,7 +49,6 @@ def test_first_steps_keep_what_a_store_has(tissue, tmp_path):
     assert "sd.read_zarr(" in code and "embed_histology" in code and "ligrec" in code and "truth_key" not in code
 
 
-@pytest.mark.slow
 def test_figures_are_kept_whatever_the_shell_draws_with(tmp_path, monkeypatch):
     for name in ("PYTHONPATH", "PYTHONWARNINGS"):
         monkeypatch.setenv(name, os.environ.get(name, ""))

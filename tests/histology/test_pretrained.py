@@ -56,6 +56,7 @@ def test_transformers_gets_patches_as_it_was_trained_on_them(transformers, vit):
     np.testing.assert_allclose(encoded(f"transformers:{vit}", PATCHES), expected.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_class_token_stands_in_for_a_pooling_that_was_never_trained(transformers, without_pooling):
     first, second = (encoded(f"transformers:{without_pooling}", PATCHES) for _ in range(2))
     assert np.array_equal(first, second)
@@ -65,6 +66,7 @@ def test_the_class_token_stands_in_for_a_pooling_that_was_never_trained(transfor
     np.testing.assert_allclose(first, hidden[:, 0].numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_missing_weights_are_refused_rather_than_drawn_at_random(transformers, vit, tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -76,6 +78,7 @@ def test_missing_weights_are_refused_rather_than_drawn_at_random(transformers, v
         get_encoder(f"transformers:{broken}")
 
 
+@pytest.mark.slow
 def test_imagenets_standardisation_is_taken_where_a_model_says_none(transformers, vit, tmp_path, caplog):
     silent = shutil.copytree(vit, tmp_path / "silent")
     (silent / "preprocessor_config.json").unlink()
@@ -85,6 +88,7 @@ def test_imagenets_standardisation_is_taken_where_a_model_says_none(transformers
     assert "does not say how it wants its images" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("says", "resize", "crop", "factor"),
     [
@@ -131,6 +135,7 @@ def test_names_of_timm_are_pages_of_the_hub(timm, name, repository):
     assert timm_model.repository(name, f"timm:{name}") == repository
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", ["timm", "transformers"])
 def test_folders_without_a_model_are_named(library, request, tmp_path):
     request.getfixturevalue(library)
@@ -141,6 +146,7 @@ def test_folders_without_a_model_are_named(library, request, tmp_path):
         get_encoder(f"{library}:{tmp_path}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vit", "timm_folder"])
 def test_loading_leaves_the_random_state_alone_and_is_the_same_each_time(kind, request):
     name = f"{'timm' if kind == 'timm_folder' else 'transformers'}:{request.getfixturevalue(kind)}"
@@ -151,6 +157,7 @@ def test_loading_leaves_the_random_state_alone_and_is_the_same_each_time(kind, r
     assert load_pretrained(name).weights == first.weights and first.library.startswith(name.split(":")[0])
 
 
+@pytest.mark.slow
 def test_half_precision_is_for_named_models_on_a_gpu(transformers, vit):
     assert get_encoder(f"transformers:{vit}", device="cuda:1").precision == "float16"
     assert get_encoder(f"transformers:{vit}", device="cpu").precision == "float32"

@@ -38,6 +38,7 @@ def test_score_is_of_each_patch_alone():
     np.testing.assert_allclose(again, score[order], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_chosen_patches_are_good_diverse_and_repeatable():
     rng = np.random.default_rng(0)
     kinds = [patches(rng, 40, 0.3, 0.8), patches(rng, 40, 0.5, 1.2), np.full((120, 16, 16, 3), 240, np.uint8)]

@@ -45,6 +45,7 @@ def test_tables_give_the_formula():
     np.testing.assert_allclose(got, expected, atol=0.01)
 
 
+@pytest.mark.slow
 def test_only_tissue_changes_whatever_the_chunks():
     rgb = stained(0, 40_000).reshape(200, 200, 3)
     rgb[:, 150:] = WHITE.astype(np.uint8)

@@ -71,6 +71,7 @@ def test_result_depends_on_neither_tiles_nor_chunks_nor_row_order(image, xy):
     assert np.array_equal(again, features)
 
 
+@pytest.mark.slow
 def test_borders_glass_and_black_give_finite_numbers(image):
     framed = image.copy()
     framed[:, :100] = 0
@@ -82,6 +83,7 @@ def test_borders_glass_and_black_give_finite_numbers(image):
     assert 0.3 < column(features, "tissue")[5] < 0.6, "half of the patch lies in the frame"
 
 
+@pytest.mark.slow
 def test_black_frame_does_not_leak_into_a_patch_beside_it(image):
     framed = image.copy()
     framed[:, :100] = 0
@@ -114,6 +116,7 @@ def test_pyramid_and_scale_of_the_image_hardly_matter(image, xy):
             assert np.corrcoef(column(direct, name), column(other, name))[0, 1] > 0.95, name
 
 
+@pytest.mark.slow
 def test_only_the_chunks_under_spots_are_read():
     read = []
 
@@ -156,6 +159,7 @@ def test_typical_diameter_falls_back_to_the_spacing():
         typical_diameter(np.array([np.nan]), xy[:1])
 
 
+@pytest.mark.slow
 def test_chunks_are_read_for_the_glass_and_for_the_texture_however_many_patches_overlap():
     read = []
 

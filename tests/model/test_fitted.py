@@ -61,6 +61,7 @@ def test_shapes_and_what_is_recorded(large_arrays, name):
         assert set(found.losses) == ({"hidden_expression"} if name == "trained" else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", [True, False])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_parts(tissue_arrays, name, image):
@@ -76,6 +77,7 @@ def test_what_was_fitted_is_embedded_as_it_was_and_a_model_comes_back_from_its_p
         np.testing.assert_array_equal(again[1][key], value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [10, 0])
 @pytest.mark.parametrize("kind", ["noise", "shuffled", "constant"])
 def test_an_image_that_tells_nothing_leaves_everything_as_without_it(large_arrays, kind, epochs, caplog):
@@ -126,6 +128,7 @@ def test_same_seed_same_bits(tissue_arrays):
     assert (first.code != other.code).any()
 
 
+@pytest.mark.slow
 def test_the_image_brings_in_what_expression_does_not_show(large_arrays):
     rng, hidden = np.random.default_rng(0), large_arrays.pattern[:, 2] > 0
     quiet = large_arrays.expression - np.outer(hidden, large_arrays.expression[hidden].mean(0))
@@ -174,6 +177,7 @@ def test_few_spots(n, epochs):
     assert np.isfinite(FusionModel.fit(*given, device="cpu")[1].code).all()
 
 
+@pytest.mark.slow
 def test_spots_without_neighbours_are_no_obstacle(small_arrays):
     t, nowhere = small_arrays, sp.csr_matrix((100, 100))
     found = FusionModel.fit(t.expression, t.image, nowhere, t.xy, QUICK, device="cpu")[1]

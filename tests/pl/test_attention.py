@@ -111,6 +111,7 @@ def test_those_within_two_steps_are_filled_and_nothing_else_is_and_a_ring_marks_
     np.testing.assert_allclose(rings(ax), [places(section, [SPOT])[SPOT]], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_circles_have_their_true_size_and_the_ring_lies_around(section: ad.AnnData):
     (ax,) = mt.pl.attention(section, SPOT, show=False)
     *spots, ring = [c for c in ax.collections if isinstance(c, EllipseCollection)]
@@ -118,6 +119,7 @@ def test_circles_have_their_true_size_and_the_ring_lies_around(section: ad.AnnDa
     assert 6 < ring.get_widths()[0] < STEP
 
 
+@pytest.mark.slow
 def test_numbers_and_colours_are_relative_to_equal_weights(section: ad.AnnData):
     (ax,) = mt.pl.attention(section, SPOT, show=False)
     at = places(section, KEYS)
@@ -128,6 +130,7 @@ def test_numbers_and_colours_are_relative_to_equal_weights(section: ad.AnnData):
         np.testing.assert_allclose(circles(ax)[at[name]][0], cmap(0.5 + np.log2(weight) / 2), atol=0.03)
 
 
+@pytest.mark.slow
 def test_a_few_per_cent_look_like_a_few_per_cent(section: ad.AnnData):
     give(section, dict.fromkeys(KEYS, 1.0) | {"s34": 1.02, "s54": 0.98})
     (ax,) = mt.pl.attention(section, SPOT, show=False)
@@ -135,6 +138,7 @@ def test_a_few_per_cent_look_like_a_few_per_cent(section: ad.AnnData):
     assert np.abs(faces - mpl.colormaps["BrBG"](0.5)[:3]).max() < 0.06
 
 
+@pytest.mark.slow
 def test_edges_show_the_domains_and_a_line_divides_them(section: ad.AnnData):
     (ax,) = mt.pl.attention(section, SPOT, show=False)
     at = places(section, KEYS)
@@ -147,6 +151,7 @@ def test_edges_show_the_domains_and_a_line_divides_them(section: ad.AnnData):
     assert entries == ["left", "right", "chosen spot"]
 
 
+@pytest.mark.slow
 def test_no_lines_come_apart_between_scattered_cells(section: ad.AnnData):
     section.obsm["spatial"] += np.random.default_rng(0).uniform(-4, 4, (section.n_obs, 2))
     (ax,) = mt.pl.attention(section, SPOT, show=False)
@@ -162,6 +167,7 @@ def test_the_panels_say_which_side_of_the_border_counted(section: ad.AnnData):
     assert ax.get_xlabel() == "own domain ×1.23, others ×0.55"
 
 
+@pytest.mark.slow
 def test_the_close_up_is_square_and_centred_and_as_wide_as_asked(section: ad.AnnData):
     x, y = places(section, [SPOT])[SPOT]
     (ax,) = mt.pl.attention(section, SPOT, radius=4, show=False)
@@ -174,6 +180,7 @@ def test_the_close_up_is_square_and_centred_and_as_wide_as_asked(section: ad.Ann
     assert by_itself.images[0].get_array().max() == 200
 
 
+@pytest.mark.slow
 def test_each_chosen_spot_has_a_panel_also_without_the_pixels(section: ad.AnnData):
     del section.uns["spatial"]
     one, two = mt.pl.attention(section, [SPOT, "s11"], show=False)
@@ -183,6 +190,7 @@ def test_each_chosen_spot_has_a_panel_also_without_the_pixels(section: ad.AnnDat
     assert two.get_xlabel() == "own domain ×1.00"
 
 
+@pytest.mark.slow
 def test_where_no_image_took_part_all_count_alike_and_the_log_says_so(section: ad.AnnData, caplog):
     del section.obsp["multist_attention"]
     (ax,) = mt.pl.attention(section, SPOT, show=False)
@@ -211,6 +219,7 @@ def test_only_the_section_of_the_spot_is_shown(section: ad.AnnData):
         assert {to_hex(edge) for c in drawn for edge in c.get_edgecolors()} == {to_hex(wanted)}
 
 
+@pytest.mark.slow
 def test_numbers_of_cells_that_overlap_do_not(section: ad.AnnData):
     section.obsm["spatial"][section.obs_names.get_loc("s34")] = section.obsm["spatial"][
         section.obs_names.get_loc("s33")
@@ -223,6 +232,7 @@ def test_numbers_of_cells_that_overlap_do_not(section: ad.AnnData):
     assert f"{max(KEYS.values()):.2f}" in numbers(ax).values()
 
 
+@pytest.mark.slow
 def test_a_spot_with_a_single_neighbour_is_drawn(section: ad.AnnData):
     row, only = (section.obs_names.get_loc(name) for name in (SPOT, "s34"))
     alone = section.obsp["multist_attention"].tolil()
@@ -236,6 +246,7 @@ def test_a_spot_with_a_single_neighbour_is_drawn(section: ad.AnnData):
     assert mt.pl.attention(section, SPOT, show=False)[0].get_xlabel() == "no spot around it with a domain"
 
 
+@pytest.mark.slow
 def test_a_spot_of_no_weight_at_all_ends_the_scale_and_it_says_so(section: ad.AnnData):
     give(section, dict.fromkeys(KEYS, 0.0) | {"s34": 12.0})
     (ax,) = mt.pl.attention(section, SPOT, show=False)
@@ -245,6 +256,7 @@ def test_a_spot_of_no_weight_at_all_ends_the_scale_and_it_says_so(section: ad.An
     assert sorted(numbers(ax).values()) == ["0.00"] * 11 + ["12.00"]
 
 
+@pytest.mark.slow
 def test_spatialdata_is_drawn_over_its_image_and_nothing_is_written(tissue: SpatialData):
     mt.pp.spatial_graph(tissue)
     table = get_table(tissue, None)
@@ -261,12 +273,6 @@ def test_spatialdata_is_drawn_over_its_image_and_nothing_is_written(tissue: Spat
 
 
 @pytest.mark.slow
-def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, tmp_path):
-    assert mt.pl.attention(section, [SPOT, "s11", "s66"], save=tmp_path / "attention.png") is None
-    assert (tmp_path / "attention.png").stat().st_size > 10_000
-    assert not plt.get_fignums()
-
-
 def test_the_figure_is_returned_and_ncols_sets_its_shape(section: ad.AnnData):
     wide = mt.pl.attention(section, [SPOT, "s11"], ncols=2, return_fig=True)
     tall = mt.pl.attention(section, [SPOT, "s11"], ncols=1, return_fig=True)

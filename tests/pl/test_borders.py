@@ -12,6 +12,8 @@ import pytest
 
 import multist as mt
 
+pytestmark = pytest.mark.slow  # nearly all of them draw or read images
+
 
 @pytest.fixture(scope="module")
 def tested() -> ad.AnnData:
@@ -58,7 +60,6 @@ def labels(axis) -> list[str]:
     return [text.get_text() for text in axis.get_ticklabels()]
 
 
-@pytest.mark.slow
 def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad.AnnData):
     graph, _ = mt.pl.borders(tested, show=False)
     graph.figure.canvas.draw()
@@ -112,7 +113,6 @@ def test_a_length_of_unknown_scale_is_said_in_the_unit_of_the_table(tested: ad.A
     assert graph.get_legend().get_texts()[0].get_text() == f"border of {said:g} units of the coordinates"
 
 
-@pytest.mark.slow
 def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
     _, matrix = mt.pl.borders(tested, show=False)
     assert labels(matrix.yaxis) == ["A – R1", "B – R2", "C – R3"]
@@ -139,17 +139,12 @@ def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: 
     assert matrix.get_title() == "no pair was tested"
 
 
-@pytest.mark.slow
-def test_it_draws_into_the_users_axes_and_saves(tested: ad.AnnData, tmp_path):
-    figure, own = plt.subplots()
+def test_into_one_axes_it_draws_the_graph(tested: ad.AnnData):
+    _, own = plt.subplots()
     assert mt.pl.borders(tested, ax=own) is own
-    plt.close(figure)
-    assert mt.pl.borders(tested, save=tmp_path / "borders.png") is None
-    assert (tmp_path / "borders.png").stat().st_size > 20_000
-    assert not plt.get_fignums()
+    assert own.lines and own.texts
 
 
-@pytest.mark.slow
 def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
     adata = mt.datasets.layered_tissue(
         n_spots=300, n_genes=100, with_image=False, n_sections=2, missing_domain="lesion", format="anndata"

@@ -141,6 +141,7 @@ def test_colours_are_written_where_there_are_none_and_nothing_else_changes():
     np.testing.assert_array_equal(adata.obsm["spatial"], before.obsm["spatial"])
 
 
+@pytest.mark.slow
 def test_the_users_own_colours_stay_and_a_view_stays_a_view():
     adata = make_section()
     view = adata[:20]
@@ -174,6 +175,7 @@ def test_truth_with_more_regions_than_domains_gets_colours_of_its_own():
     assert set(legend_of(result).values()) < set(region.values())
 
 
+@pytest.mark.slow
 def test_sections_stand_side_by_side_over_their_own_images_with_one_legend():
     adata = make_pair()
     one, two = mt.pl.domains(adata, library_key="sample", show=False)
@@ -186,6 +188,7 @@ def test_sections_stand_side_by_side_over_their_own_images_with_one_legend():
     assert circles(one).get_widths()[0] == pytest.approx(2 * circles(two).get_widths()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ncols", "shape"), [(None, (2, 2)), (1, (4, 1))])
 def test_truth_of_several_sections_has_rows_of_its_own(ncols, shape):
     axes = mt.pl.domains(make_pair(), truth_key="truth", library_key="sample", ncols=ncols, show=False)
@@ -230,12 +233,6 @@ def test_one_spot_can_be_drawn():
 
 
 @pytest.mark.slow
-def test_saving_writes_the_file_and_leaves_no_figure_open(tmp_path):
-    assert mt.pl.domains(make_section(), save=tmp_path / "new" / "domains.png") is None
-    assert (tmp_path / "new" / "domains.png").stat().st_size > 10_000
-    assert not plt.get_fignums()
-
-
 def test_draws_into_the_users_axes():
     _, ax = plt.subplots()
     assert mt.pl.domains(make_section(), ax=ax) is ax
@@ -280,6 +277,7 @@ def test_colours_never_repeat_however_many_categories():
     assert domain_colors(120)[:7] == domain_colors(7)
 
 
+@pytest.mark.slow
 def test_a_spatialdata_is_drawn_in_the_pixels_of_its_image():
     sdata = mt.datasets.layered_tissue(n_spots=200, n_genes=100, image_size=400)
     ax = mt.pl.domains(sdata, "domain", show=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import anndata as ad
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.patches import Circle, Rectangle
@@ -65,15 +64,6 @@ def test_patches_are_those_of_the_named_spots_to_scale(section):
         assert circle.radius * 2 == pytest.approx(224 / 3)
         assert mark.get_width() == pytest.approx(3 * 18)
         assert (mark.get_x() + mark.get_width() / 2, mark.get_y() + mark.get_height() / 2) == pytest.approx(tuple(xy))
-
-
-@pytest.mark.slow
-def test_save_and_return(section, tmp_path):
-    assert histology(section, save=tmp_path / "a.png") is None
-    assert (tmp_path / "a.png").stat().st_size > 10_000
-    assert not plt.get_fignums()
-    figure = histology(section, return_fig=True, save=tmp_path / "b.png")
-    assert isinstance(figure, plt.Figure) and (tmp_path / "b.png").is_file()
 
 
 def test_errors_say_what_exists(section):

@@ -68,6 +68,7 @@ def test_the_map_has_every_spot_in_the_colour_of_its_weight(section: ad.AnnData)
     assert tissue.get_aspect() == 1.0
 
 
+@pytest.mark.slow
 def test_outlines_run_between_domains_and_only_there(section: ad.AnnData):
     tissue, _ = mt.pl.modality_weights(section, show=False)
     (lines,) = [c for c in tissue.collections if isinstance(c, LineCollection)]
@@ -79,6 +80,7 @@ def test_outlines_run_between_domains_and_only_there(section: ad.AnnData):
     assert not [c for c in bare.collections if isinstance(c, LineCollection)]
 
 
+@pytest.mark.slow
 def test_domains_are_ordered_by_their_median_in_their_colours(section: ad.AnnData):
     section.uns["multist_domain_colors"] = ["#112233", "#445566", "#778899"]
     _, boxes = mt.pl.modality_weights(section, show=False)
@@ -92,6 +94,7 @@ def test_domains_are_ordered_by_their_median_in_their_colours(section: ad.AnnDat
         assert (patch.get_x(), patch.get_width()) == pytest.approx((low, high - low))
 
 
+@pytest.mark.slow
 def test_borders_go_from_the_images_to_the_expressions_and_full_means_significant(section: ad.AnnData):
     section.uns["multist"] = sharpness(("0", "1", 0.98, 0.01, 0.55, 0.9), ("1", "2", 0.52, 0.8, 0.97, 0.02))
     *_, borders = mt.pl.modality_weights(section, show=False)
@@ -106,6 +109,7 @@ def test_borders_go_from_the_images_to_the_expressions_and_full_means_significan
     assert borders.get_title() == "borders"
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_is_not_drawn_and_what_was_not_tested_is_said(section: ad.AnnData):
     unknown = ("0", "2", np.nan, np.nan, np.nan, np.nan)
     section.uns["multist"] = sharpness(("0", "1", 0.9, np.nan, np.nan, np.nan), unknown)
@@ -117,6 +121,7 @@ def test_what_was_not_measured_is_not_drawn_and_what_was_not_tested_is_said(sect
     assert borders.get_title() == "borders of layers"
 
 
+@pytest.mark.slow
 def test_without_measured_borders_there_is_no_panel_for_them(section: ad.AnnData):
     assert len(mt.pl.modality_weights(section, show=False)) == 2
     section.uns["multist"] = sharpness(("0", "2", np.nan, np.nan, np.nan, np.nan))
@@ -138,25 +143,20 @@ def test_many_borders_with_long_names_do_not_overlap(section: ad.AnnData):
         assert not any(box.overlaps(panel.get_window_extent()) for box in boxes)
 
 
+@pytest.mark.slow
 def test_every_section_has_a_map(section: ad.AnnData):
     section.uns["spatial"] = dict.fromkeys(("upper", "lower"), section.uns["spatial"]["section"])
     upper, lower, boxes = mt.pl.modality_weights(section, library_key="sample", show=False)
     assert (upper.get_title(), lower.get_title(), boxes.get_title()) == ("upper", "lower", "by domain")
 
 
+@pytest.mark.slow
 def test_nothing_is_written_but_missing_colours(section: ad.AnnData):
     before = section.copy()
     mt.pl.modality_weights(section, show=False)
     assert len(section.uns.pop("multist_domain_colors")) == 3
     assert set(section.uns) == set(before.uns)
     pd.testing.assert_frame_equal(section.obs, before.obs)
-
-
-@pytest.mark.slow
-def test_saving_writes_the_file_and_leaves_no_figure_open(section: ad.AnnData, tmp_path):
-    assert mt.pl.modality_weights(section, save=tmp_path / "why.png") is None
-    assert (tmp_path / "why.png").stat().st_size > 10_000
-    assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize(

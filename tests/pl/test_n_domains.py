@@ -37,15 +37,6 @@ def test_it_shows_every_candidate_and_the_chosen_one(counted: ad.AnnData):
     plt.close(ax.figure)
 
 
-def test_it_draws_into_the_users_axes_and_saves(counted: ad.AnnData, tmp_path):
-    figure, own = plt.subplots()
-    assert mt.pl.n_domains(counted, ax=own) is own
-    plt.close(figure)
-    assert mt.pl.n_domains(counted, save=tmp_path / "curve.png") is None
-    assert (tmp_path / "curve.png").stat().st_size > 5_000
-    assert not plt.get_fignums()
-
-
 def test_without_a_curve_it_says_how_to_get_one(counted: ad.AnnData):
     with pytest.raises(KeyError, match=r"'other'.*n_domains='auto'"):
         mt.pl.n_domains(counted, "other")

@@ -82,6 +82,7 @@ def test_limits_and_percentiles_clip_and_say_so(section: ad.AnnData):
         mt.pl.domains(section, "weight", vmax="90%")
 
 
+@pytest.mark.slow
 def test_the_image_is_grey_and_faded_under_numbers_only(section: ad.AnnData):
     numbers, names = mt.pl.domains(section, ["weight", "multist_domain"], show=False)
     assert np.ptp(numbers.images[0].get_array()[0, 0]) == 0 and numbers.images[0].get_alpha() < 0.6
@@ -100,6 +101,7 @@ def test_the_usual_colours_of_numbers_stand_out_from_stained_tissue():
     assert np.linalg.norm(stains[:, None] - shades[None], axis=2).min() > 15
 
 
+@pytest.mark.slow
 def test_weights_that_are_all_zero_are_no_map(section: ad.AnnData):
     section.obs["multist_image_weight"] = 0.0
     ax = mt.pl.domains(section, "multist_image_weight", show=False)
@@ -128,6 +130,7 @@ def test_a_palette_takes_the_place_of_stored_colours_and_is_not_stored(section: 
     assert "multist_domain_colors" not in section.uns
 
 
+@pytest.mark.slow
 def test_names_are_written_on_the_data(section: ad.AnnData):
     ax = mt.pl.domains(section, legend_loc="on data", show=False)
     assert {text.get_text() for text in ax.texts} == {"left", "right"}
@@ -162,6 +165,7 @@ def test_strokes_are_filled_centres_in_the_colour_of_their_class(section: ad.Ann
         mt.pl.domains(section, labels_key="weight")
 
 
+@pytest.mark.slow
 def test_strokes_over_numbers_are_white_and_the_legend_says_so(section: ad.AnnData):
     section.obs["annotation"] = pd.Categorical([None] * 98 + ["left", "right"])
     numbers, names = mt.pl.domains(section, ["weight", "multist_domain"], labels_key="annotation", show=False)
@@ -170,6 +174,7 @@ def test_strokes_over_numbers_are_white_and_the_legend_says_so(section: ad.AnnDa
     assert [text.get_text() for text in numbers.get_legend().get_texts()] == ["labelled by hand"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("legend_loc", ["right margin", "bottom margin"])
 def test_what_explains_overlays_keeps_clear_of_the_colour_bar(section: ad.AnnData, legend_loc: str):
     section.obs["annotation"] = pd.Categorical([None] * 98 + ["left", "right"])
@@ -192,6 +197,7 @@ def test_strokes_and_rings_on_small_spots_can_be_seen(section: ad.AnnData):
     assert strokes.get_widths()[0] < rings.get_widths()[0] <= 10
 
 
+@pytest.mark.slow
 def test_colour_bars_of_genes_say_what_the_numbers_are(section: ad.AnnData):
     gene, weight = mt.pl.domains(section, ["ENSG0", "weight"], show=False)
     assert gene.child_axes[0].get_ylabel() == "log-normalised"
@@ -203,6 +209,7 @@ def test_colour_bars_of_genes_say_what_the_numbers_are(section: ad.AnnData):
     assert last.child_axes[0].get_ylabel() == "ENSG0, log-normalised"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by_name", "entry"), [(True, "pointed at"), (False, "ask")])
 def test_rings_are_explained(section: ad.AnnData, by_name: bool, entry: str):
     section.obs["ask"] = section.obs_names.isin(["s7", "s42"])
@@ -272,6 +279,7 @@ def test_bins_are_squares_that_tile(section: ad.AnnData):
     assert len(shapes.get_facecolors()) == 100
 
 
+@pytest.mark.slow
 def test_cells_of_a_spatialdata_are_polygons():
     sdata = mt.datasets.layered_tissue(n_spots=150, n_genes=100, image_size=300, cells=True)
     import geopandas as gpd
@@ -304,6 +312,7 @@ def test_a_list_of_sections_is_drawn_as_one_table_would_be(section: ad.AnnData):
         mt.pl.domains([])
 
 
+@pytest.mark.slow
 def test_sections_that_have_names_of_their_own_keep_them(section: ad.AnnData):
     other = section.copy()
     other.uns["spatial"] = {"next": other.uns["spatial"].pop("section")}
@@ -311,6 +320,7 @@ def test_sections_that_have_names_of_their_own_keep_them(section: ad.AnnData):
     assert (one.get_title(), two.get_title()) == ("section", "next")
 
 
+@pytest.mark.slow
 def test_older_results_have_the_colours_of_the_domains_they_repeat(section: ad.AnnData):
     section.obs["older"] = section.obs["multist_domain"].map({"left": "b", "right": "a"}).astype("category")
     section.uns["older_colors"] = ["#000001", "#000002"]

@@ -12,6 +12,8 @@ import pytest
 import multist as mt
 from multist.access import copy_data
 
+pytestmark = pytest.mark.slow  # nearly all of them draw or read images
+
 PLOTS = {
     "domains": lambda data, **keys: mt.pl.domains(data, **keys),
     "modality_weights": lambda data, **keys: mt.pl.modality_weights(data, **keys),
@@ -77,7 +79,6 @@ def images_of(axes) -> list:
     return [image for ax in np.atleast_1d(np.asarray(axes, dtype=object)).ravel() for image in ax.images]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["anndata", "spatialdata"])
 @pytest.mark.parametrize("share", [0.0, 0.7])
 @pytest.mark.parametrize("name", PLOTS)

@@ -109,6 +109,7 @@ def test_counts_and_genes_stay_as_they_were():
     assert not adata.varm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [
@@ -130,6 +131,7 @@ def test_every_form_of_matrix_gives_the_same(form, n_top_genes):
     np.testing.assert_allclose(other.obsm["X_pca"], adata.obsm["X_pca"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_matrix_on_disk(tmp_path):
     adata = counts()
     adata.write_h5ad(tmp_path / "a.h5ad")

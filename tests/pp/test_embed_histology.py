@@ -34,6 +34,7 @@ def mean_colour(batch):
     return batch.mean(dim=(2, 3)) * 255
 
 
+@pytest.mark.slow
 def test_texture_is_written_with_its_parameters():
     adata = section()
     x = adata.X.copy()
@@ -46,6 +47,7 @@ def test_texture_is_written_with_its_parameters():
     assert np.array_equal(adata.X, x)
 
 
+@pytest.mark.slow
 def test_patch_i_belongs_to_row_i_in_any_order():
     adata = section()
     order = np.random.default_rng(3).permutation(adata.n_obs)
@@ -55,6 +57,7 @@ def test_patch_i_belongs_to_row_i_in_any_order():
         assert np.abs(data.obsm["X_histology"] - data.obsm["colour"]).max() < 1.5
 
 
+@pytest.mark.slow
 def test_micrometres_need_the_size_of_a_pixel():
     adata = section()
     with pytest.raises(ValueError, match="microns_per_pixel"):
@@ -66,6 +69,7 @@ def test_micrometres_need_the_size_of_a_pixel():
     assert (adata.obsm["outer"] > adata.obsm["colour"] + 10).all(), "the wider patch reaches the white around"
 
 
+@pytest.mark.slow
 def test_micrometres_of_the_data_are_used():
     adata = section()
     adata.uns["spatial"]["s"]["scalefactors"]["microns_per_pixel"] = 0.5  # full resolution: 1 um a pixel of hires
@@ -96,6 +100,7 @@ class Counting(torch.nn.Module):
         return self.norm(x).mean(dim=(2, 3))
 
 
+@pytest.mark.slow
 def test_network_sees_every_patch_once_and_is_left_as_it_was():
     adata, network = section(), Counting().train()
     before = network.norm.running_mean.clone()
@@ -107,6 +112,7 @@ def test_network_sees_every_patch_once_and_is_left_as_it_was():
     assert adata.uns["multist"]["histology"]["encoder"] == "Counting"
 
 
+@pytest.mark.slow
 def test_copy_leaves_the_input_alone():
     adata = section()
     result = embed_histology(adata, copy=True)
@@ -137,6 +143,7 @@ def test_no_image_is_an_error():
         embed_histology(adata)
 
 
+@pytest.mark.slow
 def test_normalized_image_is_preferred():
     adata = section()
     entry = adata.uns["spatial"]["s"]
@@ -174,6 +181,7 @@ def test_patches_that_cover_the_image_from_everywhere_are_refused_at_once(change
         embed_histology(section(), **change)
 
 
+@pytest.mark.slow
 def test_a_patch_as_wide_as_the_image_counts_what_lies_on_it():
     """Half of the patch of a spot in the corner is off the image in both directions."""
     adata = section()

@@ -13,6 +13,8 @@ from multist._settings import settings
 from multist.histology import kept
 from multist.pp import embed_histology
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def model(tmp_path, monkeypatch):
@@ -61,7 +63,6 @@ def test_what_is_known_of_the_model_is_recorded_and_can_be_stored(tissue_table, 
     assert table.obsm["X_histology"].shape == (tissue_table.n_obs, 8)
 
 
-@pytest.mark.slow
 def test_the_second_time_nothing_is_computed_in_whatever_order_rows_are(tissue_table, model, patches_seen):
     embed_histology(tissue_table, model, device="cpu", batch_size=64)
     assert sum(patches_seen) == tissue_table.n_obs
@@ -73,7 +74,6 @@ def test_the_second_time_nothing_is_computed_in_whatever_order_rows_are(tissue_t
     assert np.array_equal(shuffled.obsm["X_histology"], first[order])
 
 
-@pytest.mark.slow
 def test_where_the_image_changed_only_those_patches_are_computed(tissue_table, model, patches_seen):
     embed_histology(tissue_table, model, device="cpu")
     first = tissue_table.obsm["X_histology"].copy()
@@ -86,7 +86,6 @@ def test_where_the_image_changed_only_those_patches_are_computed(tissue_table, m
     assert 0 < changed.sum() <= sum(patches_seen) < tissue_table.n_obs
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"patch_size": 3.0}, {"weights": True}])
 def test_other_parameters_or_weights_are_another_result(tissue_table, model, patches_seen, change, tmp_path):
     embed_histology(tissue_table, model, device="cpu")
@@ -104,7 +103,6 @@ def test_other_parameters_or_weights_are_another_result(tissue_table, model, pat
     assert not np.allclose(tissue_table.obsm["X_histology"], first)
 
 
-@pytest.mark.slow
 def test_a_broken_file_is_made_anew(tissue_table, model, caplog):
     embed_histology(tissue_table, model, device="cpu")
     first = tissue_table.obsm["X_histology"].copy()
@@ -130,7 +128,6 @@ def test_what_is_too_large_is_not_kept(tissue_table, model, monkeypatch):
     assert not (settings.cache_dir / "histology").exists()
 
 
-@pytest.mark.slow
 def test_of_unnamed_encoders_nothing_is_kept(tissue_table, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "cache_dir", tmp_path / "cache")
     embed_histology(tissue_table, lambda batch: batch.mean(dim=(2, 3)), device="cpu")

@@ -158,6 +158,7 @@ def test_spatialdata_either_way(embedded):
     np.testing.assert_allclose(back.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_axes_survive_a_file(form, embedded, tmp_path):
     getattr(embedded, f"write_{form}")(tmp_path / "a")

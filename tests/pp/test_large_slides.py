@@ -16,6 +16,8 @@ from multist import _chunks, _progress
 from multist.histology import tissue
 from multist.pp import embed_histology, normalize_histology
 
+pytestmark = pytest.mark.slow
+
 SIDE, CHUNK, DIAMETER = 1320, 160, 40.0
 MADE: list[tuple[int, int]] = []
 """Chunks in the order in which this process made them; threads may append."""
@@ -64,7 +66,6 @@ def mean_colour(batch):
 mean_colour.pixels = 64
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bands", [False, True], ids=["tiles", "bands"])
 @pytest.mark.parametrize(("encoder", "held"), [("texture", 26), (mean_colour, 12)])
 def test_chunks_are_made_about_once_for_each_step(monkeypatch, encoder, held, bands):
@@ -80,7 +81,6 @@ def test_chunks_are_made_about_once_for_each_step(monkeypatch, encoder, held, ba
     assert list(sdata["table"].uns["multist"]["histology"]["image_key"]) == ["he_normalized"]
 
 
-@pytest.mark.slow
 def test_the_overview_of_what_was_just_normalised_is_not_read_again(monkeypatch):
     sdata = slide(n_spots=40)
     normalize_histology(sdata)
@@ -95,7 +95,6 @@ def test_the_overview_of_what_was_just_normalised_is_not_read_again(monkeypatch)
     np.testing.assert_array_equal(sdata["table"].obsm["X_histology"], expected)
 
 
-@pytest.mark.slow
 def test_the_cache_changes_no_bit(monkeypatch):
     results = []
     for limit in (1, 10 * CHUNK**2 * 3, 2**30):
@@ -119,7 +118,6 @@ def steps_on(client: bool) -> tuple[np.ndarray, ...]:
     return corner, table.obsm["network"], table.obsm["X_histology"], table.uns["multist"]["stain_reference"]["mean"]
 
 
-@pytest.mark.slow
 def test_two_workers_give_the_same_bits(two_workers):
     MADE.clear()
     expected = steps_on(client=False)
@@ -131,7 +129,6 @@ def test_two_workers_give_the_same_bits(two_workers):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.slow
 def test_long_work_shows_the_time_left_unless_told_not_to(monkeypatch, capsys):
     monkeypatch.setattr(_progress, "DELAY", 0)
     monkeypatch.setattr(tqdm.auto.tqdm, "monitor_interval", 0)

@@ -103,20 +103,6 @@ def test_a_square_lattice_of_whole_numbers_stays_one(xy):
     assert adata.uns["spatial_neighbors"]["params"]["n_neighbors"] == 4
 
 
-def test_places_in_an_array_do_not_lie_on_an_image():
-    place, _ = array_places(16, 30)
-    adata = table(place)
-    image = np.full((40, 40, 3), 200, dtype=np.uint8)
-    adata.uns["spatial"] = {"s": {"images": {"hires": image}, "scalefactors": {"tissue_hires_scalef": 1.0}}}
-    from multist.access import resolve
-
-    with pytest.raises(
-        ValueError, match="columns and rows of an array, which do not say where the spots lie on image 'hires'"
-    ):
-        resolve(adata)
-    assert resolve(adata, image=False).microns_per_pixel == (100.0,)
-
-
 def test_cells_that_share_places_of_a_lattice_are_joined_along_it():
     xy = np.repeat(squares(8, 8), 10, axis=0)
     adata = table(xy)

@@ -14,6 +14,8 @@ from multist.histology.tissue import Overview, read_overview
 from multist.pp import embed_histology, normalize_histology
 from multist.pp._squidpy_stains import fit_reference
 
+pytestmark = pytest.mark.slow  # nearly all of them draw or read images
+
 # Stain vectors of two scanners, haematoxylin and eosin (Macenko et al., 2009, and the torchstain example pair).
 STAINS = {
     "a": np.array([[0.667, 0.725, 0.170], [0.357, 0.917, 0.179]]),
@@ -91,7 +93,6 @@ def angle(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.degrees(np.arccos(np.clip(a @ b / np.linalg.norm(a) / np.linalg.norm(b), -1, 1))))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_two_slides_converge_and_the_background_keeps_its_bits(method):
     first, second = anndata(tissue_image("a")), anndata(tissue_image("b", seed=1, strength=0.8, glass=225))
@@ -129,7 +130,6 @@ def test_patches_move_the_slide_to_its_own_best_patches_and_say_which():
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["macenko", "patches"])
 def test_known_stains_are_recovered_after_normalisation(method):
     target, source = anndata(tissue_image("a")), anndata(tissue_image("b", seed=1))
@@ -156,7 +156,6 @@ def test_stain_vectors_of_the_example_pair(real_data, tile):
     assert angle(matrix[:, 1], np.array(given[1])) < 7
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["patches", "macenko"])
 def test_spatialdata_is_lazy_and_keeps_transformation_and_pyramid(method):
     computed = []
@@ -179,7 +178,6 @@ def test_spatialdata_is_lazy_and_keeps_transformation_and_pyramid(method):
     assert 0 < len(computed) - looked < 9, "a corner of the result needs a corner of the source"
 
 
-@pytest.mark.slow
 def test_reference_survives_files_and_is_taken_from_any_form(tmp_path):
     sdata = spatialdata(tissue_image("a"))
     normalize_histology(sdata)
@@ -199,7 +197,6 @@ def test_reference_survives_files_and_is_taken_from_any_form(tmp_path):
         assert np.abs(result.astype(int) - results[0]).max() <= 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("candidates", [5000, 40])
 def test_sections_of_a_table_go_to_the_first_slide_as_objects_do(candidates, monkeypatch):
     monkeypatch.setattr("multist.pp._normalize_histology._MAX_CANDIDATES", candidates)
@@ -219,7 +216,6 @@ def test_sections_of_a_table_go_to_the_first_slide_as_objects_do(candidates, mon
         assert np.array_equal(entry["hires_normalized"], hires(table))
 
 
-@pytest.mark.slow
 def test_copy_and_repetition():
     adata = anndata(tissue_image("a"))
     result = normalize_histology(adata, copy=True)
@@ -239,7 +235,6 @@ def test_the_embedding_takes_the_normalised_image():
     assert "stain_reference" in adata.uns["multist"]
 
 
-@pytest.mark.slow
 def test_errors_are_raised_and_leave_the_input_alone():
     adata, other = anndata(tissue_image("a")), anndata(tissue_image("a"))
     normalize_histology(other, "macenko")
@@ -285,7 +280,6 @@ def test_a_slide_without_two_stains_is_an_error_and_not_silence():
     assert "hires_normalized" not in adata.uns["spatial"]["s"]["images"]
 
 
-@pytest.mark.slow
 def test_real_slides_of_two_stains_converge(real_data):
     a, c = (ad.read_h5ad(real_data / "her2st" / f"{name}.h5ad") for name in ("A1", "C3"))
     normalize_histology(a)

@@ -54,6 +54,7 @@ def pyramid(tmp_path, rgb):
     return path
 
 
+@pytest.mark.slow
 def test_a_pyramid_is_a_multiscale_image_that_stays_lazy(pyramid, rgb, tmp_path):
     image = read_slide(pyramid)
     Image2DModel().validate(image)
@@ -106,6 +107,7 @@ def test_other_formats_are_read_whole(tmp_path, rgb, suffix):
         read_slide(path)
 
 
+@pytest.mark.slow
 def test_grey_and_transparent_and_16_bit_are_colours(tmp_path, rgb):
     deep = rgb.astype(np.uint16) * 257
     clear = np.dstack([rgb, np.where(np.arange(SIDE) < 100, 0, 255)[:, None].repeat(SIDE, 1).astype(np.uint8)])

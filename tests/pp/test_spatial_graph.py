@@ -157,6 +157,7 @@ def test_all_spots_at_one_place_are_refused():
         spatial_graph(table(np.ones((20, 2))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("section", "coord_type", "degree"),
     [

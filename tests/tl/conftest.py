@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from spatialdata import SpatialData
 
 import multist as mt
 from multist.access import copy_data
@@ -86,18 +87,34 @@ def telling_table(embedded_table) -> ad.AnnData:
     return embedded_table
 
 
+TWO_SECTIONS = {"n_spots": 300, "n_genes": 400, "image_size": 600, "n_sections": 2, "stain_shift": 0.6}
+
+
 @pytest.fixture(scope="session")
-def made_sections() -> tuple[ad.AnnData, ad.AnnData]:
-    """Two sections with the same genes, each an object of its own, the second stained in another laboratory."""
-    both = layered_tissue(
-        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
-    )
-    tables = []
-    for name in ("section1", "section2"):
-        table = both[both.obs["section"] == name].copy()
-        table.uns["spatial"] = {name: both.uns["spatial"][name]}
-        tables.append(table)
-    return tables[0], tables[1]
+def made_together() -> ad.AnnData:
+    """Two sections in one table, the second stained in another laboratory; take a copy."""
+    return layered_tissue(**TWO_SECTIONS, format="anndata", random_state=1)
+
+
+@pytest.fixture(scope="session")
+def apart() -> Callable[[ad.AnnData], tuple[ad.AnnData, ad.AnnData]]:
+    """Each section of such a table in an object of its own."""
+
+    def parts(both: ad.AnnData) -> tuple[ad.AnnData, ad.AnnData]:
+        tables = []
+        for name in ("section1", "section2"):
+            table = both[both.obs["section"] == name].copy()
+            table.uns["spatial"] = {name: both.uns["spatial"][name]}
+            tables.append(table)
+        return tables[0], tables[1]
+
+    return parts
+
+
+@pytest.fixture(scope="session")
+def made_sections(made_together, apart) -> tuple[ad.AnnData, ad.AnnData]:
+    """The two, each an object of its own."""
+    return apart(made_together)
 
 
 @pytest.fixture
@@ -107,10 +124,22 @@ def sections(made_sections) -> tuple[ad.AnnData, ad.AnnData]:
 
 
 @pytest.fixture(scope="session")
-def large_divided() -> ad.AnnData:
+def made_second_section() -> SpatialData:
+    """The second of the two as a SpatialData."""
+    return layered_tissue(**TWO_SECTIONS, random_state=1).filter_by_coordinate_system("section2")
+
+
+@pytest.fixture
+def second_section(made_second_section) -> SpatialData:
+    """A copy of the same, to write to."""
+    return copy_data(made_second_section)
+
+
+@pytest.fixture(scope="session")
+def large_divided(usual_tissue) -> ad.AnnData:
     """The made tissue at its usual size, divided into its seven domains; take a copy."""
     mt.settings.progress = False
-    table = layered_tissue(format="anndata")
+    table = usual_tissue.copy()
     mt.tl.multist_domains(table, 7)
     return table
 

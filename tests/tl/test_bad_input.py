@@ -206,6 +206,7 @@ def test_a_graph_that_joins_sections(embedded_table, quick, unchanged):
         mt.tl.multist_domains(embedded_table, 3, config=quick, library_key="half")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::anndata.ImplicitModificationWarning")
 def test_a_view_gets_the_result_and_what_it_is_a_view_of_does_not(embedded_table, quick, unchanged):
     with unchanged(embedded_table):
@@ -218,6 +219,7 @@ def test_a_view_gets_the_result_and_what_it_is_a_view_of_does_not(embedded_table
         assert "multist_domain" not in broken.obs
 
 
+@pytest.mark.slow
 def test_few_spots_and_odd_graphs_work(embedded_table, quick):
     few = embedded_table[:6].copy()
     few.obsp["spatial_connectivities"] = sp.csr_matrix((6, 6))

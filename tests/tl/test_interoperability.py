@@ -11,6 +11,8 @@ import spatialdata as sd
 import multist as mt
 from multist.access import copy_data, get_table
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def solved(embedded_tissue):
@@ -41,7 +43,6 @@ def result(request, solved, tmp_path):
     return table
 
 
-@pytest.mark.slow
 def test_what_was_written_comes_back(result, solved):
     table, before = get_table(result), solved.tables["table"]
     for column in ("multist_domain", "multist_image_weight", "multist_confidence"):
@@ -59,7 +60,6 @@ def test_what_was_written_comes_back(result, solved):
     assert dict(table.uns["multist"]["versions"]) == before.uns["multist"]["versions"]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_squidpy_and_scanpy_take_it_unchanged(result):
     import scanpy as sc
@@ -104,7 +104,6 @@ def test_squidpy_and_scanpy_take_it_unchanged(result):
     pd.testing.assert_series_equal(table.obs["multist_domain"], domains)
 
 
-@pytest.mark.slow
 def test_a_result_read_back_is_run_again_to_the_same_bits(solved, tmp_path):
     copy_data(solved).write(tmp_path / "result.zarr")
     back = sd.read_zarr(tmp_path / "result.zarr")

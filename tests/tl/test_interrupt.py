@@ -19,6 +19,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_an_interrupted_run_leaves_nothing_and_says_so(moment, embedded, quick, unchanged, monkeypatch, caplog):
     import importlib

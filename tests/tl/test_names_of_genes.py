@@ -80,6 +80,7 @@ def test_after_the_sum_every_place_takes_it(place: str):
     PLACES[place](mt.pp.sum_genes(by_name()))
 
 
+@pytest.mark.slow
 def test_genes_of_other_names_are_not_held_up():
     adata = by_name()
     mt.tl.interactions(adata, pd.DataFrame({"source": ["G2"], "target": ["G15"]}), n_perms=20)

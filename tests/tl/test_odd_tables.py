@@ -97,6 +97,7 @@ def test_the_form_of_a_table_does_not_matter(name, change, plain):
     np.testing.assert_array_equal(adata.X.data, before[1])
 
 
+@pytest.mark.slow
 def test_a_scale_that_is_given_makes_micrometres_of_the_lengths_of_borders():
     lengths = {}
     for scale in (None, 0.5, 1.0):

@@ -126,6 +126,7 @@ def test_a_copy_of_a_table_on_disk_leaves_its_file_open_and_shares_nothing(tmp_p
     assert adata.X[:2].shape == (2, N_GENES)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_dense_whole")
 @pytest.mark.parametrize("form", FORMS)
 def test_a_model_of_another_table_embeds_one_that_is_not_in_memory(form: str, tmp_path: Path):
@@ -146,11 +147,15 @@ def test_genes_are_summed_by_blocks(form: str, tmp_path: Path):
     np.testing.assert_array_equal(summed.X[:, [0]].toarray().ravel(), in_memory().X[:, :2].sum(axis=1).A1)
 
 
+@pytest.fixture(scope="module", params=["h5ad", "zarr"])
+def stored(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stored") / f"table.{request.param}"
+    getattr(in_memory(), f"write_{request.param}")(path)
+    return path
+
+
 @pytest.mark.parametrize("step", [*STEPS, "sum"])
-@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_lazy_table_is_refused_at_once_with_what_to_do(step: str, suffix: str, tmp_path: Path):
-    path = tmp_path / f"table.{suffix}"
-    in_memory().write_h5ad(path) if suffix == "h5ad" else in_memory().write_zarr(path)
+def test_a_lazy_table_is_refused_at_once_with_what_to_do(step: str, stored: Path):
     with pytest.raises(TypeError, match=r"is lazy \(anndata.experimental.read_lazy\); load it by .to_memory\(\) first"):
-        (STEPS | {"sum": mt.pp.sum_genes})[step](ad.experimental.read_lazy(path))
+        (STEPS | {"sum": mt.pp.sum_genes})[step](ad.experimental.read_lazy(stored))

@@ -50,6 +50,7 @@ def test_new_domains_remove_what_hangs_on_the_old_and_nothing_else(full):
     assert "pseudotime" not in full.uns["multist"]["decisions"] and "pseudotime" in full.uns["other"]["decisions"]
 
 
+@pytest.mark.slow
 def test_the_same_domains_once_more_are_not_new(full):
     before = full.obs["multist_domain"].copy()
     mt.tl.cluster_domains(full, [3, 4])
@@ -62,6 +63,7 @@ def test_domains_beside_the_old_ones_leave_them_alone(full):
     assert set(HANGING) <= set(full.uns["multist"]) and full.obs["coarse_domain"].nunique() == 2
 
 
+@pytest.mark.slow
 def test_a_new_embedding_removes_domains_that_were_made_from_the_old(full, quick):
     mt.tl.cluster_domains(full, 2, key_added="coarse")
     mt.tl.cluster_domains(full, 2, key_added="own", use_rep="X_pca")
@@ -188,6 +190,7 @@ def test_outlines_of_domains_go_with_them_and_others_stay(outlined, tmp_path):
     assert set(outlined.shapes) == {"spots", "halves", "fine"}
 
 
+@pytest.mark.slow
 def test_a_copy_with_new_domains_leaves_the_outlines_of_the_original(outlined):
     table = outlined.tables["table"]
     table.obsm["X_multist"], table.obs["multist_domain"] = np.c_[table.obs["depth"]], table.obs["fine"]
@@ -234,6 +237,7 @@ DRAW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAW)
 def test_domains_that_somebody_changed_are_refused_by_name(full, name):
     full.obs["multist_image_weight"] = 0.5
@@ -243,6 +247,7 @@ def test_domains_that_somebody_changed_are_refused_by_name(full, name):
         DRAW[name](full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["borders", "ligrec_result"])
 def test_domains_that_somebody_renamed_are_refused_where_the_result_names_them(full, name):
     full.obs["multist_domain"] = full.obs["multist_domain"].cat.rename_categories({"0": "cortex"})

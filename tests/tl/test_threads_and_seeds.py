@@ -38,6 +38,7 @@ def threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_a_user_who_asks_for_one_thread_gets_no_more(telling_table, quick, threads, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr("joblib.cpu_count", lambda **_: 8)
@@ -48,6 +49,7 @@ def test_a_user_who_asks_for_one_thread_gets_no_more(telling_table, quick, threa
     assert set(asked) == {1} and torch.get_num_threads() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config", [MultiSTConfig(epochs=4), replace(MultiSTConfig.published(), epochs=4)], ids=["own", "published"]
 )
@@ -61,6 +63,7 @@ def test_a_run_on_the_cpu_does_not_seed_the_users_accelerator(config, telling_ta
     assert seeded == ["manual_seed_all"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["table", "list"])
 def test_the_seed_reaches_the_components_that_are_made_on_the_way(form, sections, monkeypatch):
     monkeypatch.setattr(_expression_axes, "_MAX_EXACT_SPOTS", 150)  # of 250 spots or of both sections' 500
@@ -84,6 +87,7 @@ def test_the_seed_of_expression_is_that_of_the_spots_that_are_sampled(tissue_tab
     assert other.uns["pca"]["params"]["random_state"] == 1
 
 
+@pytest.mark.slow
 def test_the_seed_of_the_stain_is_that_of_the_patches_that_are_looked_at(tissue_table, monkeypatch):
     monkeypatch.setattr(_normalize_histology, "_MAX_CANDIDATES", 60)
 

@@ -115,6 +115,7 @@ def test_the_critic_pulls_codes_to_the_other_section():
     assert (code.grad[:, 1] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_small_section_weighs_as_much_as_a_large_one():
     critic = SectionCritic(2, 2)
     with torch.no_grad():
@@ -125,6 +126,7 @@ def test_a_small_section_weighs_as_much_as_a_large_one():
     torch.testing.assert_close(critic.critic[2].bias.grad, torch.zeros(2))
 
 
+@pytest.mark.slow
 def test_the_critic_trains_where_there_are_several_sections_only():
     features, adjacency, section = several(strips([0, 2, 4]), strips([0, 2, 4], seed=1))
     config = MultiSTConfig.published().replace(epochs=2)

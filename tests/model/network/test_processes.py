@@ -17,7 +17,7 @@ from multist.model.network import processes
 from multist.model.network.attention import fit_attention
 from multist.model.network.processes import Processes
 
-SIDE, EPOCHS = 30, 20
+SIDE, EPOCHS = 30, 10
 """More spots than are hidden in a step, so that processes hide different ones."""
 
 WORKER = """
@@ -82,6 +82,7 @@ def test_two_processes_find_the_domains_of_one(tmp_path, make_arrays):
     assert adjusted_rand_score(*labels) >= 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [("lightning_fabric",), ("lightning_fabric", "lightning.fabric")], ids=len)
 def test_one_device_needs_no_fabric(small_arrays, monkeypatch, missing):
     t = small_arrays
@@ -102,6 +103,7 @@ def test_several_processes_without_fabric_are_refused(monkeypatch):
         Processes("cpu")
 
 
+@pytest.mark.slow
 def test_one_process_changes_no_gradient():
     alone, weight = Processes("cpu"), torch.ones(3, requires_grad=True)
     alone.backward((weight * torch.arange(3.0)).sum())

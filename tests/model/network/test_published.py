@@ -127,6 +127,7 @@ def test_all_losses_are_recorded_and_those_of_an_image_only_with_one(small_array
     assert code.shape == (100, 20 if image else 12)  # no more than there are features
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_other_seed_other_bits_and_the_global_random_state_is_left_alone(small_arrays):
     state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
     first = fit(small_arrays)[2]
@@ -160,6 +161,7 @@ def test_the_centres_of_the_clustering_loss_pull_the_code_together(tissue_arrays
     assert spread(30.0) < 0.8 * spread(0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["dgl", "torch"])
 def test_the_kernels_do_not_matter(small_arrays, monkeypatch, backend):
     if backend == "dgl":

@@ -109,6 +109,7 @@ def test_patchy_expression_is_no_signal_unless_single_spots_are_shuffled(sheet):
     assert false[5] < 0.12 < 0.2 < false[1]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_another_does_not(sheet):
     ligand, receptor = smooth(sheet, 5, 0), smooth(sheet, 5, 1)
     first, again = run(sheet, ligand, receptor), run(sheet, ligand, receptor)
@@ -135,6 +136,7 @@ def test_a_domain_smaller_than_a_patch_is_never_significant(sheet):
     assert (found.ligand == 1).all() and (found.receptor == 1).all()
 
 
+@pytest.mark.slow
 def test_sections_do_not_exchange_values(sheet):
     spots, reached = sheet
     left = spots.xy[:, 0] < SIDE / 2
@@ -145,6 +147,7 @@ def test_sections_do_not_exchange_values(sheet):
     assert (found.ligand > 0.9).all()
 
 
+@pytest.mark.slow
 def test_pvalues_are_never_zero_and_keep_to_the_null():
     rng = np.random.default_rng(0)
     null = rng.gamma(20.0, size=(999, 4000)).astype(np.float32)

@@ -51,6 +51,7 @@ def lengths(xy: np.ndarray, codes: np.ndarray, section: np.ndarray | None = None
     return border_lengths(places, record.section, codes), unit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("angle", [0, 10, 20, 30, 45, 90])
 def test_a_straight_border_on_a_lattice_has_its_length_in_any_direction(angle: float):
     xy = hexagonal(60) * 7.0

@@ -57,6 +57,7 @@ def test_neighbours_are_mutual_and_touch(tissue_table: ad.AnnData):
             assert (other in others) == (name in frame.loc[other, "neighbours"])
 
 
+@pytest.mark.slow
 def test_the_outlines_of_a_spatialdata_are_in_the_pixels_of_its_image_and_survive_a_file(
     tissue, tissue_table, tmp_path
 ):

@@ -22,6 +22,7 @@ def solved() -> ad.AnnData:
     return adata
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_it_is_what_squidpy_itself_finds(solved: ad.AnnData):
     import scanpy as sc
@@ -74,6 +75,7 @@ def test_squidpy_draws_it_also_after_a_file(solved: ad.AnnData, tmp_path):
         assert (tmp_path / name).stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("alpha", [0.01, 0.05])
 def test_in_squidpys_figure_the_rows_of_significant_pairs_are_marked(solved: ad.AnnData, alpha: float):

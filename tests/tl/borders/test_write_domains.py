@@ -64,6 +64,7 @@ def test_every_spot_gets_its_name_and_colour_back(tissue, tissue_table, tmp_path
         assert list(table.uns["annotation_colors"]) == table.uns["mine_colors"]
 
 
+@pytest.mark.slow
 def test_a_drawing_survives_the_whole_way_and_back(tissue, tissue_table, tmp_path):
     """Polygon to labels, to outlines, to a file, to labels."""
     middle = tissue.shapes["spots"].geometry.union_all().centroid
@@ -120,6 +121,7 @@ def test_names_of_any_script_survive(tissue_table: ad.AnnData, tmp_path):
         assert labels_of(tissue_table) == labels_of(tissue_table, "mine")
 
 
+@pytest.mark.slow
 def test_several_sections(tmp_path):
     adata = mt.datasets.layered_tissue(n_spots=200, n_genes=100, image_size=200, n_sections=2, format="anndata")
     keys = {"cluster_key": "domain", "library_key": "section"}

@@ -14,6 +14,8 @@ import pytest
 import multist as mt
 from multist.access import copy_data
 
+pytestmark = pytest.mark.slow  # nearly all of them draw or read images
+
 
 def half(table: ad.AnnData, name: str, tint: float) -> ad.AnnData:
     """The same section under another name and in another stain."""
@@ -64,18 +66,16 @@ def test_one_section_without_an_image_is_named(two, quick, caplog):
     assert "no image for section 'B': domains from expression and space alone" in caplog.text
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("image_key", [None, "hires"])
-def test_several_slides_go_to_one_stain_whatever_is_named(two, quick, image_key):
+def test_several_slides_go_to_one_stain_whatever_is_named(two, quick):
     expected = two.copy()
     mt.pp.normalize_histology(expected, library_key="sample")
     mt.pp.embed_histology(expected, library_key="sample")
-    mt.tl.multist_domains(two, 3, library_key="sample", image_key=image_key, config=quick)
-    np.testing.assert_array_equal(two.obsm["X_histology"], expected.obsm["X_histology"])
-    assert set(two.uns["multist"]["histology"]["image_key"]) == {"hires_normalized"}
+    for image_key in (None, "hires"):
+        found = mt.tl.multist_domains(two, 3, library_key="sample", image_key=image_key, config=quick, copy=True)
+        np.testing.assert_array_equal(found.obsm["X_histology"], expected.obsm["X_histology"])
+        assert set(found.uns["multist"]["histology"]["image_key"]) == {"hires_normalized"}
 
 
-@pytest.mark.slow
 def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_table, quick):
     one, other = half(tissue_table, "A", 1.0), half(tissue_table, "B", 0.8)
     mt.pp.normalize_histology(one)
@@ -86,7 +86,6 @@ def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_t
     np.testing.assert_array_equal(*means)
 
 
-@pytest.mark.slow
 def test_one_slide_is_taken_as_it_is_named(tissue_table, quick):
     mt.tl.multist_domains(tissue_table, 3, image_key="hires", config=quick)
     assert list(tissue_table.uns["multist"]["histology"]["image_key"]) == ["hires"]
@@ -134,7 +133,6 @@ def test_a_black_slide_of_a_spatialdata_is_left_out_too(tissue, quick, caplog):
     assert "black under all spots" in caplog.text and "X_histology" not in sdata["table"].obsm
 
 
-@pytest.mark.slow
 def test_a_slide_that_is_black_around_the_tissue_is_no_black_slide(tissue_table, quick):
     entry = next(iter(tissue_table.uns["spatial"].values()))
     xy = tissue_table.obsm["spatial"] * entry["scalefactors"]["tissue_hires_scalef"]

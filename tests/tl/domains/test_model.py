@@ -15,7 +15,6 @@ from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
 from multist.access import get_table
-from multist.datasets import layered_tissue
 
 pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 
@@ -33,6 +32,14 @@ def assert_same_result(one: ad.AnnData, other: ad.AnnData) -> None:
     for column in ("domain", "image_weight", "confidence"):
         pd.testing.assert_series_equal(one.obs[f"multist_{column}"], other.obs[f"multist_{column}"])
     assert (one.obsp["multist_attention"] != other.obsp["multist_attention"]).nnz == 0
+
+
+@pytest.fixture(scope="module")
+def recognised(fitted, made_sections) -> ad.AnnData:
+    """The second section with its domains recognised; not to be changed."""
+    new = made_sections[1].copy()
+    fitted[0].domains(new)
+    return new
 
 
 def test_fit_and_domains_are_what_the_function_does(telling_table, quick):
@@ -119,12 +126,8 @@ def test_a_model_without_an_image_looks_at_none(sections, quick):
 
 
 @pytest.mark.parametrize("form", ["anndata", "spatialdata"])
-def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, unchanged):
-    new = sections[1]
-    if form == "spatialdata":
-        # the same tissue
-        both = layered_tissue(n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, random_state=1)
-        new = both.filter_by_coordinate_system("section2")
+def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, second_section, unchanged):
+    new = sections[1] if form == "anndata" else second_section
     with unchanged(new):
         found = fitted[0].embed(new, copy=True)
         named = fitted[0].domains(new, copy=True)
@@ -133,9 +136,8 @@ def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, unchanged)
     assert ari(get_table(named)) > 0.65
 
 
-def test_attention_is_a_share_for_each_edge(fitted, sections):
-    new = sections[1]
-    fitted[0].embed(new)
+def test_attention_is_a_share_for_each_edge(recognised):
+    new = recognised
     near = sparse.csr_matrix(new.obsp["spatial_connectivities"])
     within = (near + near @ near).toarray() > 0
     np.fill_diagonal(within, False)
@@ -174,10 +176,8 @@ def test_results_lie_beside_each_other(fitted, sections):
 
 
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
-def test_what_is_written_survives_a_file(form, fitted, sections, tmp_path):
-    model, _ = fitted
-    new = sections[1]
-    model.domains(new)
+def test_what_is_written_survives_a_file(form, fitted, recognised, tmp_path):
+    model, new = fitted[0], recognised
     getattr(new, f"write_{form}")(tmp_path / "a")
     back = getattr(ad, f"read_{form}")(tmp_path / "a")
     assert list(back.uns["multist"]["params"]["fitted_on"]) == ["section1"]
@@ -187,11 +187,10 @@ def test_what_is_written_survives_a_file(form, fitted, sections, tmp_path):
     assert back.uns["multist"]["params"]["model"] == new.uns["multist"]["params"]["model"]
 
 
-def test_a_spatialdata_is_written(fitted, tmp_path):
+def test_a_spatialdata_is_written(fitted, second_section, tmp_path):
     import spatialdata as sd
 
-    both = layered_tissue(n_spots=300, n_genes=400, image_size=600, n_sections=2, random_state=1)
-    new = both.filter_by_coordinate_system("section2")
+    new = second_section
     fitted[0].domains(new)
     new.write(tmp_path / "new.zarr")
     back = sd.read_zarr(tmp_path / "new.zarr")
@@ -218,11 +217,10 @@ def test_a_clone_has_the_parameters_only(fitted, quick):
     assert clone(mt.MultiST()).config == mt.tl.MultiSTConfig()
 
 
-def test_a_pickled_model_is_the_same(fitted, sections):
-    back, here, there = pickle.loads(pickle.dumps(fitted[0])), sections[1], sections[1].copy()
-    fitted[0].predict(here)
-    back.predict(there)
-    assert_same_result(here, there)
+def test_a_pickled_model_is_the_same(fitted, recognised, sections):
+    back = pickle.loads(pickle.dumps(fitted[0]))
+    back.predict(sections[1])
+    assert_same_result(sections[1], recognised)
     assert repr(back) == repr(fitted[0])
 
 

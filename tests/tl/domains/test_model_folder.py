@@ -115,6 +115,7 @@ def test_nothing_in_the_package_reads_a_pickle():
         assert way not in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["no image", "another embedding", "no domains"])
 def test_every_kind_of_model_comes_back(what, sections, quick, tmp_path):
     first, new = sections
@@ -147,6 +148,7 @@ def test_a_loaded_model_is_saved_to_the_same_bytes(folder, tmp_path):
     assert {**heads[0], "arrays": None} == {**heads[1], "arrays": None}  # no two files of arrays have one name
 
 
+@pytest.mark.slow
 def test_saving_twice_replaces(folder, embedded_table, quick):
     model = mt.MultiST(quick).fit(embedded_table)
     before = arrays_of(folder)
@@ -288,6 +290,7 @@ def test_a_folder_with_other_things_is_not_written_to(fitted, tmp_path):
         fitted[0].save(tmp_path / "thesis.tex")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["first file", "between the files", "second file"])
 def test_a_crash_while_saving_leaves_the_model_before(moment, folder, embedded_table, quick, monkeypatch):
     told, model, calls = repr(mt.MultiST.load(folder)), mt.MultiST(quick).fit(embedded_table), []

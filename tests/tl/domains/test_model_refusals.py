@@ -105,6 +105,7 @@ def alone(table, n=20):
     return table
 
 
+@pytest.mark.slow
 def test_components_that_each_section_has_of_its_own(sections, quick, unchanged, caplog, tmp_path):
     first, new = (alone(table) for table in sections)
     model = mt.MultiST(quick).fit(first, use_image=False)
@@ -130,6 +131,7 @@ def test_components_of_new_sections_together(sections, quick, unchanged):
         model.embed(both, library_key="part")
 
 
+@pytest.mark.slow
 def test_components_of_its_own_for_a_model_that_has_others(sections, quick, caplog):
     first, new = sections
     both = alone(ad.concat([first, new], label="part", index_unique="-"))
@@ -160,6 +162,7 @@ def test_a_model_that_is_not_fitted(call, sections, tmp_path, unchanged):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_no_domains_to_recognise(embedded_table, quick, unchanged):
     model = mt.MultiST(quick).fit(embedded_table)
     with (
@@ -179,6 +182,7 @@ def test_the_embedding_of_another_model(embedded_table, quick, unchanged):
         model.domains(embedded_table, 3, key_added="other")
 
 
+@pytest.mark.slow
 def test_what_fit_cannot_do(embedded_table, quick, unchanged):
     with unchanged(embedded_table):
         with pytest.raises(ValueError, match="use_image must be True, False or 'auto'; got 'yes'"):

@@ -9,18 +9,15 @@ from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
 from multist.access import get_table, run
-from multist.datasets import layered_tissue
 
 pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 
 
 @pytest.fixture(scope="module")
-def prepared():
+def prepared(made_together):
     """Both sections in one table with every stage done."""
     mt.settings.progress = False
-    both = layered_tissue(
-        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
-    )
+    both = made_together.copy()
     mt.pp.embed_expression(both, library_key="section")
     mt.pp.spatial_graph(both, library_key="section")
     mt.pp.normalize_histology(both, library_key="section")
@@ -28,34 +25,17 @@ def prepared():
     return both
 
 
-def show_domains(table):
-    """Histology features that tell the domains, so that the image takes part."""
-    rng = np.random.default_rng(0)
-    codes = table.obs["domain"].astype("category").cat.codes.to_numpy()
-    table.obsm["X_histology"] = 2 * rng.normal(size=(codes.max() + 1, 12))[codes] + rng.normal(size=(table.n_obs, 12))
-
-
-def apart(both):
-    """The same as an object per section."""
-    tables = []
-    for name in ("section1", "section2"):
-        table = both[both.obs["section"] == name].copy()
-        table.uns["spatial"] = {name: both.uns["spatial"][name]}
-        tables.append(table)
-    return tables
-
-
 def joined(tables, key):
     return np.concatenate([table.obs[key].to_numpy(dtype=str) for table in tables])
 
 
-def test_a_list_is_what_one_table_with_a_library_key_is(prepared, quick):
+def test_a_list_is_what_one_table_with_a_library_key_is(prepared, apart, showing, quick):
     both = prepared.copy()
-    show_domains(both)
+    showing(both)
     tables = apart(both)
     assert [*tables[0].obs_names, *tables[1].obs_names] == both.obs_names.tolist()
     mt.tl.multist_domains(both, 5, library_key="section", config=quick)
-    assert mt.tl.multist_domains(tables, 5, config=quick) is None
+    assert mt.tl.multist_domains(list(tables), 5, config=quick) is None
     code = np.concatenate([table.obsm["X_multist"] for table in tables])
     np.testing.assert_allclose(code, both.obsm["X_multist"], atol=1e-4)
     np.testing.assert_array_equal(joined(tables, "multist_domain"), both.obs["multist_domain"].to_numpy(dtype=str))
@@ -84,10 +64,8 @@ def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
     assert "fitted_on" not in sections[1].uns["multist"]["params"]
 
 
-def test_raw_slides_become_the_same_in_a_list_and_in_one_table(quick):
-    both = layered_tissue(
-        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, format="anndata", random_state=1
-    )
+def test_raw_slides_become_the_same_in_a_list_and_in_one_table(made_together, apart, quick):
+    both = made_together.copy()
     mt.pp.embed_expression(both, library_key="section")
     tables = apart(both)
     mt.MultiST(quick).fit(tables, use_image=True)
@@ -154,14 +132,11 @@ def test_components_on_the_same_axes_are_taken(sections, quick, caplog):
     assert "running pp.embed_expression" not in caplog.text
 
 
-def test_objects_may_be_of_either_kind(sections, quick):
-    sdata = layered_tissue(
-        n_spots=300, n_genes=400, image_size=600, n_sections=2, stain_shift=0.6, random_state=1
-    ).filter_by_coordinate_system("section2")
-    given = [sections[0], sdata]
+def test_objects_may_be_of_either_kind(sections, second_section, quick):
+    given = [sections[0], second_section]
     found = mt.tl.multist_domains(given, 5, config=quick, copy=True)
     assert [type(each) for each in found] == [type(each) for each in given]
-    assert "multist_domain" not in sections[0].obs and "multist_domain" not in get_table(sdata).obs
+    assert "multist_domain" not in sections[0].obs and "multist_domain" not in get_table(second_section).obs
     tables = [get_table(each) for each in found]
     assert set(joined(tables, "multist_domain")) == set("01234")
 
@@ -262,9 +237,9 @@ def test_views_of_one_table_are_sections_too(prepared, quick):
     assert isinstance(views[0], ad.AnnData)
 
 
-def test_aligned_sections_look_at_each_other(prepared, quick):
+def test_aligned_sections_look_at_each_other(prepared, showing, quick):
     both = prepared.copy()
-    show_domains(both)
+    showing(both)
     both.obsm["aligned"] = np.tile(both.obsm["spatial"][:300], (2, 1))
     mt.pp.spatial_graph(both, library_key="section", aligned_key="aligned")
     mt.tl.multist_domains(both, 5, library_key="section", config=quick)

@@ -15,6 +15,8 @@ from sklearn.metrics import adjusted_rand_score
 import multist as mt
 from multist.access import copy_data, get_table
 
+pytestmark = pytest.mark.slow
+
 
 def domains(data, n_domains=7, **kwargs):
     """Run on the data and give back its table."""
@@ -22,7 +24,6 @@ def domains(data, n_domains=7, **kwargs):
     return get_table(data)
 
 
-@pytest.mark.slow
 def test_neither_modality_alone_suffices_and_both_together_do(large_divided):
     table = large_divided.copy()
     domains(table, use_image=False, key_added="expression")
@@ -42,7 +43,6 @@ def test_neither_modality_alone_suffices_and_both_together_do(large_divided):
     assert by_expression["multist"] > by_expression["image"] + 0.3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["spatialdata", "anndata"])
 def test_all_stages_from_raw_counts_and_pixels(form, tissue, tissue_table, quick):
     data = tissue if form == "spatialdata" else tissue_table
@@ -69,21 +69,18 @@ def test_all_stages_from_raw_counts_and_pixels(form, tissue, tissue_table, quick
     assert 0 <= written["image_gain"] < 1 and len(written["structured"]) == 30
 
 
-@pytest.mark.slow
 def test_both_forms_give_the_same(embedded, embedded_table, quick):
     one, other = domains(embedded, config=quick), domains(embedded_table, config=quick)
     np.testing.assert_allclose(one.obsm["X_multist"], other.obsm["X_multist"], atol=1e-4)
     assert adjusted_rand_score(one.obs["multist_domain"], other.obs["multist_domain"]) > 0.95
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_domains", [1, 2, 11, 40])
 def test_exactly_the_number_asked_for(embedded, quick, n_domains):
     found = domains(embedded, n_domains, config=quick).obs["multist_domain"]
     assert found.nunique() == len(found.cat.categories) == n_domains
 
 
-@pytest.mark.slow
 def test_what_is_there_is_reused_and_the_log_says_so(embedded, quick, caplog):
     table = get_table(embedded)
     before = {key: table.obsm[key] for key in ("X_pca", "X_histology")} | dict(table.obsp)
@@ -95,7 +92,6 @@ def test_what_is_there_is_reused_and_the_log_says_so(embedded, quick, caplog):
     assert "running" not in caplog.text
 
 
-@pytest.mark.slow
 def test_what_is_missing_is_run_and_the_log_says_so(tissue, quick, caplog):
     with caplog.at_level(logging.INFO, "multist"):
         domains(tissue, config=quick)
@@ -131,7 +127,6 @@ def test_without_the_image_it_is_not_looked_at(tissue, quick):
     assert table.uns["multist"]["image_gain"] == 0 and "multist_attention" not in table.obsp
 
 
-@pytest.mark.slow
 def test_auto_takes_the_image_where_there_is_one(telling, embedded_table, quick):
     assert domains(telling, config=quick).obs["multist_image_weight"].mean() > 0
     del embedded_table.uns["spatial"], embedded_table.obsm["X_histology"]
@@ -149,7 +144,6 @@ def test_auto_leaves_an_image_aside_in_which_spots_are_dots(tissue_table, quick,
     assert (table.obs["multist_image_weight"] == 0).all()
 
 
-@pytest.mark.slow
 def test_an_image_of_noise_does_not_count_at_all(telling, quick):
     embedded = telling
     table = domains(embedded, config=quick)
@@ -163,7 +157,6 @@ def test_an_image_of_noise_does_not_count_at_all(telling, quick):
         np.testing.assert_array_equal(table.obsm["X_noise"], table.obsm["X_without"])
 
 
-@pytest.mark.slow
 def test_noise_in_the_pixels_hardly_counts_and_does_no_harm(tissue_table, quick):
     entry = tissue_table.uns["spatial"]["section1"]["images"]
     entry["hires"] = np.random.default_rng(0).integers(0, 256, entry["hires"].shape, dtype=np.uint8)
@@ -174,7 +167,6 @@ def test_noise_in_the_pixels_hardly_counts_and_does_no_harm(tissue_table, quick)
     assert fused > alone - 0.1
 
 
-@pytest.mark.slow
 def test_a_copy_leaves_the_original_as_it_was(embedded, embedded_table, quick, unchanged):
     for data in (embedded, embedded_table):
         with unchanged(data):
@@ -183,7 +175,6 @@ def test_a_copy_leaves_the_original_as_it_was(embedded, embedded_table, quick, u
         assert "multist_domain" in get_table(changed).obs
 
 
-@pytest.mark.slow
 def test_results_of_two_calls_lie_beside_each_other(embedded, quick):
     domains(embedded, 7, config=quick)
     first = get_table(embedded).obs["multist_domain"].copy()
@@ -195,7 +186,6 @@ def test_results_of_two_calls_lie_beside_each_other(embedded, quick):
     assert table.uns["multist"]["params"]["n_domains"] == 7
 
 
-@pytest.mark.slow
 def test_the_stain_reference_stays_beside_the_parameters(embedded, quick):
     get_table(embedded).uns["multist"] = {"stain_reference": np.arange(3)}
     table = domains(embedded, config=quick)
@@ -203,7 +193,6 @@ def test_the_stain_reference_stays_beside_the_parameters(embedded, quick):
     assert "params" in table.uns["multist"]
 
 
-@pytest.mark.slow
 def test_same_call_same_bits_and_the_global_random_states_are_left_alone(telling, quick):
     embedded = telling
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002

@@ -64,6 +64,7 @@ def counted(monkeypatch, name: str) -> list[int]:
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("use_image", [True, False])
 def test_labels_are_read_once_in_one_transaction(labelled, read_blocks, quick, monkeypatch, use_image):
     resolved, transactions = counted(monkeypatch, "resolve"), counted(monkeypatch, "restored_on_error")
@@ -120,6 +121,7 @@ def test_a_view_stays_a_view_when_the_last_step_fails(embedded_table, quick, mon
     assert view.is_view and "X_multist" not in view.obsm and "spatial_connectivities" not in view.obsp
 
 
+@pytest.mark.slow
 def test_decisions_are_said_and_kept(tissue_table, quick, capsys):
     mt.pp.embed_expression(tissue_table)
     capsys.readouterr()

@@ -9,6 +9,7 @@ import pytest
 import multist as mt
 
 
+@pytest.mark.slow
 def test_unnamed_spots_are_suggested_each_once(tissue_table):
     adata = tissue_table
     mt.tl.multist_domains(adata, 4, use_image=False)

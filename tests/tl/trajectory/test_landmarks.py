@@ -56,6 +56,7 @@ def test_of_many_landmarks_nearly_all_of_the_nearest_are_found():
     assert np.corrcoef(np.argsort(np.argsort(found)), np.argsort(np.argsort(expected)))[0, 1] > 0.98
 
 
+@pytest.mark.slow
 def test_cells_that_are_all_alike_find_enough_landmarks():
     rep = np.zeros((6000, 3), np.float32)
     rep[::1000] += np.arange(6, dtype=np.float32)[:, None]

@@ -170,6 +170,7 @@ def test_landmarks_of_parts_do_not_mix():
     assert (adata.obs["multist_pseudotime"].isna() == adata.obs["far"]).all()
 
 
+@pytest.mark.slow
 def test_a_long_tissue_keeps_its_leading_component():
     adata = strip(500, 5, noise=0.01)
     mt.tl.pseudotime(adata, "inner")
@@ -237,6 +238,7 @@ def test_nothing_of_the_users_is_touched():
         assert (adata.obsp[key] != before.obsp[key]).nnz == 0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits():
     one, two = strip(), strip()
     for adata in (one, two):
@@ -246,6 +248,7 @@ def test_the_same_seed_gives_the_same_bits():
     np.testing.assert_allclose(one.obs["multist_pseudotime"], two.obs["multist_pseudotime"], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
 def test_it_survives_a_file(suffix: str, tmp_path):
     adata = strip()

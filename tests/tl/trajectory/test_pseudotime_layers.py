@@ -10,6 +10,8 @@ from scipy.stats import spearmanr
 
 import multist as mt
 
+pytestmark = pytest.mark.slow
+
 CORTEX = ["WM", "Layer6", "Layer5", "Layer4", "Layer3", "Layer2", "Layer1"]
 TISSUE = {"rim": 0, "cortex_a": 1, "cortex_b": 2, "band": 3, "stroma_loose": 4, "stroma_dense": 4}
 
@@ -23,7 +25,6 @@ def order(adata: ad.AnnData, truth: pd.Series, places: dict[str, int], use_rep: 
     return float(abs(spearmanr(adata.obs["multist_pseudotime"][known], place[known])[0]))
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", ["151673", "151674"])
 def test_the_cortex_lies_in_order(cortex_divided, name: str):
@@ -35,7 +36,6 @@ def test_the_cortex_lies_in_order(cortex_divided, name: str):
     assert 1 - found < (1 - plain) / 2  # at most half of what plain components leave out of order
 
 
-@pytest.mark.slow
 def test_the_made_tissue_lies_in_order(large_divided):
     adata = large_divided.copy()
     # a perfect order gives .959, as layers are ties
