@@ -162,8 +162,15 @@ def test_the_axes_are_the_principal_ones_with_the_largest_loading_positive(monke
     _, size, axes = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     for column in range(3):
         axis = axes[column] * np.sign(axes[column][np.abs(axes[column]).argmax()])
-        np.testing.assert_allclose(turned[:, column], (points - points.mean(axis=0)) @ axis, atol=1e-9)
+        np.testing.assert_allclose(turned[:, column] * 16, (points - points.mean(axis=0)) @ axis, atol=1e-9)
     assert domains._leading_first(points[:2]).shape == (2, 2)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 3.7, 1e300])
+def test_units_of_the_embedding_do_not_matter(lattice, embedding, scale):
+    graph = lattice(SIDE, SIDE)
+    expected = find_domains(embedding, graph, 4, n_starts=2).labels
+    np.testing.assert_array_equal(find_domains(embedding * scale, graph, 4, n_starts=2).labels, expected)
 
 
 @pytest.mark.parametrize("enough", [10_000, 100])

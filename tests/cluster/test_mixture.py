@@ -134,6 +134,12 @@ def test_too_few_components_to_split_and_merge_are_left_as_they_are(k, monkeypat
         np.testing.assert_array_equal(plain.labels, moved.labels)
 
 
+def jacobian(points: np.ndarray) -> float:
+    """What the whitening adds to the log-likelihood."""
+    whiten = mixture.whitening(points)[1]
+    return 0.5 * np.linalg.slogdet(whiten.T @ whiten)[1] * len(points)
+
+
 @pytest.mark.parametrize(
     ("ahead", "searches"), [([0, 0], 2), ([0, -2e-4], 2), ([0, 1, 1], 3), ([0, 2, -1, 2.0001], 4), ([0, 2, 1, 3, 3], 4)]
 )
@@ -148,11 +154,11 @@ def test_searches_follow_until_two_come_to_the_same_and_the_likeliest_is_kept(ah
         return weights, 1e4 + len(x) * ahead[len(done) - 1]
 
     monkeypatch.setattr(mixture, "_search", search)
-    found = mixture.likeliest_weights(points, 4)
+    found = fit_mixture(points, 4)
     assert len(done) == searches
     assert not np.array_equal(done[0], done[1])  # each from starts of its own
-    assert found.weights[:, 0].argmax() == int(np.argmax(ahead[:searches]))
-    assert found.log_likelihood == 1e4 + 100 * max(ahead[:searches])
+    assert found.responsibilities[0].argmax() == int(np.argmax(ahead[:searches]))
+    assert found.log_likelihood == pytest.approx(1e4 + 100 * max(ahead[:searches]) + jacobian(points), abs=1e-6)
     assert found.repeated == (ahead != [0, 2, 1, 3, 3])
 
 
@@ -300,6 +306,14 @@ def test_what_has_not_converged_is_said_and_what_has_is_not(caplog, monkeypatch)
     assert "the mixture of 6 components has not converged after 1 iterations" in caplog.text
 
 
+def test_components_that_are_points_but_for_rounding_have_converged(caplog):
+    points = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), 150, axis=0)
+    points[0] += 1e-9
+    fit = fit_mixture(points, 3, n_starts=2)
+    assert "converged" not in caplog.text
+    np.testing.assert_array_equal(fit.labels, np.repeat(fit.labels[[0, 150, 300]], 150))
+
+
 def test_a_round_that_gains_next_to_nothing_is_the_last_and_is_not_kept(monkeypatch):
     points, tried = blobs()[0], []
 
@@ -310,9 +324,9 @@ def test_a_round_that_gains_next_to_nothing_is_the_last_and_is_not_kept(monkeypa
         return current, likelihood[0]
 
     monkeypatch.setattr(mixture, "split_and_merge", lambda *_: None)
-    plain = mixture.likeliest_weights(points, 4, n_searches=1)
-    likelihood = [plain.log_likelihood]
+    plain = fit_mixture(points, 4, n_searches=1)
+    likelihood = [plain.log_likelihood - jacobian(points)]
     monkeypatch.setattr(mixture, "split_and_merge", move)
-    gained = mixture.likeliest_weights(points, 4, n_searches=1).log_likelihood - plain.log_likelihood
+    gained = fit_mixture(points, 4, n_searches=1).log_likelihood - plain.log_likelihood
     assert len(tried) == 3
     assert gained == pytest.approx(2.2 * mixture._LEAST_GAIN * len(points), rel=1e-3)

@@ -269,6 +269,9 @@ CASES = {
     "unknown device": Odd(
         nothing, domains(device="abacus"), ValueError, "device must be 'auto' or a name torch knows.*'abacus'"
     ),
+    "unknown device for an encoder that needs none": Odd(
+        nothing, lambda t: mt.pp.embed_histology(t, device="abacus"), ValueError, "device must be .*'abacus'"
+    ),
     "device that is not there": Odd(
         nothing, domains(device="cuda:99"), ValueError, "device 'cuda:99' is not there: torch finds"
     ),

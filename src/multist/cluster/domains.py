@@ -96,8 +96,9 @@ def find_domains(
 
 
 def _leading_first(embedding: np.ndarray) -> np.ndarray:
-    """Rotate to principal axes, signs fixed by the largest loading."""
+    """Rotate to principal axes, signs fixed by the largest loading, and scale by a power of two to about one."""
     points = np.array(embedding, dtype=np.float64)  # a copy, as all that follows is done in place: points are many
+    np.ldexp(points, -np.frexp(max(points.max(), -points.min()))[1], out=points)  # exact, and squares stay in range
     points -= points.mean(axis=0)
     axes = leading_axes(points)
     signs = np.where(axes[range(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1.0, 1.0)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+MIN_COUNT = 1e-6
+"""Points that a component without any counts as."""
+
 _FIRST_RUN, _SECOND_RUN = 3, 20  # iterations after which only the likeliest mixtures go on
 _SHARE_AFTER_FIRST = 8  # of so many mixtures one has a second run
 _POLISHED = 2  # mixtures that run to convergence
 _RIDGE = 1e-5  # share of the whitened variance that keeps a covariance of collapsed components invertible
 _BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
 _MIN_LOG_RESPONSIBILITY = -60.0
-_MIN_COUNT = 1e-6  # points of a component that has none
 _MOVES_A_ROUND = 40  # ways of splitting one component and merging two others that are tried in a round
 _MIN_SPLIT_POINTS = 10  # points of a component that can be split
 
@@ -68,11 +70,12 @@ def linear_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tu
     (starts, k, d) slopes, (starts, k) offsets and (starts, d, d) inverse covariances, float64.
     """
     n = count[0].sum()
-    mean = total / np.maximum(count, _MIN_COUNT)[..., None]
+    count = np.maximum(count, MIN_COUNT)
+    mean = total / count[..., None]
     covariance = (scatter - total.swapaxes(1, 2) @ mean) / n + _RIDGE * np.eye(len(scatter))
     precision = np.linalg.inv(covariance)
     slope = mean @ precision
-    offset = np.log(np.maximum(count / n, 1e-12)) - 0.5 * (slope * mean).sum(axis=-1)
+    offset = np.log(count / n) - 0.5 * (slope * mean).sum(axis=-1)
     return slope, offset, precision
 
 
@@ -86,7 +89,7 @@ def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: floa
     from scipy.spatial.distance import cdist
 
     k, n = current.shape
-    count = current.sum(axis=1, dtype=np.float64).clip(1e-9)
+    count = current.sum(axis=1, dtype=np.float64).clip(MIN_COUNT)
     mean = (current @ x).astype(np.float64) / count[:, None]
     covariance = (x.T @ x).astype(np.float64) / n - (mean * count[:, None]).T @ mean / n
     try:

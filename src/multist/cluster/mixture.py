@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from multist._rows import row_slices
 from multist._settings import logger
 from multist.cluster.distinct import count_distinct
-from multist.cluster.expectation import expectation_maximization, likeliest, split_and_merge
+from multist.cluster.expectation import MIN_COUNT, expectation_maximization, likeliest, split_and_merge
 
 _UNSETTLED = 10  # times the gain at which iterations stop
+_STAYS = 1e-3  # change of a probability, below which a point stays where it is
 _LLOYD_STEPS = 5  # after k-means++
 _MAX_ROUNDS = 8  # of splitting and merging in a search
 _LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
@@ -116,51 +116,6 @@ def fit_mixture(
     Neural Computation 2000 (split and merge).
     """
     points = np.asarray(points, dtype=np.float64)
-    search = likeliest_weights(
-        points,
-        n_components,
-        n_starts=n_starts,
-        n_searches=n_searches,
-        max_iter=max_iter,
-        tol=tol,
-        random_state=random_state,
-    )
-    return _summary(points, search)
-
-
-class Search(NamedTuple):
-    """What :func:`likeliest_weights` gives.
-
-    Attributes
-    ----------
-    weights
-        (k, n) float32 posterior probabilities.
-    log_likelihood
-        Of the whitened points.
-    whiten
-        (d, r) map of the centred points to unit covariance.
-    repeated
-        Whether two searches came to the same likelihood.
-    """
-
-    weights: np.ndarray
-    log_likelihood: float
-    whiten: np.ndarray
-    repeated: bool
-
-
-def likeliest_weights(
-    points: np.ndarray,
-    n_components: int,
-    *,
-    n_starts: int = 12,
-    n_searches: int = 4,
-    max_iter: int = 200,
-    tol: float = 1e-5,
-    random_state: int = 0,
-) -> Search:
-    """Responsibilities of the likeliest of several searches; takes and raises what :func:`fit_mixture` does."""
-    points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)
     center, whiten = whitening(points)
     centred = points - center
@@ -176,8 +131,9 @@ def likeliest_weights(
         repeated = abs(ahead) < _SAME * len(x)
         if repeated:
             break
-    further = expectation_maximization(x, weights[None].copy(), 1, tol)[1]
-    if further[0] - likelihood > _UNSETTLED * tol * len(x):
+    moved, further = expectation_maximization(x, weights[None].copy(), 1, tol)
+    # where components are points but for rounding, the likelihood is rounded as well, and no point moves
+    if further[0] - likelihood > _UNSETTLED * tol * len(x) and np.abs(moved[0] - weights).max() > _STAYS:
         logger.warning(
             "the mixture of %d components has not converged after %d iterations, so that another "
             "seed may give other domains: "
@@ -185,7 +141,7 @@ def likeliest_weights(
             n_components,
             max_iter,
         )
-    return Search(weights, likelihood, whiten, repeated)
+    return _summary(points, whiten, weights, likelihood, repeated=repeated)
 
 
 def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
@@ -251,22 +207,24 @@ def _seed(x: np.ndarray, k: int, n_starts: int, random: np.random.RandomState) -
     return hard
 
 
-def _summary(points: np.ndarray, search: Search) -> MixtureFit:
+def _summary(
+    points: np.ndarray, whiten: np.ndarray, responsibilities: np.ndarray, likelihood: float, *, repeated: bool
+) -> MixtureFit:
     """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening."""
-    weights = np.ascontiguousarray(search.weights.T)
-    count = np.maximum(weights.sum(axis=0, dtype=np.float64), 1e-12)
+    weights = np.ascontiguousarray(responsibilities.T)
+    count = np.maximum(weights.sum(axis=0, dtype=np.float64), MIN_COUNT)
     means = weights.T.astype(np.float64) @ points / count[:, None]
     center = points.mean(axis=0)
     centred, apart = points - center, means - center
     covariance = (centred.T @ centred - (apart * count[:, None]).T @ apart) / len(points)
-    jacobian = 0.5 * np.linalg.slogdet(search.whiten.T @ search.whiten)[1] * len(points)
+    jacobian = 0.5 * np.linalg.slogdet(whiten.T @ whiten)[1] * len(points)
     return MixtureFit(
         labels=weights.argmax(axis=1),
         responsibilities=weights,
         means=means,
         covariance=covariance,
         weights=count / count.sum(),
-        log_likelihood=search.log_likelihood + jacobian,
-        n_dimensions=search.whiten.shape[1],
-        repeated=search.repeated,
+        log_likelihood=likelihood + jacobian,
+        n_dimensions=whiten.shape[1],
+        repeated=repeated,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from multist._rows import row_slices
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import linear_rule, to_posteriors
-from multist.cluster.mixture import likeliest_weights, whitening
+from multist.cluster.mixture import fit_mixture, whitening
 
 ENOUGH = 10_000
 """Points that the starts see: all, up to so many. More would make few points take longer than many."""
@@ -64,14 +64,15 @@ def sampled_mixture(
     rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
         rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
-    search = likeliest_weights(points[rows], n_components, n_starts=n_starts, random_state=random_state)
+    fit = fit_mixture(points[rows], n_components, n_starts=n_starts, random_state=random_state)
+    weights = np.ascontiguousarray(fit.responsibilities.T)
     center, whiten = whitening(points)
     white = np.empty((len(points), whiten.shape[1]), dtype=np.float32)
     for block in row_slices(len(points)):
         white[block] = (points[block] - center).astype(np.float32) @ whiten.astype(np.float32)
-    some, count = white[rows], search.weights.sum(axis=1, dtype=np.float64)
-    rule = _float_rule(count, search.weights @ some, (some.T @ some).astype(np.float64))
-    return Partition(*_polish(white, rule, count / len(rows)), search.repeated)
+    some, count = white[rows], weights.sum(axis=1, dtype=np.float64)
+    rule = _float_rule(count, weights @ some, (some.T @ some).astype(np.float64))
+    return Partition(*_polish(white, rule, count / len(rows)), fit.repeated)
 
 
 def _polish(x: np.ndarray, rule: tuple[np.ndarray, np.ndarray], share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

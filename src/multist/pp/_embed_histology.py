@@ -10,6 +10,7 @@ import numpy as np
 
 from multist import _keys
 from multist._described import described
+from multist._device import check_device
 from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, check_whole, run
@@ -110,6 +111,7 @@ def embed_histology(
     check_whole(batch_size=batch_size)
     if microns_per_pixel is not None:
         check_microns(microns_per_pixel)
+    check_device(device)
     network = None if encoder in BUILT_IN else get_encoder(encoder, device=device)
     keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
     with run(data, "embed_histology", copy=copy, image=True, white=white, **keys) as work:
