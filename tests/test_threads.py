@@ -18,7 +18,7 @@ def numbers():
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("multist._threads._ASKED", "")
     monkeypatch.setattr("joblib.cpu_count", lambda **_: 2)
 
 
@@ -77,13 +77,20 @@ def test_one_inside_the_other(two_cores):
 @pytest.mark.parametrize(("asked", "expected"), [("1", 1), ("3,2", 3), ("0", 2), ("many", 2), ("", 2)])
 def test_the_users_number_counts(asked, expected, two_cores, monkeypatch):
     torch.set_num_threads(4)
-    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    monkeypatch.setattr("multist._threads._ASKED", asked)
     with steady_threads("torch"):
         assert torch.get_num_threads() == expected
 
 
+def test_a_number_for_child_processes_does_not_count(two_cores, monkeypatch):
+    torch.set_num_threads(2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as dask does while it starts a worker anew
+    with steady_threads("torch"):
+        assert torch.get_num_threads() == 2
+
+
 def test_a_limit_counts_for_more(two_cores, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr("multist._threads._ASKED", "2")
     with steady_threads("torch", limit=1):
         assert torch.get_num_threads() == 1
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
+_ASKED = os.environ.get("OMP_NUM_THREADS", "")  # before anybody changes it for child processes, as dask does
+
 
 @contextmanager
 def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
@@ -23,8 +25,8 @@ def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
     libraries
         Modules that the body uses: those that are loaded only later cannot be held.
     limit
-        Number of threads; None takes ``OMP_NUM_THREADS``, or else the physical cores that this process may use, and no
-        more than ``torch.get_num_threads()``.
+        Number of threads; None takes ``OMP_NUM_THREADS`` as it was when this package was first used, or else the
+        physical cores that this process may use, and no more than ``torch.get_num_threads()``.
     """
     from threadpoolctl import ThreadpoolController
 
@@ -46,5 +48,5 @@ def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
 def _n_cores() -> int:
     from joblib import cpu_count
 
-    asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    asked = _ASKED.split(",")[0]
     return int(asked) if asked.isdigit() and int(asked) else int(cpu_count(only_physical_cores=True))
