@@ -141,25 +141,32 @@ def jacobian(points: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "searches"), [([0, 0], 2), ([0, -2e-4], 2), ([0, 1, 1], 3), ([0, 2, -1, 2.0001], 4), ([0, 2, 1, 3, 3], 4)]
+    ("ahead", "searches", "repeated"),
+    [
+        ([0, 0, 0], 3, True),
+        ([0, -2e-4, 2e-5], 3, True),
+        ([0, 0, 1, 1.0001, 1], 5, True),
+        ([0, 0, 2, 1, 3, 3], 6, True),
+        ([0, 0, 1, 1, 0, 2, 2], 6, False),
+    ],
 )
-def test_searches_follow_until_two_come_to_the_same_and_the_likeliest_is_kept(ahead, searches, monkeypatch):
+def test_searches_follow_until_three_come_to_the_likeliest(ahead, searches, repeated, monkeypatch):
     """Per point, the likelihoods that searches come to, in turn."""
     points, done = blobs(n=100)[0], []
 
     def search(x, starts, *_):
         weights = np.full(starts.shape[1:], 1e-3, dtype=np.float32)
-        weights[len(done)] = 1 - 3e-3
+        weights[:, 0] = len(done) / 10
         done.append(starts)
         return weights, 1e4 + len(x) * ahead[len(done) - 1]
 
     monkeypatch.setattr(mixture, "_search", search)
-    found = fit_mixture(points, 4)
+    found = fit_mixture(points, 4, n_searches=6)
     assert len(done) == searches
     assert not np.array_equal(done[0], done[1])  # each from starts of its own
-    assert found.responsibilities[0].argmax() == int(np.argmax(ahead[:searches]))
+    assert found.responsibilities[0, 0] == pytest.approx(np.argmax(ahead[:searches]) / 10)
     assert found.log_likelihood == pytest.approx(1e4 + 100 * max(ahead[:searches]) + jacobian(points), abs=1e-6)
-    assert found.repeated == (ahead != [0, 2, 1, 3, 3])
+    assert found.repeated == repeated
 
 
 def test_rounds_of_few_and_equal_points():

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,6 +37,7 @@ SCHEMA = 1
 """Number of the form in which results lie in ``uns``; it goes up when a reader has to know."""
 
 _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scipy", "scikit-learn")
+_installed_version = cache(version)  # which reads a file each time
 _INTERRUPTED = "interrupted: the data is as it was before, and nothing of this run was written"
 _lines: ContextVar[dict[str, None] | None] = ContextVar("lines", default=None)
 
@@ -295,7 +297,7 @@ def check_whole(least: int = 1, **numbers: Any) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of the packages that results depend on."""
-    return {name: version(name) for name in _VERSIONS}
+    return {name: _installed_version(name) for name in _VERSIONS}
 
 
 def plain(params: Mapping[str, Any]) -> dict[str, Any]:

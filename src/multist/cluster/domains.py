@@ -43,7 +43,7 @@ def find_domains(
     """Partition an embedding into exactly ``n_domains`` domains.
 
     A mixture with one covariance for all domains is searched for from many starts, and then by splitting and merging
-    its components as long as that makes it likelier, until two searches come to the same. Of more than 10,000 points
+    its components as long as that makes it likelier, until three searches come to the same. Of more than 10,000 points
     the search sees a sample, and what it finds is polished on all; time and memory grow at most linearly with the
     points.
 

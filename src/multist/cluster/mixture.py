@@ -17,6 +17,7 @@ _LLOYD_STEPS = 5  # after k-means++
 _MAX_ROUNDS = 8  # of splitting and merging in a search
 _LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
 _SAME = 3e-4  # difference of the log-likelihood per point, below which two searches have found the same
+_ENOUGH_HITS = 3  # searches that come to the likeliest, after which no other follows
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class MixtureFit:
     n_dimensions
         Directions in which the points vary, at most d.
     repeated
-        Whether two searches came to the same likelihood.
+        Whether two searches at least came to this likelihood.
     """
 
     labels: np.ndarray
@@ -69,7 +70,7 @@ def fit_mixture(
     n_components: int,
     *,
     n_starts: int = 12,
-    n_searches: int = 4,
+    n_searches: int = 8,
     max_iter: int = 200,
     tol: float = 1e-5,
     random_state: int = 0,
@@ -77,7 +78,7 @@ def fit_mixture(
     """Fit a tied-covariance Gaussian mixture by several searches and keep the most likely.
 
     A search begins with many starts, of which the likeliest is then changed by splitting one component and merging two
-    others as long as it gains. Searches from other starts follow until one comes to the likelihood of the best before,
+    others as long as it gains. Searches from other starts follow until three have come to the likelihood of the best,
     as seldom happens where optima are many.
 
     All starts advance together: since the covariance is shared, an iteration is two matrix products whatever their
@@ -122,15 +123,16 @@ def fit_mixture(
     x = (centred @ whiten).astype(np.float32)
     raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
     random = np.random.RandomState(random_state)
-    weights, likelihood, repeated = np.empty(0), -np.inf, False
+    weights, likelihoods, hits = np.empty(0), np.empty(0), 0
     for _ in range(n_searches):
         found, as_likely = _search(x, _seed(raw, n_components, n_starts, random), max_iter, tol)
-        ahead = as_likely - likelihood
-        if ahead > 0:
-            weights, likelihood = found, as_likely
-        repeated = abs(ahead) < _SAME * len(x)
-        if repeated:
+        if as_likely > likelihoods.max(initial=-np.inf):
+            weights = found
+        likelihoods = np.append(likelihoods, as_likely)
+        hits = int((likelihoods > likelihoods.max() - _SAME * len(x)).sum())
+        if hits == _ENOUGH_HITS:
             break
+    likelihood = float(likelihoods.max())
     moved, further = expectation_maximization(x, weights[None].copy(), 1, tol)
     # where components are points but for rounding, the likelihood is rounded as well, and no point moves
     if further[0] - likelihood > _UNSETTLED * tol * len(x) and np.abs(moved[0] - weights).max() > _STAYS:
@@ -141,7 +143,7 @@ def fit_mixture(
             n_components,
             max_iter,
         )
-    return _summary(points, whiten, weights, likelihood, repeated=repeated)
+    return _summary(points, whiten, weights, likelihood, repeated=hits > 1)
 
 
 def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
