@@ -14,6 +14,7 @@ from multist.cluster.refine import leading_axes
 _MAX_CORRELATED = 20_000  # spots around which the correlation of neighbours is measured
 _MAX_FITTED = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
 _N_HALVES = 4
+_SEARCHES = 4  # for each number; twice as many leave the criterion as it is
 _STRONG_EVIDENCE = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
 _MAX_STEPS = 15
 # leading axes that are looked at: each further one costs a parameter a domain and holds less than a fiftieth of the
@@ -96,7 +97,9 @@ def choose_count(
     halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_N_HALVES)]
     sample = points[rows]
     # the starts' own seeds, so that one candidate does not depend on which others there are
-    fits = [fit_mixture(sample, int(k), n_starts=n_starts, random_state=random_state) for k in counts]
+    fits = [
+        fit_mixture(sample, int(k), n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state) for k in counts
+    ]
     stability = [_stability(sample, int(k), halves, n_starts, random_state) for k in counts]
     patch = _patch_size(points - fits[-1].means[_assigned(points, fits[-1])], adjacency)
     bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
