@@ -87,11 +87,13 @@ def measure(section: Section, seed: int) -> dict[str, Any]:
 def unseen_weights(
     learnt: LearntAttention, genes: np.ndarray, picture: np.ndarray, adjacency: sp.csr_matrix
 ) -> sp.csr_matrix:
-    """(n, n) weights, those of each spot from the network that has not seen its block of tissue."""
+    """(n, n) weights, those of each spot from the networks that have not seen its block of tissue."""
     weights = sp.csr_matrix((len(genes), len(genes)), dtype=np.float32)
-    for fold, network in enumerate(learnt.networks):
-        own = sp.diags((learnt.fold == fold).astype(np.float32))
-        weights = weights + own @ attention_matrix([network], genes, picture, adjacency)
+    times = np.bincount(np.concatenate(learnt.unseen), minlength=len(genes))
+    for unseen, network in zip(learnt.unseen, learnt.networks, strict=True):
+        own = np.zeros(len(genes), dtype=np.float32)
+        own[unseen] = 1 / times[unseen]
+        weights = weights + sp.diags(own) @ attention_matrix([network], genes, picture, adjacency)
     return sp.csr_matrix(weights)
 
 

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 from multist.model.features.image_gain import (
     error_of_neighbours,
-    folds_of_tissue,
+    held_out_tissue,
     lasting_gain,
     linear_gain,
     slopes_of_neighbours,
@@ -49,16 +49,14 @@ def test_an_image_of_the_same_pattern_gains(large_arrays, seed):
     assert gain(large_arrays, large_arrays.image, random_state=seed) > 0.03
 
 
-def test_blocks_lie_apart_and_folds_hold_whole_ones(large_arrays):
-    rng = np.random.default_rng(0)
+def test_blocks_lie_apart(large_arrays):
     section = np.repeat([0, 1], [1000, len(large_arrays.xy) - 1000])
-    block, fold = folds_of_tissue(large_arrays.xy, section, rng)
-    assert np.unique(block).tolist() == list(range(block.max() + 1)) and np.unique(fold).tolist() == [0, 1, 2, 3]
+    block = tissue_blocks(large_arrays.xy, section)
+    assert np.unique(block).tolist() == list(range(block.max() + 1))
     for own in np.unique(block):
         rows = block == own
-        assert len(np.unique(fold[rows])) == len(np.unique(section[rows])) == 1
+        assert len(np.unique(section[rows])) == 1
         assert np.ptp(large_arrays.xy[rows], axis=0).max() < np.ptp(large_arrays.xy, axis=0).max() / 2
-    assert np.bincount(fold).min() > len(block) / 8
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 9, 17])
@@ -123,12 +121,21 @@ def test_each_section_has_blocks_of_its_own():
     np.testing.assert_array_equal(block[72:], block[:72] + 9)
 
 
-def test_folds_are_blocks_dealt_out():
-    xy = np.random.default_rng(0).random((200, 2))
-    block, fold = folds_of_tissue(xy, np.zeros(200, np.int64), np.random.default_rng(0))
-    of_block = [set(fold[block == number].tolist()) for number in range(25)]
-    assert all(len(each) == 1 for each in of_block)
-    assert sorted(np.bincount([each.pop() for each in of_block]).tolist()) == [6, 6, 6, 7]
+@pytest.mark.parametrize(("n", "deals"), [(200, 3), (499, 3), (500, 2), (999, 2), (1000, 1), (3000, 1)])
+def test_whole_blocks_are_held_out_and_dealt_out_more_often_where_spots_are_few(n, deals):
+    xy = np.random.default_rng(0).random((n, 2))
+    block, parts = held_out_tissue(xy, np.zeros(n, np.int64), np.random.default_rng(0))
+    assert len(parts) == 4 * deals
+    np.testing.assert_array_equal(np.bincount(np.concatenate(parts)), deals)
+    held = [np.isin(np.arange(25), block[part]) for part in parts]
+    assert all(np.isin(np.flatnonzero(blocks[block]), part).all() for blocks, part in zip(held, parts, strict=True))
+    for first in range(0, len(parts), 4):
+        assert sorted(blocks.sum() for blocks in held[first : first + 4]) == [6, 6, 6, 7]
+    assert len({blocks.tobytes() for blocks in held}) == len(held)
+
+
+def test_one_block_is_not_held_out():
+    assert held_out_tissue(np.zeros((9, 2)), np.zeros(9, np.int64), np.random.default_rng(0))[1] == []
 
 
 def neighbours_of(values: np.ndarray, image: np.ndarray | None) -> np.ndarray:

@@ -14,7 +14,8 @@ STEPS = (1, 2, 4, 8, 16)
 
 _RIDGE = 1e-3  # of the mean variance of the averages, which resemble each other
 _MAX_STEEPNESS = 2.0  # ratio of the covariances of two rings, beyond which the farther one is chance
-_N_PROBES = 40_000  # random signs that tell how much of a spot's own value returns to it; the error is below .005
+_N_PROBES = 400_000  # random signs that tell how much of a spot's own value returns to it; the error is below .002
+_MOST_PROBES = 400  # for each spot, where spots are few
 _COLUMNS_AT_ONCE = 8  # factors of many spots that are averaged at once
 
 
@@ -74,7 +75,7 @@ class Averaging(NamedTuple):
         n, p = features.shape
         center = features.mean(axis=0, dtype=np.float64)
         structured = _structured_variance(features - center.astype(features.dtype), adjacency, rng)
-        signs = rng.choice(np.array([-1, 1], features.dtype), (n, -(-_N_PROBES // n)))
+        signs = rng.choice(np.array([-1, 1], features.dtype), (n, min(-(-_N_PROBES // n), _MOST_PROBES)))
         returned = np.array([float((signs * each).mean()) for each in _averages(signs, adjacency, attention)])
         weights = np.zeros((p, len(returned)))
         variance = np.zeros(p)

@@ -12,17 +12,31 @@ JUDGED = 2048
 """Spots of a fold at most on which a prediction is fitted, and as many on which it is judged."""
 
 _FOLDS = 4
+_ENOUGH_HIDDEN = 1000  # hidden spots that are told before blocks are dealt out no further time
+_MOST_DEALS = 3
 _BLOCKS = 5  # along each axis of a section; a block is held out as a whole
 _MIN_SPOTS_IN_BLOCK = 8  # spots in a block
 _SIGNIFICANCE = 0.05  # of the test whether the image adds anything
 _RIDGE = 1e-3  # of the mean variance of what predicts
 
 
-def folds_of_tissue(xy: np.ndarray, section: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) block of each spot, and (n,) fold of each block, both int64."""
+def held_out_tissue(
+    xy: np.ndarray, section: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """(n,) int64 block of each spot, and rows of what is held out in turn, whole blocks; nothing if there is one block.
+
+    Blocks are dealt out once, and where spots are few up to three times, as one deal then decides what is found.
+    """
     block = tissue_blocks(xy, section)
     n_blocks = int(block.max()) + 1
-    return block, rng.permutation(n_blocks)[block] % max(1, min(_FOLDS, n_blocks))
+    if n_blocks < 2:
+        return block, []
+    n_parts = min(_FOLDS, n_blocks)
+    parts = []
+    for _ in range(int(np.clip(-(-_ENOUGH_HIDDEN // len(xy)), 1, _MOST_DEALS))):
+        dealt = rng.permutation(n_blocks)[block] % n_parts
+        parts += [np.flatnonzero(dealt == number) for number in range(n_parts)]
+    return block, parts
 
 
 def tissue_blocks(xy: np.ndarray, section: np.ndarray) -> np.ndarray:
@@ -62,10 +76,12 @@ def linear_gain(
         Seed of the folds and of the spots that are looked at.
     """
     rng = np.random.default_rng(random_state)
-    block, fold = folds_of_tissue(xy, section, rng)
+    block, parts = held_out_tissue(xy, section, rng)
+    if not parts:
+        return 0.0
     rows, alone, helped = [], [], []
-    for f in range(int(fold.max()) + 1):
-        trained, judged = (some_of(np.flatnonzero(part), JUDGED, rng) for part in (fold != f, fold == f))
+    for part in parts:
+        trained, judged = (some_of(each, JUDGED, rng) for each in (others_than(part, len(xy)), part))
         rows.append(judged)
         alone.append(error_of_neighbours(expression, adjacency, trained, judged))
         helped.append(error_of_neighbours(expression, adjacency, trained, judged, image))
@@ -119,6 +135,11 @@ def _predictors(values: np.ndarray, adjacency: sp.csr_matrix, rows: np.ndarray, 
         return around
     image_of_spot = np.broadcast_to(image[rows][:, None, :], (len(rows), values.shape[1], image.shape[1]))
     return np.concatenate([around, image_of_spot], axis=2)
+
+
+def others_than(rows: np.ndarray, n: int) -> np.ndarray:
+    """The rows of ``n`` that are not among these."""
+    return np.setdiff1d(np.arange(n), rows, assume_unique=True)
 
 
 def some_of(rows: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:

@@ -15,8 +15,9 @@ from multist.model.config import MultiSTConfig
 from multist.model.features.image_gain import (
     JUDGED,
     error_of_neighbours,
-    folds_of_tissue,
+    held_out_tissue,
     lasting_gain,
+    others_than,
     slopes_of_neighbours,
     some_of,
     unit_variance,
@@ -83,9 +84,9 @@ class LearntAttention(NamedTuple):
     Attributes
     ----------
     networks
-        One for each fold of blocks of tissue, which it has not seen.
-    fold
-        (n,) int64 fold of each spot.
+        One for each part of the tissue that was held out.
+    unseen
+        Rows of that part.
     n_steps
         Steps of training after which held-out tissue was predicted best.
     error
@@ -99,7 +100,7 @@ class LearntAttention(NamedTuple):
     """
 
     networks: list[ImageAttention]
-    fold: np.ndarray
+    unseen: list[np.ndarray]
     n_steps: int
     error: float
     error_of_neighbours: float
@@ -143,19 +144,18 @@ def fit_attention(
     """
     processes = Processes(device)
     rng = np.random.default_rng(random_state)
-    block, fold = folds_of_tissue(xy, section, rng)
-    n_folds = int(fold.max()) + 1
-    if n_folds < 2:  # no other tissue to learn from
-        return LearntAttention([], fold, 0, 1.0, 1.0, 0.0, np.zeros(0))
+    block, unseen = held_out_tissue(xy, section, rng)
+    if not unseen:  # no other tissue to learn from
+        return LearntAttention([], [], 0, 1.0, 1.0, 0.0, np.zeros(0))
     genes, picture = (_on(processes.device, unit_variance(each)) for each in (expression, image))
     reach = Reach(adjacency, processes.device)
-    judged = [some_of(np.flatnonzero(fold == f), JUDGED, rng) for f in range(n_folds)]
-    others = [some_of(np.flatnonzero(fold != f), JUDGED, rng) for f in range(n_folds)]
+    judged = [some_of(part, JUDGED, rng) for part in unseen]
+    seen = [others_than(part, len(xy)) for part in unseen]
+    others = [some_of(rows, JUDGED, rng) for rows in seen]
     values = genes.cpu().numpy().astype(np.float64)
     trained = [
-        _train_fold(
-            f,
-            fold,
+        _train(
+            seen[f],
             slopes_of_neighbours(values, adjacency, others[f]),
             judged[f],
             genes,
@@ -163,9 +163,9 @@ def fit_attention(
             reach,
             config,
             processes,
-            random_state,
+            (random_state, f),
         )
-        for f in with_progress(range(n_folds), n_folds, "multist: attention", hidden=processes.rank > 0)
+        for f in with_progress(range(len(seen)), len(seen), "multist: attention", hidden=processes.rank > 0)
     ]
     errors = np.concatenate([np.stack(each.errors, axis=1) for each in trained])  # spots by looks
     best = int(errors.mean(axis=0).argmin())
@@ -174,11 +174,11 @@ def fit_attention(
         each.network.load_state_dict(each.states[best])
         networks.append(each.network)
     rows = np.concatenate(judged)
-    alone = np.concatenate([error_of_neighbours(values, adjacency, others[f], judged[f]) for f in range(n_folds)])
+    alone = np.concatenate([error_of_neighbours(values, adjacency, others[f], judged[f]) for f in range(len(seen))])
     variance = float(genes.square().sum(1).mean())
     return LearntAttention(
         networks,
-        fold,
+        unseen,
         (best + 1) * _STEPS_BETWEEN_LOOKS,
         float(errors[:, best].mean()) / variance,
         float(alone.mean()) / variance,
@@ -222,9 +222,8 @@ class _Trained(NamedTuple):
     errors: list[np.ndarray]
 
 
-def _train_fold(
-    f: int,
-    fold: np.ndarray,
+def _train(
+    seen: np.ndarray,
     slopes: np.ndarray,
     judged: np.ndarray,
     genes: Tensor,
@@ -232,19 +231,18 @@ def _train_fold(
     reach: Reach,
     config: MultiSTConfig,
     processes: Processes,
-    random_state: int,
+    seed: tuple[int, int],
 ) -> _Trained:
-    """A network that does not see a fold, and its state and errors on the fold after every tenth step."""
-    seen = np.flatnonzero(fold != f)
+    """A network that sees some rows, and its state and errors on others after every tenth step."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(random_state + f)
+        torch.default_generator.manual_seed(sum(seed))
         network = ImageAttention(slopes, picture.shape[1], config)
     network = network.to(processes.device)
     processes.start_alike(network)
     parameters = list(network.parameters())
     descent = Descent(parameters, config.learning_rate, config.weight_decay)
     # each process hides spots of its own
-    rng = np.random.default_rng([random_state, f, processes.rank])
+    rng = np.random.default_rng([*seed, processes.rank])
     test, states, errors = reach.of(judged), [], []
     for step in range(1, config.epochs + 1):
         hidden = reach.of(some_of(seen, _SPOTS_A_STEP, rng))
