@@ -95,10 +95,14 @@ def two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dashboard: d
 
 @pytest.fixture(scope="session")
 def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
-    """Whoever names no number of steps trains for ten, where it counts that a line runs and not what it finds."""
+    """Whoever names no number of steps trains for ten, on one deal of blocks.
+
+    That is for where it counts that a line runs and not what it finds.
+    """
 
     def shorten(patch: pytest.MonkeyPatch) -> None:
         from multist.model import config
+        from multist.model.features import image_gain
 
         as_config, usual = config.as_config, config.MultiSTConfig().epochs
 
@@ -107,6 +111,7 @@ def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
             return named.replace(epochs=10) if named.epochs == usual else named
 
         patch.setattr(config, "as_config", short)
+        patch.setattr(image_gain, "_MOST_DEALS", 1)
 
     return shorten
 

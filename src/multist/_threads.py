@@ -34,7 +34,7 @@ def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
         import_module(library)
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
-    n_threads = limit or min(_n_cores(), before or sys.maxsize)
+    n_threads = limit or min(n_cores(), before or sys.maxsize)
     with ThreadpoolController().limit(limits=n_threads):
         if torch:
             torch.set_num_threads(n_threads)
@@ -45,7 +45,8 @@ def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def _n_cores() -> int:
+def n_cores() -> int:
+    """Physical cores that this process may use, or ``OMP_NUM_THREADS`` where that was set."""
     from joblib import cpu_count
 
     asked = _ASKED.split(",")[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
@@ -134,6 +136,29 @@ def test_too_few_components_to_split_and_merge_are_left_as_they_are(k, monkeypat
         np.testing.assert_array_equal(plain.labels, moved.labels)
 
 
+@pytest.mark.parametrize("n_searches", [1, 5])
+def test_several_cores_find_what_one_finds(n_searches, monkeypatch):
+    points, found = np.random.default_rng(0).normal(size=(300, 3)), []
+    for n_cores in (1, 3, 20):
+        monkeypatch.setattr(mixture, "n_cores", lambda n=n_cores: n)
+        found.append(fit_mixture(points, 6, n_searches=n_searches))
+    for each in found[1:]:
+        np.testing.assert_array_equal(each.responsibilities, found[0].responsibilities)
+        assert each.repeated == found[0].repeated
+
+
+def test_two_cores_search_at_once(monkeypatch):
+    search, both_run = mixture._search, threading.Barrier(2)
+
+    def waiting(*args):
+        both_run.wait(timeout=60)
+        return search(*args)
+
+    monkeypatch.setattr(mixture, "_search", waiting)
+    monkeypatch.setattr(mixture, "n_cores", lambda: 2)
+    fit_mixture(blobs()[0], 4, n_searches=2)
+
+
 def jacobian(points: np.ndarray) -> float:
     """What the whitening adds to the log-likelihood."""
     whiten = mixture.whitening(points)[1]
@@ -161,6 +186,7 @@ def test_searches_follow_until_three_come_to_the_likeliest(ahead, searches, repe
         return weights, 1e4 + len(x) * ahead[len(done) - 1]
 
     monkeypatch.setattr(mixture, "_search", search)
+    monkeypatch.setattr(mixture, "n_cores", lambda: 1)
     found = fit_mixture(points, 4, n_searches=6)
     assert len(done) == searches
     assert not np.array_equal(done[0], done[1])  # each from starts of its own

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from multist._rows import row_slices
 from multist._settings import logger
+from multist._threads import n_cores
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import MIN_COUNT, expectation_maximization, likeliest, split_and_merge
 
@@ -123,9 +127,9 @@ def fit_mixture(
     x = (centred @ whiten).astype(np.float32)
     raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
     random = np.random.RandomState(random_state)
+    drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
     weights, likelihoods, hits = np.empty(0), np.empty(0), 0
-    for _ in range(n_searches):
-        found, as_likely = _search(x, _seed(raw, n_components, n_starts, random), max_iter, tol)
+    for found, as_likely in _searches(x, drawn, max_iter, tol):
         if as_likely > likelihoods.max(initial=-np.inf):
             weights = found
         likelihoods = np.append(likelihoods, as_likely)
@@ -144,6 +148,20 @@ def fit_mixture(
             max_iter,
         )
     return _summary(points, whiten, weights, likelihood, repeated=hits > 1)
+
+
+def _searches(
+    x: np.ndarray, drawn: Iterator[np.ndarray], max_iter: int, tol: float
+) -> Iterator[tuple[np.ndarray, float]]:
+    """What searches from other starts find, in turn, while as many others run as there are further cores."""
+    n_ahead = n_cores() - 1
+    running: deque[Future[tuple[np.ndarray, float]]] = deque()
+    with ThreadPoolExecutor(n_ahead + 1) as pool:
+        for starts in drawn:
+            running.append(pool.submit(_search, x, starts, max_iter, tol))
+            if len(running) > n_ahead:
+                yield running.popleft().result()
+        yield from (each.result() for each in running)
 
 
 def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
