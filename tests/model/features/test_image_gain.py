@@ -134,6 +134,13 @@ def test_whole_blocks_are_held_out_and_dealt_out_more_often_where_spots_are_few(
     assert len({blocks.tobytes() for blocks in held}) == len(held)
 
 
+def test_four_blocks_are_dealt_out_once():
+    _, parts = held_out_tissue(
+        np.random.default_rng(0).random((40, 2)), np.zeros(40, np.int64), np.random.default_rng(0)
+    )
+    assert len(parts) == 4 and sorted(np.concatenate(parts).tolist()) == list(range(40))
+
+
 def test_one_block_is_not_held_out():
     assert held_out_tissue(np.zeros((9, 2)), np.zeros(9, np.int64), np.random.default_rng(0))[1] == []
 

@@ -32,8 +32,10 @@ def held_out_tissue(
     if n_blocks < 2:
         return block, []
     n_parts = min(_FOLDS, n_blocks)
+    # as many parts as blocks are the same parts in every deal
+    n_deals = 1 if n_parts == n_blocks else int(np.clip(-(-_ENOUGH_HIDDEN // len(xy)), 1, _MOST_DEALS))
     parts = []
-    for _ in range(int(np.clip(-(-_ENOUGH_HIDDEN // len(xy)), 1, _MOST_DEALS))):
+    for _ in range(n_deals):
         dealt = rng.permutation(n_blocks)[block] % n_parts
         parts += [np.flatnonzero(dealt == number) for number in range(n_parts)]
     return block, parts
