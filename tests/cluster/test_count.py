@@ -67,6 +67,21 @@ def test_the_curve_says_how_stable_each_number_is():
 
 
 @pytest.mark.slow
+def test_what_else_is_tried_does_not_matter():
+    points, adjacency = stripes(20, 3, hops=1)
+    few, more = (choose_count(points, adjacency, counts, n_starts=4) for counts in ([3, 5], range(2, 12)))
+    assert few.patch_size == more.patch_size
+    np.testing.assert_array_equal(few.bic, more.bic[[1, 3]])
+
+
+def test_the_finest_mixture_has_ten_points_a_component_and_no_more_than_there_are_different_ones():
+    rng = np.random.default_rng(0)
+    for n, count in ((12, 2), (57, 5), (400, 20)):
+        assert count_module._finest_count(rng.normal(size=(n, 2)), n) == count
+    assert count_module._finest_count(np.repeat(np.eye(3), 100, axis=0), 300) == 3
+
+
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_curve():
     points, adjacency = stripes(20, 3, hops=1)
     first, second = (choose_count(points, adjacency, [2, 3, 4], n_starts=4, random_state=3) for _ in range(2))

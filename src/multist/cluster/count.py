@@ -8,11 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import MixtureFit, fit_mixture
 from multist.cluster.refine import leading_axes
 
 _MAX_CORRELATED = 20_000  # spots around which the correlation of neighbours is measured
 _MAX_FITTED = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
+MAX_COUNT, MIN_SPOTS_EACH = 20, 10
+"""The most domains that are tried unless they are named, and spots that each has at least on average."""
+
 _N_HALVES = 4
 _SEARCHES = 4  # for each number; twice as many leave the criterion as it is
 _STRONG_EVIDENCE = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
@@ -101,12 +105,21 @@ def choose_count(
         fit_mixture(sample, int(k), n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state) for k in counts
     ]
     stability = [_stability(sample, int(k), halves, n_starts, random_state) for k in counts]
-    patch = _patch_size(points - fits[-1].means[_assigned(points, fits[-1])], adjacency)
+    finest = fit_mixture(
+        sample, _finest_count(sample, len(points)), n_starts=n_starts, n_searches=1, random_state=random_state
+    )
+    patch = _patch_size(points - finest.means[_assigned(points, finest)], adjacency)
     bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
     entropy = np.array([_entropy(fit) for fit in fits]) * len(points) / patch
     likely = np.flatnonzero(bic >= bic.max() - _STRONG_EVIDENCE)
     chosen = likely[np.asarray(stability)[likely].argmax()]
     return CountCurve(counts, bic, bic - 2 * entropy, np.asarray(stability), patch, int(counts[chosen]))
+
+
+def _finest_count(sample: np.ndarray, n: int) -> int:
+    """Components of the mixture whose residuals tell the size of a patch, whatever the candidates."""
+    most = max(2, min(MAX_COUNT, n // MIN_SPOTS_EACH))
+    return min(most, count_distinct(sample, most))
 
 
 def _leading(points: np.ndarray) -> np.ndarray:

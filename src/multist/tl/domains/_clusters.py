@@ -14,13 +14,13 @@ from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
 from multist.access import is_whole
+from multist.cluster.count import MAX_COUNT, MIN_SPOTS_EACH
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from multist.access import Part
 
-_MAX_DOMAINS, _MIN_SPOTS_EACH = 20, 10
 _MUST_BE = "n_domains must be an integer, a list of integers such as range(4, 12), or 'auto'"
 
 
@@ -39,7 +39,7 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     if isinstance(n_domains, str):
         if n_domains != "auto":
             raise ValueError(f"{_MUST_BE}; got {n_domains!r}")
-        return list(range(min(2, n_obs), max(min(_MAX_DOMAINS, n_obs // _MIN_SPOTS_EACH), min(2, n_obs)) + 1))
+        return list(range(min(2, n_obs), max(min(MAX_COUNT, n_obs // MIN_SPOTS_EACH), min(2, n_obs)) + 1))
     several = isinstance(n_domains, Sequence | np.ndarray)
     counts = list(n_domains) if several else [n_domains]
     if not counts or not all(map(is_whole, counts)):
