@@ -40,7 +40,8 @@ def test_equal_weights_give_one_and_the_own_domain_counts(attention):
 
 
 @pytest.mark.slow
-def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark):
+def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark, monkeypatch):
+    monkeypatch.setattr("multist.model.features.image_gain._MOST_DEALS", 1)
     tissue = mt.datasets.layered_tissue(n_spots=400, n_genes=100, image_size=600, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
