@@ -74,11 +74,21 @@ def test_what_else_is_tried_does_not_matter():
     np.testing.assert_array_equal(few.bic, more.bic[[1, 3]])
 
 
-def test_the_finest_mixture_has_ten_points_a_component_and_no_more_than_there_are_different_ones():
-    rng = np.random.default_rng(0)
-    for n, count in ((12, 2), (57, 5), (400, 20)):
-        assert count_module._finest_count(rng.normal(size=(n, 2)), n) == count
-    assert count_module._finest_count(np.repeat(np.eye(3), 100, axis=0), 300) == 3
+def test_a_domain_has_ten_points_and_there_are_no_more_than_twenty():
+    assert [count_module.most_domains(n) for n in (1, 2, 12, 57, 400)] == [1, 2, 2, 5, 20]
+
+
+def test_the_finest_mixture_has_no_more_components_than_there_are_different_points(monkeypatch):
+    fitted, points = [], np.repeat(np.eye(3), 100, axis=0)
+
+    def noted(sample, count, **options):
+        fitted.append(count)
+        return fit_mixture(sample, count, **options)
+
+    fit_mixture = count_module.fit_mixture
+    monkeypatch.setattr(count_module, "fit_mixture", noted)
+    choose_count(points, sp.csr_matrix((300, 300)), [2], n_starts=1)
+    assert fitted[-1] == 3
 
 
 @pytest.mark.slow

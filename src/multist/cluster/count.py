@@ -14,9 +14,7 @@ from multist.cluster.refine import leading_axes
 
 _MAX_CORRELATED = 20_000  # spots around which the correlation of neighbours is measured
 _MAX_FITTED = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
-MAX_COUNT, MIN_SPOTS_EACH = 20, 10
-"""The most domains that are tried unless they are named, and spots that each has at least on average."""
-
+_MOST_DOMAINS, _MIN_SPOTS_EACH = 20, 10  # that are tried unless they are named, and spots of each on average
 _N_HALVES = 4
 _SEARCHES = 4  # for each number; twice as many leave the criterion as it is
 _STRONG_EVIDENCE = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
@@ -105,8 +103,9 @@ def choose_count(
         fit_mixture(sample, int(k), n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state) for k in counts
     ]
     stability = [_stability(sample, int(k), halves, n_starts, random_state) for k in counts]
+    most = most_domains(len(points))
     finest = fit_mixture(
-        sample, _finest_count(sample, len(points)), n_starts=n_starts, n_searches=1, random_state=random_state
+        sample, min(most, count_distinct(sample, most)), n_starts=n_starts, n_searches=1, random_state=random_state
     )
     patch = _patch_size(points - finest.means[_assigned(points, finest)], adjacency)
     bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
@@ -116,10 +115,12 @@ def choose_count(
     return CountCurve(counts, bic, bic - 2 * entropy, np.asarray(stability), patch, int(counts[chosen]))
 
 
-def _finest_count(sample: np.ndarray, n: int) -> int:
-    """Components of the mixture whose residuals tell the size of a patch, whatever the candidates."""
-    most = max(2, min(MAX_COUNT, n // MIN_SPOTS_EACH))
-    return min(most, count_distinct(sample, most))
+def most_domains(n: int) -> int:
+    """How many domains of ``n`` spots are tried at most unless they are named.
+
+    So many components has the mixture whose residuals tell the size of a patch, whatever the candidates.
+    """
+    return max(min(_MOST_DOMAINS, n // _MIN_SPOTS_EACH), min(2, n))
 
 
 def _leading(points: np.ndarray) -> np.ndarray:

@@ -171,7 +171,7 @@ def test_the_prediction_is_that_of_least_squares(with_image):
         expected = np.linalg.solve(gram + ridge, seen[trained].T @ values[trained, factor])
         np.testing.assert_allclose(slope[factor], expected, rtol=1e-6)
         error = error + (seen[judged] @ expected - values[judged, factor]) ** 2
-    np.testing.assert_allclose(error_of_neighbours(values, near, trained, judged, image), error, rtol=1e-6)
+    np.testing.assert_allclose(error_of_neighbours(slope, values, near, judged, image), error, rtol=1e-6)
 
 
 def test_a_gain_that_may_be_chance_is_none():

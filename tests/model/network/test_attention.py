@@ -54,7 +54,8 @@ def test_the_image_takes_error_away_on_tissue_that_was_held_out(telling):
     assert telling.error < telling.error_of_neighbours < 1
     assert telling.n_steps % 10 == 0 and len(telling.losses) == 6
     assert telling.losses.min() == pytest.approx(telling.error)
-    assert len(telling.networks) == len(telling.unseen)
+    assert len(telling.networks) == len(telling.unseen) == 4
+    assert sorted(np.concatenate(telling.unseen).tolist()) == list(range(45 * 45))
 
 
 def test_at_borders_the_own_domain_is_listened_to_more_than_the_others(large_arrays, telling):

@@ -33,7 +33,7 @@ def held_out_tissue(
         return block, []
     n_parts = min(_FOLDS, n_blocks)
     # as many parts as blocks are the same parts in every deal
-    n_deals = 1 if n_parts == n_blocks else int(np.clip(-(-_ENOUGH_HIDDEN // len(xy)), 1, _MOST_DEALS))
+    n_deals = 1 if n_parts == n_blocks else min(-(-_ENOUGH_HIDDEN // len(xy)), _MOST_DEALS)
     parts = []
     for _ in range(n_deals):
         dealt = rng.permutation(n_blocks)[block] % n_parts
@@ -81,12 +81,15 @@ def linear_gain(
     block, parts = held_out_tissue(xy, section, rng)
     if not parts:
         return 0.0
-    rows, alone, helped = [], [], []
+    rows: list[np.ndarray] = []
+    alone: list[np.ndarray] = []
+    helped: list[np.ndarray] = []
     for part in parts:
         trained, judged = (some_of(each, JUDGED, rng) for each in (others_than(part, len(xy)), part))
         rows.append(judged)
-        alone.append(error_of_neighbours(expression, adjacency, trained, judged))
-        helped.append(error_of_neighbours(expression, adjacency, trained, judged, image))
+        for errors, own in ((alone, None), (helped, image)):
+            slope = slopes_of_neighbours(expression, adjacency, trained, own)
+            errors.append(error_of_neighbours(slope, expression, adjacency, judged, own))
     return lasting_gain(np.concatenate(alone), np.concatenate(helped), block[np.concatenate(rows)])
 
 
@@ -105,14 +108,16 @@ def lasting_gain(alone: np.ndarray, helped: np.ndarray, block: np.ndarray) -> fl
 
 
 def error_of_neighbours(
+    slope: np.ndarray,
     values: np.ndarray,
     adjacency: sp.csr_matrix,
-    trained: np.ndarray,
     judged: np.ndarray,
     image: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(m,) squared error of a linear prediction, fitted on other tissue, for expression of ``judged`` (m,) spots."""
-    slope = slopes_of_neighbours(values, adjacency, trained, image)
+    """(m,) squared error of a linear prediction, fitted on other tissue, for expression of ``judged`` (m,) spots.
+
+    ``slope`` is what :func:`slopes_of_neighbours` found there.
+    """
     predicted = np.einsum("npk,pk->np", _predictors(values, adjacency, judged, image), slope)
     return ((predicted - values[judged]) ** 2).sum(axis=1)
 

@@ -153,10 +153,11 @@ def fit_attention(
     seen = [others_than(part, len(xy)) for part in unseen]
     others = [some_of(rows, JUDGED, rng) for rows in seen]
     values = genes.cpu().numpy().astype(np.float64)
+    slopes = [slopes_of_neighbours(values, adjacency, rows) for rows in others]
     trained = [
         _train(
             seen[f],
-            slopes_of_neighbours(values, adjacency, others[f]),
+            slopes[f],
             judged[f],
             genes,
             picture,
@@ -174,7 +175,9 @@ def fit_attention(
         each.network.load_state_dict(each.states[best])
         networks.append(each.network)
     rows = np.concatenate(judged)
-    alone = np.concatenate([error_of_neighbours(values, adjacency, others[f], judged[f]) for f in range(len(seen))])
+    alone = np.concatenate(
+        [error_of_neighbours(slope, values, adjacency, part) for slope, part in zip(slopes, judged, strict=True)]
+    )
     variance = float(genes.square().sum(1).mean())
     return LearntAttention(
         networks,

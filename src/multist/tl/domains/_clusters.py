@@ -14,7 +14,7 @@ from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
 from multist.access import is_whole
-from multist.cluster.count import MAX_COUNT, MIN_SPOTS_EACH
+from multist.cluster.count import choose_count, most_domains
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -39,7 +39,7 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     if isinstance(n_domains, str):
         if n_domains != "auto":
             raise ValueError(f"{_MUST_BE}; got {n_domains!r}")
-        return list(range(min(2, n_obs), max(min(MAX_COUNT, n_obs // MIN_SPOTS_EACH), min(2, n_obs)) + 1))
+        return list(range(min(2, n_obs), most_domains(n_obs) + 1))
     several = isinstance(n_domains, Sequence | np.ndarray)
     counts = list(n_domains) if several else [n_domains]
     if not counts or not all(map(is_whole, counts)):
@@ -70,7 +70,6 @@ def labels_and_curve(
     refine, random_state
         As :func:`multist.tl.multist_domains` takes them.
     """
-    from multist.cluster.count import choose_count
     from multist.cluster.domains import find_domains
 
     uns: dict[str, Any] = {}
