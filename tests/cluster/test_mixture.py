@@ -339,12 +339,13 @@ def test_what_has_not_converged_is_said_and_what_has_is_not(caplog, monkeypatch)
     assert "the mixture of 6 components has not converged after 1 iterations" in caplog.text
 
 
-def test_components_that_are_points_but_for_rounding_have_converged(caplog):
-    points = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), 150, axis=0)
-    points[0] += 1e-9
-    fit = fit_mixture(points, 3, n_starts=2)
+@pytest.mark.parametrize(("d", "n", "seed"), [(1, 100, 1), (2, 100, 3), (4, 150, 0), (4, 150, 3)])
+def test_components_that_are_points_but_for_rounding_have_converged(d, n, seed, caplog):
+    """Their likelihood seems to gain, as it is rounded, and no point moves."""
+    points = np.repeat(np.random.default_rng(seed).normal(size=(2, d)), n, axis=0)
+    fit = fit_mixture(points + 1e-5 * np.random.default_rng(9).normal(size=points.shape), 2, n_starts=2)
     assert "converged" not in caplog.text
-    np.testing.assert_array_equal(fit.labels, np.repeat(fit.labels[[0, 150, 300]], 150))
+    np.testing.assert_array_equal(fit.labels, np.repeat(fit.labels[[0, n]], n))
 
 
 def test_a_round_that_gains_next_to_nothing_is_the_last_and_is_not_kept(monkeypatch):
