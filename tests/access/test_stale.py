@@ -12,6 +12,17 @@ from multist.access.draft import Draft
 from multist.access.stale import digest_of, domain_params, forget_dependents, refuse_stale, replaced
 
 N = 4
+ALL_STEPS = (
+    "embed_expression",
+    "embed_histology",
+    "fit",
+    "cluster_domains",
+    "domain_shapes",
+    "pseudotime",
+    "interactions",
+    "ligrec",
+    "border_sharpness",
+)
 
 
 @pytest.fixture
@@ -29,7 +40,14 @@ def table() -> ad.AnnData:
         made.obsp[name] = sparse.identity(N, format="csr")
     of_domains = {"cluster_key": "multist_domain"}
     made.uns["multist"] = {
-        "params": {"expression_key": "X_pca", "with_image": True, "use_rep": "X_multist"},
+        "params": {
+            "expression_key": "X_pca",
+            "with_image": True,
+            "use_rep": "X_multist",
+            "n_domains": 2,
+            "random_state": 0,
+        },
+        "versions": {"multist": "0"},
         "histology": {"key_added": "X_histology", "image_key": "he"},
         "image_gain": 0.1,
         "losses": [1.0],
@@ -40,7 +58,7 @@ def table() -> ad.AnnData:
         "ligrec": {"params": of_domains},
         "border_sharpness": np.ones(2),
         "border_sharpness_params": dict(of_domains),
-        "decisions": {"pseudotime": ["one"], "interactions": ["two"], "cluster_domains": ["three"]},
+        "decisions": {name: ["a line"] for name in ALL_STEPS},
         "domain_shapes": {"outlines": dict(of_domains), "others": {"cluster_key": "other"}},
     }
     made.uns["multist_domain_colors"] = ["red", "blue"]
@@ -97,11 +115,37 @@ def test_what_lies_beside_a_result_goes_with_it(table):
     assert {"n_domains", "guided"} & set(draft.uns["multist"]) == set()
     assert {"image_gain", "losses", "params", "histology"} <= set(draft.uns["multist"])
     assert "multist_pseudotime" not in draft.obs
-    assert draft.uns["multist"]["decisions"] == {"cluster_domains": ["three"]}
     _, draft = removed_with(table, ("obsm", "X_pca"))
     assert "multist_image_weight" not in draft.obs and "multist_attention" not in draft.obsp
     assert {"image_gain", "losses"} & set(draft.uns["multist"]) == set()
     assert "border_sharpness_params" not in draft.uns["multist"]
+
+
+@pytest.mark.parametrize(
+    ("new", "kept"),
+    [
+        (("images", "he"), {"embed_expression"}),
+        (("obsm", "X_histology"), {"embed_expression"}),
+        (EMBEDDING, {"embed_expression", "embed_histology"}),
+        (DOMAINS, {"embed_expression", "embed_histology", "fit"}),
+        (("obsm", "X_else"), set(ALL_STEPS)),
+    ],
+)
+def test_decisions_about_what_is_gone_or_made_anew_go_with_it(table, new, kept):
+    assert set(removed_with(table, new)[1].uns["multist"]["decisions"]) == kept
+
+
+def test_parameters_of_what_is_gone_go_with_it(table):
+    params = table.uns["multist"]["params"]
+    _, draft = removed_with(table, EMBEDDING)
+    assert draft.uns["multist"]["params"] == {
+        name: params[name] for name in ("expression_key", "with_image", "random_state")
+    }
+    params["use_rep"] = "X_else"  # the domains are of another embedding, and stay
+    _, draft = removed_with(table, ("obsm", "X_histology"))
+    assert draft.uns["multist"]["params"] == {"use_rep": "X_else", "n_domains": 2, "random_state": 0}
+    _, draft = removed_with(table, ("obsp", "spatial_connectivities"))
+    assert not {"params", "versions"} & set(draft.uns["multist"])
 
 
 def test_the_graph_counts_for_what_was_made_on_it(table):

@@ -27,7 +27,18 @@ from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, black_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.run import Part, Run, as_list, check_whole, is_whole, open_part, plain, run, versions
+from multist.access.run import (
+    Part,
+    Run,
+    as_list,
+    check_whole,
+    decisions_of,
+    is_whole,
+    open_part,
+    plain,
+    run,
+    versions,
+)
 from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons
 from multist.access.stale import domain_params, refuse_stale
 from multist.access.tables import (
@@ -63,6 +74,7 @@ __all__ = [
     "check_layer",
     "check_whole",
     "copy_data",
+    "decisions_of",
     "domain_params",
     "find_expression",
     "find_sections",

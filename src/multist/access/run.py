@@ -28,6 +28,7 @@ from multist.access.transaction import restored_on_error, undisturbed
 from multist.access.write import check_names, write_image, write_table
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
 
@@ -39,21 +40,49 @@ SCHEMA = 1
 _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scipy", "scikit-learn")
 _installed_version = cache(version)  # which reads a file each time
 _INTERRUPTED = "interrupted: the data is as it was before, and nothing of this run was written"
-_lines: ContextVar[dict[str, None] | None] = ContextVar("lines", default=None)
+
+
+@dataclass
+class _Decisions:
+    """What was said while a run goes on, by the function whose step it belongs to."""
+
+    function: str
+    lines: dict[str, list[str]]
+
+
+_decisions: ContextVar[_Decisions | None] = ContextVar("decisions", default=None)
 
 
 def _said_once(record: logging.LogRecord) -> bool:
     """Keep what is said while a run goes on, whether or not it is shown, and say it once."""
-    held = _lines.get()
-    if held is None or record.levelno < logging.INFO or not getattr(record, "decision", True):
+    said = _decisions.get()
+    if said is None or record.levelno < logging.INFO or not getattr(record, "decision", True):
         return True
     line = record.getMessage()
-    new = line not in held
-    held[line] = None
-    return new
+    if any(line in lines for lines in said.lines.values()):
+        return False
+    said.lines[said.function].append(line)
+    return True
 
 
 logger.addFilter(_said_once)
+
+
+@contextmanager
+def decisions_of(function: str) -> Iterator[None]:
+    """What is said meanwhile is kept as a decision of ``function``, whose step this is, whoever takes it.
+
+    Decisions of an earlier such step go, even if nothing is said now.
+    """
+    said = _decisions.get()
+    if said is None:
+        raise RuntimeError("there is no run whose step this could be")
+    caller, said.function = said.function, function
+    said.lines.setdefault(function, [])
+    try:
+        yield
+    finally:
+        said.function = caller
 
 
 @dataclass(eq=False)
@@ -66,10 +95,13 @@ class Part:
         The user's object, only to be read.
     table
         Its table as it will be; stages read it, and :meth:`write` writes to it.
+    graph
+        Its spatial graph, once it has been read or made.
     """
 
     data: AnnData | SpatialData
     table: AnnData
+    graph: sp.csr_matrix | None = None
     _record: SpatialRecord | None = None
     _options: Mapping[str, Any] = field(default_factory=dict)
     _elements: dict[str, Any] = field(default_factory=dict)
@@ -101,6 +133,8 @@ class Part:
     ) -> None:
         """Take results, see :func:`multist.access.write_table`; what was made from a field that is new now goes."""
         self._forget(replaced(cast("Draft", self.table), obs=obs, obsm=obsm, obsp=obsp))
+        if _keys.CONNECTIVITIES in (obsp or {}):
+            self.graph = None
         write_table(self.table, obs=obs, obsm=obsm, obsp=obsp, uns=uns)
 
     def write_images(
@@ -196,7 +230,8 @@ def run(
 
     The body reads and writes ``run.part`` or ``run.parts``, whose tables look like the user's. What the logger
     ``multist`` says meanwhile, at the level of information or above, are the decisions: they go to
-    ``uns[key_added]["decisions"][name]``, and to ``uns[key_added]["schema"]`` the number of this form.
+    ``uns[key_added]["decisions"]``, under ``name`` or as :func:`decisions_of` says, and to ``uns[key_added]["schema"]``
+    the number of this form.
 
     Parameters
     ----------
@@ -225,8 +260,8 @@ def run(
     check_seed(random_state)
     check_names({key_added: None}, {}, "uns")
     objects = [_readable(each, copy=copy) for each in as_list(data)]
-    lines: dict[str, None] = {}
-    token, written = _lines.set(lines), False
+    said = _Decisions(name, {name: []})
+    token, written = _decisions.set(said), False
     try:
         work = Run([open_part(each, spatial=spatial, **keys) for each in objects])
         for part in work.parts:
@@ -235,7 +270,7 @@ def run(
         if not copy and any(part.table.is_view for part in work.parts):
             logger.info("data is a view of another AnnData, which stays as it is: data becomes a copy with the results")
         for part in work.parts:
-            _conclude(part, lines, name, key_added)
+            _conclude(part, said, key_added)
         targets = [copy_data(part.data) if copy else part.data for part in work.parts]
         with undisturbed():
             _commit(work.parts, targets, keys.get("table_key"))
@@ -248,7 +283,7 @@ def run(
             error.add_note(_INTERRUPTED)
         raise
     finally:
-        _lines.reset(token)
+        _decisions.reset(token)
 
 
 def as_list(data: Any) -> list[Any]:
@@ -301,7 +336,10 @@ def versions() -> dict[str, str]:
 
 
 def plain(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as ``.h5ad`` and ``.zarr`` can store them."""
+    """Parameters as ``.h5ad`` and ``.zarr`` can store them.
+
+    None becomes the text ``"None"``: before 0.12, anndata reads nothing of a file that holds a None.
+    """
     storable = {name: list(value) if isinstance(value, range | tuple) else value for name, value in params.items()}
     return {name: "None" if value is None else value for name, value in storable.items()}
 
@@ -318,7 +356,7 @@ def open_part(data: Any, *, spatial: bool = True, **keys: Any) -> Part:
         return Part(data, cast("AnnData", Draft(get_table(data, keys.get("table_key")))))
     record = resolve(data, **keys)
     table = cast("AnnData", Draft(record.table))
-    return Part(data, table, replace(record, table=table), keys)
+    return Part(data, table, None, replace(record, table=table), keys)
 
 
 def _refuse_foreign(table: AnnData, key_added: str) -> None:
@@ -333,13 +371,13 @@ def _refuse_foreign(table: AnnData, key_added: str) -> None:
             )
 
 
-def _conclude(part: Part, lines: dict[str, None], name: str, key_added: str) -> None:
+def _conclude(part: Part, said: _Decisions, key_added: str) -> None:
     """Say what was removed, and keep all that was said."""
     for line in part.forgotten():
         logger.info("%s", line)
-    held = part.table.uns.get(key_added, {})
-    decisions = {**held.get("decisions", {}), name: np.array(list(lines), str)}
-    part.write(uns={key_added: {"decisions": decisions, "schema": SCHEMA}})
+    before = part.table.uns.get(key_added, {}).get("decisions", {})
+    new = {function: np.array(lines, str) for function, lines in said.lines.items()}
+    part.write(uns={key_added: {"decisions": {**before, **new}, "schema": SCHEMA}})
 
 
 def _commit(parts: Sequence[Part], targets: Sequence[Any], table_key: str | None) -> None:

@@ -27,6 +27,10 @@ _ON_GRAPH = (_keys.INTERACTIONS, _keys.BORDER_SHARPNESS)
 _SOURCES = ("use_rep", "expression_key", "histology_key")
 """Parameters that name the ``obsm`` entry from which a result was made."""
 
+_OF_DIVISION = ("use_rep", "n_domains", "n_domains_asked", "labels_key", "unlabeled_category", "trust", "refine")
+"""Parameters of the domains. They lie among those of the embedding, and share the following with it."""
+_OF_BOTH = ("random_state", "table_key", "library_key")
+
 DIGEST = "domains_digest"
 """Parameter that tells the domains a result was made from."""
 
@@ -48,6 +52,8 @@ class Result(NamedTuple):
         Names within that entry.
     beside
         Fields that were written with it.
+    steps
+        Functions whose decisions were about it.
     """
 
     place: Place
@@ -56,6 +62,7 @@ class Result(NamedTuple):
     key: str
     told: tuple[str, ...] = ()
     beside: tuple[Place, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
 def replaced(table: Draft, **groups: Mapping[str, Any] | None) -> list[Place]:
@@ -77,6 +84,8 @@ def forget_dependents(table: Draft, new: Iterable[Place]) -> dict[Place, str]:
     """
     removed: dict[Place, str] = {}
     waiting = [*new]
+    for result in [each for each in _results(table) if each.place in waiting]:
+        _drop_decisions(table, result)
     while waiting:
         source = waiting.pop(0)
         for result in [each for each in _results(table) if source in each.sources]:
@@ -158,10 +167,12 @@ def _results(table: Draft) -> Iterator[Result]:
                 if name in _ON_GRAPH or float(params.get("spatial_weight", 0)) > 0:
                     sources.add(_GRAPH)
                 column = (("obs", _keys.pseudotime_key(key)),) if name == _keys.PSEUDOTIME else ()
-                yield Result(("uns", key, name), sources, f"tl.{name}", key, (name, f"{name}_params"), column)
+                told = (name, f"{name}_params")
+                yield Result(("uns", key, name), sources, f"tl.{name}", key, told, column, (name,))
     outlines = table.uns.get(_keys.MULTIST, {})
     for name, params in (outlines.get(_keys.DOMAIN_SHAPES, {}) if isinstance(outlines, Mapping) else {}).items():
-        yield Result(("shapes", name), {("obs", str(params.get("cluster_key")))}, "tl.domain_shapes", _keys.MULTIST)
+        outlined: set[Place] = {("obs", str(params.get("cluster_key")))}
+        yield Result(("shapes", name), outlined, "tl.domain_shapes", _keys.MULTIST, steps=(_keys.DOMAIN_SHAPES,))
 
 
 def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Result]:
@@ -169,7 +180,8 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
     params, histology = entry.get("params", {}), entry.get("histology", {})
     if isinstance(histology, Mapping) and histology.get("key_added") in table.obsm:
         images: set[Place] = {("images", str(name)) for name in np.atleast_1d(histology.get("image_key", []))}
-        yield Result(("obsm", histology["key_added"]), images, "pp.embed_histology", key, ("histology",))
+        described = ("obsm", histology["key_added"])
+        yield Result(described, images, "pp.embed_histology", key, ("histology",), steps=("embed_histology",))
     embedding, domains = _keys.embedding_key(key), _keys.domain_key(key)
     if "expression_key" in params and embedding in table.obsm:
         image: set[Place] = {("obsm", _keys.HISTOLOGY)} if params.get("with_image") else set()
@@ -177,7 +189,7 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
         told = ("image_gain", "n_image_dimensions", "structured", "losses")
         fields = (("obs", _keys.image_weight_key(key)), ("obsp", _keys.attention_key(key)))
         function = "MultiST.embed" if "fitted_on" in params else "tl.multist_domains"
-        yield Result(("obsm", embedding), sources, function, key, told, fields)
+        yield Result(("obsm", embedding), sources, function, key, told, fields, ("multist_domains", "fit", "embed"))
     if "use_rep" in params and domains in table.obs:
         sources = {_GRAPH, ("obsm", str(params["use_rep"]))}
         beside: tuple[Place, ...] = (
@@ -185,7 +197,8 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
             ("obsm", _keys.probability_key(key)),
             ("uns", f"{domains}_colors"),
         )
-        yield Result(("obs", domains), sources, "tl.cluster_domains", key, (_keys.CURVE, _keys.GUIDED), beside)
+        about = (_keys.CURVE, _keys.GUIDED)
+        yield Result(("obs", domains), sources, "tl.cluster_domains", key, about, beside, ("cluster_domains",))
 
 
 def _arrays(params: Mapping[str, Any]) -> set[Place]:
@@ -194,19 +207,34 @@ def _arrays(params: Mapping[str, Any]) -> set[Place]:
 
 def _forget(table: Draft, result: Result) -> None:
     _without(table, result.key, result.told)
-    decisions = table.uns[result.key].get("decisions", {})
-    name = result.place[-1]
-    if name in _OF_DOMAINS and name in decisions:
-        kept = {other: lines for other, lines in decisions.items() if other != name}
-        table.put("uns", result.key, {**table.uns[result.key], "decisions": kept})
+    _drop_decisions(table, result)
+    entry, name = table.uns[result.key], result.place[-1]
     if result.place[0] == "shapes":
-        entry = table.uns[result.key]
         others = {other: params for other, params in entry[_keys.DOMAIN_SHAPES].items() if other != name}
         table.put("uns", result.key, {**entry, _keys.DOMAIN_SHAPES: others})
         return
+    if result.place in (("obsm", _keys.embedding_key(result.key)), ("obs", _keys.domain_key(result.key))):
+        params = _params_without(entry["params"], embedding=result.place[0] == "obsm")
+        _without(table, result.key, () if params else ("params", "versions"))
+        if params:
+            table.put("uns", result.key, {**entry, "params": params})
     for group, *path in (result.place, *result.beside):
         if len(path) == 1:
             table.drop(group, path[0])
+
+
+def _drop_decisions(table: Draft, result: Result) -> None:
+    entry = table.uns[result.key]
+    decisions = entry.get("decisions", {})
+    kept = {name: lines for name, lines in decisions.items() if name not in result.steps}
+    if len(kept) < len(decisions):
+        table.put("uns", result.key, {**entry, "decisions": kept})
+
+
+def _params_without(params: Mapping[str, Any], *, embedding: bool) -> dict[str, Any]:
+    """Those of the domains alone, or of the embedding alone."""
+    kept = {name: value for name, value in params.items() if (name in _OF_DIVISION) == embedding or name in _OF_BOTH}
+    return kept if kept.keys() - set(_OF_BOTH) else {}
 
 
 def _named(place: Place) -> str:

@@ -156,7 +156,8 @@ def join_neighbors(
         summary = summary | {"aligned_key": aligned_key}
     alone = int((connectivities.getnnz(axis=1) == 0).sum())
     edges, lonely = counted(connectivities.nnz // 2, "edge"), counted(alone, "spot")
-    logger.info("spatial graph: %s, %s, %s without a neighbour", params, edges, lonely)
+    how = " or ".join(dict.fromkeys(map(_described, params)))
+    logger.info("spatial graph: %s, %s, %s without a neighbour", how, edges, lonely)
     return {
         "obsm": obsm,
         "obsp": {keys["connectivities_key"]: connectivities, keys["distances_key"]: apart},
@@ -227,6 +228,14 @@ def _assemble(blocks: list[sparse.csr_matrix], rows: list[np.ndarray]) -> sparse
     result = sparse.block_diag(blocks, format="csr")[order][:, order]
     result.sort_indices()
     return sparse.csr_matrix(result)
+
+
+def _described(params: dict[str, Any]) -> str:
+    """How the neighbours of a section were sought, in words."""
+    if params["delaunay"]:
+        return "a Delaunay triangulation"
+    lattice = params["coord_type"] == "grid"
+    return f"{params['n_neighbors']} neighbours on a lattice" if lattice else f"{params['n_neighbors']} nearest"
 
 
 def _summary(params: list[dict[str, Any]]) -> dict[str, Any]:

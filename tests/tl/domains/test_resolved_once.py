@@ -129,13 +129,15 @@ def test_decisions_are_said_and_kept(tissue_table, quick, capsys):
     mt.tl.pseudotime(tissue_table, n_neighbors=8)
     said = capsys.readouterr().err
     kept = tissue_table.uns["multist"]["decisions"]
-    decided = [*kept["multist_domains"], *kept["pseudotime"]]
-    for decision in (
-        "using the expression embedding in obsm['X_pca']",
-        "running pp.spatial_graph",
-        "domains, of 3 to 4",
-    ):
+    decided = [*kept["multist_domains"], *kept["cluster_domains"], *kept["pseudotime"]]
+    for decision in ("using the expression embedding in obsm['X_pca']", "running pp.spatial_graph"):
         assert any(decision in line for line in kept["multist_domains"]), decision
+    assert not any("using the graph" in line for line in kept["multist_domains"]), "it has been made by the call"
+    assert any("domains, of 3 to 4" in line for line in kept["cluster_domains"])
     assert any("pseudotime starts from" in line for line in kept["pseudotime"])
     assert all(f"multist: {line}" in said or f"multist: warning: {line}" in said for line in decided)
-    assert {"embed_expression", "multist_domains", "pseudotime"} == set(kept)
+    assert {"embed_expression", "multist_domains", "cluster_domains", "pseudotime"} == set(kept)
+    mt.tl.cluster_domains(tissue_table, 3)
+    left = tissue_table.uns["multist"]["decisions"]
+    assert set(left["multist_domains"]) == set(kept["multist_domains"])
+    assert not any("domains, of 3 to 4" in line for lines in left.values() for line in lines)

@@ -10,7 +10,7 @@ from multist import _keys
 from multist._described import described
 from multist._settings import logger
 from multist._words import counted
-from multist.access import domain_params, plain, resolve_drawn, run
+from multist.access import domain_params, listed, plain, resolve_drawn, run
 from multist.tl.borders._domain_outlines import section_frames
 
 if TYPE_CHECKING:
@@ -100,5 +100,5 @@ def domain_shapes(
         work.part.write_outlines(record, frames, keys)
         work.part.write(uns={_keys.MULTIST: {_keys.DOMAIN_SHAPES: told}})
         n_domains = len(pd.concat(frames.values())["name"].unique())
-        logger.info("outlines of %s: shapes %s", counted(n_domains, "domain"), list(keys.values()))
+        logger.info("outlines of %s: shapes %s", counted(n_domains, "domain"), listed(keys.values()))
     return None

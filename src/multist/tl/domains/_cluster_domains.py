@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from multist import _keys
 from multist._described import described
-from multist.access import Part, plain, run, versions
+from multist.access import Part, decisions_of, plain, run, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
 from multist.tl.domains._inputs import features_of, gather_tissue, split
@@ -115,11 +115,13 @@ def asked_domains(
     if labels_key is None:
         counts = candidate_counts(n_domains, sum(part.table.n_obs for part in parts))
         return Asked(counts, None, params)
-    strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
+    with decisions_of("cluster_domains"):
+        strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
     params |= {"unlabeled_category": unlabeled_category}
     return Asked([len(strokes.names) + strokes.n_more], strokes, params)
 
 
+@decisions_of("cluster_domains")
 def divide_parts(
     parts: Sequence[Part],
     asked: Asked,

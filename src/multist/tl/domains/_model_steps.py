@@ -11,7 +11,7 @@ import numpy as np
 from multist import _keys
 from multist._device import check_device
 from multist._threads import steady_threads
-from multist.access import check_layer
+from multist.access import check_layer, decisions_of
 from multist.cluster.assign import DomainClassifier
 from multist.model.fitted import FusionModel
 from multist.tl.domains._cluster_domains import Asked, divide_parts
@@ -74,6 +74,7 @@ def fit_parts(
     return FittedModel(fusion, recipe, tissue.section_names, len(tissue.xy), random_state)
 
 
+@decisions_of("embed")
 def embed_parts(
     fitted: FittedModel,
     parts: Sequence[Part],
@@ -142,6 +143,7 @@ def cluster_parts(
     return replace(fitted, domains=KnownDomains(names, colors, DomainClassifier.fit(points, codes, len(names))))
 
 
+@decisions_of("cluster_domains")
 def recognise_parts(
     fitted: FittedModel,
     domains: KnownDomains,

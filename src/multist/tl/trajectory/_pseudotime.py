@@ -190,7 +190,11 @@ def _run(
         "n_landmarks": 0 if few else len(rows),
         "paga": domain_graph(neighbors, domains.iloc[rows]),
     }
-    logger.info("pseudotime starts from %s, of domain %s", found["roots"].tolist(), found["root_domains"].tolist())
+    starts = [
+        f"{cell!r}" + (f" of domain {domain!r}" if domain else "")
+        for cell, domain in zip(found["roots"].tolist(), found["root_domains"].tolist(), strict=True)
+    ]
+    logger.info("pseudotime starts from %s", ", ".join(starts))
     if not few:
         exact, time = time, carry_over(time, parts, near, distance)
         time[rows] = exact
