@@ -59,8 +59,8 @@ def described(function: Described) -> Described:
     return function
 
 
-def with_parameters(docstring: str | None, signature: inspect.Signature, known: Mapping[str, str]) -> str | None:
-    """A docstring with the parameters that it describes itself and those that are known, as the signature orders them.
+def with_parameters(docstring: str | None, signature: inspect.Signature, shared: Mapping[str, str]) -> str | None:
+    """A docstring with the parameters that it describes itself and those that are shared, as the signature orders them.
 
     Parameters
     ----------
@@ -68,16 +68,16 @@ def with_parameters(docstring: str | None, signature: inspect.Signature, known: 
         In numpy's style, with a section of parameters; None where the interpreter leaves docstrings out.
     signature
         Of the function or class.
-    known
+    shared
         Descriptions of parameters. The docstring's own come before them.
     """
     if docstring is None:
         return None
     text = inspect.cleandoc(docstring)
     start = text.index(_HEADING) + len(_HEADING)
-    own, *others = re.split(r"\n\n(?=[^\n]+\n---)", text[start:], maxsplit=1)
-    entries = {name: _entry(name, known[name]) for name in signature.parameters if name in known}
-    for entry in re.split(r"\n(?=\S)", own):
+    described_here, *others = re.split(r"\n\n(?=[^\n]+\n---)", text[start:], maxsplit=1)
+    entries = {name: _entry(name, shared[name]) for name in signature.parameters if name in shared}
+    for entry in re.split(r"\n(?=\S)", described_here):
         entries |= dict.fromkeys(entry.partition("\n")[0].split(", "), entry)
     # an entry may be about several parameters
     ordered = dict.fromkeys(entries[name] for name in (*signature.parameters, *entries) if name in entries)

@@ -12,14 +12,14 @@ from multist._spacing import find_lattice, local_spacings
 GLASS = -2
 """Code of the places around the tissue and in its holes."""
 
-_DIRECTIONS = 12
+_DIRECTIONS = 12  # in which tissue can end around a cell
 _OFF_LATTICE = 1.5
 """How far from a cell at the rim, in distances to its neighbours, there is no tissue; half as far is its outline."""
 _EMPTY_SHARE = 0.95
 """Share of that distance within which no other cell may be; below cos(pi / 12), so that every cell is enclosed."""
-_MAX_LOOKED_AT = 20_000
-_NEIGHBOURS = 8
-_RINGS = 2
+_MAX_LOOKED_AT = 20_000  # places; of more only those near borders
+_NEIGHBOURS = 8  # that tell whether a place is near one
+_RINGS = 2  # of such neighbours around a border
 _MAX_DISTANCE = 4.0
 """Distances between neighbours; two rings of cells on either side of a border take up more."""
 _ROUNDING = 1e-6

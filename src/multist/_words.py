@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from typing import Any
 
 
-def did_you_mean(name: str, known: Iterable[Any]) -> str:
-    """What to ask where a name is close to one of those that are known; empty where none is."""
-    close = get_close_matches(name, map(str, known), 1)
+def did_you_mean(name: str, there: Iterable[Any]) -> str:
+    """What to ask where a name is close to one of those that there are; empty where none is."""
+    close = get_close_matches(name, map(str, there), 1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _MOST_SPOTS = 20_000
 _MIN_SPOTS = 3
-_FDR = 0.05
+FDR = 0.05
+"""False discovery rate up to which the page names a gene or a pair."""
 
 
 def markers(
@@ -42,7 +43,7 @@ def markers(
     body = []
     for name in domains.cat.categories:
         genes = _listed(found[name], names, count) if name in found else ""
-        body.append([Cell(name, colors[name]), Cell(genes or f"none at a false discovery rate of {_FDR:g}")])
+        body.append([Cell(name, colors[name]), Cell(genes or f"none at a false discovery rate of {FDR:g}")])
     text = (
         "Genes that are higher in a domain than in all other spots, by Welch's t-test on log-normalised expression, "
         "the clearest first; in brackets the log2 of the ratio. The domains were found from the same expression, so "
@@ -55,7 +56,7 @@ def markers(
 
 def _listed(ranked: pd.DataFrame, names: np.ndarray, count: int) -> str:
     """The genes that are higher, with their changes."""
-    best = ranked[(ranked["scores"] > 0) & (ranked["pvals_adj"] <= _FDR)].head(count)
+    best = ranked[(ranked["scores"] > 0) & (ranked["pvals_adj"] <= FDR)].head(count)
     each = zip(best["names"].astype(int), best["logfoldchanges"], strict=True)
     return ", ".join(f"{names[gene]} ({change:.1f})" for gene, change in each)
 

@@ -9,13 +9,12 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys, pl
-from multist._report.markers import markers
+from multist._report.markers import FDR, markers
 from multist._report.page import Cell, Part, Picture, Table, Tissue, picture, table_of
 from multist._report.parameters import decisions, parameters, versions
 from multist._report.result import Result
 from multist._words import counted
 
-_FDR = 0.05
 _MOST_ROWS = 25
 _WIDENING = 2.0
 """How much wider than on a page the picture at the top is."""
@@ -50,14 +49,14 @@ def all_parts(result: Result) -> Iterator[tuple[str, Part | str]]:
 def _sizes(result: Result) -> Part:
     """How many spots each domain has, and what is known of them."""
     count = result.domains.value_counts(sort=False)
-    known = {
+    columns = {
         "confidence": result.column(f"{result.key}_confidence"),
         "weight of the image": result.column(_keys.image_weight_key(result.key)),
         "pseudotime": result.column(_keys.pseudotime_key(result.key)),
     }
     shown = {
         name: values.groupby(result.domains, observed=False).median()
-        for name, values in known.items()
+        for name, values in columns.items()
         if values is not None and values.any()
     }
     colors, total, rows = result.colors, max(int(count.sum()), 1), []
@@ -134,14 +133,14 @@ def _pairs(result: Result) -> Part | str:
     if not isinstance(found, Mapping):
         return "run tl.interactions, which tests ligand-receptor pairs where domains touch"
     figure = pl.borders(
-        result.data, result.key, fdr=_FDR, gene_symbols=result.gene_symbols, return_fig=True, show=False, **result.where
+        result.data, result.key, fdr=FDR, gene_symbols=result.gene_symbols, return_fig=True, show=False, **result.where
     )
     pairs = found["pairs"]
-    significant = pairs[pairs["border_fdr"] <= _FDR].sort_values("border_fdr")
+    significant = pairs[pairs["border_fdr"] <= FDR].sort_values("border_fdr")
     text = (
         f"Pairs tested: {len(pairs[['source', 'target']].drop_duplicates()):,}, at each border in both directions. "
         f"Significant tests: {len(significant):,} of {int(pairs['border_pvalue'].notna().sum()):,}, at a false "
-        f"discovery rate of {_FDR:g}, against tissue that was shuffled in patches."
+        f"discovery rate of {FDR:g}, against tissue that was shuffled in patches."
     )
     wanted = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
     frame = significant[[name for name in wanted if name in significant]]

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from multist._spacing import spacing
+
 PROFILES = ("rim", "cortex_a", "cortex_b", "band", "stroma", "lesion")
 """Domains that expression tells apart; ``stroma`` is both ``stroma_loose`` and ``stroma_dense``."""
 
@@ -98,8 +100,7 @@ def near_border(xy: np.ndarray, domain: np.ndarray, here: str, there: str) -> np
     found = np.zeros(len(xy), dtype=bool)
     one_side, other = np.flatnonzero(domain == here), np.flatnonzero(domain == there)
     if len(one_side) and len(other):
-        pitch = np.median(cKDTree(xy).query(xy, k=2)[0][:, 1])
-        found[one_side] = cKDTree(xy[other]).query(xy[one_side])[0] < _STRIP * pitch
+        found[one_side] = cKDTree(xy[other]).query(xy[one_side])[0] < _STRIP * spacing(xy)
     return found
 
 

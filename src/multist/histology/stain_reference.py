@@ -89,11 +89,11 @@ class StainReference:
         ValueError
             If a field is missing, unknown or has the wrong shape.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
+        names = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(names))
         if unknown or "method" not in values:
             what = f"has unknown fields {unknown}" if unknown else "lacks 'method'"
-            raise ValueError(f"a stain reference {what}; its fields are {', '.join(known)}")
+            raise ValueError(f"a stain reference {what}; its fields are {', '.join(names)}")
         return cls(**{**values, "method": str(values["method"])})
 
     def from_elsewhere(self) -> StainReference:

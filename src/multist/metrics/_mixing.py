@@ -128,6 +128,6 @@ def _mixed(points: np.ndarray, code: np.ndarray, n_neighbors: int) -> tuple[floa
 
 def _without_self(near: np.ndarray, start: int) -> np.ndarray:
     """(n, k) of (n, k + 1) neighbours: without the observation, or without the farthest where equals crowded it out."""
-    own = near == np.arange(start, start + len(near))[:, None]
-    own[~own.any(axis=1), -1] = True
-    return near[~own].reshape(len(near), -1)
+    is_itself = near == np.arange(start, start + len(near))[:, None]
+    is_itself[~is_itself.any(axis=1), -1] = True
+    return near[~is_itself].reshape(len(near), -1)

@@ -126,9 +126,9 @@ def _rows(table: AnnData, names: list[str]) -> list[int]:
         raise ValueError(f"spots names {len(names)} spots; give one, or a list of up to {_MAX_SPOTS}")
     missing = [name for name in names if name not in table.obs_names]
     if missing:
-        known = ", ".join(map(repr, table.obs_names[:3]))
+        some = ", ".join(map(repr, table.obs_names[:3]))
         raise KeyError(
-            f"spots {', '.join(map(repr, missing))} not found in obs_names; found {table.n_obs} names such as {known}"
+            f"spots {', '.join(map(repr, missing))} not found in obs_names; found {table.n_obs} names such as {some}"
         )
     return [int(row) for row in table.obs_names.get_indexer(names)]
 

@@ -105,8 +105,8 @@ class Look:
             if value is not None and not 0 <= value <= 1:
                 raise ValueError(f"{name} lies between 0 and 1, got {value}")
         if self.legend_loc not in (None, *get_args(LegendLoc)):
-            known = ", ".join(map(repr, get_args(LegendLoc)))
-            raise ValueError(f"legend_loc is one of {known}, or None for none; got {self.legend_loc!r}")
+            places = ", ".join(map(repr, get_args(LegendLoc)))
+            raise ValueError(f"legend_loc is one of {places}, or None for none; got {self.legend_loc!r}")
         if self.microns_per_pixel is not None and not self.microns_per_pixel > 0:
             raise ValueError(f"microns_per_pixel is positive, got {self.microns_per_pixel}")
 

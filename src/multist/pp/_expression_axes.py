@@ -21,7 +21,7 @@ _MIN_SHARED_GENES = 0.5  # share of the genes; with less, the names are of anoth
 _MAX_EXACT_GENES = 512  # genes up to which all axes are found at once
 _MAX_COVARIANCE_GENES = 5000  # genes up to which the matrix of all covariances may be held
 _MAX_EXACT_SPOTS = 20_000  # spots of which axes are exact
-_SPARE = 10
+_SPARE = 10  # axes that are sought beside those that are wanted, for precision
 _ROWS_AT_ONCE = 4096  # spots that are dense at once
 
 

@@ -19,7 +19,7 @@ from multist.tl.domains._model_arrays import check_arrays
 from multist.tl.domains._recipe import AXES, Recipe
 
 _NAMES = ("genes", "library")
-_ROOMS = ("fusion", "axes", "stain", "linear", "guided")
+_GROUPS = ("fusion", "axes", "stain", "linear", "guided")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ class FittedModel:
             If it is truncated, damaged, of another version, or holds anything else.
         """
         record, arrays = load_folder(folder)
-        rooms: dict[str, dict[str, np.ndarray]] = {room: {} for room in _ROOMS}
+        rooms: dict[str, dict[str, np.ndarray]] = {room: {} for room in _GROUPS}
         for name, value in arrays.items():
             room, _, rest = name.partition(".")
             rooms.setdefault(room, {})[rest] = value

@@ -41,17 +41,17 @@ def check_arrays(arrays: Mapping[str, np.ndarray], lengths: Mapping[str, int]) -
     Parameters
     ----------
     arrays
-        By room and name.
+        By group and name.
     lengths
         Known lengths by their letters: ``g`` genes, ``l`` genes of the library, ``k`` domains.
     """
     shapes, found = dict(_SHAPES), dict(lengths)
     width = 0
     for number in range(sum(name.startswith("guided.centers.") for name in arrays)):
-        own = f"w{number}"
+        letter = f"w{number}"
         width += np.size(arrays.get(f"guided.centers.{number}", ()))
         found[f"s{number}"] = width  # the model of a group goes by all narrower ones too
-        shapes |= {f"guided.{name}.{number}": own for name in ("centers", "scales")}
+        shapes |= {f"guided.{name}.{number}": letter for name in ("centers", "scales")}
         shapes |= {f"guided.slopes.{number}": f"s{number} k", f"guided.offsets.{number}": "k"}
     for name, axes in shapes.items():
         if name not in arrays:

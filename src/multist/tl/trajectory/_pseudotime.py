@@ -259,8 +259,8 @@ def _check(choices: _Choices, n_obs: int) -> None:
     if not 0 <= choices.spatial_weight < 1:
         raise ValueError(f"spatial_weight must be at least 0 and below 1, not {choices.spatial_weight}")
     if choices.on_disconnected not in get_args(OnDisconnected):
-        known = ", ".join(map(repr, get_args(OnDisconnected)))
-        raise ValueError(f"on_disconnected must be one of {known}, not {choices.on_disconnected!r}")
+        choosable = ", ".join(map(repr, get_args(OnDisconnected)))
+        raise ValueError(f"on_disconnected must be one of {choosable}, not {choices.on_disconnected!r}")
 
 
 def _domains(table: AnnData, cluster_key: str) -> pd.Series:
