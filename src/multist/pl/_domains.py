@@ -9,7 +9,7 @@ import numpy as np
 
 from multist._keys import domain_key
 from multist.pl import _base
-from multist.pl._canvas import panel_width, panels
+from multist.pl._canvas import Canvas, panel_width, panels
 from multist.pl._colors import obs_values, store_colors
 from multist.pl._layer import Layer, color_layers, other_labels
 from multist.pl._legend import explain, legend_inches
@@ -119,14 +119,10 @@ def domains(
     ring = {} if ringed is None or not len(ringed) else ring_entry(rings or ())
     extras = [ring if strokes is None else stroke_entries(strokes, each) | ring for each in layers]
     titles = [each.label if n_sections > 1 else "" for each in layers]
+    windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
     beside, below = _legend_inches(layers, extras, titles, where)
     cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
-    in_a_row = max(column for _, column in cells) + 1
-    windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
-    aspect = float(np.median([window.aspect for window in windows]))
-    room = sum(sorted(beside, reverse=True)[:in_a_row]) if n_sections == 1 else max(beside)
-    heights = sum(below) if n_sections > 1 else max(below) * (max(row for row, _ in cells) + 1)
-    canvas = panels(cells, aspect, options, beside=room, below=heights)
+    canvas = _laid_out(cells, windows, options, beside, below)
     for panel, (each, section) in zip(canvas.axes, itertools.product(layers, range(n_sections)), strict=True):
         draw_map(panel, tissue, section, windows[section], each, options, outlined)
         if labels_key is not None and strokes is not None:
@@ -181,6 +177,22 @@ def _cells(n_sections: int, n_layers: int, ncols: int) -> list[tuple[int, int]]:
     if n_sections == 1:
         return [divmod(i, columns) for i in range(n_layers)]
     return [(layer * block + s // columns, s % columns) for layer in range(n_layers) for s in range(n_sections)]
+
+
+def _laid_out(
+    cells: list[tuple[int, int]],
+    windows: list[_base.Window],
+    options: Look,
+    beside: list[float],
+    below: list[float],
+) -> Canvas:
+    """Panels of the sections' shape with room for the legends: of one section beside each, else of the widest."""
+    rows, columns = (1 + max(each) for each in zip(*cells, strict=True))
+    one_section = len(windows) == 1
+    width = sum(sorted(beside, reverse=True)[:columns]) if one_section else max(beside)
+    height = max(below) * rows if one_section else sum(below)
+    aspect = float(np.median([window.aspect for window in windows]))
+    return panels(cells, aspect, options, beside=width, below=height)
 
 
 def _legend_inches(

@@ -13,7 +13,7 @@ from multist._described import described
 from multist.access import check_whole, domain_params, plain, run, versions
 from multist.tl.borders._cluster_test import adjusted, squidpys_test, too_few
 from multist.tl.borders._contacts import domain_codes
-from multist.tl.borders._molecules import find_molecules, molecule_expression
+from multist.tl.borders._molecules import Molecules, find_molecules, molecule_expression
 from multist.tl.borders._pairs import read_pairs
 
 if TYPE_CHECKING:
@@ -108,19 +108,7 @@ def ligrec(
         mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
         # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
         pvalue = (pvalue.ravel() * n_perms + 1) / (n_perms + 1)
-        n_pairs, per_pair = len(molecules.pairs), len(directed)
-        found = pd.DataFrame(
-            {
-                "source": np.repeat(molecules.pairs["source"].to_numpy(dtype=object), per_pair),
-                "target": np.repeat(molecules.pairs["target"].to_numpy(dtype=object), per_pair),
-                "ligand_domain": np.array([names[a] for a, _ in directed] * n_pairs, dtype=object),
-                "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
-                "mean": mean.ravel(),
-                "cluster_pvalue": pvalue,
-                "cluster_fdr": adjusted(pvalue),
-                "why": np.where(np.isnan(pvalue), too_few(threshold), "").astype(object),
-            }
-        ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
+        found = _pair_table(molecules, [(names[a], names[b]) for a, b in directed], mean, pvalue, threshold)
         params = {
             **domain_params(table, cluster_key),
             "layer": layer,
@@ -129,9 +117,33 @@ def ligrec(
             "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
         }
         result = {
-            "pairs": found.set_axis(pd.RangeIndex(len(found)).astype(str)),
+            "pairs": found,
             "params": plain(options | params),
             "versions": versions(),
         }
         work.part.write(uns={key_added: {_keys.LIGREC: result}})
     return work.result
+
+
+def _pair_table(
+    molecules: Molecules,
+    directed: list[tuple[str, str]],
+    mean: np.ndarray,
+    pvalue: np.ndarray,
+    threshold: float,
+) -> pd.DataFrame:
+    """A row per pair of molecules and directed pair of domains, the most significant first."""
+    n_pairs, per_pair = len(molecules.pairs), len(directed)
+    found = pd.DataFrame(
+        {
+            "source": np.repeat(molecules.pairs["source"].to_numpy(dtype=object), per_pair),
+            "target": np.repeat(molecules.pairs["target"].to_numpy(dtype=object), per_pair),
+            "ligand_domain": np.array([ligand for ligand, _ in directed] * n_pairs, dtype=object),
+            "receptor_domain": np.array([receptor for _, receptor in directed] * n_pairs, dtype=object),
+            "mean": mean.ravel(),
+            "cluster_pvalue": pvalue,
+            "cluster_fdr": adjusted(pvalue),
+            "why": np.where(np.isnan(pvalue), too_few(threshold), "").astype(object),
+        }
+    ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
+    return found.set_axis(pd.RangeIndex(len(found)).astype(str))
