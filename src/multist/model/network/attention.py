@@ -155,17 +155,7 @@ def fit_attention(
     values = genes.cpu().numpy().astype(np.float64)
     slopes = [slopes_of_neighbours(values, adjacency, rows) for rows in others]
     trained = [
-        _train(
-            seen[f],
-            slopes[f],
-            judged[f],
-            genes,
-            picture,
-            reach,
-            config,
-            processes,
-            (random_state, f),
-        )
+        _train(seen[f], slopes[f], judged[f], genes, picture, reach, config, processes, (random_state, f))
         for f in with_progress(range(len(seen)), len(seen), "multist: attention", hidden=processes.rank > 0)
     ]
     errors = np.concatenate([np.stack(each.errors, axis=1) for each in trained])  # spots by looks
@@ -180,13 +170,13 @@ def fit_attention(
     )
     variance = float(genes.square().sum(1).mean())
     return LearntAttention(
-        networks,
-        unseen,
-        (best + 1) * _STEPS_BETWEEN_LOOKS,
-        float(errors[:, best].mean()) / variance,
-        float(alone.mean()) / variance,
-        lasting_gain(alone, errors[:, best], block[rows]),
-        errors.mean(axis=0) / variance,
+        networks=networks,
+        unseen=unseen,
+        n_steps=(best + 1) * _STEPS_BETWEEN_LOOKS,
+        error=float(errors[:, best].mean()) / variance,
+        error_of_neighbours=float(alone.mean()) / variance,
+        gain=lasting_gain(alone, errors[:, best], block[rows]),
+        losses=errors.mean(axis=0) / variance,
     )
 
 
