@@ -198,8 +198,8 @@ def attention_matrix(
     for start in range(0, len(genes), _SPOTS_AT_ONCE):
         hidden = reach.of(np.arange(start, min(start + _SPOTS_AT_ONCE, len(genes))))
         seen = torch.as_tensor(hidden.spots, device=place)
-        shown = (genes.index_select(0, seen), picture.index_select(0, seen))
-        weight = torch.stack([model.weights(hidden, *shown).mean(1) for model in models]).mean(0)
+        factors = (genes.index_select(0, seen), picture.index_select(0, seen))
+        weight = torch.stack([model.weights(hidden, *factors).mean(1) for model in models]).mean(0)
         edges = (hidden.graph.receiver.cpu().numpy(), hidden.spots[hidden.graph.sender.cpu().numpy()])
         pieces.append(sp.csr_matrix((weight.cpu().numpy(), edges), shape=(hidden.n_asking, len(genes))))
     return sp.csr_matrix(sp.vstack(pieces, format="csr"))
@@ -253,6 +253,6 @@ def _train(
 def _squared_errors(network: ImageAttention, hidden: Hidden, genes: Tensor, picture: Tensor) -> Tensor:
     """(n_asking,) squared distance of the prediction."""
     seen = torch.as_tensor(hidden.spots, device=genes.device)
-    shown = genes.index_select(0, seen)
-    predicted = network(hidden, shown, picture.index_select(0, seen))
-    return (predicted - shown[: hidden.n_asking]).square().sum(1)
+    expression = genes.index_select(0, seen)
+    predicted = network(hidden, expression, picture.index_select(0, seen))
+    return (predicted - expression[: hidden.n_asking]).square().sum(1)
