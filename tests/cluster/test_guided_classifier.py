@@ -46,7 +46,7 @@ def test_prediction_by_hand(learnt, other, sections):
     for width, slope, offset, weight in zip((1, 2), learnt.slopes, learnt.offsets, learnt.weights, strict=True):
         score = (points[:, :width] @ slope + offset) / 1.5
         share = np.tile(learnt.shares, (sections, 1))
-        for _ in range(module._ROUNDS):
+        for _ in range(module._SHARE_ROUNDS):
             found = softmax(score + np.log(share)[code])
             share = class_shares(np.stack([found[code == each].sum(axis=0) for each in range(sections)]))
         probability += weight * softmax(score + np.log(share)[code])
@@ -59,10 +59,10 @@ def test_prediction_by_hand(learnt, other, sections):
 
 def test_of_many_spots_some_tell_how_common_a_class_is(learnt, other, monkeypatch):
     whole = learnt.predict(other[0], other[1])
-    monkeypatch.setattr(module, "_LEARN", 10)
+    monkeypatch.setattr(module, "_MAX_COUNTED", 10)
     some = learnt.predict(other[0], other[1])
     assert (some != whole).any()
-    monkeypatch.setattr(module, "_LEARN", N)
+    monkeypatch.setattr(module, "_MAX_COUNTED", N)
     np.testing.assert_array_equal(learnt.predict(other[0], other[1]), whole)
 
 

@@ -15,6 +15,8 @@ _RIDGE = 1e-6  # of the mean variance
 class DomainClassifier(NamedTuple):
     """Linear discriminant of Gaussian domains that share a covariance, as the mixture does that found them.
 
+    Not scikit-learn's, which refuses domains of one point each, and takes twice the memory to be as precise on float32.
+
     Attributes
     ----------
     slope

@@ -15,13 +15,11 @@ from multist.cluster.refine import leading_axes
 _MAX_CORRELATED = 20_000  # spots around which the correlation of neighbours is measured
 _MAX_FITTED = 5_000  # spots that the mixtures are fitted to; the curve hardly changes with more
 _MOST_DOMAINS, _MIN_SPOTS_EACH = 20, 10  # that are tried unless they are named, and spots of each on average
-_N_HALVES = 4
+_N_HALVES = 4  # of the spots, whose partitions are compared
 _SEARCHES = 4  # for each number; twice as many leave the criterion as it is
 _STRONG_EVIDENCE = 10.0  # differences of BIC beyond which the evidence is very strong (Kass & Raftery 1995)
-_MAX_STEPS = 15
-# leading axes that are looked at: each further one costs a parameter a domain and holds less than a fiftieth of the
-# variance
-_WIDTH = 8
+_MAX_STEPS = 15  # from a spot, within which correlations are added up
+_WIDTH = 8  # leading axes looked at; a further one costs a parameter a domain, for less than a fiftieth of the variance
 
 
 class CountCurve(NamedTuple):
@@ -34,7 +32,7 @@ class CountCurve(NamedTuple):
     bic
         float64. Bayesian information criterion of the independent patches of tissue; larger is better.
     icl
-        float64. The same less the entropy of the assignment: integrated complete likelihood.
+        float64. The same less twice the entropy of the assignment: integrated complete likelihood.
     stability
         float64. Mean adjusted Rand index between the partitions that different halves of the spots lead to.
     patch_size

@@ -12,8 +12,8 @@ def count_distinct(points: np.ndarray, enough: int) -> int:
     """
     few = max(10 * enough, 1000)
     while few < len(points):
-        found = len(np.unique(points[:: -(-len(points) // few)], axis=0))
-        if found >= enough:
-            return found
+        n_distinct = len(np.unique(points[:: -(-len(points) // few)], axis=0))
+        if n_distinct >= enough:
+            return n_distinct
         few *= 10
     return len(np.unique(points, axis=0))

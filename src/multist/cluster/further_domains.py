@@ -6,8 +6,8 @@ import numpy as np
 
 from multist.cluster.stroke_views import ScaledViews
 
-_STARTS = 10
-_ROUNDS = 15
+_N_SEEDINGS = 10  # of k-means, the best of which is kept
+_KMEANS_STEPS = 15  # of each
 _ANCHOR = 0.5  # of the strokes' mean in the center of a named class
 
 
@@ -44,12 +44,12 @@ def further_domains(
         return np.maximum(square - 2 * points @ centers.T + (centers * centers).sum(axis=1), 0)
 
     best, least = np.zeros(len(points), dtype=np.int64), np.inf
-    for _ in range(_STARTS):
+    for _ in range(_N_SEEDINGS):
         centers = named
         for _ in range(n_more):
             far = np.where(stroke, 0, distance(centers).min(axis=1)) + 1e-12
             centers = np.vstack([centers, points[rng.choice(len(far), p=far / far.sum())]])
-        for _ in range(_ROUNDS):
+        for _ in range(_KMEANS_STEPS):
             away = distance(centers)
             away[stroke, n_classes:] = np.inf
             nearest = away.argmin(axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -15,13 +16,13 @@ from multist.cluster.neighbour_walk import similar_edges, strength_from_held_out
 from multist.cluster.stroke_doubt import doubtful_strokes
 from multist.cluster.stroke_folds import stroke_folds
 from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
-from multist.cluster.stroke_mixture import fit_strokes
+from multist.cluster.stroke_mixture import Discriminant, fit_strokes
 from multist.cluster.stroke_views import ScaledViews, checked_views
 
-_LEARN = 20_000  # spots without a stroke, and strokes, from which a mixture learns
-_MOST_REMOTE = 3.0
-_TELLING = 5  # strokes of each class say whether they are recognised by more than chance
-_BY_CHANCE = 0.25  # of the way from chance to all
+_MAX_LEARNT_FROM = 20_000  # spots without a stroke, and strokes, from which a mixture learns
+_MAX_REMOTENESS = 3.0  # beyond which probabilities are not softened further
+_MIN_TELLING = 5  # strokes of each class that say whether they are recognised by more than chance
+_BY_CHANCE = 0.25  # part of the way from chance to all strokes, below which recognising them may be chance
 
 
 @dataclass(frozen=True)
@@ -116,79 +117,157 @@ def guided_domains(
     [0, 1]
     """
     groups = checked_views(views)
-    n, k = len(groups[0][0]), n_classes + n_more
+    n = len(groups[0][0])
     section = np.zeros(n, dtype=np.int64) if section is None else np.asarray(section)
     adjacency, xy, labels = sp.csr_matrix(adjacency), np.asarray(xy, dtype=np.float64), np.asarray(labels)
     _check(n, adjacency, xy, labels, section, n_classes, n_more, trust)
     rng = np.random.default_rng(random_state)
     tissue = ScaledViews.of(groups)
-    drawn = np.flatnonzero(labels >= 0)
-    as_drawn = np.full((len(drawn), k), (1 - trust) / (k - 1))
-    as_drawn[np.arange(len(drawn)), labels[drawn]] = trust
-    doubted = doubtful_strokes(tissue, drawn, labels[drawn], section, np.random.default_rng(random_state))
-    strokes, belief = drawn[~doubted], as_drawn[~doubted]
-    classes = labels[strokes].astype(np.int64)
-    lesson = Lesson.drawn(strokes, classes, belief, n, _LEARN, rng)
-    start = further_domains(tissue, lesson.rows, lesson.belief, n_classes, n_more, rng) if n_more else None
-    models = [
-        fit_strokes(tissue.points(g, lesson.rows), lesson.belief, section[lesson.rows], start=start)
-        for g in range(len(groups))
-    ]
-    few = Lesson.drawn(strokes, classes, belief, n, CHECK, rng)
-    apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
-    # how far from a stroke means nothing in a section that has none
-    near = np.flatnonzero(np.isin(section, section[strokes]))
-    fold, remoteness = stroke_folds(apart[near], np.searchsorted(near, few.strokes), few.classes, rng)
-    held = held_out(tissue, few, few.strokes, fold, section, models)
-    told = fold >= 0
-    rows, truth = few.strokes[told], few.classes[told]
-    weights = model_weights(held, truth)
-    expected = np.tensordot(weights, held, 1)
-    _warn_of_contradictions(expected, truth, n_classes)
-    found, scores = tissue.mixed(models, weights, section)
-    shares = found.mean(axis=0)
+    drawn = _Strokes.of(labels, n_classes + n_more, trust)
+    doubted = doubtful_strokes(tissue, drawn.rows, drawn.classes, section, np.random.default_rng(random_state))
+    strokes = _Strokes(*(each[~doubted] for each in drawn))
+    models = _learn(tissue, strokes, section, n_classes, n_more, rng)
+    judged = _judge(tissue, strokes, xy, section, models, rng)
+    _warn_of_contradictions(judged.probability, judged.classes, n_classes)
+    before_walk, scores = tissue.mixed(models, judged.weights, section)
     edges = similar_edges(scores, adjacency)
-    strength = strength_from_held_out(found, edges, rows, expected, truth)
-    if trust == 1:
-        found[strokes] = belief
-        found = walk_to_neighbours(found, edges, strength, (strokes, belief))
-        found[drawn] = as_drawn
-    else:
-        found[drawn] = _believed(found[drawn], as_drawn)
-        found = walk_to_neighbours(found, edges, strength)
+    strength = strength_from_held_out(before_walk, edges, judged.rows, judged.probability, judged.classes)
+    probability = _walk(before_walk, edges, strength, drawn, strokes, certain=trust == 1)
     # held-out strokes lie nearer to others than most of the tissue does, and say too much of it
-    found = found ** (1 / min(remoteness, _MOST_REMOTE))
-    found /= found.sum(axis=1, keepdims=True)
+    probability **= 1 / min(judged.remoteness, _MAX_REMOTENESS)
+    probability /= probability.sum(axis=1, keepdims=True)
     return GuidedDomains(
-        labels=found.argmax(axis=1),
-        probability=found,
-        held_out_accuracy=float((expected.argmax(axis=1) == truth).mean()) if len(rows) else float("nan"),
-        remoteness=remoteness,
+        labels=probability.argmax(axis=1),
+        probability=probability,
+        held_out_accuracy=judged.accuracy,
+        remoteness=judged.remoteness,
         classifier=GuidedClassifier(
             centers=tissue.centers,
             scales=tissue.scales,
             slopes=tuple(model.slope for model in models),
             offsets=tuple(model.offset for model in models),
-            weights=weights,
-            shares=shares,
+            weights=judged.weights,
+            shares=before_walk.mean(axis=0),
             strength=strength,
         ),
-        doubted=drawn[doubted],
+        doubted=drawn.rows[doubted],
     )
+
+
+class _Strokes(NamedTuple):
+    """(m,) rows with a stroke and class of each, and (m, k) how probable each class is as it was drawn."""
+
+    rows: np.ndarray
+    classes: np.ndarray
+    belief: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray, n_domains: int, trust: float) -> _Strokes:
+        """Those in (n,) labels, each right with the probability ``trust``."""
+        rows = np.flatnonzero(labels >= 0)
+        classes = labels[rows].astype(np.int64)
+        belief = np.full((len(rows), n_domains), (1 - trust) / (n_domains - 1))
+        belief[np.arange(len(rows)), classes] = trust
+        return cls(rows, classes, belief)
+
+
+class _Judged(NamedTuple):
+    """What models say of strokes that they have not seen.
+
+    Attributes
+    ----------
+    rows, classes
+        (m,) rows of the strokes that could be held out, and class of each.
+    probability
+        (m, k) of each class, averaged over the models.
+    weights
+        (g,) share of each model in the average.
+    remoteness
+        As in :class:`GuidedDomains`.
+    """
+
+    rows: np.ndarray
+    classes: np.ndarray
+    probability: np.ndarray
+    weights: np.ndarray
+    remoteness: float
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the strokes that were recognised; nan of none."""
+        return float((self.probability.argmax(axis=1) == self.classes).mean()) if len(self.rows) else float("nan")
+
+
+def _learn(
+    tissue: ScaledViews,
+    strokes: _Strokes,
+    section: np.ndarray,
+    n_classes: int,
+    n_more: int,
+    rng: np.random.Generator,
+) -> list[Discriminant]:
+    """A model of each group of views and all narrower ones."""
+    lesson = Lesson.drawn(*strokes, len(section), _MAX_LEARNT_FROM, rng)
+    start = further_domains(tissue, lesson.rows, lesson.belief, n_classes, n_more, rng) if n_more else None
+    return [
+        fit_strokes(tissue.points(group, lesson.rows), lesson.belief, section[lesson.rows], start=start)
+        for group in range(len(tissue.groups))
+    ]
+
+
+def _judge(
+    tissue: ScaledViews,
+    strokes: _Strokes,
+    xy: np.ndarray,
+    section: np.ndarray,
+    models: list[Discriminant],
+    rng: np.random.Generator,
+) -> _Judged:
+    """Hold strokes out, and see how models recognise them that learnt from the others."""
+    lesson = Lesson.drawn(*strokes, len(section), CHECK, rng)
+    sections_apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
+    # how far from a stroke means nothing in a section that has none
+    near = np.flatnonzero(np.isin(section, section[strokes.rows]))
+    fold, remoteness = stroke_folds(sections_apart[near], np.searchsorted(near, lesson.strokes), lesson.classes, rng)
+    by_model = held_out(tissue, lesson, lesson.strokes, fold, section, models)
+    rows, classes = lesson.strokes[fold >= 0], lesson.classes[fold >= 0]
+    weights = model_weights(by_model, classes)
+    return _Judged(rows, classes, np.tensordot(weights, by_model, 1), weights, remoteness)
+
+
+def _walk(
+    probability: np.ndarray,
+    edges: sp.csr_matrix,
+    strength: float,
+    drawn: _Strokes,
+    strokes: _Strokes,
+    *,
+    certain: bool,
+) -> np.ndarray:
+    """(n, k) probabilities after the walk; strokes stay as they were drawn if ``certain``, and else weigh as evidence.
+
+    Of all that were ``drawn``, nothing walks from certain ones that are not among the ``strokes`` to be learnt from.
+    """
+    if certain:
+        walked = walk_to_neighbours(probability, edges, strength, (strokes.rows, strokes.belief))
+        walked[drawn.rows] = drawn.belief
+        return walked
+    with_strokes = probability.copy()
+    with_strokes[drawn.rows] = _believed(probability[drawn.rows], drawn.belief)
+    return walk_to_neighbours(with_strokes, edges, strength)
 
 
 def _warn_of_contradictions(expected: np.ndarray, truth: np.ndarray, n_classes: int) -> None:
     """Warn if strokes that are held out are hardly recognised better than by chance."""
     classes, counts = np.unique(truth, return_counts=True)
-    if len(classes) < 2 or counts.min() < _TELLING:
+    if len(classes) < 2 or counts.min() < _MIN_TELLING:
         return
     right = expected.argmax(axis=1) == truth
     share = float(np.mean([right[truth == name].mean() for name in classes]))
     if share < _BY_CHANCE + (1 - _BY_CHANCE) / n_classes:
         logger.warning(
-            "the strokes contradict each other: of those that are held out %.0f %% of a class are "
-            "recognised, and chance gives %.0f %%: look at "
-            "them in pl.domains(labels_key=), or let them be overruled by trust= below 1",
+            "the strokes contradict each other: of those that are held out %.0f %% of a class are recognised, and "
+            "chance gives %.0f %%: look at them in pl.domains(labels_key=), or let them be overruled by trust= below 1",
             100 * share,
             100 / n_classes,
         )

@@ -12,8 +12,8 @@ from multist.cluster.neighbour_walk import similar_edges, walk_to_neighbours
 from multist.cluster.stroke_mixture import Discriminant, class_shares
 from multist.cluster.stroke_views import ScaledViews, checked_views
 
-_LEARN = 20_000  # spots from which shares are estimated
-_ROUNDS = 10
+_MAX_COUNTED = 20_000  # spots from which shares are estimated
+_SHARE_ROUNDS = 10  # of naming spots by the shares of the classes, and counting shares by the names
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,16 @@ class GuidedClassifier:
                 f"{[len(c) for c in self.centers]}"
             )
         section = np.zeros(len(groups[0][0]), dtype=np.int64) if section is None else np.asarray(section)
-        rows = np.arange(0, len(section), -(-len(section) // _LEARN))
+        rows = np.arange(0, len(section), -(-len(section) // _MAX_COUNTED))
         tissue = ScaledViews(groups, self.centers, self.scales)
         models = []
         for g, (slope, offset) in enumerate(zip(self.slopes, self.offsets, strict=True)):
             model = Discriminant(slope, offset, np.tile(self.shares, (section.max() + 1, 1)))
-            learnt = tissue.points(g, rows)
-            for _ in range(_ROUNDS):
-                found = model.probability(learnt, section[rows])
-                model = model._replace(
-                    share=class_shares(
-                        np.stack([found[section[rows] == code].sum(axis=0) for code in range(section.max() + 1)])
-                    )
-                )
+            points = tissue.points(g, rows)
+            for _ in range(_SHARE_ROUNDS):
+                named = model.probability(points, section[rows])
+                total = [named[section[rows] == code].sum(axis=0) for code in range(section.max() + 1)]
+                model = model._replace(share=class_shares(np.stack(total)))
             models.append(model)
-        found, scores = tissue.mixed(models, self.weights, section)
-        return walk_to_neighbours(found, similar_edges(scores, adjacency), self.strength)
+        probability, scores = tissue.mixed(models, self.weights, section)
+        return walk_to_neighbours(probability, similar_edges(scores, adjacency), self.strength)

@@ -129,10 +129,10 @@ def fit_mixture(
     random = np.random.RandomState(random_state)
     drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
     weights, likelihoods, hits = np.empty(0), np.empty(0), 0
-    for found, as_likely in _searches(x, drawn, max_iter, tol):
-        if as_likely > likelihoods.max(initial=-np.inf):
-            weights = found
-        likelihoods = np.append(likelihoods, as_likely)
+    for responsibilities, log_likelihood in _searches(x, drawn, max_iter, tol):
+        if log_likelihood > likelihoods.max(initial=-np.inf):
+            weights = responsibilities
+        likelihoods = np.append(likelihoods, log_likelihood)
         hits = int((likelihoods > likelihoods.max() - _SAME * len(x)).sum())
         if hits == _ENOUGH_HITS:
             break

@@ -7,8 +7,8 @@ import scipy.sparse as sp
 
 from multist.cluster.stroke_lesson import LEAST
 
-_STRENGTHS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)
-_STEPS = 20
+_STRENGTHS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)  # that are tried where strokes are held out
+_WALK_STEPS = 20
 _HALO = 6  # steps around held-out strokes within which strengths are compared
 _UNTOLD = 1.0  # strength where no stroke could be held out
 
@@ -45,21 +45,21 @@ def walk_to_neighbours(
     fixed
         Rows that keep their probabilities, and these.
     """
-    found = probability.copy()
+    walked = probability.copy()
     if fixed is not None:
-        found[fixed[0]] = fixed[1]
+        walked[fixed[0]] = fixed[1]
     if strength == 0:
-        return found
+        return walked
     total = 1 + strength * np.asarray(edges.sum(axis=1)).ravel()[:, None]
-    for _ in range(_STEPS):
-        found = (probability + strength * (edges @ found)) / total
+    for _ in range(_WALK_STEPS):
+        walked = (probability + strength * (edges @ walked)) / total
         if fixed is not None:
-            found[fixed[0]] = fixed[1]
-    return found
+            walked[fixed[0]] = fixed[1]
+    return walked
 
 
 def strength_from_held_out(
-    probability: np.ndarray, edges: sp.csr_matrix, rows: np.ndarray, held: np.ndarray, classes: np.ndarray
+    probability: np.ndarray, edges: sp.csr_matrix, rows: np.ndarray, held_out: np.ndarray, classes: np.ndarray
 ) -> float:
     """The strength with which strokes are recognised best while they are held out.
 
@@ -69,7 +69,7 @@ def strength_from_held_out(
         (n, k) of all spots.
     edges
         (n, n) weights.
-    rows, held, classes
+    rows, held_out, classes
         (m,) rows with a stroke, (m, k) probabilities found without it, and (m,) its class.
     """
     if not len(rows):
@@ -81,7 +81,7 @@ def strength_from_held_out(
     near = np.flatnonzero(reach)
     place = np.searchsorted(near, rows)
     start = probability[near]
-    start[place] = held
+    start[place] = held_out
     inner = edges[near][:, near]
-    found = [walk_to_neighbours(start, inner, strength)[place, classes] for strength in _STRENGTHS]
-    return _STRENGTHS[int(np.argmax([np.log(shares + LEAST).mean() for shares in found]))]
+    of_drawn_class = [walk_to_neighbours(start, inner, strength)[place, classes] for strength in _STRENGTHS]
+    return _STRENGTHS[int(np.argmax([np.log(each + LEAST).mean() for each in of_drawn_class]))]

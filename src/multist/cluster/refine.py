@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-_HANDFUL = 5
+_MIN_DOMAIN_SPOTS = 5  # spots of a domain, where there are enough; with fewer it joins another
 _SPOTS_AT_ONCE = 2**16  # spots whose neighbourhoods of two steps are held at once
 
 
@@ -57,7 +57,7 @@ def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> 
     n_domains
         Wanted number, at most n.
     """
-    smallest = max(1, min(_HANDFUL, len(labels) // (2 * n_domains)))
+    smallest = max(1, min(_MIN_DOMAIN_SPOTS, len(labels) // (2 * n_domains)))
     labels = labels.copy()
     names, counts = np.unique(labels, return_counts=True)
     for name in names[counts < smallest] if (counts >= smallest).any() else []:

@@ -48,8 +48,8 @@ def doubtful_strokes(
     told = np.flatnonzero(fold >= 0)
     if not len(told):
         return doubted
-    held = held_out(tissue, lesson, strokes, fold, section)
-    expected = np.tensordot(model_weights(held, classes[told]), held, 1)
+    by_model = held_out(tissue, lesson, strokes, fold, section)
+    expected = np.tensordot(model_weights(by_model, classes[told]), by_model, 1)
     doubted[told] = probably_wrong(expected, classes[told]) > 0.5
     for name in range(k):
         if doubted[classes == name].all():  # a class needs a stroke
@@ -57,22 +57,21 @@ def doubtful_strokes(
     return doubted
 
 
-def probably_wrong(held: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def probably_wrong(unseen: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """(m,) probability that a stroke has a wrong name, from the (m, k) probabilities found without it.
 
     A share of the strokes is named at random, and models claim too much by a temperature; the likelihood of what was
-    drawn decides both together.
-    Where overconfidence alone explains the contradictions nearly as well the share is zero, and so are all
-    probabilities.
+    drawn decides both together. Where overconfidence alone explains the contradictions nearly as well, the share is
+    zero, and so are all probabilities.
     """
-    k = held.shape[1]
-    logs = np.log(np.maximum(held, 1e-12))
-    best, found = -np.inf, np.zeros(len(classes))
+    k = unseen.shape[1]
+    logs = np.log(np.maximum(unseen, 1e-12))
+    best, probability = -np.inf, np.zeros(len(classes))
     for temperature in _OVERCONFIDENCE:
-        own = softmax(logs / temperature)[np.arange(len(classes)), classes][:, None]
-        wrong, right = _WRONG * (1 - own) / (k - 1), (1 - _WRONG) * own
+        as_drawn = softmax(logs / temperature)[np.arange(len(classes)), classes][:, None]
+        wrong, right = _WRONG * (1 - as_drawn) / (k - 1), (1 - _WRONG) * as_drawn
         evidence = np.log(wrong + right).sum(axis=0) - _COST * ((_WRONG > 0) + float(temperature > 1))
         top = int(evidence.argmax())
         if evidence[top] > best:
-            best, found = evidence[top], (wrong / (wrong + right))[:, top]
-    return found
+            best, probability = evidence[top], (wrong / (wrong + right))[:, top]
+    return probability

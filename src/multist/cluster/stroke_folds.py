@@ -7,7 +7,7 @@ from scipy.spatial import cKDTree
 
 N_FOLDS = 5
 _PIECES = (2, 3, 5, 10, 20, 10**9)  # of a class, from two halves to single spots
-_QUANTILES = np.linspace(0.025, 0.975, 39)
+_QUANTILES = np.linspace(0.025, 0.975, 39)  # of distances, by which two sets of them are compared
 _LOOK = 3000  # unnamed spots whose distance to a stroke is looked up
 
 
@@ -78,9 +78,9 @@ def _halved(place: np.ndarray, pieces: int) -> np.ndarray:
 
 def _distance_to_others(place: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Of each held-out point to the nearest point that is not held out with it."""
-    found = []
+    distances = []
     for number in np.unique(fold[fold >= 0]):
         out = fold == number
         if not out.all():
-            found.append(cKDTree(place[~out]).query(place[out])[0])
-    return np.concatenate(found) if found else np.empty(0)
+            distances.append(cKDTree(place[~out]).query(place[out])[0])
+    return np.concatenate(distances) if distances else np.empty(0)

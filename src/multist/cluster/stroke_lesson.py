@@ -72,7 +72,7 @@ def held_out(
 
     ``whole`` are models of the whole lesson, from which further domains start, since they have no strokes.
     """
-    held = np.full((len(tissue.groups), len(strokes), lesson.belief.shape[1]), np.nan)
+    by_model = np.full((len(tissue.groups), len(strokes), lesson.belief.shape[1]), np.nan)
     for number in np.unique(fold[fold >= 0]):
         out = strokes[fold == number]
         part = lesson.without(np.isin(lesson.strokes, out))
@@ -80,12 +80,12 @@ def held_out(
             points = tissue.points(g, part.rows)
             further = whole[g].probability(points, section[part.rows]) if whole and whole[g].n_unnamed else None
             model = fit_strokes(points, part.belief, section[part.rows], start=further)
-            held[g, fold == number] = model.probability(tissue.points(g, out), section[out])
-    return held[:, fold >= 0]
+            by_model[g, fold == number] = model.probability(tissue.points(g, out), section[out])
+    return by_model[:, fold >= 0]
 
 
-def model_weights(held: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def model_weights(by_model: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """(g,) weights of models from (g, m, k) probabilities of held-out strokes: those that recognise them weigh more."""
-    gain = np.log(held[:, np.arange(len(classes)), classes] + LEAST).sum(axis=1)
+    gain = np.log(by_model[:, np.arange(len(classes)), classes] + LEAST).sum(axis=1)
     weights = np.exp(_HEED * (gain - gain.max()))
     return weights / weights.sum()

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-_ROUNDS = 13
+_EM_ROUNDS = 13  # of expectation and maximisation
 _FREE_WEIGHT = 0.01  # of a spot without a stroke in the mean of a class; a stroke weighs one
 _COMMON = 0.5  # share of all spots in the covariance within classes; the strokes give the rest
 _TEMPERATURE = 1.5  # neighbours and scales repeat each other, so that likelihoods claim too much
-_SHRINK = 0.05  # towards equal variances
-_RIDGE = 1e-6
-_SMALL = 1e-12
+_SHRINK = 0.05  # of the covariance of all spots towards equal variances
+_RIDGE = 1e-6  # the same of what is inverted, so that it can be
+_SMALL = 1e-12  # least value of what is divided by, or of which the logarithm is taken
 
 
 class Discriminant(NamedTuple):
@@ -46,10 +46,10 @@ class Discriminant(NamedTuple):
 
 def softmax(scores: np.ndarray) -> np.ndarray:
     """Rows of (n, k) scores as probabilities."""
-    found = scores - scores.max(axis=1, keepdims=True)
-    np.exp(found, out=found)
-    found /= found.sum(axis=1, keepdims=True)
-    return found
+    probability = scores - scores.max(axis=1, keepdims=True)
+    np.exp(probability, out=probability)
+    probability /= probability.sum(axis=1, keepdims=True)
+    return probability
 
 
 def class_shares(total: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ def fit_strokes(
     weight, probability = belief, start
     members = [m + np.flatnonzero(section[m:] == code) for code in range(section.max() + 1)]
     floor = 1e-3 * np.sqrt(np.diag(scatter) / n) + _SMALL
-    for turn in range(_ROUNDS):
+    for turn in range(_EM_ROUNDS):
         count, sums = weight.sum(axis=0), weight.T @ drawn
         stroke_mean = sums / np.maximum(count, _SMALL)[:, None]
         if turn == 0 or not certain:

@@ -66,15 +66,15 @@ class ScaledViews:
     ) -> tuple[np.ndarray, np.ndarray]:
         """(n, k) probabilities and scores of all spots, averaged over the models."""
         n, k = len(section), len(models[0].offset)
-        found, scores = np.zeros((n, k)), np.zeros((n, k))
+        probability, scores = np.zeros((n, k)), np.zeros((n, k))
         for rows in row_slices(n):
             points = self.points(len(models) - 1, rows)
             for model, weight in zip(models, weights, strict=True):
                 part = points[:, : len(model.slope)]
-                found[rows] += weight * model.probability(part, section[rows])
+                probability[rows] += weight * model.probability(part, section[rows])
                 score = model.scores(part)
                 scores[rows] += weight * (score - score.mean(axis=1, keepdims=True))
-        return found, scores
+        return probability, scores
 
 
 def checked_views(views: Sequence[Sequence[np.ndarray]]) -> list[list[np.ndarray]]:

@@ -151,10 +151,10 @@ def _head(folder: Path) -> dict[str, Any]:
 
 
 def _refuse_foreign(folder: Path, error: type[Exception]) -> None:
-    held = sorted(folder.iterdir())
-    if links := [path.name for path in held if path.is_symlink()]:
+    paths = sorted(folder.iterdir())
+    if links := [path.name for path in paths if path.is_symlink()]:
         raise error(f"{links[0]!r} in {str(folder)!r} is a link, which multist did not make and does not follow")
-    names = [path.name for path in held]
+    names = [path.name for path in paths]
     foreign = [n for n in names if n != RECORD and not _ARRAYS.fullmatch(n) and not UNFINISHED.fullmatch(n)]
     if foreign:
         named = ", ".join(map(repr, foreign[:3]))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -68,6 +68,42 @@ class Modality(NamedTuple):
     averaging: Averaging
     scale: float
     surroundings: Surroundings | None
+
+    @classmethod
+    def fit(
+        cls,
+        factors: np.ndarray,
+        surroundings: Surroundings | None,
+        adjacency: sp.csr_matrix,
+        attention: sp.csr_matrix | None,
+        *,
+        weight: float = 1.0,
+        random_state: int = 0,
+    ) -> Modality:
+        """The averaging of (n, p) factors, and the scale that gives these a total spread of ``weight``."""
+        averaging = Averaging.fit(factors, adjacency, attention, random_state=random_state)
+        spread = float(np.sqrt(factors.var(axis=0, dtype=np.float64).sum()))
+        return cls(averaging, weight / max(spread, 1e-12), surroundings)
+
+    def dimensions(self, factors: np.ndarray, adjacency: sp.csr_matrix, attention: sp.csr_matrix | None) -> np.ndarray:
+        """(n, p) dimensions of the embedding before their ends are drawn in."""
+        result = self.averaging(factors, adjacency, attention)
+        result *= self.scale
+        return result
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What was trained, and what the image adds; the defaults are those of expression alone.
+
+    ``losses`` and ``attention`` go into the :class:`Embedding`, the others into the :class:`FusionModel`.
+    """
+
+    gain: float = 0.0
+    attention: sp.csr_matrix | None = None
+    networks: tuple[ImageAttention, ...] = ()
+    published: PublishedNetwork | None = None
+    losses: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 _NEARLY_ALL, _NEARLY_ALL_SPOTS = 0.95, 0.1
@@ -149,78 +185,45 @@ class FusionModel:
             Seed.
         """
         section = np.zeros(len(xy), np.int64) if section is None else section
-        n_given = expression.shape[1]
-        genes = as_floats(expression)[:, : config.n_expression]
-        spread_here = component_spread(genes, section)
-        genes = common_axes(genes, adjacency, section)
-        genes, surroundings = _alike(genes, adjacency, section, config, one_scale=True, random_state=random_state)
-        axes, picture, image_surroundings = None, None, None
+        factors = as_floats(expression)[:, : config.n_expression]
+        spread_of_components = component_spread(factors, section)
+        factors = common_axes(factors, adjacency, section)
+        factors, surroundings = _alike(factors, adjacency, section, config, one_scale=True, random_state=random_state)
+        axes, image_factors, image_surroundings = None, None, None
         if image is not None:
             features, image_surroundings = _alike(
                 as_floats(image), adjacency, section, config, one_scale=False, random_state=random_state
             )
             axes = ImageAxes.of(features, config.n_image)
-            picture = axes(features)
-        networks: tuple[ImageAttention, ...] = ()
-        losses: dict[str, np.ndarray] = {}
-        gain, attention, published = 0.0, None, None
-        seed: dict[str, Any] = {"random_state": random_state}
-        if config.losses is not None:
-            from multist.model.network.published import fit_published
-
-            published, losses = fit_published(
-                genes, picture, adjacency, section, config, n_domains=n_domains, device=device, **seed
-            )
-        elif picture is not None and config.epochs == 0:
-            exact = [unit_variance(each.astype(np.float64)) for each in (genes, picture)]
-            gain = linear_gain(exact[0], exact[1], adjacency, xy, section, **seed)
-        elif picture is not None:
-            from multist.model.network.attention import attention_matrix, fit_attention
-
-            learnt = fit_attention(genes, picture, adjacency, xy, section, config, device=device, **seed)
-            gain, losses = learnt.gain, {"hidden_expression": learnt.losses}
-            if gain:
-                networks = tuple(learnt.networks)
-                attention = attention_matrix(learnt.networks, genes, picture, adjacency, device=device)
-                logger.info(
-                    "the image takes away %.1f %% of the error of hidden spots on held-out tissue, and takes part",
-                    100 * gain,
-                )
-        if picture is not None and not gain and published is None:
-            logger.warning(
-                "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come "
-                "from expression and space alone"
-            )
-            axes, picture, image_surroundings = None, None, None
-        averaging = Averaging.fit(genes, adjacency, attention, **seed)
-        modality = Modality(averaging, 1 / _total_spread(genes), surroundings)
-        shown = None
-        if axes is not None and picture is not None:
-            shown = Modality(
-                Averaging.fit(picture, adjacency, attention, **seed),
-                (gain or 1) / _total_spread(picture),
-                image_surroundings,
+            image_factors = axes(features)
+        learnt = _learn(factors, image_factors, adjacency, xy, section, config, n_domains, device, random_state)
+        if not learnt.gain and learnt.published is None:
+            axes, image_factors, image_surroundings = None, None, None
+        graphs = (adjacency, learnt.attention)
+        image_modality = None
+        if image_factors is not None:
+            image_modality = Modality.fit(
+                image_factors, image_surroundings, *graphs, weight=learnt.gain or 1.0, random_state=random_state
             )
         model = cls(
-            config,
-            modality,
-            shown,
-            axes,
-            networks,
-            gain,
-            np.zeros(0),
-            np.ones(0),
-            spread_here,
-            n_given,
-            0 if image is None or shown is None else image.shape[1],
-            published,
+            config=config,
+            expression=Modality.fit(factors, surroundings, *graphs, random_state=random_state),
+            image=image_modality,
+            axes=axes,
+            networks=learnt.networks,
+            gain=learnt.gain,
+            center=np.zeros(0),  # center and spread are measured below
+            spread=np.ones(0),
+            component_spread=spread_of_components,
+            n_expression=expression.shape[1],
+            n_image=0 if image is None or image_modality is None else image.shape[1],
+            published=learnt.published,
         )
-        code = model._code(genes, picture, adjacency, attention, device)
+        code = model._code(factors, image_factors, *graphs, device)
         center = code.mean(axis=0, dtype=np.float64)
         squares = sum(np.square(code[rows] - center).sum(axis=0) for rows in row_slices(len(code)))
-        spread = np.sqrt(squares / len(code))
-        model = cls(**{**model.__dict__, "center": center, "spread": np.maximum(spread, 1e-12)})
-        return model, model._embedding(code, attention, losses)
+        model = replace(model, center=center, spread=np.maximum(np.sqrt(squares / len(code)), 1e-12))
+        return model, model._embedding(code, learnt.attention, learnt.losses)
 
     def embed(
         self,
@@ -238,23 +241,23 @@ class FusionModel:
         ValueError
             If the number of features differs, or an image is missing.
         """
-        given = 0 if image is None or not self.n_image else image.shape[1]
-        for what, found, expected in (
+        n_image = 0 if image is None or not self.n_image else image.shape[1]
+        for modality, given, expected in (
             ("expression", expression.shape[1], self.n_expression),
-            ("histology", given, self.n_image),
+            ("histology", n_image, self.n_image),
         ):
-            if found != expected:
-                raise ValueError(f"the model was fitted on {expected} {what} features; there are {found}")
-        genes = as_floats(expression)[:, : len(self.expression.averaging.center)]
-        genes = _brought_to(self.expression.surroundings, genes, adjacency, section)
-        picture, attention = None, None
+            if given != expected:
+                raise ValueError(f"the model was fitted on {expected} {modality} features; there are {given}")
+        factors = as_floats(expression)[:, : len(self.expression.averaging.center)]
+        factors = _brought_to(self.expression.surroundings, factors, adjacency, section)
+        image_factors, attention = None, None
         if self.axes is not None and self.image is not None and image is not None:
-            picture = self.axes(_brought_to(self.image.surroundings, as_floats(image), adjacency, section))
-        if self.networks and picture is not None:
+            image_factors = self.axes(_brought_to(self.image.surroundings, as_floats(image), adjacency, section))
+        if self.networks and image_factors is not None:
             from multist.model.network.attention import attention_matrix
 
-            attention = attention_matrix(list(self.networks), genes, picture, adjacency, device=device)
-        return self._embedding(self._code(genes, picture, adjacency, attention, device), attention, {})
+            attention = attention_matrix(list(self.networks), factors, image_factors, adjacency, device=device)
+        return self._embedding(self._code(factors, image_factors, adjacency, attention, device), attention, {})
 
     def shares_axes(self, features: np.ndarray, section: np.ndarray) -> bool | None:
         """Whether other sections' (n, p) expression can lie on the axes of that which was fitted.
@@ -274,8 +277,8 @@ class FusionModel:
 
     def _code(
         self,
-        genes: np.ndarray,
-        picture: np.ndarray | None,
+        factors: np.ndarray,
+        image_factors: np.ndarray | None,
         adjacency: sp.csr_matrix,
         attention: sp.csr_matrix | None,
         device: str,
@@ -284,24 +287,91 @@ class FusionModel:
         if self.published is not None:
             from multist.model.network.published import read_published
 
-            return read_published(self.published, genes, picture, adjacency, device=device)
-        code = self.expression.averaging(genes, adjacency, attention)
-        code *= self.expression.scale
-        if self.image is None or picture is None:
+            return read_published(self.published, factors, image_factors, adjacency, device=device)
+        code = self.expression.dimensions(factors, adjacency, attention)
+        if self.image is None or image_factors is None:
             return code
-        return np.hstack([code, self.image.averaging(picture, adjacency, attention) * self.image.scale])
+        return np.hstack([code, self.image.dimensions(image_factors, adjacency, attention)])
 
     def _embedding(self, code: np.ndarray, attention: sp.csr_matrix | None, losses: dict[str, np.ndarray]) -> Embedding:
-        n_shown = 0 if self.image is None or self.published is not None else self.image.averaging.weights.shape[0]
+        width = 0 if self.image is None or self.published is not None else len(self.image.averaging.weights)
         embedding, weight = np.empty(code.shape, dtype=np.float32), np.zeros(len(code))
         for rows in row_slices(len(code)):
             standard = np.clip((code[rows] - self.center) / self.spread, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
             embedding[rows] = standard * self.spread
-            if n_shown:
+            if width:
                 squares = standard**2
-                weight[rows] = squares[:, -n_shown:].sum(axis=1) / np.maximum(squares.sum(axis=1), 1e-12)
+                weight[rows] = squares[:, -width:].sum(axis=1) / np.maximum(squares.sum(axis=1), 1e-12)
         warn_of_image_alone(weight)
         return Embedding(embedding, weight.astype(np.float32), attention, losses)
+
+
+def _learn(
+    factors: np.ndarray,
+    image_factors: np.ndarray | None,
+    adjacency: sp.csr_matrix,
+    xy: np.ndarray,
+    section: np.ndarray,
+    config: MultiSTConfig,
+    n_domains: int,
+    device: str,
+    random_state: int,
+) -> _Learnt:
+    """Train the published network, or learn what an image adds: by attention, or by a linear rule without training."""
+    if config.losses is not None:
+        from multist.model.network.published import fit_published
+
+        published, losses = fit_published(
+            factors,
+            image_factors,
+            adjacency,
+            section,
+            config,
+            n_domains=n_domains,
+            device=device,
+            random_state=random_state,
+        )
+        return _Learnt(published=published, losses=losses)
+    if image_factors is None:
+        return _Learnt()
+    if config.epochs == 0:
+        exact, exact_image = (unit_variance(each.astype(np.float64)) for each in (factors, image_factors))
+        learnt = _Learnt(gain=linear_gain(exact, exact_image, adjacency, xy, section, random_state=random_state))
+    else:
+        learnt = _learn_attention(factors, image_factors, adjacency, xy, section, config, device, random_state)
+    if not learnt.gain:
+        logger.warning(
+            "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come "
+            "from expression and space alone"
+        )
+    return learnt
+
+
+def _learn_attention(
+    factors: np.ndarray,
+    image_factors: np.ndarray,
+    adjacency: sp.csr_matrix,
+    xy: np.ndarray,
+    section: np.ndarray,
+    config: MultiSTConfig,
+    device: str,
+    random_state: int,
+) -> _Learnt:
+    """Networks and the attention they pay, or nothing but their losses where the image adds nothing."""
+    from multist.model.network.attention import attention_matrix, fit_attention
+
+    trained = fit_attention(
+        factors, image_factors, adjacency, xy, section, config, device=device, random_state=random_state
+    )
+    losses = {"hidden_expression": trained.losses}
+    if not trained.gain:
+        return _Learnt(losses=losses)
+    attention = attention_matrix(trained.networks, factors, image_factors, adjacency, device=device)
+    logger.info(
+        "the image takes away %.1f %% of the error of hidden spots on held-out tissue, and takes part",
+        100 * trained.gain,
+    )
+    return _Learnt(gain=trained.gain, attention=attention, networks=tuple(trained.networks), losses=losses)
 
 
 def _alike(
@@ -328,10 +398,6 @@ def _brought_to(
     if surroundings is None:
         return features
     return features - offsets_to(surroundings, features, adjacency, section).astype(features.dtype)[section]
-
-
-def _total_spread(features: np.ndarray) -> float:
-    return max(float(np.sqrt(features.var(axis=0, dtype=np.float64).sum())), 1e-12)
 
 
 def warn_of_image_alone(weight: np.ndarray) -> None:

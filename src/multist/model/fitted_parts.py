@@ -70,18 +70,18 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
         published = PublishedNetwork.of_state(rooms["published"], config)
     embedding = rooms["embedding"]
     return FusionModel(
-        config,
-        expression,
-        image,
-        axes,
-        networks,
-        record["gain"],
-        embedding["center"],
-        embedding["spread"],
-        embedding["component_spread"],
-        record["n_expression"],
-        record["n_image"],
-        published,
+        config=config,
+        expression=expression,
+        image=image,
+        axes=axes,
+        networks=networks,
+        gain=record["gain"],
+        center=embedding["center"],
+        spread=embedding["spread"],
+        component_spread=embedding["component_spread"],
+        n_expression=record["n_expression"],
+        n_image=record["n_image"],
+        published=published,
     )
 
 
@@ -112,10 +112,10 @@ def _networks(
 
 
 def _modality_arrays(room: str, modality: Modality) -> dict[str, np.ndarray]:
-    held = modality.averaging._asdict()
+    arrays = modality.averaging._asdict()
     if modality.surroundings is not None:
-        held |= {f"surroundings_{name}": value for name, value in modality.surroundings._asdict().items()}
-    return {f"{room}.{name}": value for name, value in held.items()}
+        arrays |= {f"surroundings_{name}": value for name, value in modality.surroundings._asdict().items()}
+    return {f"{room}.{name}": value for name, value in arrays.items()}
 
 
 def _modality(arrays: dict[str, np.ndarray], scale: float) -> Modality:

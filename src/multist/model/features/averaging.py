@@ -88,12 +88,12 @@ class Averaging(NamedTuple):
                 variance[column] = covariance[0, 0]
                 ridge = _RIDGE * np.trace(covariance) / len(covariance)
                 if ridge > 0:
-                    with_own = covariance[0].copy()
+                    with_value = covariance[0].copy()
                     covariance.flat[:: len(covariance) + 1] += ridge
                     most = 1 / (returned @ np.linalg.solve(covariance, returned))
                     noise = np.clip(variance[column] - structured[column], 0, most)
                     structured[column] = max(variance[column] - noise, 0.0)
-                    weights[column] = np.linalg.solve(covariance, with_own - returned * noise)
+                    weights[column] = np.linalg.solve(covariance, with_value - returned * noise)
         return cls(center, weights, np.clip(structured / np.maximum(variance, 1e-30), 0, 1))
 
     def __call__(
@@ -115,14 +115,14 @@ def _averages(values: np.ndarray, adjacency: sp.csr_matrix, attention: sp.csr_ma
 
     The first step leaves the spot out.
     """
-    found = [values] if attention is None else [values, (attention @ values).astype(values.dtype)]
+    averages = [values] if attention is None else [values, (attention @ values).astype(values.dtype)]
     mean = neighbourhood_mean(adjacency, with_self=True)
     average = neighbourhood_mean(adjacency, with_self=False) @ values
     for step in range(1, STEPS[-1] + 1):
         average = average if step == 1 else mean @ average
         if step in STEPS:
-            found.append(average)
-    return found
+            averages.append(average)
+    return averages
 
 
 def _structured_variance(values: np.ndarray, adjacency: sp.csr_matrix, rng: np.random.Generator) -> np.ndarray:

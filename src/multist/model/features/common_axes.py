@@ -12,8 +12,8 @@ from multist.model.features.sections import within_sections
 
 _MAX_COMPONENTS = 50  # as many as pp.embed_expression makes; a rotation of more is fitted to noise
 _MAX_COMPARED = 10  # components
-_UNCORRELATED = 1e-3
-_HOPS = 6
+_UNCORRELATED = 1e-3  # correlation up to which components count as made in the spots at hand
+_HOPS = 6  # steps on the graph, over which features are averaged before sections are brought together
 
 
 def common_axes(features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray) -> np.ndarray:
@@ -95,10 +95,10 @@ def component_spread(features: np.ndarray, section: np.ndarray) -> np.ndarray:
     """
     some = features[:, :_MAX_COMPARED]
     sections = (some[section == number] for number in range(section.max() + 1))
-    found = [values.std(axis=0, dtype=np.float64) for values in sections if _uncorrelated(values)]
-    if not found and _uncorrelated(some):
-        found = [some.std(axis=0, dtype=np.float64)]
-    return np.reshape(found, (len(found), some.shape[1]))
+    spreads = [values.std(axis=0, dtype=np.float64) for values in sections if _uncorrelated(values)]
+    if not spreads and _uncorrelated(some):
+        spreads = [some.std(axis=0, dtype=np.float64)]
+    return np.reshape(spreads, (len(spreads), some.shape[1]))
 
 
 def _uncorrelated(values: np.ndarray) -> bool:

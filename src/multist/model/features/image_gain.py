@@ -11,9 +11,9 @@ from multist.model.features.neighbourhood import second_ring
 JUDGED = 2048
 """Spots of a fold at most on which a prediction is fitted, and as many on which it is judged."""
 
-_FOLDS = 4
+_FOLDS = 4  # parts of the tissue, held out in turn
 _ENOUGH_HIDDEN = 1000  # hidden spots that are told before blocks are dealt out no further time
-_MOST_DEALS = 3
+_MOST_DEALS = 3  # of blocks to folds, where spots are few
 _BLOCKS = 5  # along each axis of a section; a block is held out as a whole
 _MIN_SPOTS_IN_BLOCK = 8  # spots in a block
 _SIGNIFICANCE = 0.05  # of the test whether the image adds anything
@@ -87,9 +87,9 @@ def linear_gain(
     for part in parts:
         trained, judged = (some_of(each, JUDGED, rng) for each in (others_than(part, len(xy)), part))
         rows.append(judged)
-        for errors, own in ((alone, None), (helped, image)):
-            slope = slopes_of_neighbours(expression, adjacency, trained, own)
-            errors.append(error_of_neighbours(slope, expression, adjacency, judged, own))
+        for errors, seen_image in ((alone, None), (helped, image)):
+            slope = slopes_of_neighbours(expression, adjacency, trained, seen_image)
+            errors.append(error_of_neighbours(slope, expression, adjacency, judged, seen_image))
     return lasting_gain(np.concatenate(alone), np.concatenate(helped), block[np.concatenate(rows)])
 
 

@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from multist.model.features.neighbourhood import neighbourhood_mean
 
 _MAX_COMPARED = 1000  # spots of each section that are compared
-_N_NEIGHBORS = 30
-_HOPS = 3
+_N_NEIGHBORS = 30  # of a spot in the features, among which other sections are counted
+_HOPS = 3  # steps on the graph, over which features are averaged before they are compared
 _LEAST_GAIN = 0.02  # share of the neighbours that has to be won
 
 

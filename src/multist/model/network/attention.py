@@ -155,17 +155,7 @@ def fit_attention(
     values = genes.cpu().numpy().astype(np.float64)
     slopes = [slopes_of_neighbours(values, adjacency, rows) for rows in others]
     trained = [
-        _train(
-            seen[f],
-            slopes[f],
-            judged[f],
-            genes,
-            picture,
-            reach,
-            config,
-            processes,
-            (random_state, f),
-        )
+        _train(seen[f], slopes[f], judged[f], genes, picture, reach, config, processes, (random_state, f))
         for f in with_progress(range(len(seen)), len(seen), "multist: attention", hidden=processes.rank > 0)
     ]
     errors = np.concatenate([np.stack(each.errors, axis=1) for each in trained])  # spots by looks
@@ -180,13 +170,13 @@ def fit_attention(
     )
     variance = float(genes.square().sum(1).mean())
     return LearntAttention(
-        networks,
-        unseen,
-        (best + 1) * _STEPS_BETWEEN_LOOKS,
-        float(errors[:, best].mean()) / variance,
-        float(alone.mean()) / variance,
-        lasting_gain(alone, errors[:, best], block[rows]),
-        errors.mean(axis=0) / variance,
+        networks=networks,
+        unseen=unseen,
+        n_steps=(best + 1) * _STEPS_BETWEEN_LOOKS,
+        error=float(errors[:, best].mean()) / variance,
+        error_of_neighbours=float(alone.mean()) / variance,
+        gain=lasting_gain(alone, errors[:, best], block[rows]),
+        losses=errors.mean(axis=0) / variance,
     )
 
 
@@ -208,8 +198,8 @@ def attention_matrix(
     for start in range(0, len(genes), _SPOTS_AT_ONCE):
         hidden = reach.of(np.arange(start, min(start + _SPOTS_AT_ONCE, len(genes))))
         seen = torch.as_tensor(hidden.spots, device=place)
-        shown = (genes.index_select(0, seen), picture.index_select(0, seen))
-        weight = torch.stack([model.weights(hidden, *shown).mean(1) for model in models]).mean(0)
+        factors = (genes.index_select(0, seen), picture.index_select(0, seen))
+        weight = torch.stack([model.weights(hidden, *factors).mean(1) for model in models]).mean(0)
         edges = (hidden.graph.receiver.cpu().numpy(), hidden.spots[hidden.graph.sender.cpu().numpy()])
         pieces.append(sp.csr_matrix((weight.cpu().numpy(), edges), shape=(hidden.n_asking, len(genes))))
     return sp.csr_matrix(sp.vstack(pieces, format="csr"))
@@ -263,6 +253,6 @@ def _train(
 def _squared_errors(network: ImageAttention, hidden: Hidden, genes: Tensor, picture: Tensor) -> Tensor:
     """(n_asking,) squared distance of the prediction."""
     seen = torch.as_tensor(hidden.spots, device=genes.device)
-    shown = genes.index_select(0, seen)
-    predicted = network(hidden, shown, picture.index_select(0, seen))
-    return (predicted - shown[: hidden.n_asking]).square().sum(1)
+    expression = genes.index_select(0, seen)
+    predicted = network(hidden, expression, picture.index_select(0, seen))
+    return (predicted - expression[: hidden.n_asking]).square().sum(1)

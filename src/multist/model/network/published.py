@@ -106,10 +106,10 @@ def read_published(
     """(n, d) code of any sections."""
     place = Processes(device).device
     graph = build_graph(with_self(adjacency), backend=settings.graph_backend, device=place)
-    shown = [
+    factors = [
         None if each is None else torch.as_tensor(each, dtype=torch.float32, device=place) for each in (genes, picture)
     ]
-    return network.to(place)(graph, *shown)[0].cpu().numpy()
+    return network.to(place)(graph, *factors)[0].cpu().numpy()
 
 
 class PublishedNetwork(nn.Module):
@@ -166,9 +166,9 @@ class Objective(nn.Module):
 
         rows = some_of(np.arange(len(code)), _MAX_CENTRED_ON, np.random.default_rng(random_state))
         with steady_threads("sklearn.cluster"):  # it may have been loaded by the line above
-            found = KMeans(self.n_domains, n_init=4, random_state=random_state).fit(code.cpu().numpy()[rows])
+            kmeans = KMeans(self.n_domains, n_init=4, random_state=random_state).fit(code.cpu().numpy()[rows])
         with torch.no_grad():
-            self.clustering.centers.copy_(torch.as_tensor(found.cluster_centers_))
+            self.clustering.centers.copy_(torch.as_tensor(kmeans.cluster_centers_))
 
     def forward(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import sparse
 if TYPE_CHECKING:
     from multist.tl.borders._contacts import Contact
 
-_MIN_COUNTED = 10
+_MIN_COUNTED = 10  # shuffles that reach a score, below which a fitted distribution gives its p-value
 _MAX_CUT_ANEW = 20_000  # spots up to which every permutation cuts patches of its own
 _PERMS_A_CUT = 10  # of more spots, as cutting sorts them
 
@@ -137,62 +138,131 @@ def border_test(
     Scores, enrichments and p-values.
     """
     shape = (len(ligand), len(contacts), 2)
-    score, enrichment = np.zeros(shape), np.full(shape, np.inf)
-    sides = {"ligand": np.ones(shape), "receptor": np.ones(shape)}
+    found = Evidence(np.zeros(shape), np.full(shape, np.inf), np.ones(shape), np.ones(shape))
+    for side in _sides(spots, reached, contacts, patch_size, n_perms, random_state):
+        for pvalues, shuffled, in_place, direction in (
+            (found.ligand, ligand, receptor, side.is_second),
+            (found.receptor, receptor, ligand, 1 - side.is_second),
+        ):
+            at = (slice(None), side.contact, direction)
+            found.score[at], enrichment, pvalues[at] = _compared(expression, shuffled, in_place, side)
+            found.enrichment[at] = np.fmin(found.enrichment[at], enrichment)
+    found.enrichment[(found.score <= 0) | ~np.isfinite(found.enrichment)] = np.nan
+    return found
+
+
+class _Side(NamedTuple):
+    """One domain of a contact, whose spots are shuffled while those of the other stay in place.
+
+    Attributes
+    ----------
+    contact, is_second
+        Which contact, and 0 for its first domain or 1 for its second.
+    in_domain, in_other
+        Rows of the spots of this domain and of the other.
+    facing
+        (m,) places in ``in_domain`` of the spots that have spots of the other within reach.
+    pairs
+        (m, n_other) sparse, summing to one: with which spots of the other each of them counts.
+    shuffles
+        (n_perms, m) places in ``in_domain`` of what comes to them.
+    """
+
+    contact: int
+    is_second: int
+    in_domain: np.ndarray
+    in_other: np.ndarray
+    facing: np.ndarray
+    pairs: sparse.csr_matrix
+    shuffles: np.ndarray
+
+
+def _sides(
+    spots: Spots,
+    reached: sparse.csr_matrix,
+    contacts: list[Contact],
+    patch_size: int,
+    n_perms: int,
+    random_state: int,
+) -> Iterator[_Side]:
+    """Both sides of each contact; domain by domain, as its shuffles serve all of its contacts."""
     domains = sorted({domain for contact in contacts for domain in contact[:2]})
     streams = np.random.SeedSequence(random_state).spawn(max(domains) + 1)
     for domain in domains:
-        here = np.flatnonzero(spots.domain == domain)
-        own = reached[here]
-        touching = [(c, contact) for c, contact in enumerate(contacts) if domain in contact[:2]]
-        others = np.isin(spots.domain, [code for _, contact in touching for code in contact[:2] if code != domain])
+        in_domain = np.flatnonzero(spots.domain == domain)
+        reached_from_domain = reached[in_domain]
+        others = {
+            number: contact.second if domain == contact.first else contact.first
+            for number, contact in enumerate(contacts)
+            if domain in contact[:2]
+        }
         # shuffles are kept of the spots alone that face another domain
-        facing_any = np.flatnonzero(own @ others.astype(np.float32))
-        shuffles = _shuffles(here, facing_any, spots, patch_size, n_perms, np.random.default_rng(streams[domain]))
-        for c, contact in touching:
-            in_second = int(domain == contact.second)
-            there = np.flatnonzero(spots.domain == contact[1 - in_second])
-            facing = sparse.csr_matrix(own[:, there])
-            rows = np.flatnonzero(facing.getnnz(axis=1))
-            facing = facing[rows] * np.float32(1 / facing.nnz)
-            for name, shuffled, other, direction in (
-                ("ligand", ligand, receptor, in_second),
-                ("receptor", receptor, ligand, 1 - in_second),
-            ):
-                weights = facing @ expression[there][:, other]
-                observed, null = _scores(
-                    expression[here][:, shuffled], weights, rows, shuffles[:, np.searchsorted(facing_any, rows)]
-                )
-                at = (slice(None), c, direction)
-                score[at], sides[name][at] = observed, _pvalues(observed, null)
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    enrichment[at] = np.fmin(enrichment[at], np.log2(observed / null.mean(axis=0)))
-    enrichment[(score <= 0) | ~np.isfinite(enrichment)] = np.nan
-    return Evidence(score, enrichment, sides["ligand"], sides["receptor"])
+        in_any_other = np.isin(spots.domain, list(others.values()))
+        facing_any = np.flatnonzero(reached_from_domain @ in_any_other.astype(np.float32))
+        rng = np.random.default_rng(streams[domain])
+        shuffles = _shuffles(in_domain, facing_any, spots, patch_size, n_perms, rng)
+        for contact, other in others.items():
+            in_other = np.flatnonzero(spots.domain == other)
+            pairs = sparse.csr_matrix(reached_from_domain[:, in_other])
+            facing = np.flatnonzero(pairs.getnnz(axis=1))
+            yield _Side(
+                contact=contact,
+                is_second=int(domain > other),
+                in_domain=in_domain,
+                in_other=in_other,
+                facing=facing,
+                pairs=pairs[facing] * np.float32(1 / pairs.nnz),
+                shuffles=shuffles[:, np.searchsorted(facing_any, facing)],
+            )
+
+
+def _compared(
+    expression: np.ndarray, shuffled: np.ndarray, in_place: np.ndarray, side: _Side
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n_pairs,) scores, enrichments and p-values in one direction.
+
+    The columns ``shuffled`` are those of the side's domain, and ``in_place`` those of the other.
+    """
+    weights = side.pairs @ expression[side.in_other][:, in_place]
+    observed, null = _scores(expression[side.in_domain][:, shuffled], weights, side.facing, side.shuffles)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        enrichment = np.log2(observed / null.mean(axis=0))
+    return observed, enrichment, _pvalues(observed, null)
 
 
 def _shuffles(
-    rows: np.ndarray, kept: np.ndarray, spots: Spots, side: int, n_perms: int, rng: np.random.Generator
+    in_domain: np.ndarray, facing: np.ndarray, spots: Spots, patch_size: int, n_perms: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """(n_perms, len(kept)) what comes to some positions in ``rows``, the spots of a domain, each within its section."""
-    shuffles = np.tile(kept.astype(np.int32), (n_perms, 1))
-    for section in np.unique(spots.section[rows]):
-        inside = np.flatnonzero(spots.section[rows] == section)
-        if len(inside) < side * side:
+    """(n_perms, len(facing)) places in ``in_domain`` of what comes to the ``facing`` ones, each within its section."""
+    shuffles = np.tile(facing.astype(np.int32), (n_perms, 1))
+    section = spots.section[in_domain]
+    for code in np.unique(section):
+        in_section = np.flatnonzero(section == code)
+        if len(in_section) < patch_size**2:
             continue  # not one patch: it stays as it is
-        xy, spacing = spots.xy[rows[inside]], float(spots.spacing[section])
-        own = np.flatnonzero(spots.section[rows[kept]] == section)
-        wanted = np.searchsorted(inside, kept[own])
-        for number, shuffle in enumerate(shuffles):
-            if len(inside) <= _MAX_CUT_ANEW:
-                source = shuffle_patches(xy, side, spacing, rng)
-            else:
-                if number % _PERMS_A_CUT == 0:
-                    grid, source = cut_patches(xy, side, spacing, rng), np.arange(len(inside))
-                    touched = np.flatnonzero(np.isin(grid, wanted).any(axis=(1, 2)))
-                source[grid[touched].ravel()] = exchanged(grid, touched, rng).ravel()
-            shuffle[own] = inside[source[wanted]]
+        columns = np.flatnonzero(section[facing] == code)
+        wanted = np.searchsorted(in_section, facing[columns])
+        xy, spacing = spots.xy[in_domain[in_section]], float(spots.spacing[code])
+        for shuffle, sources in zip(shuffles, _sources(xy, wanted, patch_size, spacing, n_perms, rng), strict=True):
+            shuffle[columns] = in_section[sources]
     return shuffles
+
+
+def _sources(
+    xy: np.ndarray, wanted: np.ndarray, patch_size: int, spacing: float, n_perms: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Spots that come to the ``wanted`` ones among (n, 2) places, ``n_perms`` times."""
+    if len(xy) <= _MAX_CUT_ANEW:
+        for _ in range(n_perms):
+            yield shuffle_patches(xy, patch_size, spacing, rng)[wanted]
+        return
+    for first in range(0, n_perms, _PERMS_A_CUT):
+        grid, source = cut_patches(xy, patch_size, spacing, rng), np.arange(len(xy))
+        # what comes to the other patches is not looked at
+        touched = np.flatnonzero(np.isin(grid, wanted).any(axis=(1, 2)))
+        for _ in range(min(_PERMS_A_CUT, n_perms - first)):
+            source[grid[touched].ravel()] = exchanged(grid, touched, rng).ravel()
+            yield source[wanted]
 
 
 def _scores(
