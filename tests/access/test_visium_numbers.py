@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from multist.access import resolve
+from multist.access.sections import ResolveOptions
 from multist.access.visium import resolve_anndata
 
 XY = np.array([[10.0, 20], [30, 20], [50, 60], [70, 90]])
@@ -109,12 +110,11 @@ def test_places_in_an_array_do_not_lie_on_an_image():
 def test_strays_are_left_where_they_are():
     made = table(a=section())
     made.obsm["spatial"][3] = [1000.0, 0]
-    options = {"library_key": None, "image": "auto", "prefer_normalized": True, "white": None}
     with pytest.raises(ValueError, match="1 of 4 spots"):
-        resolve_anndata(made, image_key=None, strays=False, **options)
-    record = resolve_anndata(made, image_key=None, strays=True, **options)
+        resolve_anndata(made, ResolveOptions())
+    record = resolve_anndata(made, ResolveOptions(strays=True))
     assert record.has_image
     made.obsm["spatial"][1:3] = [1000.0, 0]
-    assert not resolve_anndata(made, image_key=None, strays=True, **options).has_image
+    assert not resolve_anndata(made, ResolveOptions(strays=True)).has_image
     with pytest.raises(ValueError, match="3 of 4 spots"):
-        resolve_anndata(made, image_key="hires", strays=True, **options)
+        resolve_anndata(made, ResolveOptions(image_key="hires", strays=True))

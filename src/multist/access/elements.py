@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX
 from multist._settings import logger
 from multist.access.absent import listed
-from multist.access.check import check_finite, lies_on_image
+from multist.access.check import check_finite
 from multist.access.images import element_image, looks_rgb
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import believed_microns, lattice_microns
+from multist.access.sections import PlacedSection, ResolveOptions, place_sections
 from multist.access.spots import apply_affine, element_spots
 from multist.access.tables import SPATIAL_ATTRS, find_sections
 
@@ -36,31 +37,13 @@ _CYTASSIST = re.compile(r".*_cytassist_image")  # shows where the probes were ca
 _COSMX = re.compile(r"\d+_image")  # composites of fluorescence, one per field of view
 
 
-def resolve_spatialdata(
-    sdata: SpatialData,
-    table: AnnData,
-    *,
-    image_key: str | None,
-    library_key: str | None,
-    coordinate_system: str | None,
-    image: bool | Literal["auto"],
-    prefer_normalized: bool,
-    strays: bool,
-    white: float | None,
-) -> SpatialRecord:
+def resolve_spatialdata(sdata: SpatialData, table: AnnData, options: ResolveOptions) -> SpatialRecord:
     """The record of a SpatialData; see :func:`multist.access.resolve`."""
     spots = read_spots(sdata, table)
-    options: dict[str, Any] = {
-        "library_key": library_key,
-        "coordinate_system": coordinate_system,
-        "prefer_normalized": prefer_normalized,
-        "strays": strays,
-    }
-    record = _placed(sdata, table, spots, image_key=image_key, image=image, white=white, **options)
-    if image is False:
+    record = _placed(sdata, table, spots, options)
+    if options.image is False:
         return record
-    again = partial(_placed, sdata, table, spots, image_key=None, image=False, white=None, **options)
-    return replace(record, coordinates=again)
+    return replace(record, coordinates=partial(_placed, sdata, table, spots, options.without_image()))
 
 
 class OwnSpots(NamedTuple):
@@ -82,64 +65,46 @@ def read_spots(sdata: SpatialData, table: AnnData) -> OwnSpots:
     return OwnSpots(region, xy, diameter)
 
 
-def _placed(
+def _placed(sdata: SpatialData, table: AnnData, spots: OwnSpots, options: ResolveOptions) -> SpatialRecord:
+    """Spots taken to the pixels of their section's image, or without one to a coordinate system."""
+    system = options.coordinate_system
+    if system is not None and system not in sdata.coordinate_systems:
+        raise KeyError(f"coordinate_system {system!r} not found; found: {listed(sdata.coordinate_systems)}")
+    # several sections may lie on one image
+    open_image = cache(lambda key: element_image(key, sdata.images[key], options.white))
+    place = partial(_place, sdata, table, spots, open_image, options)
+    return place_sections(table, *find_sections(table, options.library_key), place, options)
+
+
+def _place(
     sdata: SpatialData,
     table: AnnData,
     spots: OwnSpots,
-    *,
-    image_key: str | None,
-    library_key: str | None,
-    coordinate_system: str | None,
-    image: bool | Literal["auto"],
-    prefer_normalized: bool,
-    strays: bool,
-    white: float | None,
-) -> SpatialRecord:
-    """Spots taken to the pixels of their section's image, or without one to a coordinate system."""
-    region, xy, diameter = spots.region, spots.xy.copy(), spots.diameter.copy()
-    if coordinate_system is not None and coordinate_system not in sdata.coordinate_systems:
-        raise KeyError(f"coordinate_system {coordinate_system!r} not found; found: {listed(sdata.coordinate_systems)}")
-    section, names = find_sections(table, library_key)
-    images: list[SectionImage | None] = []
-    microns: list[float | None] = []
-    lazy: dict[str, SectionImage] = {}
-    affines: dict[tuple[int, str], np.ndarray] = {}
-    for code, name in enumerate(names):
-        regions = np.unique(region[section == code]).tolist()
-        key = (
-            None
-            if image is False
-            else _choose_image(sdata, regions, image_key, coordinate_system, prefer_normalized=prefer_normalized)
-        )
-        if key is None and image is True:
-            raise KeyError(_no_image(sdata, name, regions, coordinate_system))
-        system = choose_system(sdata, regions, key, coordinate_system)
-        to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
-        for part in regions:
-            rows = (section == code) & (region == part)
-            affines[code, part] = to_pixels @ affine_to(sdata[part], system)
-            xy[rows], diameter[rows] = apply_affine(affines[code, part], xy[rows], diameter[rows])
-        if key is not None and key not in lazy:
-            lazy[key] = element_image(key, sdata.images[key], white)
-        rows = section == code
-        stated = _microns(sdata, [*regions, *([] if key is None else [key])], system)
-        if stated is None:
-            stated = _reader_microns(sdata, to_pixels, system)
-        if stated is None:
-            stated = lattice_microns(table.obs[rows], xy[rows], float(np.median(diameter[rows])), regions)
-        microns.append(stated)
-        if key is not None and not lies_on_image(
-            xy[rows],
-            diameter[rows],
-            lazy[key],
-            table.obs_names[rows],
-            name,
-            strays=strays,
-            needed=image_key is not None,
-        ):
-            key = None
-        images.append(None if key is None else lazy[key])
-    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns), affines)
+    open_image: Callable[[str], SectionImage],
+    options: ResolveOptions,
+    name: str,
+    rows: np.ndarray,
+) -> PlacedSection:
+    """One section, given by its name and the mask of its rows."""
+    region, xy, diameter = (each[rows] for each in spots)
+    regions = np.unique(region).tolist()
+    key = None if options.image is False else _choose_image(sdata, regions, options)
+    if key is None and options.image is True:
+        raise KeyError(_no_image(sdata, name, regions, options.coordinate_system))
+    system = choose_system(sdata, regions, key, options.coordinate_system)
+    to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
+    affines = {}
+    for part in regions:
+        here = region == part
+        affines[part] = to_pixels @ affine_to(sdata[part], system)
+        xy[here], diameter[here] = apply_affine(affines[part], xy[here], diameter[here])
+    image = None if key is None else open_image(key)
+    microns = _microns(sdata, regions if key is None else [*regions, key], system)
+    if microns is None:
+        microns = _reader_microns(sdata, to_pixels, system)
+    if microns is None:
+        microns = lattice_microns(table.obs[rows], xy, float(np.median(diameter)), regions)
+    return PlacedSection(xy, diameter, image, microns, affines)
 
 
 def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndarray]:
@@ -202,14 +167,8 @@ def choose_system(sdata: SpatialData, regions: list[str], key: str | None, coord
     raise ValueError(f"the regions {listed(regions)} share no coordinate system; they have: {systems}")
 
 
-def _choose_image(
-    sdata: SpatialData,
-    regions: list[str],
-    image_key: str | None,
-    coordinate_system: str | None,
-    *,
-    prefer_normalized: bool,
-) -> str | None:
+def _choose_image(sdata: SpatialData, regions: list[str], options: ResolveOptions) -> str | None:
+    image_key, coordinate_system = options.image_key, options.coordinate_system
     if image_key is not None:
         if image_key not in sdata.images:
             raise KeyError(f"image_key {image_key!r} not found in sdata.images; found: {listed(sdata.images)}")
@@ -227,7 +186,7 @@ def _choose_image(
     ]
     originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
     normalized = [key for key in originals if key + NORMALIZED_SUFFIX in fitting]
-    originals = _finest_of_slide(originals, normalized if prefer_normalized else [])
+    originals = _finest_of_slide(originals, normalized if options.prefer_normalized else [])
     if len(originals) > 1:
         originals = _images_of_their_own(sdata, regions, originals) or originals
     if len(originals) > 1:
@@ -235,7 +194,7 @@ def _choose_image(
     if not originals:
         return None
     best = (originals[0] + NORMALIZED_SUFFIX, originals[0])
-    return next(key for key in (best if prefer_normalized else best[::-1]) if key in fitting)
+    return next(key for key in (best if options.prefer_normalized else best[::-1]) if key in fitting)
 
 
 def _finest_of_slide(keys: list[str], preferred: list[str]) -> list[str]:

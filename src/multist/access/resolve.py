@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from multist.access.check import check_apart
 from multist.access.elements import resolve_spatialdata
 from multist.access.record import SpatialRecord
+from multist.access.sections import ResolveOptions
 from multist.access.tables import get_table, is_spatialdata
 from multist.access.visium import resolve_anndata
 
@@ -77,31 +78,21 @@ def resolve(
     """
     if not (image is True or image is False or image == "auto"):
         raise ValueError(f"image must be True, False or 'auto', not {image!r}")
-    table = get_table(data, table_key)
-    if is_spatialdata(data):
-        record = resolve_spatialdata(
-            data,
-            table,
-            image_key=image_key,
-            library_key=library_key,
-            coordinate_system=coordinate_system,
-            image=image,
-            prefer_normalized=prefer_normalized,
-            strays=strays,
-            white=white,
-        )
-        check_apart(record)
-        return record
-    if coordinate_system is not None:
-        raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
-    record = resolve_anndata(
-        table,
+    options = ResolveOptions(
         image_key=image_key,
         library_key=library_key,
+        coordinate_system=coordinate_system,
         image=image,
         prefer_normalized=prefer_normalized,
         strays=strays,
         white=white,
     )
+    table = get_table(data, table_key)
+    if is_spatialdata(data):
+        record = resolve_spatialdata(data, table, options)
+    elif coordinate_system is not None:
+        raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
+    else:
+        record = resolve_anndata(table, options)
     check_apart(record)
     return record

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from multist._keys import NORMALIZED_SUFFIX, SPATIAL
 from multist._settings import logger
 from multist.access.absent import listed
-from multist.access.check import lies_on_image
 from multist.access.coordinates import read_coordinates, unfold_array
 from multist.access.images import array_image
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import VISIUM_PITCH, believed_microns, lattice_microns
+from multist.access.sections import PlacedSection, ResolveOptions, place_sections
 from multist.access.tables import find_sections, of_section
 
 if TYPE_CHECKING:
@@ -25,70 +26,50 @@ if TYPE_CHECKING:
 _IMAGE_KEYS = ("hires", "lowres")
 
 
-def resolve_anndata(
-    table: AnnData,
-    *,
-    image_key: str | None,
-    library_key: str | None,
-    image: bool | Literal["auto"],
-    prefer_normalized: bool,
-    strays: bool,
-    white: float | None,
-) -> SpatialRecord:
+def resolve_anndata(table: AnnData, options: ResolveOptions) -> SpatialRecord:
     """The record of an AnnData; see :func:`multist.access.resolve`."""
     xy, array = _coordinates(table)
-    libraries = _libraries(table, needed=image is not False)
-    if library_key is None and len(libraries) > 1 and image is not False:
+    libraries = _libraries(table, needed=options.image is not False)
+    if options.library_key is None and len(libraries) > 1 and options.image is not False:
         raise ValueError(
             f"uns['spatial'] holds several sections ({listed(libraries)}); "
             "pass library_key, the column of obs that names the section of each row"
         )
-    section, names = find_sections(table, library_key)
-    if library_key is None and len(libraries) == 1:
+    section, names = find_sections(table, options.library_key)
+    if options.library_key is None and len(libraries) == 1:
         section, names = np.zeros(table.n_obs, dtype=np.int64), tuple(libraries)
-    if image == "auto" and image_key is None:
-        _name_the_unknown(names, libraries, library_key)
-    diameter = np.full(table.n_obs, np.nan)
-    images: list[SectionImage | None] = []
-    microns: list[float | None] = []
-    for code, name in enumerate(names):
-        rows = section == code
-        found = None
-        if image is not False:
-            found = _find_image(
-                libraries, name, image_key, prefer_normalized=prefer_normalized, needed=image is True, white=white
-            )
-        if found is not None and array:
-            raise ValueError(
-                "obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image "
-                f"{found.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or go without the "
-                "image"
-            )
-        factors = _entry(libraries, name, "scalefactors")
-        spot = np.nan if array else _spot_diameter(factors, name)
-        stated = VISIUM_PITCH if array else _microns(factors, name, table.obs[rows], xy[rows], spot)
-        scale = 1.0 if found is None else _scale(factors, found.key, name)
-        xy[rows] *= scale
-        diameter[rows] = spot * scale
-        microns.append(None if stated is None else stated / scale)
-        if found is not None and not lies_on_image(
-            xy[rows], diameter[rows], found, table.obs_names[rows], name, strays=strays, needed=image_key is not None
-        ):
-            found = None
-        images.append(found)
-    again = None
-    if image is not False:
-        again = partial(
-            resolve_anndata,
-            table,
-            image_key=None,
-            library_key=library_key,
-            image=False,
-            prefer_normalized=prefer_normalized,
-            strays=strays,
-            white=None,
+    if options.image == "auto" and options.image_key is None:
+        _name_the_unknown(names, libraries, options.library_key)
+    place = partial(_place, table, xy, libraries, options, array=array)
+    record = place_sections(table, section, names, place, options)
+    if options.image is False:
+        return record
+    return replace(record, coordinates=partial(resolve_anndata, table, options.without_image()))
+
+
+def _place(
+    table: AnnData,
+    xy: np.ndarray,
+    libraries: dict[str, Mapping[str, Any]],
+    options: ResolveOptions,
+    name: str,
+    rows: np.ndarray,
+    *,
+    array: bool,
+) -> PlacedSection:
+    """One section, given by its name and the mask of its rows; ``array`` as :func:`_coordinates` tells it."""
+    image = None if options.image is False else _find_image(libraries, name, options)
+    if image is not None and array:
+        raise ValueError(
+            "obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image "
+            f"{image.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or go without the image"
         )
-    return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns), coordinates=again)
+    factors = _entry(libraries, name, "scalefactors")
+    diameter = np.nan if array else _spot_diameter(factors, name)
+    microns = VISIUM_PITCH if array else _microns(factors, name, table.obs[rows], xy[rows], diameter)
+    scale = 1.0 if image is None else _scale(factors, image.key, name)
+    diameters = np.full(np.count_nonzero(rows), diameter * scale)
+    return PlacedSection(xy[rows] * scale, diameters, image, None if microns is None else microns / scale, {})
 
 
 def _coordinates(table: AnnData) -> tuple[np.ndarray, bool]:
@@ -177,20 +158,13 @@ def _microns(factors: Mapping[str, Any], name: str, obs: pd.DataFrame, xy: np.nd
     return lattice_microns(obs, xy, spot)
 
 
-def _find_image(
-    libraries: dict[str, Mapping[str, Any]],
-    name: str,
-    image_key: str | None,
-    *,
-    prefer_normalized: bool,
-    needed: bool,
-    white: float | None,
-) -> SectionImage | None:
+def _find_image(libraries: dict[str, Mapping[str, Any]], name: str, options: ResolveOptions) -> SectionImage | None:
+    image_key = options.image_key
     images = {key: held for key, held in _entry(libraries, name, "images").items() if held is not None}
     factors = _entry(libraries, name, "scalefactors")
     where = f"uns['spatial'][{name!r}]"
     if image_key is None:
-        suffixes = (NORMALIZED_SUFFIX, "") if prefer_normalized else ("",)
+        suffixes = (NORMALIZED_SUFFIX, "") if options.prefer_normalized else ("",)
         wanted = [base + suffix for base in _IMAGE_KEYS for suffix in suffixes]
         image_key = next((key for key in wanted if key in images), None)
     elif name not in libraries and libraries:
@@ -202,7 +176,7 @@ def _find_image(
         raise KeyError(f"image_key {image_key!r} not found in {where}['images']; found: {listed(images)}")
     elif image_key not in images:
         raise KeyError(f"image_key {image_key!r} not found: the data has no uns['spatial']")
-    if image_key is None and not needed:
+    if image_key is None and options.image is not True:
         return None
     if image_key is None:
         found = f"its images: {listed(images)}" if name in libraries else f"uns['spatial'] holds: {listed(libraries)}"
@@ -215,4 +189,4 @@ def _find_image(
             f"'tissue_{image_key}_scalef' not found in {where}['scalefactors']; found: {listed(factors)}. "
             f"It is the size of image {image_key!r} relative to the coordinates in obsm['spatial']"
         )
-    return array_image(image_key, images[image_key], white)
+    return array_image(image_key, images[image_key], options.white)
