@@ -254,8 +254,7 @@ def run(
     ------
     TypeError, ValueError
         A list is empty or names an object twice, ``key_added`` cannot be stored or is an entry of somebody else's,
-        the seed is none; and
-        what :func:`multist.access.resolve` raises.
+        the seed is none; and what :func:`multist.access.resolve` raises.
     """
     check_seed(random_state)
     check_names({key_added: None}, {}, "uns")

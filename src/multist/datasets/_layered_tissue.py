@@ -113,13 +113,11 @@ def layered_tissue(
     - ``obs["domain"]``, the true domain; ``obs["depth"]``, the true place along the layers, 0 at the surface to 1;
     - ``obs["section"]``, and on the lattice ``obs["in_tissue"]``, ``["array_row"]``, ``["array_col"]``;
     - ``uns["interactions"]``, ligand-receptor pairs (``source``, ``target``) that are active across one border only:
-      the
-      ligand is up fourfold in the two rows of ``ligand_domain`` next to ``receptor_domain``, and the receptor in the
-      two rows facing them;
+      the ligand is up fourfold in the two rows of ``ligand_domain`` next to ``receptor_domain``, and the receptor in
+      the two rows facing them;
     - ``uns["decoy_interactions"]``, pairs that are not: ``kind`` is ``"diffuse"`` (both expressed everywhere),
-      ``"apart"``
-      (each in a domain that does not touch the other's) or ``"one_sided"`` (the ligand up at a border, the receptor
-      everywhere).
+      ``"apart"`` (each in a domain that does not touch the other's) or ``"one_sided"`` (the ligand up at a border, the
+      receptor everywhere).
 
     Counts are negative-binomial (gamma-Poisson) with log-normal library sizes. Colour follows the law of Beer and
     Lambert from the optical densities of haematoxylin and eosin (Ruifrok and Johnston, Anal Quant Cytol Histol 2001).

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,7 +31,10 @@ from multist.tl.borders._pairs import read_pairs
 
 if TYPE_CHECKING:
     from anndata import AnnData
+    from scipy import sparse
     from spatialdata import SpatialData
+
+    from multist.access import SpatialRecord
 
 
 @described
@@ -57,9 +62,8 @@ def interactions(
     Two questions are asked of every pair, in both directions across every border:
 
     - *Do these domains express it?* :func:`squidpy.gr.ligrec` compares the domains' mean expression with that of
-      shuffled
-      labels. Markers of the two domains pass this test, whether or not they are anywhere near each other. Of more than
-      50,000 spots as many are compared, drawn from each domain.
+      shuffled labels. Markers of the two domains pass this test, whether or not they are anywhere near each other. Of
+      more than 50,000 spots as many are compared, drawn from each domain.
     - *Is it raised where they touch?* The score is the mean of ligand times receptor over pairs of spots that face each
       other across the border, within ``reach``. It is compared with tissue in which square patches of the ligand's
       domain have changed places, been turned and mirrored, and then the same for the receptor's domain; **both** have
@@ -146,62 +150,81 @@ def interactions(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold}")
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    chance: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
+    genes: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols}
+    borders: dict[str, Any] = {"reach": reach, "patch_size": patch_size, "min_edges": min_edges}
     with run(
         data, "interactions", random_state=random_state, key_added=key_added, copy=copy, image=False, **keys
     ) as work:
-        part, record = work.part, work.part.record.with_scale(microns_per_pixel)
-        places, unit = record.in_microns()
-        domain, names = domain_codes(record.table, cluster_key)
-        molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
-        expression = molecule_expression(record.table, layer, molecules.genes)
-        options: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
-        adjacency = ensure_graph(part)
-        spacing = section_spacings(places, record.section)
-        contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
-        clusters = cluster_test(expression, molecules, domain, tested, **options)
-        borders = border_test(
-            expression,
-            molecules.ligand,
-            molecules.receptor,
-            Spots(places, record.section, domain, spacing),
-            within_reach(adjacency, reach),
-            tested,
-            patch_size=patch_size,
-            n_perms=n_perms,
-            random_state=random_state,
-        )
-        result = {
-            "pairs": _pair_table(
-                molecules.pairs,
-                tested,
-                names,
-                clusters,
-                borders,
-                n_perms,
-                too_few=too_few(threshold),
-                smaller=_smaller_than_a_patch(domain, record.section, patch_size),
-            ),
-            "borders": _border_table(contacts, tested, names, border_lengths(places, record.section, domain), unit),
-            "params": plain(
-                {
-                    **options,
-                    **domain_params(record.table, cluster_key),
-                    "layer": layer,
-                    "gene_symbols": gene_symbols,
-                    "reach": reach,
-                    "patch_size": patch_size,
-                    "min_edges": min_edges,
-                    "microns_per_pixel": microns_per_pixel,
-                    **keys,
-                    "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
-                    "spacing": spacing,
-                    "unit": unit,
-                }
-            ),
-            "versions": versions(),
+        record = work.part.record.with_scale(microns_per_pixel)
+        graph = partial(ensure_graph, work.part)
+        found = find_interactions(record, graph, pairs, cluster_key, **genes, **borders, **chance)
+        params = {
+            **chance,
+            **domain_params(record.table, cluster_key),
+            **genes,
+            **borders,
+            "microns_per_pixel": microns_per_pixel,
+            **keys,
+            "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
+            "spacing": found.spacing,
+            "unit": found.unit,
         }
-        part.write(uns={key_added: {_keys.INTERACTIONS: result}})
+        tables = {"pairs": found.pairs, "borders": found.borders}
+        result = {**tables, "params": plain(params), "versions": versions()}
+        work.part.write(uns={key_added: {_keys.INTERACTIONS: result}})
     return work.result
+
+
+class Interactions(NamedTuple):
+    """Tables of pairs and of borders, and the spacing of each section with the unit of all lengths."""
+
+    pairs: pd.DataFrame
+    borders: pd.DataFrame
+    spacing: np.ndarray
+    unit: str
+
+
+def find_interactions(
+    record: SpatialRecord,
+    graph: Callable[[], sparse.csr_matrix],
+    pairs: pd.DataFrame | str | Path,
+    cluster_key: str,
+    *,
+    layer: str | None,
+    gene_symbols: str | None,
+    reach: int,
+    patch_size: int,
+    min_edges: int,
+    threshold: float,
+    n_perms: int,
+    random_state: int,
+) -> Interactions:
+    """The stage of :func:`interactions`; the graph is asked for once domains and pairs are known to be there."""
+    places, unit = record.in_microns()
+    domain, names = domain_codes(record.table, cluster_key)
+    molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
+    expression = molecule_expression(record.table, layer, molecules.genes)
+    adjacency = graph()
+    spots = Spots(places, record.section, domain, section_spacings(places, record.section))
+    contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
+    chance: dict[str, Any] = {"n_perms": n_perms, "random_state": random_state}
+    clusters = cluster_test(expression, molecules, domain, tested, threshold=threshold, **chance)
+    borders = border_test(
+        expression,
+        molecules.ligand,
+        molecules.receptor,
+        spots,
+        within_reach(adjacency, reach),
+        tested,
+        patch_size=patch_size,
+        **chance,
+    )
+    smaller = _smaller_than_a_patch(domain, record.section, patch_size)
+    options: dict[str, Any] = {"too_few": too_few(threshold), "smaller": smaller}
+    pair_table = _pair_table(molecules.pairs, tested, names, clusters, borders, n_perms, **options)
+    lengths = border_lengths(places, record.section, domain)
+    return Interactions(pair_table, _border_table(contacts, tested, names, lengths, unit), spots.spacing, unit)
 
 
 def _contacts(
