@@ -205,7 +205,7 @@ def usual_tissue() -> AnnData:
 @pytest.fixture
 def tissue(made_tissue: tuple[SpatialData, AnnData]) -> SpatialData:
     """Seven domains on 250 spots with 200 genes and a 600 px image, nothing computed yet."""
-    from multist.access import copy_data
+    from multist.access.tables import copy_data
 
     return copy_data(made_tissue[0])
 

@@ -161,7 +161,7 @@ def test_images_without_the_level_of_the_section():
 
 @pytest.mark.slow
 def test_a_lazy_table_is_refused_at_once_and_a_copy_is_loaded(tmp_path):
-    from multist.access import copy_data
+    from multist.access.tables import copy_data
 
     adata = table(spatial=XY)
     adata.write_zarr(tmp_path / "a.zarr")

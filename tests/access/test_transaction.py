@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from multist.access import restored_on_error, write_table
+from multist.access.transaction import restored_on_error
+from multist.access.write import write_table
 
 
 @pytest.fixture

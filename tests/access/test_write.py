@@ -12,9 +12,11 @@ from spatialdata import SpatialData
 from spatialdata.models import Image2DModel
 from spatialdata.transformations import Identity, get_transformation, set_transformation
 
-from multist.access import PatchReader, copy_data, resolve, write_image, write_table
+from multist.access import PatchReader, resolve
 from multist.access.images import element_scales
 from multist.access.pyramid import image_element
+from multist.access.tables import copy_data
+from multist.access.write import write_image, write_table
 
 
 def snapshot(adata):

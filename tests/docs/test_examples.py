@@ -60,7 +60,7 @@ def namespace(analysed, tmp_path, monkeypatch, short_training):
     import squidpy as sq
     import tifffile
 
-    from multist.access import copy_data
+    from multist.access.tables import copy_data
 
     monkeypatch.chdir(tmp_path)
     sdata, adata = copy_data(analysed[0]), analysed[1].copy()

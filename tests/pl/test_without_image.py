@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import multist as mt
-from multist.access import copy_data
+from multist.access.tables import copy_data
 
 pytestmark = pytest.mark.slow  # nearly all of them draw or read images
 

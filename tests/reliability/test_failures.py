@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import multist as mt
-from multist.access import copy_data
+from multist.access.tables import copy_data
 from multist.model.config import MultiSTConfig
 
 

@@ -15,7 +15,7 @@ from scipy import sparse
 from spatialdata import SpatialData
 
 import multist as mt
-from multist.access import copy_data
+from multist.access.tables import copy_data
 from multist.datasets import layered_tissue
 from multist.model.config import MultiSTConfig
 

@@ -9,7 +9,8 @@ import pytest
 import spatialdata as sd
 
 import multist as mt
-from multist.access import copy_data, get_table
+from multist.access import get_table
+from multist.access.tables import copy_data
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,6 @@ from multist.access.expression import (
     find_expression,
     log_expression,
     shown_expression,
-    sparse_rows,
     warn_of_raw_components,
 )
 from multist.access.genes import (
@@ -29,7 +28,6 @@ from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.run import (
     Part,
-    Run,
     as_list,
     check_whole,
     decisions_of,
@@ -39,12 +37,11 @@ from multist.access.run import (
     run,
     versions,
 )
-from multist.access.shapes import Drawn, read_drawn, resolve_drawn, spot_polygons
+from multist.access.shapes import read_drawn, resolve_drawn, spot_polygons
 from multist.access.stale import domain_params, refuse_stale
 from multist.access.tables import (
     SPATIAL_ATTRS,
     check_columns,
-    copy_data,
     find_sections,
     get_table,
     read_features,
@@ -52,19 +49,16 @@ from multist.access.tables import (
     section_code,
     with_table,
 )
-from multist.access.transaction import restored_on_error
-from multist.access.write import Fields, write_image, write_table
+from multist.access.write import Fields
 
 __all__ = [
     "SPATIAL_ATTRS",
-    "Drawn",
     "Expression",
     "Fields",
     "Kind",
     "Part",
     "PatchReader",
     "Result",
-    "Run",
     "SectionImage",
     "SpatialRecord",
     "advice",
@@ -73,7 +67,6 @@ __all__ = [
     "check_columns",
     "check_layer",
     "check_whole",
-    "copy_data",
     "decisions_of",
     "domain_params",
     "find_expression",
@@ -97,12 +90,10 @@ __all__ = [
     "refuse_twins",
     "resolve",
     "resolve_drawn",
-    "restored_on_error",
     "run",
     "section_code",
     "shown_expression",
     "some_names",
-    "sparse_rows",
     "spot_polygons",
     "stored_colors",
     "summed_twins",
@@ -110,6 +101,4 @@ __all__ = [
     "versions",
     "warn_of_raw_components",
     "with_table",
-    "write_image",
-    "write_table",
 ]

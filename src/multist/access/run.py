@@ -131,7 +131,7 @@ class Part:
         obsp: Mapping[str, Any] | None = None,
         uns: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take results, see :func:`multist.access.write_table`; what was made from a field that is new now goes."""
+        """Take results, see :func:`write_table`; what was made from a field that is new now goes."""
         self._forget(replaced(cast("Draft", self.table), obs=obs, obsm=obsm, obsp=obsp))
         if _keys.CONNECTIVITIES in (obsp or {}):
             self.graph = None
@@ -140,7 +140,7 @@ class Part:
     def write_images(
         self, record: SpatialRecord, arrays: Sequence[Any], key_added: str | Mapping[str, str] | None = None
     ) -> tuple[SectionImage | None, ...]:
-        """Take an image made from each section's, see :func:`multist.access.write_image`; the record then has these.
+        """Take an image made from each section's, see :func:`write_image`; the record then has these.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class Part:
     def write_outlines(
         self, record: SpatialRecord, frames: Mapping[int, GeoDataFrame], keys: Mapping[int, str]
     ) -> None:
-        """Take outlines of domains as shapes, see :func:`multist.access.made_shapes`."""
+        """Take outlines of domains as shapes, see :func:`made_shapes`."""
         self._shapes |= made_shapes(self.data, record, frames, keys)
 
     def _image_names(self) -> set[str]:

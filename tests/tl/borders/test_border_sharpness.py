@@ -10,7 +10,8 @@ import spatialdata as sd
 
 import multist as mt
 from multist._spacing import spacing
-from multist.access import copy_data, resolve
+from multist.access import resolve
+from multist.access.tables import copy_data
 
 pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 

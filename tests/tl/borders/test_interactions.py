@@ -11,7 +11,7 @@ import pytest
 import spatialdata as sd
 
 import multist as mt
-from multist.access import copy_data
+from multist.access.tables import copy_data
 
 pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 

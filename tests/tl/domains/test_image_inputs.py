@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import multist as mt
-from multist.access import copy_data
+from multist.access.tables import copy_data
 
 pytestmark = pytest.mark.slow  # nearly all of them draw or read images
 

@@ -13,7 +13,8 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
-from multist.access import copy_data, get_table
+from multist.access import get_table
+from multist.access.tables import copy_data
 
 pytestmark = pytest.mark.slow
 
