@@ -47,6 +47,12 @@ def test_names_and_numbers_are_scanpys(verbosity, shown, capsys):
     assert verbosity in (mt.settings.verbosity.name, mt.settings.verbosity.value)
 
 
+def test_all_settings_are_shown():
+    mt.settings.verbosity = "warning"
+    shown = repr(mt.settings)
+    assert shown.startswith("Settings(device='auto', ") and shown.endswith(", verbosity='warning')")
+
+
 def test_decisions_are_shown_by_default(capsys):
     assert mt.settings.verbosity.name == "info"
     assert say_everything(capsys) == ["error", "warning", "information"]

@@ -115,11 +115,15 @@ class Settings:
     if not TYPE_CHECKING:  # a type checker that sees it lets every name pass
 
         def __setattr__(self, name: str, value: Any) -> None:
-            known = [*(each.name for each in fields(self)), "verbosity"]
-            if name not in known:
-                meant = did_you_mean(name, known)
-                raise AttributeError(f"settings has no {name!r}; it has: {', '.join(known)}.{meant}")
+            names = [*(each.name for each in fields(self)), "verbosity"]
+            if name not in names:
+                meant = did_you_mean(name, names)
+                raise AttributeError(f"settings has no {name!r}; it has: {', '.join(names)}.{meant}")
             super().__setattr__(name, value)
+
+    def __repr__(self) -> str:
+        values = {each.name: getattr(self, each.name) for each in fields(self)} | {"verbosity": self.verbosity.name}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
     @property
     def verbosity(self) -> Verbosity:
@@ -132,13 +136,13 @@ class Settings:
         return next(each for each in reversed(Verbosity) if each.level >= _handler.level)
 
     @verbosity.setter
-    def verbosity(self, verbosity: Verbosity | int | str) -> None:
-        known = ", ".join(f"{each.name!r} ({each.value})" for each in Verbosity)
+    def verbosity(self, verbosity: Literal["error", "warning", "info", "hint", "debug"] | int) -> None:
+        choices = ", ".join(f"{each.name!r} ({each.value})" for each in Verbosity)
         wanted = [
             each for each in Verbosity if verbosity in (each.value, each.name) and not isinstance(verbosity, bool)
         ]
         if not wanted:
-            raise ValueError(f"verbosity must be one of {known}; got {verbosity!r}")
+            raise ValueError(f"verbosity must be one of {choices}; got {verbosity!r}")
         _handler.setLevel(wanted[0].level)
 
 
