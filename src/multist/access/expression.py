@@ -209,10 +209,10 @@ def shown_expression(table: AnnData, layer: str | None, columns: np.ndarray | No
     A warning says so.
     """
     found = find_expression(table, layer, (*_LOGGED, ("scaled", "unknown", "not finite")))
-    known = found.kind in _LOGGED[0]
-    if not known:
+    log_normalised = found.kind in _LOGGED[0]
+    if not log_normalised:
         logger.warning("%s holds %s; the values are taken as they are", found.where, found.described())
-    return _logged(found, table, columns), known
+    return _logged(found, table, columns), log_normalised
 
 
 def _logged(found: Expression, table: AnnData, columns: np.ndarray | None) -> Any:

@@ -44,7 +44,7 @@ class SpatialRecord:
     Attributes
     ----------
     table
-        The user's table itself, not a copy; only :mod:`multist.access.write` changes it.
+        The user's table itself, only to be read; under :func:`multist.access.run` a draft of it, which takes results.
     xy
         (n_obs, 2) float64. Centres (x, y) in intrinsic pixels of the section's image (pixel centres at +0.5);
         where a section has no image, in the units of its coordinates.

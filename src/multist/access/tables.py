@@ -50,8 +50,8 @@ def is_spatialdata(data: object) -> bool:
 def _reader(path: Path) -> str:
     """What reads a file, as one types it."""
     readers = {".h5ad": f"scanpy.read_h5ad({str(path)!r})", ".zarr": f"spatialdata.read_zarr({str(path)!r})"}
-    known = "scanpy.read_h5ad of an .h5ad, spatialdata.read_zarr of a .zarr, or a reader of spatialdata_io"
-    return readers.get(path.suffix.lower(), known)
+    every_reader = "scanpy.read_h5ad of an .h5ad, spatialdata.read_zarr of a .zarr, or a reader of spatialdata_io"
+    return readers.get(path.suffix.lower(), every_reader)
 
 
 def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnData:

@@ -213,8 +213,9 @@ def drawn(kind: type[FigureOptions | MapOptions]) -> Callable[[Plot], Plot]:
                     plt.close(number)
                 raise
 
-        call.__signature__ = signature.replace(parameters=[*named, *extra])  # type: ignore[attr-defined]
-        call.__doc__ = with_parameters(plot.__doc__, call.__signature__, SHARED | ARGUMENTS | DESCRIBED)  # type: ignore[attr-defined]
+        shown = signature.replace(parameters=[*named, *extra])
+        call.__signature__ = shown  # type: ignore[attr-defined]
+        call.__doc__ = with_parameters(plot.__doc__, shown, SHARED | ARGUMENTS | DESCRIBED)
         return cast("Plot", call)
 
     return decorate

@@ -44,7 +44,11 @@ class Tissue(NamedTuple):
     section_names: tuple[str, ...]
 
 
-def wanted_image(data: Any, use_image: bool | Literal["auto"], table_key: str | None) -> bool | Literal["auto"]:  # noqa: FBT001
+def wanted_image(
+    data: Any,
+    use_image: bool | Literal["auto"],  # noqa: FBT001
+    table_key: str | None,
+) -> bool | Literal["auto"]:
     """Whether the images have to be there, to be resolved.
 
     Raises
