@@ -41,6 +41,9 @@ model.save("cortex")
 model.cluster(adata, seven=7)  # wrong: call-arg
 mt.settings.progress = False
 mt.settings.progress = "often"  # wrong: assignment
+mt.settings.verbosity = "hint"
+mt.settings.verbosity = 3
+mt.settings.verbosity = "loud"  # wrong: assignment
 mt.settings.speed = 3  # wrong: attr-defined
 version: str = mt.__version__
 mt.nothing  # wrong: attr-defined
