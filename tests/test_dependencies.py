@@ -88,7 +88,7 @@ rates = np.where((np.arange(60) % 3) == (3 * x // 20)[:, None], 9.0, 2.0)
 adata = ad.AnnData(rng.poisson(rates).astype(np.float32), obsm={"spatial": np.column_stack([x, y]) * 100.0})
 if "image" in sys.argv:
     adata.obsm["X_histology"] = np.eye(3)[3 * x // 20] + rng.normal(size=(400, 3))
-mt.tl.multist_domains(adata, 3, use_image="image" in sys.argv)
+mt.tl.multist_domains(adata, 3, use_image="image" in sys.argv, config=mt.tl.MultiSTConfig(epochs=2))
 assert adata.obs["multist_domain"].nunique() == 3
 print(*sorted(name for name in sys.modules))
 """

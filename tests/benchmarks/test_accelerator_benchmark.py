@@ -22,7 +22,7 @@ metadata.version = not_installed
 for name in ("anndata", "dgl", "dask", "lightning", "lightning_fabric", "scanpy", "spatialdata", "squidpy", "tqdm"):
     sys.modules[name] = None
 sys.path[:0] = [{benchmarks!r}]
-sys.argv = ["accelerator.py", "--sizes", "500"]
+sys.argv = ["accelerator.py", "--sizes", "1000"]
 runpy.run_path({script!r}, run_name="__main__")
 """
 
@@ -34,7 +34,7 @@ def test_a_small_run_on_a_bare_machine(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "build" / "benchmarks" / "accelerator.json").read_text())
     (run,) = report["runs"]
-    assert run["cells"] == 500 and run["ari"] > 0.7 and run["seconds"] == pytest.approx(sum(run["stages"].values()))
+    assert run["cells"] == 1000 and run["ari"] > 0.7 and run["seconds"] == pytest.approx(sum(run["stages"].values()))
     (kernels,) = report["kernels"]
     assert kernels["bandwidth_gb_per_s"] > 0
     for step in kernels["steps"].values():

@@ -220,7 +220,7 @@ def test_steps_are_judged_by_budget_and_by_half_of_the_cells(steps):
 
 
 @pytest.mark.slow
-def test_a_step_is_measured_and_a_failure_told(steps, tmp_path, one_process):
+def test_a_step_is_measured_and_a_failure_told(steps, tmp_path, one_process, short_training):
     found = steps.run("domains", 600, tmp_path)
     assert found["cells"] == 600 and found["seconds"] > 0 and 0.1 < found["peak_gb"] < 3
     assert "failed" in steps.run("pseudotime", 2, tmp_path)

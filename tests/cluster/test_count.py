@@ -51,7 +51,7 @@ def test_correlated_neighbours_count_as_fewer_observations():
 def test_the_smooth_noise_alone_is_not_taken_for_domains():
     """A criterion for independent spots splits a smooth field into as many parts as it may."""
     points, adjacency = stripes(30, 1, hops=4)
-    curve = choose_count(points, adjacency, range(1, 9), n_starts=6)
+    curve = choose_count(points, adjacency, [1, 2, 4, 8], n_starts=6)
     assert curve.chosen == 1
     patch = curve.patch_size
     assert patch > 5
@@ -69,9 +69,10 @@ def test_the_curve_says_how_stable_each_number_is():
 @pytest.mark.slow
 def test_what_else_is_tried_does_not_matter():
     points, adjacency = stripes(20, 3, hops=1)
-    few, more = (choose_count(points, adjacency, counts, n_starts=4) for counts in ([3, 5], range(2, 12)))
+    few, more = (choose_count(points, adjacency, counts, n_starts=4) for counts in ([3, 5], [2, 3, 4, 5, 11]))
     assert few.patch_size == more.patch_size
     np.testing.assert_array_equal(few.bic, more.bic[[1, 3]])
+    np.testing.assert_array_equal(few.stability, more.stability[[1, 3]])
 
 
 def test_a_domain_has_ten_points_and_there_are_no_more_than_twenty():
@@ -97,14 +98,6 @@ def test_the_same_seed_gives_the_same_curve():
     first, second = (choose_count(points, adjacency, [2, 3, 4], n_starts=4, random_state=3) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.slow
-def test_a_candidate_does_not_depend_on_the_others():
-    points, adjacency = stripes(20, 3, hops=1)
-    few, many = (choose_count(points, adjacency, counts, n_starts=4) for counts in ([3, 5], [2, 3, 4, 5]))
-    assert few.stability[0] == many.stability[1]
-    assert few.bic[0] == pytest.approx(many.bic[1])
 
 
 @pytest.mark.slow

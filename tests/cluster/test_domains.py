@@ -78,7 +78,7 @@ def test_refinement_takes_lone_spots_away(lattice, truth, embedding):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_domains", [1, 2, 9, 40, 200, 400])
+@pytest.mark.parametrize("n_domains", [1, 2, 9, 30, 200, 400])
 def test_exactly_the_number_asked_for(lattice, embedding, n_domains):
     found = find_domains(embedding, lattice(SIDE, SIDE), n_domains, n_starts=2)
     assert len(np.unique(found.labels)) == n_domains

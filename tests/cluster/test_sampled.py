@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from multist.cluster import domains, expectation, sampled
 from multist.cluster.domains import find_domains
 from multist.cluster.expectation import to_posteriors
-from multist.cluster.mixture import fit_mixture
+from multist.cluster.mixture import MixtureFit, fit_mixture
 from multist.cluster.sampled import sampled_mixture
 
 N, K = 24_000, 6
@@ -35,6 +35,18 @@ def strip(groups) -> tuple[np.ndarray, np.ndarray]:
     return groups[0][order], groups[1][order]
 
 
+@pytest.fixture(scope="module")
+def whole(groups) -> MixtureFit:
+    """All points divided at once."""
+    return fit_mixture(groups[0], K, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def found(groups) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities by a sample."""
+    return sampled_mixture(groups[0], K, **QUICK)[:2]
+
+
 def chain(n: int):
     import scipy.sparse as sp
 
@@ -42,31 +54,27 @@ def chain(n: int):
 
 
 @pytest.mark.slow
-def test_the_same_partition_as_with_all_points(groups):
-    points, truth = groups
-    whole = fit_mixture(points, K, **QUICK).labels
-    found, sure, _ = sampled_mixture(points, K, **QUICK)
-    assert found.shape == sure.shape == (N,) and found.max() == K - 1
-    assert adjusted_rand_score(whole, found) > 0.99
-    assert abs(adjusted_rand_score(truth, whole) - adjusted_rand_score(truth, found)) < 0.01
+def test_the_same_partition_as_with_all_points(groups, whole, found):
+    truth, (labels, sure) = groups[1], found
+    assert labels.shape == sure.shape == (N,) and labels.max() == K - 1
+    assert adjusted_rand_score(whole.labels, labels) > 0.99
+    assert abs(adjusted_rand_score(truth, whole.labels) - adjusted_rand_score(truth, labels)) < 0.01
 
 
 @pytest.mark.slow
-def test_the_probability_is_that_of_all_points(groups):
-    expected = fit_mixture(groups[0], K, **QUICK).responsibilities.max(axis=1)
-    sure = sampled_mixture(groups[0], K, **QUICK)[1]
+def test_the_probability_is_that_of_all_points(whole, found):
+    expected, sure = whole.responsibilities.max(axis=1), found[1]
     assert ((sure >= 1 / K) & (sure <= 1)).all()
     assert np.abs(sure - expected).mean() < 0.01
 
 
 @pytest.mark.slow
-def test_polishing_on_all_points_brings_it_closer(groups, monkeypatch):
+def test_polishing_on_all_points_brings_it_closer(groups, whole, monkeypatch):
     points = groups[0]
-    whole = fit_mixture(points, K, **QUICK).labels
     monkeypatch.setattr(sampled, "ENOUGH", 400)
-    polished = adjusted_rand_score(whole, sampled_mixture(points, K, **QUICK)[0])
+    polished = adjusted_rand_score(whole.labels, sampled_mixture(points, K, **QUICK)[0])
     monkeypatch.setattr(sampled, "_MAX_ROUNDS", 0)
-    assert polished > adjusted_rand_score(whole, sampled_mixture(points, K, **QUICK)[0]) + 0.005
+    assert polished > adjusted_rand_score(whole.labels, sampled_mixture(points, K, **QUICK)[0]) + 0.005
 
 
 @pytest.mark.slow
@@ -82,12 +90,10 @@ def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
 
 
 @pytest.mark.slow
-def test_blocks_do_not_matter(groups, monkeypatch):
-    points = groups[0]
-    one, sure, _ = sampled_mixture(points, K, **QUICK)
+def test_blocks_do_not_matter(groups, found, monkeypatch):
     monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", 3 * K * 1000 + 7)
-    found, found_sure, _ = sampled_mixture(points, K, **QUICK)
-    assert (found == one).mean() > 0.9999 and np.abs(found_sure - sure).mean() < 1e-4
+    labels, sure, _ = sampled_mixture(groups[0], K, **QUICK)
+    assert (labels == found[0]).mean() > 0.9999 and np.abs(sure - found[1]).mean() < 1e-4
 
 
 @pytest.mark.slow
@@ -130,11 +136,11 @@ def test_a_few_points_among_many_equal_ones():
 
 
 @pytest.mark.slow
-def test_same_seed_same_bits(groups):
-    first, again, other = (sampled_mixture(groups[0], K, random_state=s, **QUICK) for s in (1, 1, 2))
-    np.testing.assert_array_equal(first[0], again[0])
-    np.testing.assert_array_equal(first[1], again[1])
-    assert (first[1] != other[1]).any()
+def test_same_seed_same_bits(groups, found):
+    again, other = (sampled_mixture(groups[0], K, random_state=s, **QUICK) for s in (0, 1))
+    np.testing.assert_array_equal(found[0], again[0])
+    np.testing.assert_array_equal(found[1], again[1])
+    assert (found[1] != other[1]).any()
 
 
 def test_the_rule_is_the_mixtures_posterior():

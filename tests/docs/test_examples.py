@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import doctest
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -28,9 +28,10 @@ class SaidOrSilent(doctest.OutputChecker):
 
 
 @pytest.fixture(scope="module")
-def analysed():
-    """A small tissue in both forms, with whatever the examples take to be there."""
+def analysed(tmp_path_factory):
+    """A small tissue in both forms, with whatever the examples take to be there, and the files that they read."""
     import geopandas as gpd
+    import tifffile
     from shapely.geometry import box
     from spatialdata.models import ShapesModel
 
@@ -49,7 +50,13 @@ def analysed():
     x0, y0, x1, y1 = sdata.shapes["spots"].total_bounds
     halves = [box(x0, y0, x1, (y0 + y1) / 2), box(x0, (y0 + y1) / 2, x1, y1)]
     sdata.shapes["drawn"] = ShapesModel.parse(gpd.GeoDataFrame({"class": ["upper", "lower"]}, geometry=halves))
-    return sdata, adata
+    folder = tmp_path_factory.mktemp("files")
+    for drawn in ("drawn_in_qupath.geojson", "corrected.geojson"):
+        mt.tl.write_domains(adata, folder / drawn, "domain")
+    for name, few in (("tumor", SPOTS[:1]), ("stroma", SPOTS[1:])):
+        (folder / f"{name}.csv").write_text(f"#Selection name: {name}\nCell ID\n" + "\n".join(few) + "\n")
+    tifffile.imwrite(folder / "slide.ome.tif", np.full((64, 64, 3), 200, np.uint8), photometric="rgb")
+    return sdata, adata, folder
 
 
 @pytest.fixture
@@ -58,21 +65,15 @@ def namespace(analysed, tmp_path, monkeypatch, short_training):
     import scanpy as sc
     import spatialdata as sd
     import squidpy as sq
-    import tifffile
 
     from multist.access.tables import copy_data
 
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(shutil.copytree(analysed[2], tmp_path, dirs_exist_ok=True))
     sdata, adata = copy_data(analysed[0]), analysed[1].copy()
     first, second = adata.copy(), adata.copy()
     for one in (first, second):
         for made in ("X_pca", "X_multist"):
             del one.obsm[made]
-    for drawn in ("drawn_in_qupath.geojson", "corrected.geojson"):
-        mt.tl.write_domains(adata, drawn, "domain")
-    for name, few in (("tumor", SPOTS[:1]), ("stroma", SPOTS[1:])):
-        Path(f"{name}.csv").write_text(f"#Selection name: {name}\nCell ID\n" + "\n".join(few) + "\n")
-    tifffile.imwrite("slide.ome.tif", np.full((64, 64, 3), 200, np.uint8), photometric="rgb")
     names = {"mt": mt, "sc": sc, "sq": sq, "sd": sd, "np": np, "pd": pd, "sdata": sdata, "adata": adata}
     names |= {"first": first, "second": second, "spots": sdata.shapes["spots"], "table": sdata.tables["table"]}
     names["pairs"] = adata.uns["interactions"][["source", "target"]]

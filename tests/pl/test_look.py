@@ -204,10 +204,10 @@ def dots_per_inch(path: Path) -> int:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["histology", "n_domains"])
 def test_files_have_as_many_dots_as_were_asked_for(name: str, everything: ad.AnnData, tmp_path):
-    figure = draw(name, everything, figsize=(7, 5), dpi=30, save=tmp_path / "asked.png", return_fig=True)
+    figure = draw(name, everything, figsize=(3, 2), dpi=30, save=tmp_path / "asked.png", return_fig=True)
     assert isinstance(figure, plt.Figure) and dots_per_inch(tmp_path / "asked.png") == 30
     for kind, usual in (("tif", 300), ("png", 200)):
-        draw(name, everything, figsize=(7, 5), save=tmp_path / f"usual.{kind}")
+        draw(name, everything, figsize=(3, 2), save=tmp_path / f"usual.{kind}")
         assert dots_per_inch(tmp_path / f"usual.{kind}") == usual
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+
 import anndata as ad
 import dask.array as da
 import numpy as np
@@ -25,6 +27,7 @@ METHODS = ["patches", "macenko", "vahadane", "reinhard"]
 SIDE, DIAMETER = 480, 24.0
 
 
+@cache
 def tissue_image(stain: str, seed: int = 0, strength: float = 1.0, glass: int = 238) -> np.ndarray:
     """Nuclei in a stroma of uneven eosin with a pale patch, glass around it."""
     rng = np.random.default_rng(seed)

@@ -18,6 +18,7 @@ import multist as mt
 from multist.access.tables import copy_data
 from multist.datasets import layered_tissue
 from multist.model.config import MultiSTConfig
+from multist.model.features import image_gain
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,10 @@ def no_progress_bars(monkeypatch):
     monkeypatch.setattr(mt.settings, "progress", False)
 
 
-@pytest.fixture(scope="session")
-def quick() -> MultiSTConfig:
-    """Enough training to see that it runs."""
+@pytest.fixture
+def quick(monkeypatch) -> MultiSTConfig:
+    """Enough training to see that it runs, on one deal of blocks."""
+    monkeypatch.setattr(image_gain, "_MOST_DEALS", 1)
     return MultiSTConfig(epochs=8)
 
 
@@ -87,7 +89,7 @@ def telling_table(embedded_table) -> ad.AnnData:
     return embedded_table
 
 
-TWO_SECTIONS = {"n_spots": 300, "n_genes": 400, "image_size": 600, "n_sections": 2, "stain_shift": 0.6}
+TWO_SECTIONS = {"n_spots": 300, "n_genes": 400, "image_size": 400, "n_sections": 2, "stain_shift": 0.6}
 
 
 @pytest.fixture(scope="session")

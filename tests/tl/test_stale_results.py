@@ -85,14 +85,14 @@ def test_domains_and_embedding_of_one_call_are_both_there_and_not_called_removed
 
 
 @pytest.fixture(scope="module")
-def made_fused(made_tissue, quick, showing) -> ad.AnnData:
+def made_fused(made_tissue, showing) -> ad.AnnData:
     """Domains by expression and the image, and what hangs on the graph."""
     adata = made_tissue[1].copy()
     mt.pp.embed_expression(adata, n_comps=10)
     mt.pp.normalize_histology(adata)
     mt.pp.embed_histology(adata)
     showing(adata)
-    mt.tl.multist_domains(adata, 3, config=quick)
+    mt.tl.multist_domains(adata, 3, config=mt.tl.MultiSTConfig(epochs=8))
     assert adata.uns["multist"]["params"]["with_image"]
     mt.tl.pseudotime(adata, root=adata.obs_names[0], n_neighbors=8, spatial_weight=0.0, on_disconnected="separate")
     mt.tl.border_sharpness(adata, n_null=38)
@@ -266,6 +266,7 @@ def test_domains_that_are_gone_are_named(full):
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_a_result_is_still_known_after_a_file(full, form, tmp_path):
     path = tmp_path / f"a.{form}"
+    del full.uns["other"]  # nobody asks for it, and a file of many small arrays takes long
     getattr(full, f"write_{form}")(path)
     read = {"h5ad": ad.read_h5ad, "zarr": ad.read_zarr}[form](path)
     DRAW["ligrec_result"](read)

@@ -39,6 +39,20 @@ def found(solved: ad.AnnData) -> pd.DataFrame:
     return by_border(solved)
 
 
+@pytest.fixture(scope="module")
+def alone(tissue: ad.AnnData) -> pd.DataFrame:
+    """What is found without the image."""
+    plain = tissue.copy()
+    del plain.obsm["X_histology"]
+    return sharpness(plain, **QUICK)
+
+
+@pytest.fixture
+def cortex(tissue: ad.AnnData) -> ad.AnnData:
+    """Two domains, where one border is enough."""
+    return tissue[tissue.obs["domain"].isin(["cortex_a", "cortex_b"])].copy()
+
+
 def by_border(adata: ad.AnnData, key: str = "multist") -> pd.DataFrame:
     return adata.uns[key]["border_sharpness"].set_index(["domain_1", "domain_2"], drop=False)
 
@@ -100,14 +114,13 @@ def test_shuffled_features_see_nothing(tissue: ad.AnnData):
     assert (found["drawn_by"] == "expression").sum() <= 2
 
 
-def test_what_changes_along_the_border_is_not_taken_for_the_border(tissue: ad.AnnData):
+def test_what_changes_along_the_border_is_not_taken_for_the_border(cortex: ad.AnnData):
     """A feature that tells every place along the border, but not the sides, beside noise that tells nothing."""
-    drifting = tissue.copy()
     rng = np.random.default_rng(0)
-    x = tissue.obsm["spatial"][:, 0]
+    x = cortex.obsm["spatial"][:, 0]
     waves = [np.sin(x / x.max() * k) for k in range(1, 20)]
-    drifting.obsm["X_pca"] = np.column_stack([*waves, rng.normal(size=(tissue.n_obs, 5))])
-    found = sharpness(drifting, **QUICK)
+    cortex.obsm["X_pca"] = np.column_stack([*waves, rng.normal(size=(cortex.n_obs, 5))])
+    found = sharpness(cortex, **QUICK)
     assert found.loc[("cortex_a", "cortex_b"), "expression"] == pytest.approx(0.5, abs=0.12)
 
 
@@ -139,16 +152,15 @@ def smooth(tissue: ad.AnnData) -> np.ndarray:
     ],
 )
 def test_where_lines_within_the_domains_are_as_sharp_as_can_be_nothing_is_known(
-    tissue: ad.AnnData, key, left, drawn_by
+    cortex: ad.AnnData, key, left, drawn_by
 ):
-    own = tissue.copy()
-    own.obsm[key] = smooth(tissue)
+    cortex.obsm[key] = smooth(cortex)
     (other,) = {"X_pca", "X_histology"} - {key}
     if left == "nothing":
-        del own.obsm[other]
+        del cortex.obsm[other]
     elif left == "noise":
-        own.obsm[other] = np.random.default_rng(0).normal(size=(tissue.n_obs, 10))
-    row = sharpness(own, **QUICK).loc[("cortex_a", "cortex_b")]
+        cortex.obsm[other] = np.random.default_rng(0).normal(size=(cortex.n_obs, 10))
+    row = sharpness(cortex, **QUICK).loc[("cortex_a", "cortex_b")]
     modality = {"X_pca": "expression", "X_histology": "histology"}[key]
     assert row[f"{modality}_null"] >= 0.99 and row[f"{modality}_n_null"] >= 19
     assert row[f"{modality}_pvalue"] > 0.05
@@ -167,13 +179,11 @@ def test_a_border_passes_where_it_is_above_what_one_in_twenty_lines_reach(tissue
     assert 5 < sum(above) < len(above) - 5
 
 
-def test_of_how_many_lines_the_sharpness_is_known(tissue: ad.AnnData, found: pd.DataFrame):
+def test_of_how_many_lines_the_sharpness_is_known(tissue: ad.AnnData, found: pd.DataFrame, alone: pd.DataFrame):
     assert found["expression_n_null"].between(19, 40).all()
     few = sharpness(tissue, **QUICK | {"n_null": 38})
     assert (few["expression_n_null"] <= 38).all() and (few["expression_n_null"] < found["expression_n_null"]).any()
-    alone = tissue.copy()
-    del alone.obsm["X_histology"]
-    assert (sharpness(alone, **QUICK)["histology_n_null"] == 0).all()
+    assert (alone["histology_n_null"] == 0).all()
 
 
 def test_false_discovery_rates_count_the_borders_that_were_tested(tissue: ad.AnnData, found: pd.DataFrame, caplog):
@@ -197,10 +207,7 @@ def test_more_steps_take_in_more_spots(tissue: ad.AnnData, found: pd.DataFrame):
     assert (wider["n_edges"] == found["n_edges"]).all()
 
 
-def test_without_an_image_expression_stands_alone(tissue: ad.AnnData, found: pd.DataFrame):
-    plain = tissue.copy()
-    del plain.obsm["X_histology"]
-    alone = sharpness(plain, **QUICK)
+def test_without_an_image_expression_stands_alone(alone: pd.DataFrame, found: pd.DataFrame):
     assert alone[["histology", "histology_pvalue"]].isna().all(axis=None)
     np.testing.assert_array_equal(alone["expression"], found["expression"])
     assert set(alone["drawn_by"]) <= {"expression", "neither", "unknown"}
@@ -298,13 +305,12 @@ def test_unusable_tables_are_refused_unchanged(tissue: ad.AnnData, unchanged):
         mt.tl.border_sharpness(bare, **QUICK)
 
 
-def test_a_step_has_a_length_with_its_unit(tissue: ad.AnnData):
-    apart = spacing(tissue.obsm["spatial"])
-    bare = tissue.copy()
-    del bare.uns["spatial"]
-    bare.obs = bare.obs[["domain"]]
+def test_a_step_has_a_length_with_its_unit(cortex: ad.AnnData):
+    apart = spacing(cortex.obsm["spatial"])
+    del cortex.uns["spatial"]
+    cortex.obs = cortex.obs[["domain"]]
     for scale, unit, length in ((None, "coordinates", apart), (2.0, "um", 2 * apart)):
-        found = mt.tl.border_sharpness(bare, **QUICK, microns_per_pixel=scale, copy=True)
+        found = mt.tl.border_sharpness(cortex, **QUICK, microns_per_pixel=scale, copy=True)
         params = found.uns["multist"]["border_sharpness_params"]
         assert params["unit"] == unit
         np.testing.assert_allclose(params["spacing"], [length])

@@ -128,7 +128,7 @@ def test_auto_finds_the_planted_number(large_divided):
 @pytest.mark.slow
 def test_auto_says_five_to_nine_on_the_cortex(cortex_divided):
     adata = cortex_divided("151674")
-    mt.tl.cluster_domains(adata, range(4, 12))
+    mt.tl.cluster_domains(adata, range(4, 11))
     assert 5 <= adata.uns["multist"]["n_domains"]["chosen"] <= 9
 
 
