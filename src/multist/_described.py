@@ -25,8 +25,9 @@ SHARED = {
     ":doc:`/guided`.",
     "layer": "Layer of the raw counts, if they are not in ``X``; it has to be there, and is read when the embedding "
     "has to be computed.",
-    "library_key": "Column of ``obs`` that names the section of each spot; left out, the regions of a SpatialData's "
-    "table are the sections. Spots of different sections are no neighbours.",
+    "library_key": "Column of ``obs`` that names the section of each spot; left out, it is that of an "
+    "earlier call, else the regions of a SpatialData's table are the sections. Spots of different sections are no "
+    "neighbours.",
     "microns_per_pixel": "Micrometres per unit of the coordinates, where the data does not say.",
     "n_domains": "Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that "
     'were named; several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no '

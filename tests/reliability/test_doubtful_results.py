@@ -34,6 +34,25 @@ def pieces(table: ad.AnnData) -> None:
     table.obsp["spatial_connectivities"] = join
 
 
+def beside_the_tissue(table: ad.AnnData) -> None:
+    table.obs["in_tissue"] = (np.arange(table.n_obs) >= 10).astype(int)
+
+
+def without_molecules(table: ad.AnnData) -> None:
+    table.X = sparse.csr_matrix(table.X.toarray() * (np.arange(table.n_obs) >= 7)[:, None])
+
+
+def two_sections_in_one_place(table: ad.AnnData) -> None:
+    table.obs["piece"] = pd.Categorical(np.repeat(["first", "second"], 72))
+    first = table.obsm["spatial"][:72]
+    turned = (first - first.mean(axis=0)) @ [[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]]
+    table.obsm["spatial"] = np.concatenate([first, turned + first.mean(axis=0)])
+
+
+def sections_above_one_another(table: ad.AnnData) -> None:
+    table.obsm["spatial"] = np.column_stack([table.obsm["spatial"], np.repeat([0.0, 5000.0], 72)])
+
+
 def all_alike(table: ad.AnnData) -> None:
     table.obsm["X_pca"] = np.ones((table.n_obs, 4))
 
@@ -97,6 +116,21 @@ DOUBTS = {
     "black image": Doubt(black, SEEN, "black under all spots of section 'tissue'", "image_key"),
     "image too coarse": Doubt(coarse, SEEN, "a spot is only 4.0 pixels wide", "use_image=True"),
     "graph in pieces": Doubt(pieces, PLAIN, "is in 2 pieces, the largest of 72 of 144 spots", "pp.spatial_graph"),
+    "spots beside the tissue": Doubt(
+        beside_the_tissue, PLAIN, "10 of 144 spots lie beside the tissue", "adata[adata.obs['in_tissue'] == 1]"
+    ),
+    "spots without molecules": Doubt(
+        without_molecules, PLAIN, "7 of 144 spots have no molecule in X", "leave them out"
+    ),
+    "sections that nobody named": Doubt(
+        two_sections_in_one_place, PLAIN, "obs['piece'] has 2 values whose spots lie over", "library_key='piece'"
+    ),
+    "a third coordinate": Doubt(
+        sections_above_one_another,
+        PLAIN,
+        "third column of obsm['spatial'] of section 'tissue' spans 5000",
+        "library_key",
+    ),
     "spots that are all alike": Doubt(all_alike, PLAIN, "only 1 different point, ", "ask for fewer"),
     "strokes at random": Doubt(
         any_strokes, {"labels_key": "annotation", "use_image": False}, "strokes contradict each other", "trust="

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist._settings import logger
+from multist._spacing import spacing
 from multist.access.absent import listed
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.tables import of_section
@@ -40,6 +41,24 @@ def check_apart(record: SpatialRecord) -> None:
                 f"all {len(xy)} spots{of_section(name)} lie at one place, "
                 f"({xy[0, 0]:.6g}, {xy[0, 1]:.6g}), so nothing tells which are "
                 "neighbours: give the coordinates of each spot"
+            )
+
+
+def warn_of_depth(record: SpatialRecord, key: str) -> None:
+    """Warn of a third coordinate, which is left aside, where spots of a section lie over one another by it."""
+    held = record.table.obsm.get(key)
+    if getattr(held, "ndim", 0) != 2 or held.shape[1] != 3 or not isinstance(held, np.ndarray):
+        return
+    for code, name in enumerate(record.section_names):
+        rows = record.section == code
+        depth = float(np.ptp(held[rows, 2].astype(np.float64)))
+        if depth > spacing(held[rows, :2].astype(np.float64)):
+            logger.warning(
+                "the third column of obsm[%r]%s spans %.4g and is left aside, so that spots over one another are "
+                "neighbours: if these are several sections, name them by library_key",
+                key,
+                of_section(name),
+                depth,
             )
 
 

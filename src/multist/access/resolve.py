@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from multist.access.check import check_apart
+from multist._keys import SPATIAL
+from multist.access.check import check_apart, warn_of_depth
 from multist.access.elements import resolve_spatialdata
 from multist.access.record import SpatialRecord
 from multist.access.sections import ResolveOptions
-from multist.access.tables import get_table, is_spatialdata
+from multist.access.tables import get_table, is_spatialdata, named_before
 from multist.access.visium import resolve_anndata
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ def resolve(
         and ``"<id>_lowres_image"`` the finest is taken; ``"<id>_cytassist_image"``, which is no H&E, only if it is
         named.
     library_key
-        Column of ``obs`` that names the sections. Left out, the regions of a SpatialData's table are the sections.
+        Column of ``obs`` that names the sections. Left out, it is that of an earlier call, else the regions of a
+        SpatialData's table are the sections.
     coordinate_system
         Of a SpatialData: where spots and image are brought together. Left out, ``"global"`` if they share it,
         otherwise the first, by name, that they share.
@@ -78,21 +80,22 @@ def resolve(
     """
     if not (image is True or image is False or image == "auto"):
         raise ValueError(f"image must be True, False or 'auto', not {image!r}")
+    table = get_table(data, table_key)
     options = ResolveOptions(
         image_key=image_key,
-        library_key=library_key,
+        library_key=library_key or named_before(table),
         coordinate_system=coordinate_system,
         image=image,
         prefer_normalized=prefer_normalized,
         strays=strays,
         white=white,
     )
-    table = get_table(data, table_key)
     if is_spatialdata(data):
         record = resolve_spatialdata(data, table, options)
     elif coordinate_system is not None:
         raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
     else:
         record = resolve_anndata(table, options)
+        warn_of_depth(record, SPATIAL)
     check_apart(record)
     return record

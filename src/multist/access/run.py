@@ -23,7 +23,7 @@ from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.shapes import is_outlines, made_shapes
 from multist.access.stale import forget_dependents, replaced
-from multist.access.tables import copy_data, get_table, is_spatialdata
+from multist.access.tables import LIBRARY_KEY, copy_data, get_table, is_spatialdata
 from multist.access.transaction import restored_on_error, undisturbed
 from multist.access.write import check_names, write_image, write_table
 
@@ -269,7 +269,7 @@ def run(
         if not copy and any(part.table.is_view for part in work.parts):
             logger.info("data is a view of another AnnData, which stays as it is: data becomes a copy with the results")
         for part in work.parts:
-            _conclude(part, said, key_added)
+            _conclude(part, said, key_added, keys.get(LIBRARY_KEY))
         targets = [copy_data(part.data) if copy else part.data for part in work.parts]
         with undisturbed():
             _commit(work.parts, targets, keys.get("table_key"))
@@ -370,13 +370,14 @@ def _refuse_foreign(table: AnnData, key_added: str) -> None:
             )
 
 
-def _conclude(part: Part, said: _Decisions, key_added: str) -> None:
-    """Say what was removed, and keep all that was said."""
+def _conclude(part: Part, said: _Decisions, key_added: str, library_key: str | None) -> None:
+    """Say what was removed, and keep all that was said, and which column told the sections."""
     for line in part.forgotten():
         logger.info("%s", line)
     before = part.table.uns.get(key_added, {}).get("decisions", {})
     new = {function: np.array(lines, str) for function, lines in said.lines.items()}
-    part.write(uns={key_added: {"decisions": {**before, **new}, "schema": SCHEMA}})
+    sections = {} if library_key is None else {LIBRARY_KEY: library_key}
+    part.write(uns={key_added: {"decisions": {**before, **new}, "schema": SCHEMA, **sections}})
 
 
 def _commit(parts: Sequence[Part], targets: Sequence[Any], table_key: str | None) -> None:

@@ -16,7 +16,7 @@ from multist.access.elements import affine_to, choose_system, linked_rows, share
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.spots import apply_affine, element_spots
-from multist.access.tables import check_columns, get_table, is_spatialdata
+from multist.access.tables import check_columns, get_table, is_spatialdata, named_before
 from multist.access.write import check_names
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def resolve_drawn(
     """
     if is_spatialdata(data):
         return resolve(data, table_key=table_key, image_key=image_key, library_key=library_key)
-    libraries = get_table(data, table_key).uns.get(SPATIAL)
+    table = get_table(data, table_key)
+    libraries, library_key = table.uns.get(SPATIAL), library_key or named_before(table)
     if library_key is None and isinstance(libraries, Mapping) and len(libraries) > 1:
         raise ValueError(
             f"uns['spatial'] holds several sections ({listed(libraries)}); "

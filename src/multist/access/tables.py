@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -11,6 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from multist._settings import logger
 from multist._words import counted
 from multist.access.absent import listed, not_found
 
@@ -24,6 +25,8 @@ SPATIAL_ATTRS = "spatialdata_attrs"
 _LARGEST = 1e15  # of a feature
 
 
+LIBRARY_KEY = "library_key"
+"""Where an entry of ``uns`` keeps which column of ``obs`` named the sections."""
 UNNAMED = "section"
 """Name of the only section of a table that names none."""
 
@@ -187,8 +190,8 @@ def find_sections(
     table
         The table.
     library_key
-        Column of ``obs`` that names the sections. Where it is None, the regions of a SpatialData's table are the
-        sections, and any other table is one section.
+        Column of ``obs`` that names the sections. Where it is None, it is that of an earlier call, else the regions of
+        a SpatialData's table are the sections, and any other table is one section.
     default
         Name of the one section of a table without regions.
 
@@ -203,10 +206,9 @@ def find_sections(
     ValueError
         The column has missing values.
     """
+    library_key = library_key or named_before(table) or table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
     if library_key is None:
-        library_key = table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
-        if library_key is None:
-            return np.zeros(table.n_obs, dtype=np.int64), (default,)
+        return np.zeros(table.n_obs, dtype=np.int64), (default,)
     if library_key not in table.obs:
         raise KeyError(f"library_key {library_key!r} not found in obs; found: {listed(table.obs)}")
     column = table.obs[library_key]
@@ -214,6 +216,20 @@ def find_sections(
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
     codes, names = pd.factorize(column.astype(str).to_numpy())
     return codes.astype(np.int64), tuple(str(name) for name in names)
+
+
+def named_before(table: AnnData) -> str | None:
+    """The ``library_key`` of an earlier call, if all that wrote to the table were given the same; the log says so."""
+    kept = {
+        str(entry[LIBRARY_KEY])
+        for entry in table.uns.values()
+        if isinstance(entry, Mapping) and "schema" in entry and LIBRARY_KEY in entry
+    }
+    if len(kept) != 1 or not kept <= set(table.obs):
+        return None
+    (name,) = kept
+    logger.info("obs[%r] tells the sections, as in an earlier call", name, extra={"once": True})
+    return name
 
 
 def section_code(names: Sequence[str], section: str) -> int:

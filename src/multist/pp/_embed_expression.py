@@ -157,6 +157,7 @@ def reduce_expression(
             expression = _read(table, layer, (("counts",),) if given.takes_counts else (_AS_THEY_ARE, _ANY))
             components = given.project(expression)
             entry = given.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
+    _warn_of_empty(expression)
     entry["params"] |= {"source": expression.where, "kind": expression.kind}
     entry["params"] |= {} if layer is None else {"layer": layer}
     return {"obsm": {key_added: components}, "uns": {key: entry}}
@@ -183,6 +184,18 @@ def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...
             found.described(),
         )
     return found
+
+
+def _warn_of_empty(expression: Expression) -> None:
+    n_empty = int(np.count_nonzero(expression.total == 0)) if expression.kind == "counts" else 0
+    if n_empty:
+        logger.warning(
+            "%d of %d spots have no molecule in %s, so that only what surrounds them tells their domain: leave them "
+            "out first",
+            n_empty,
+            len(expression.total),
+            expression.where,
+        )
 
 
 def _fitted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from multist import _keys
@@ -31,6 +32,10 @@ N_NEIGHBORS_CELLS = 8
 LONG_EDGES_PERCENTILE = 99.0
 """Delaunay edges longer than this percentile of all edges of their section are cut."""
 
+_SECTION_COLUMNS = ("batch", "library_id", "sample", "sample_id", "section", "section_id", "slide", "slide_id")
+_MOST_OVERLAID = 50  # sections that a column is taken to name
+_MIN_MIXED = 0.8  # share of neighbours in another section, of what there would be by chance
+_MANY_PLACES = 0.75  # places for each spot, below which many spots share theirs
 _FEW_SPOTS = 8  # with less a lattice cannot be seen
 
 
@@ -154,6 +159,8 @@ def join_neighbors(
         across = across_sections(_aligned(record, aligned_key), places, record.section)
         connectivities, apart = connectivities + (across > 0).astype(np.float32), apart + across
         summary = summary | {"aligned_key": aligned_key}
+    if len(rows) == 1:
+        _warn_of_overlaid(record.table, places, connectivities)
     alone = int((connectivities.getnnz(axis=1) == 0).sum())
     edges, lonely = counted(connectivities.nnz // 2, "edge"), counted(alone, "spot")
     how = " or ".join(dict.fromkeys(map(_described, params)))
@@ -163,6 +170,41 @@ def join_neighbors(
         "obsp": {keys["connectivities_key"]: connectivities, keys["distances_key"]: apart},
         "uns": {f"{key_added}_neighbors": {**keys, "params": summary}},
     }
+
+
+def _warn_of_overlaid(table: AnnData, xy: np.ndarray, connectivities: sparse.csr_matrix) -> None:
+    """Warn of sections that nobody named, and that lie over one another: neighbours are of another as of their own."""
+    edges = connectivities.tocoo()
+    mixed: dict[Any, float] = {}
+    for name, column in table.obs.items():
+        if edges.nnz and (isinstance(column.dtype, pd.CategoricalDtype) or name in _SECTION_COLUMNS):
+            codes = pd.factorize(column)[0]
+            sizes = np.bincount(codes[codes >= 0])
+            if 2 <= len(sizes) <= _MOST_OVERLAID:
+                by_chance = 1 - float(((sizes / sizes.sum()) ** 2).sum())
+                mixed[name] = float(np.mean(codes[edges.row] != codes[edges.col])) / by_chance
+    name = max(mixed, key=lambda name: mixed[name], default=None)
+    if name is None or mixed[name] < _MIN_MIXED:
+        return
+    codes, groups = pd.factorize(table.obs[name])
+    if name in _SECTION_COLUMNS or _coincides(xy) or _on_lattices(xy, codes == np.bincount(codes[codes >= 0]).argmax()):
+        logger.warning(
+            "obs[%r] has %d values whose spots lie over one another, as sections do that share coordinates: if they "
+            "are sections, give library_key=%r",
+            name,
+            len(groups),
+            name,
+        )
+
+
+def _coincides(xy: np.ndarray) -> bool:
+    """Whether many spots share their places with others."""
+    return len(np.unique(xy, axis=0)) < _MANY_PLACES * len(xy)
+
+
+def _on_lattices(xy: np.ndarray, group: np.ndarray) -> bool:
+    """Whether a group of spots lies on a lattice, and all of them do not."""
+    return find_lattice(xy) is None and find_lattice(xy[group]) is not None
 
 
 def _aligned(record: SpatialRecord, key: str) -> np.ndarray:

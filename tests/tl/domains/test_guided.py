@@ -161,6 +161,8 @@ def test_strokes_that_are_refused_leave_model_and_data(pair, unchanged):
         ({}, {"labels_key": "annotation", "n_domains": 3}, ValueError, "names 7 classes"),
         ({}, {"labels_key": "annotation", "n_domains": "auto"}, TypeError, "None or an integer"),
         ({}, {"labels_key": "annotation", "trust": 0.0}, ValueError, "trust"),
+        ({}, {"labels_key": "multist_domain"}, ValueError, "the strokes would be lost: copy them"),
+        ({}, {"labels_key": "mine_domain", "key_added": "mine"}, ValueError, "the strokes would be lost: copy them"),
         ({}, {}, TypeError, "n_domains must be an integer"),
     ],
 )

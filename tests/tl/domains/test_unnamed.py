@@ -61,6 +61,35 @@ def test_a_missing_value_as_text_is_not_drawn_as_a_stroke():
     assert words and not any("nan" in word for word in words)
 
 
+def test_blanks_around_a_name_do_not_count(caplog):
+    adata = stroked(None)
+    plain = divided(adata)
+    drawn = adata.obs["annotation"].astype(object)
+    adata.obs["annotation"] = [f" {name} " if name and place < 72 else name for place, name in enumerate(drawn)]
+    with caplog.at_level(logging.INFO):
+        assert divided(adata) == plain
+    assert "' left ', ' right ' without the blanks around" in caplog.text
+    assert divided(adata, unlabeled_category="left ", n_domains=2) != plain
+
+
+def test_a_number_and_the_same_as_text_are_one_name():
+    adata = stroked(None)
+    plain = divided(adata)
+    drawn = adata.obs["annotation"].astype(object)
+    one_or_two = {"left": [1, "1"], "right": [2, "2"]}
+    adata.obs["annotation"] = [one_or_two[name][place % 2] if name else None for place, name in enumerate(drawn)]
+    assert divided(adata) == [{"left": "1", "right": "2"}[name] for name in plain]
+
+
+def test_two_spellings_of_a_name_are_warned_of(caplog):
+    adata = stroked(None)
+    drawn = adata.obs["annotation"].astype(object)
+    adata.obs["annotation"] = [name.upper() if name and place < 30 else name for place, name in enumerate(drawn)]
+    with caplog.at_level(logging.WARNING):
+        assert {"LEFT", "left"} <= set(divided(adata))
+    assert "'LEFT', 'left' in obs['annotation'] are domains of their own" in caplog.text
+
+
 @pytest.mark.parametrize("unnamed", ["unknown", "Unknown", "None", "unlabeled", "unassigned", "NA", "n/a"])
 def test_a_name_that_hardly_means_a_domain_is_warned_of(unnamed, caplog):
     adata = stroked(unnamed)

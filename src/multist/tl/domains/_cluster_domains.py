@@ -73,7 +73,7 @@ def cluster_domains(
     ) as work:
         divide_parts(
             work.parts,
-            asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine),
+            asked_domains(work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added, refine=refine),
             trust=trust,
             use_rep=use_rep,
             refine=refine,
@@ -108,6 +108,7 @@ def asked_domains(
     labels_key: str | None,
     unlabeled_category: str | None,
     *,
+    key_added: str,
     refine: bool = False,
 ) -> Asked:
     """Check what is asked for, before any work; raises what :func:`cluster_domains` raises for these."""
@@ -115,6 +116,11 @@ def asked_domains(
     if labels_key is None:
         counts = candidate_counts(n_domains, sum(part.table.n_obs for part in parts))
         return Asked(counts, None, params)
+    if labels_key == _keys.domain_key(key_added):
+        raise ValueError(
+            f"labels_key names obs[{labels_key!r}], where the domains will be written, and the strokes would be lost: "
+            "copy them to another column, or give another key_added"
+        )
     with decisions_of("cluster_domains"):
         strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
     params |= {"unlabeled_category": unlabeled_category}

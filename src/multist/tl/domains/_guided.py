@@ -14,7 +14,7 @@ from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
-from multist.access import Part, is_whole, not_found, refuse_measurements, stored_colors
+from multist.access import Part, is_whole, listed, not_found, refuse_measurements, stored_colors
 from multist.tl.domains._inputs import Tissue, features_of
 
 if TYPE_CHECKING:
@@ -83,15 +83,15 @@ def read_strokes(
     columns = [stroke_names(table, labels_key) for table in tables]
     colors: dict[str, str] = {}
     for table in tables:
-        colors |= stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
+        stored = stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
+        colors |= {name.strip(): color for name, color in stored.items()}
     names = list(dict.fromkeys(name for column in columns for name in column.cat.categories))
     if unlabeled_category is not None and not is_missing_text(unlabeled_category):
-        if unlabeled_category not in names:
-            listed = ", ".join(map(repr, names)) or "nothing"
+        if unlabeled_category.strip() not in names:
             raise KeyError(
-                f"unlabeled_category {unlabeled_category!r} is no value of obs[{labels_key!r}]; found: {listed}"
+                f"unlabeled_category {unlabeled_category!r} is no value of obs[{labels_key!r}]; found: {listed(names)}"
             )
-        names.remove(unlabeled_category)
+        names.remove(unlabeled_category.strip())
     labels = np.concatenate([column.cat.set_categories(names).cat.codes for column in columns]).astype(np.int64)
     used = np.unique(labels[labels >= 0])
     if not len(used):
@@ -218,7 +218,7 @@ def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
 
 
 def _warn_of_named(labels_key: str, named: Sequence[str], share: float) -> None:
-    """Warn of names that hardly mean a domain, and of a column that leaves nothing to find."""
+    """Warn of names that hardly mean a domain or are spelt in two ways, and of a column that leaves nothing to find."""
     doubtful = [name for name in named if name.strip().lower() in _DOUBTFUL]
     for name in doubtful:
         logger.warning(
@@ -227,6 +227,16 @@ def _warn_of_named(labels_key: str, named: Sequence[str], share: float) -> None:
             labels_key,
             name,
         )
+    spellings: dict[str, list[str]] = {}
+    for name in named:
+        spellings.setdefault(name.casefold(), []).append(name)
+    for alike in spellings.values():
+        if len(alike) > 1:
+            logger.warning(
+                "%s in obs[%r] are domains of their own: if they are meant to be one, give them one name",
+                listed(alike),
+                labels_key,
+            )
     if share > _NEARLY_ALL:
         logger.warning(
             "obs[%r] names %.3g %% of the spots, which keep their names: strokes are meant to be few%s",
@@ -254,7 +264,12 @@ def stroke_names(table: AnnData, key: str) -> pd.Series:
     refuse_measurements(values, key)
     # a whole number is stored with a fraction where others are missing
     whole = values.dtype.kind == "f"
-    named = column.cat.rename_categories([str(int(value) if whole else value) for value in values])
+    written = [str(int(value) if whole else value) for value in values]
+    names = list(dict.fromkeys(text.strip() for text in written))
+    place = np.array([names.index(text.strip()) for text in written] + [-1])
+    named = pd.Series(pd.Categorical.from_codes(place[column.cat.codes], names), index=column.index)
+    if padded := [text for text in written if text.strip() not in ("", text)]:
+        logger.info("obs[%r]: %s without the blanks around", key, listed(padded))
     texts = [name for name in named.cat.categories if is_missing_text(name)]
     if texts:
         count = int(named.isin(texts).sum())

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
 
 from multist import _keys
@@ -17,6 +18,8 @@ from multist.histology.spots import typical_diameter
 from multist.tl._graph import ensure_graph
 
 if TYPE_CHECKING:
+    from anndata import AnnData
+
     from multist.access import Part, SpatialRecord
 
 _WHOLE = 0.9  # of the spots of a section are in the largest piece of its graph
@@ -74,6 +77,7 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
         record = part.record if on_image else part.record.without_image()
         graphs.append(ensure_graph(part))
         _warn_of_pieces(graphs[-1], record)
+        _warn_of_glass(part.table)
         places.append(record.xy)
         sections.append(record.section + len(names))
         names += [name if len(parts) == 1 else f"{number}:{name}" for name in record.section_names]
@@ -81,6 +85,20 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
         return Tissue(graphs[0], places[0], sections[0], tuple(names))
     adjacency = sparse.csr_matrix(sparse.block_diag(graphs, format="csr"))
     return Tissue(adjacency, np.concatenate(places), np.concatenate(sections), tuple(names))
+
+
+def _warn_of_glass(table: AnnData) -> None:
+    """Warn of Visium's spots beside the tissue, which are domains of their own for what little they hold."""
+    if "in_tissue" not in table.obs:
+        return
+    n_beside = int((pd.to_numeric(table.obs["in_tissue"], errors="coerce") == 0).sum())
+    if n_beside:
+        logger.warning(
+            "%d of %d spots lie beside the tissue (obs['in_tissue'] is 0) and are divided as if they lay on it: leave "
+            "them out by adata[adata.obs['in_tissue'] == 1]",
+            n_beside,
+            table.n_obs,
+        )
 
 
 def _warn_of_pieces(graph: sparse.csr_matrix, record: SpatialRecord) -> None:

@@ -102,7 +102,7 @@ class MultiST:
         with run(data, "fit", random_state=self.random_state, key_added=key_added, image=image, **keys) as work:
             named = None
             if labels_key is not None:  # refused before training
-                named = asked_domains(work.parts, n_domains, labels_key, unlabeled_category)
+                named = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added)
             n_centres = named.counts[0] if named else n_domains or 1
             read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer}
             fitted = fit_parts(work.parts, self.config, n_centres, **read, device=self.device, **made, params=keys)
@@ -193,7 +193,9 @@ class MultiST:
         stage: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
         made: dict[str, Any] = {"key_added": key_added, "random_state": self.random_state}
         with run(data, "cluster", copy=copy, image=False, **made, **stage) as work:
-            asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
+            asked = asked_domains(
+                work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added, refine=refine
+            )
             with_domains = cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made, params=stage)
         self._fitted = with_domains
         return work.result

@@ -110,7 +110,7 @@ def multist_domains(
         data, "multist_domains", random_state=random_state, key_added=key_added, copy=copy, image=image, **keys
     ) as work:
         # refused before training
-        asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, refine=refine)
+        asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added, refine=refine)
         if config.losses is not None and len(asked.counts) > 1:
             raise ValueError(
                 "the published method needs a number of domains before training; give n_domains as one integer"
