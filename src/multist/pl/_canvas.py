@@ -83,10 +83,9 @@ class Canvas:
             if not path.suffix:
                 path = path.with_suffix(f".{plt.rcParams['savefig.format']}")
             png = path.suffix.lower() == ".png"
-            options: dict[str, Any] = {"dpi": look.dpi or (DPI_PNG if png else DPI)}
-            options |= {"pil_kwargs": {"optimize": True}} if png else {}
+            dpi = look.dpi or (DPI_PNG if png else DPI)
             with whole_file(path) as file:
-                self.figure.savefig(file, bbox_inches="tight", pad_inches=0.02, facecolor="white", **options)
+                self.figure.savefig(file, bbox_inches="tight", pad_inches=0.02, facecolor="white", dpi=dpi)
         if show is None:
             show = not look.save and look.ax is None and not look.return_fig
             if not show and look.ax is None and not look.return_fig:
