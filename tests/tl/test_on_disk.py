@@ -147,6 +147,31 @@ def test_genes_are_summed_by_blocks(form: str, tmp_path: Path):
     np.testing.assert_array_equal(summed.X[:, [0]].toarray().ravel(), in_memory().X[:, :2].sum(axis=1).A1)
 
 
+WRITING = [name for name in STEPS if name not in ("map", "trends", "borders")]
+
+
+@pytest.mark.parametrize("step", WRITING)
+def test_a_view_of_a_table_on_disk_is_refused_before_any_work(step: str, tmp_path: Path, caplog):
+    adata = in_memory()
+    adata.obsm["X_pca"] = adata.X[:, :4].toarray()
+    adata.write_h5ad(tmp_path / "table.h5ad")
+    view = ad.read_h5ad(tmp_path / "table.h5ad", backed="r")[:100]
+    with (
+        caplog.at_level("INFO", "multist"),
+        pytest.raises(ValueError, match=r"a view of a table on disk .* load it by .to_memory\(\) first"),
+    ):
+        STEPS[step](view)
+    assert caplog.messages == [] and view.is_view
+
+
+def test_a_view_of_a_table_on_disk_is_read_and_copied(tmp_path: Path):
+    view = FORMS["sparse file"](tmp_path)[:100]
+    mt.pp.spatial_graph(view.to_memory())  # as the refusal says
+    assert mt.pp.spatial_graph(view, copy=True).obsp["spatial_connectivities"].shape == (100, 100)
+    assert mt.pl.domains(view, show=False).get_title() == "domains"
+    assert view.is_view
+
+
 @pytest.fixture(scope="module", params=["h5ad", "zarr"])
 def stored(request, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stored") / f"table.{request.param}"

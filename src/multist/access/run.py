@@ -254,7 +254,7 @@ def run(
     ------
     TypeError, ValueError
         A list is empty or names an object twice, ``key_added`` cannot be stored or is an entry of somebody else's,
-        the seed is none; and what :func:`multist.access.resolve` raises.
+        a table is a view of one on disk, the seed is none; and what :func:`multist.access.resolve` raises.
     """
     check_seed(random_state)
     check_names({key_added: None}, {}, "uns")
@@ -265,6 +265,8 @@ def run(
         work = Run([open_part(each, spatial=spatial, **keys) for each in objects])
         for part in work.parts:
             _refuse_foreign(part.table, key_added)
+            if not copy:
+                _refuse_view_on_disk(part.table)
         yield work
         if not copy and any(part.table.is_view for part in work.parts):
             logger.info("data is a view of another AnnData, which stays as it is: data becomes a copy with the results")
@@ -368,6 +370,15 @@ def _refuse_foreign(table: AnnData, key_added: str) -> None:
                 f"{name} is of type {type(value).__name__} and not of this package, and would be "
                 f"lost: rename it, or give another key_added"
             )
+
+
+def _refuse_view_on_disk(table: AnnData) -> None:
+    """Raise a ValueError if a table is a view of a file: results make a copy of a view, and anndata copies no file."""
+    if table.isbacked and table.is_view:
+        raise ValueError(
+            "data is a view of a table on disk (backed), to which no results can be written; load it by .to_memory() "
+            "first"
+        )
 
 
 def _conclude(part: Part, said: _Decisions, key_added: str, library_key: str | None) -> None:
