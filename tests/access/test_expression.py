@@ -57,7 +57,7 @@ def made(kind, n_obs=60, n_vars=80, seed=0):
     rng = np.random.default_rng(seed)
     counts = rng.poisson(rng.gamma(1.0, 2.0, n_vars) * rng.uniform(0.5, 2, (n_obs, 1))).astype(np.float64)
     depth = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    logged = np.log1p(counts / depth * 1e4)
+    logged, shares = np.log1p(counts / depth * 1e4), rng.uniform(0.5, 1, counts.shape)
     return {
         "counts": counts,
         "logged": logged,
@@ -65,6 +65,11 @@ def made(kind, n_obs=60, n_vars=80, seed=0):
         "logged, some genes": logged[:, ::3],
         "logged without the largest": np.log1p(counts / np.minimum(counts, 5).sum(axis=1, keepdims=True) * 1e4)[:, 1:],
         "log2": np.log2(1 + counts / depth * 1e4),
+        "log2 at the median, some genes": np.log2(1 + counts / depth * np.median(depth))[:, ::3],
+        "log10": np.log10(1 + counts / depth * 1e4),
+        "log10 of a million": np.log10(1 + counts / depth * 1e6),
+        "log2 of decimals": np.log2(1 + counts * shares / (counts * shares).sum(axis=1, keepdims=True) * 1e4),
+        "logged and corrected": logged * rng.uniform(0.5, 1.5, n_vars),
         "scaled": (logged - logged.mean(axis=0)) / (logged.std(axis=0) + 1),
         "not logged": counts / depth * 1e6,
         "shares": counts / depth,
@@ -84,7 +89,12 @@ def made(kind, n_obs=60, n_vars=80, seed=0):
         ("logged at the median", "log-normalised"),
         ("logged, some genes", "log-normalised"),
         ("logged without the largest", "log-normalised"),
-        ("log2", "unknown"),
+        ("log2", "log-normalised"),
+        ("log2 at the median, some genes", "log-normalised"),
+        ("log10", "log-normalised"),
+        ("log10 of a million", "log-normalised"),
+        ("log2 of decimals", "log-normalised"),
+        ("logged and corrected", "unknown"),
         ("scaled", "scaled"),
         ("not logged", "unknown"),
         ("shares", "unknown"),
@@ -103,10 +113,19 @@ def test_what_a_matrix_holds(name, kind, form):
 
 
 def test_a_table_may_say_that_its_values_were_logged():
-    adata = ad.AnnData(made("log2"), layers={"other": made("log2")}, uns={"log1p": {"base": 2}})
-    np.testing.assert_allclose(dense(log_expression(adata, None)), made("log2"), rtol=1e-6)
+    values = made("logged and corrected")
+    adata = ad.AnnData(values, layers={"other": values}, uns={"log1p": {"base": 2}})
+    np.testing.assert_allclose(dense(log_expression(adata, None)), values, rtol=1e-6)
     with pytest.raises(ValueError, match=r"layers\['other'\] holds decimals that are neither"):
         log_expression(adata, "other")  # it is X that was logged
+
+
+def test_logarithms_to_base_2_are_not_to_be_logged_again():
+    """Their own rows have about one sum as well, as those of many genes have."""
+    counts = np.random.default_rng(0).poisson(3.0, (60, 400)) + 1.5
+    values = np.log2(1 + counts / counts.sum(axis=1, keepdims=True) * 1e4)
+    found = find_expression(ad.AnnData(values.astype(np.float32)), None)
+    assert found.described() == "log-normalised values"
 
 
 @pytest.mark.parametrize(

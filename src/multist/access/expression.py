@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ TARGET_SUM = 1e4
 _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
 _HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
 _SPREAD = 0.1  # up to which row sums are called constant
+_BASES = {np.e: _SPREAD, 2.0: 0.01, 10.0: 0.01}  # of logarithms, and the same of each; of rare ones less may be chance
 _WHOLE_SHARE, _ENOUGH_VALUES = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
 _SAMPLED = 1000  # spots that tell what X is, where it is not read
 _LOGGED: tuple[Collection[Kind], ...] = (("counts", "log-normalised"),)
@@ -114,8 +116,9 @@ def find_expression(
 
     ``X`` is looked at first, then a layer with the name of counts, then ``raw``; a given ``layer`` is the only one.
     Values are *counts* if all are whole numbers from 0 on; *scaled* if some are negative; *log-normalised* if all lie
-    below 20 and either ``uns["log1p"]`` says so of ``X``, or their exponentials minus one are like counts over a
-    library size: rows of near the same sum, or whole multiples of the least value of the row; *unknown* otherwise.
+    below 20 and either ``uns["log1p"]`` says so of ``X``, or their exponentials to base e, 2 or 10, minus one, are like
+    counts over a library size: rows of near the same sum, or whole multiples of the least value of the row; *unknown*
+    otherwise.
 
     Parameters
     ----------
@@ -291,9 +294,16 @@ def _readable(values: Any) -> Any:
 
 def _logs_of_normalised(values: Any) -> bool:
     """Whether exponentials, minus one, look like counts over a library size, and the values themselves do not."""
-    spread, whole = _trace_of_counts(values, np.expm1)
     own_spread, own_whole = _trace_of_counts(values, np.asarray)
-    return (spread <= _SPREAD and spread < own_spread) or (whole >= _WHOLE_SHARE > own_whole)
+    for base, constant in _BASES.items():
+        spread, whole = _trace_of_counts(values, partial(_unlogged, base))
+        if (spread <= constant and spread < own_spread) or whole >= _WHOLE_SHARE > own_whole:
+            return True
+    return False
+
+
+def _unlogged(base: float, logs: np.ndarray) -> np.ndarray:
+    return np.expm1(np.log(base) * logs)
 
 
 def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
