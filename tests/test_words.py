@@ -1,11 +1,11 @@
-"""Numbers with their nouns."""
+"""Numbers with their nouns, and names."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from multist._words import counted
+from multist._words import counted, shown
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,10 @@ from multist._words import counted
 )
 def test_a_noun_fits_its_number(number, words, expected):
     assert counted(number, *words) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a", "'a'"), (np.str_("a"), "'a'"), (np.int64(3), "3"), (None, "None")]
+)
+def test_names_are_shown_without_the_types_of_numpy(name, expected):
+    assert shown(name) == expected

@@ -13,6 +13,11 @@ def did_you_mean(name: str, there: Iterable[Any]) -> str:
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
+def shown(name: Any) -> str:
+    """A name or a number as Python writes it, without the type that numpy writes around its own."""
+    return repr(name.item() if getattr(name, "ndim", None) == 0 else name)
+
+
 def counted(number: int, one: str, several: str | None = None) -> str:
     """A number and what is counted, as ``"1 spot"`` and ``"1,200 spots"``.
 

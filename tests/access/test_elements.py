@@ -206,8 +206,8 @@ def test_no_image_where_one_is_asked_for(make_sdata):
         resolve(sdata, image=True)
     assert resolve(sdata).images == (None,)
     del sdata.images["he"]
-    with pytest.raises(KeyError, match="images: none"):
-        resolve(sdata, image=True)
+    with pytest.raises(KeyError, match="images: none.*, or take another section"):
+        resolve(sdata, image=True, instead="take another section")
 
 
 def test_without_image_coordinates_are_those_of_the_world(make_sdata, toy):

@@ -78,6 +78,13 @@ def test_bad_input_is_named(visium, spoil, error, message):
         resolve(visium, image=True)
 
 
+@pytest.mark.parametrize("spoil", [no_image, one_off_the_image])
+def test_what_can_be_done_instead_is_the_callers(visium, spoil):
+    spoil(visium)
+    with pytest.raises((KeyError, ValueError), match=", or take another section"):
+        resolve(visium, image=True, instead="take another section")
+
+
 def test_image_key_that_does_not_exist(visium):
     with pytest.raises(KeyError, match=r"image_key 'full' not found in .*\['images'\]; found: 'hires', 'lowres'"):
         resolve(visium, image_key="full")

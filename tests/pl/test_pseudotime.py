@@ -135,7 +135,7 @@ def test_what_is_missing_is_named():
     with pytest.raises(KeyError, match=r"'other_pseudotime' not found in obs.*key_added='other'"):
         mt.pl.pseudotime(adata, "other")
     with pytest.raises(KeyError, match="genes 'MBP' not found in var_names; the table has 'rising'"):
-        mt.pl.pseudotime(adata, genes=["MBP"])
+        mt.pl.pseudotime(adata, genes=np.array(["MBP"]))
     with pytest.raises(KeyError, match="cluster_key 'layer' not found"):
         mt.pl.pseudotime(adata, cluster_key="layer")
     with pytest.raises(ValueError, match="size is a positive"):

@@ -35,6 +35,13 @@ def logged(adata):
     return other
 
 
+def decimals(adata):
+    """Counts that are no longer whole."""
+    other = adata.copy()
+    other.X = other.X * 0.97
+    return other
+
+
 @pytest.mark.parametrize("layer", [None, "counts"])
 def test_layer_with_counts_beside_normalised_values(layer, caplog):
     adata, plain = counts(), counts()
@@ -115,8 +122,16 @@ def test_values_that_were_divided_but_not_logged_are_refused():
 def test_counts_and_logged_values_do_not_share_axes():
     adata, reference = counts(), counts()
     embed_expression(reference)
-    with pytest.raises(ValueError, match="X holds log-normalised values; pass layer= with counts"):
-        embed_expression(logged(adata), reference=reference)
+    for spoilt in (logged(adata), decimals(adata)):
+        with pytest.raises(ValueError, match=r"pass layer= with counts \(layers: none\), as the sections") as refused:
+            embed_expression(spoilt, reference=reference)
+        # none of which a projection takes
+        assert not any(advice in str(refused.value) for advice in ("transform", "use_rep", "log1p()"))
+    # as the error says
+    adata, reference = logged(adata), logged(reference)
+    embed_expression(reference)
+    embed_expression(adata, reference=reference)
+    assert adata.obsm["X_pca"].shape == reference.obsm["X_pca"].shape
 
 
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])

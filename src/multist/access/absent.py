@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from multist import _keys
-from multist._words import did_you_mean
+from multist._words import did_you_mean, shown
 
 _MAKERS = {
     _keys.EXPRESSION: "pp.embed_expression",
@@ -32,7 +32,7 @@ _MAKERS_OF_RESULTS: dict[Callable[[str], str], tuple[str, str]] = {
 
 def listed(names: Iterable[Any]) -> str:
     """Names as they are shown in an error."""
-    return ", ".join(repr(name) for name in names) or "none"
+    return ", ".join(map(shown, names)) or "none"
 
 
 def not_found(
@@ -54,7 +54,7 @@ def not_found(
         Name of the result that it belongs to.
     """
     names = list(found)
-    what = f"{argument} {name!r}".lstrip()
+    what = f"{argument} {shown(name)}".lstrip()
     return KeyError(f"{what} not found in {where}; found: {listed(names)}{advice(name, names, key_added)}")
 
 

@@ -71,6 +71,7 @@ def lies_on_image(
     *,
     strays: bool = False,
     needed: bool = True,
+    instead: str = "go without an image",
 ) -> bool:
     """Whether the spots of a section lie on its image, with a part of their disc or, at unknown diameter, their centre.
 
@@ -84,6 +85,8 @@ def lies_on_image(
         Take an image that some spots do not lie on, with a warning.
     needed
         With ``strays``: whether an image that most spots do not lie on is an error, or left out.
+    instead
+        What else can be done than to mend the data, for the error.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def lies_on_image(
     few = len(off) < len(xy) / 2
     if not strays or (needed and not few):
         advice = (
-            "remove these rows, or go without the image"
+            f"remove these rows, or {instead}"
             if few
             else "check the scale factor or the coordinate system that links them"
         )

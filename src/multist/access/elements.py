@@ -90,7 +90,7 @@ def _place(
     regions = np.unique(region).tolist()
     key = None if options.image is False else _choose_image(sdata, regions, options)
     if key is None and options.image is True:
-        raise KeyError(_no_image(sdata, name, regions, options.coordinate_system))
+        raise KeyError(_no_image(sdata, name, regions, options))
     system = choose_system(sdata, regions, key, options.coordinate_system)
     to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
     affines = {}
@@ -219,14 +219,15 @@ def _images_of_their_own(sdata: SpatialData, regions: list[str], keys: list[str]
     ]
 
 
-def _no_image(sdata: SpatialData, section: str, regions: list[str], coordinate_system: str | None) -> str:
-    where = "a coordinate system" if coordinate_system is None else f"coordinate system {coordinate_system!r}"
+def _no_image(sdata: SpatialData, section: str, regions: list[str], options: ResolveOptions) -> str:
+    system = options.coordinate_system
+    where = "a coordinate system" if system is None else f"coordinate system {system!r}"
     images = {key: sorted(systems_of(element)) for key, element in sdata.images.items()}
     spots = {name: sorted(systems_of(sdata[name])) for name in regions}
     return (
         f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. Stains of "
         "fluorescence are no histology. Add the H&E, link it by spatialdata.transformations.set_transformation, or "
-        "go without an image"
+        f"{options.instead}"
     )
 
 

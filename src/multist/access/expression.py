@@ -151,13 +151,16 @@ def find_expression(
             beside = "".join(f"; {one.where} holds {one.described()}" for one in found if one is not chosen)
             logger.info("%s holds %s and is read%s", chosen.where, chosen.described(), beside)
             return chosen
-    cure = f"pass layer= with counts or log-normalised expression (layers: {listed(layer_names(table))}){advice}"
+    only_counts = {kind for kinds in wanted for kind in kinds} == {"counts"}
+    needed = "counts" if only_counts else "counts or log-normalised expression"
+    cure = f"pass layer= with {needed} (layers: {listed(layer_names(table))}){advice}"
     if not found:
         where = "X" if layer is None else f"layers[{layer!r}]"
         raise ValueError(f"{where} {'holds no genes' if 0 in table.shape else 'is empty'}; {cure}")
     held = "; ".join(f"{one.where} holds {one.described()}" for one in found)
     if found[0].kind == "unknown":
-        cure += "; of nearly whole counts make a layer by round(), of normalised values one by log1p()"
+        cure += "; of nearly whole counts make a layer by round()"
+        cure += "" if only_counts else ", of normalised values one by log1p()"
     raise ValueError(f"{held}; {cure}")
 
 

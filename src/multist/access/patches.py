@@ -206,7 +206,7 @@ def refuse_black(record: SpatialRecord) -> None:
         keys = sorted({image.key for image in record.images if image is not None})
         raise ValueError(
             f"the image ({', '.join(map(repr, keys))}) is black under all spots of section "
-            f"{', '.join(map(repr, black))}: name another by image_key, or go without an image"
+            f"{', '.join(map(repr, black))}: name another by image_key, or find domains without it (use_image=False)"
         )
 
 

@@ -28,6 +28,7 @@ def resolve(
     prefer_normalized: bool = True,
     strays: bool = False,
     white: float | None = None,
+    instead: str = "go without an image",
 ) -> SpatialRecord:
     """Table, row-aligned spots and lazy images of an AnnData or SpatialData.
 
@@ -64,6 +65,9 @@ def resolve(
     white
         Value of a white pixel; None tells it by the type or, of images that are not uint8, by the pixels.
 
+    instead
+        What else than mending the data can be done where an image is missing or does not fit, for the error.
+
     Returns
     -------
     The record.
@@ -89,6 +93,7 @@ def resolve(
         prefer_normalized=prefer_normalized,
         strays=strays,
         white=white,
+        instead=instead,
     )
     if is_spatialdata(data):
         record = resolve_spatialdata(data, table, options)

@@ -26,6 +26,7 @@ class ResolveOptions:
     prefer_normalized: bool = True
     strays: bool = False
     white: float | None = None
+    instead: str = "go without an image"
 
     def without_image(self) -> ResolveOptions:
         """The same, but never to look at images."""
@@ -83,6 +84,7 @@ def place_sections(
             name,
             strays=options.strays,
             needed=options.image_key is not None,
+            instead=options.instead,
         )
         images.append(placed.image if lies else None)
     return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns), affines)

@@ -12,7 +12,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._settings import logger
-from multist._words import counted
+from multist._words import counted, shown
 from multist.access.absent import listed, not_found
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def named_before(table: AnnData) -> str | None:
 def section_code(names: Sequence[str], section: str) -> int:
     """Number of a section that the user names; a KeyError lists those that there are."""
     if section not in names:
-        raise KeyError(f"section {section!r} not found; found: {listed(names)}. library_key names their column")
+        raise KeyError(f"section {shown(section)} not found; found: {listed(names)}. library_key names their column")
     return list(names).index(section)
 
 

@@ -62,7 +62,7 @@ def _place(
     if image is not None and array:
         raise ValueError(
             "obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image "
-            f"{image.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or go without the image"
+            f"{image.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or {options.instead}"
         )
     factors = _entry(libraries, name, "scalefactors")
     diameter = np.nan if array else _spot_diameter(factors, name)
@@ -182,7 +182,7 @@ def _find_image(libraries: dict[str, Mapping[str, Any]], name: str, options: Res
         found = f"its images: {listed(images)}" if name in libraries else f"uns['spatial'] holds: {listed(libraries)}"
         raise KeyError(
             f"no image{of_section(name, word='for')}; {found}. Add {where}['images']['hires'] and "
-            f"['scalefactors']['tissue_hires_scalef'], name another by image_key, or go without an image"
+            f"['scalefactors']['tissue_hires_scalef'], name another by image_key, or {options.instead}"
         )
     if f"tissue_{image_key}_scalef" not in factors:
         raise KeyError(

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import get_table, not_found
+from multist.access import get_table, listed, not_found
 from multist.pl._attention_panels import Close, Style, attention_panels, draw_close, explain_closes
 from multist.pl._layer import Layer, domain_layer
 from multist.pl._look import Look, MapOptions, drawn
@@ -126,10 +126,8 @@ def _rows(table: AnnData, names: list[str]) -> list[int]:
         raise ValueError(f"spots names {len(names)} spots; give one, or a list of up to {_MAX_SPOTS}")
     missing = [name for name in names if name not in table.obs_names]
     if missing:
-        some = ", ".join(map(repr, table.obs_names[:3]))
-        raise KeyError(
-            f"spots {', '.join(map(repr, missing))} not found in obs_names; found {table.n_obs} names such as {some}"
-        )
+        some = listed(table.obs_names[:3])
+        raise KeyError(f"spots {listed(missing)} not found in obs_names; found {table.n_obs} names such as {some}")
     return [int(row) for row in table.obs_names.get_indexer(names)]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 import numpy as np
 
 from multist._keys import MULTIST, NORMALIZED_SUFFIX, STAIN_REFERENCE
-from multist.access import PatchReader, resolve, section_code
+from multist.access import PatchReader, listed, resolve, section_code
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, user_axes
 from multist.pl._look import FigureOptions, Look, drawn
@@ -140,9 +140,8 @@ def _chosen_rows(record: SpatialRecord, section: int, spots: int | Sequence[str]
     positions = record.table.obs_names.get_indexer(list(spots))
     missing = [name for name, row in zip(spots, positions, strict=True) if row < 0 or record.section[row] != section]
     if missing or len(positions) == 0:
-        raise KeyError(
-            f"no spot {missing} in section {record.section_names[section]!r}; its spots are those of obs_names"
-        )
+        asked = f"no spot {listed(missing)}" if missing else "spots names none"
+        raise KeyError(f"{asked} in section {record.section_names[section]!r}; its spots are those of obs_names")
     return np.asarray(positions)
 
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from multist import _keys
 from multist._palette import MISSING_COLOR
-from multist.access import check_layer
+from multist._words import shown
+from multist.access import check_layer, listed
 from multist.pl import _colors
 
 if TYPE_CHECKING:
@@ -127,8 +128,7 @@ class Layer:
         categories = list(groups_of.cat.categories)
         unknown = [name for name in groups if name not in categories]
         if unknown:
-            named, found = ", ".join(map(repr, unknown)), ", ".join(map(repr, categories))
-            raise ValueError(f"groups {named} not among the categories; found: {found}")
+            raise ValueError(f"groups {listed(unknown)} not among the categories; found: {listed(categories)}")
         kept = groups_of.isin(groups).to_numpy()
         values = self.values.where(kept)
         colors = self.colors
@@ -232,7 +232,7 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
             columns = ", ".join(map(repr, slides.obs.columns)) or "no column"
             nor = f"nor in {where}, which has {some_names(names)}" if len(names) else "and the table has no genes"
             raise KeyError(
-                f"color {gene!r} not found in obs, which has {columns}, {nor}"
+                f"color {shown(gene)} not found in obs, which has {columns}, {nor}"
                 f"{symbols_advice(table, [gene]) or advice(gene, [*slides.obs.columns, *names])}"
             )
         refuse_twins(names, where, [gene])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from multist.access import advice, gene_names, names_place, refuse_twins, some_names, symbols_advice
+from multist.access import advice, gene_names, listed, names_place, refuse_twins, some_names, symbols_advice
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,7 +49,7 @@ def find_genes(table: AnnData, genes: str | Sequence[str], gene_symbols: str | N
     missing = [gene for gene, at in wanted.items() if not len(at)]
     if missing:
         raise KeyError(
-            f"genes {', '.join(map(repr, missing))} not found in {where}; the table has {some_names(names)}"
+            f"genes {listed(missing)} not found in {where}; the table has {some_names(names)}"
             f"{symbols_advice(table, missing) or advice(missing[0], names)}"
         )
     refuse_twins(names, where, wanted)

@@ -12,7 +12,7 @@ from multist._described import described
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
-from multist.access import Expression, Fields, Kind, check_whole, find_expression, find_sections, get_table, run
+from multist.access import Expression, Fields, Kind, check_whole, find_expression, find_sections, get_table, listed, run
 from multist.pp._expression_axes import POWERS, ExpressionAxes
 from multist.pp._variable_genes import moments, most_variable
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 MIN_CELLS = 10
 _AS_THEY_ARE: tuple[Kind, ...] = ("log-normalised", "scaled")
 _ANY: tuple[Kind, ...] = ("counts", *_AS_THEY_ARE, "unknown")
+_OF_COUNTS = (
+    ", as the sections on whose axes they are projected hold counts; where there are none, start from log-normalised "
+    "expression in those sections as well"
+)
 
 
 @described
@@ -144,17 +148,18 @@ def reduce_expression(
 ) -> Fields:
     """The stage of :func:`embed_expression`: the fields that it writes; ``axes`` are those of another section."""
     key = _entry_key(key_added)
+    wanted: tuple[tuple[Kind, ...], ...]
     with steady_threads("scipy.linalg"):
         if axes is None:
-            expression = _read(
-                table, layer, (_ANY,) if transform == "none" else (("counts",), *((k,) for k in _AS_THEY_ARE))
-            )
+            wanted = (_ANY,) if transform == "none" else (("counts",), *((k,) for k in _AS_THEY_ARE))
+            expression = _read(table, layer, wanted, _otherwise(table))
             section = find_sections(table, library_key)[0]
             components, entry = _fitted(expression, section, n_comps, n_top_genes, transform, random_state)
             entry["params"] |= {} if library_key is None else {"library_key": library_key}
         else:
             given = ExpressionAxes.given(axes, key)
-            expression = _read(table, layer, (("counts",),) if given.takes_counts else (_AS_THEY_ARE, _ANY))
+            wanted = (("counts",),) if given.takes_counts else (_AS_THEY_ARE, _ANY)
+            expression = _read(table, layer, wanted, _OF_COUNTS if given.takes_counts else "")
             components = given.project(expression)
             entry = given.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
     _warn_of_empty(expression)
@@ -168,14 +173,17 @@ def _entry_key(key_added: str) -> str:
     return "pca" if key_added == _keys.EXPRESSION else key_added
 
 
-def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...]) -> Expression:
-    """The expression of the kind wanted most; a warning where it is not counts."""
-    embeddings = ", ".join(repr(name) for name in table.obsm if name != _keys.SPATIAL) or "none"
-    advice = (
-        '; transform="none" takes the values as they are; or give a ready embedding by use_rep= to '
-        "multist.tl.multist_domains "
-        f"(obsm: {embeddings})"
+def _otherwise(table: AnnData) -> str:
+    """What else can be done with a table that has axes of its own."""
+    embeddings = listed(name for name in table.obsm if name != _keys.SPATIAL)
+    return (
+        '; pp.embed_expression(transform="none") takes finite values as they are; or give a ready embedding by '
+        f"use_rep= to multist.tl.multist_domains (obsm: {embeddings})"
     )
+
+
+def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...], advice: str = "") -> Expression:
+    """The expression of the kind wanted most; a warning where it is not counts."""
     found = find_expression(table, layer, wanted, advice=advice)
     if found.kind != "counts":
         logger.warning(

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist._settings import logger
+from multist._words import shown
 from multist.access import Expression, Result, refuse_twins
 
 POWERS = {"log": 0.0, "sqrt": 0.5, "none": 1.0}
@@ -179,8 +180,8 @@ class ExpressionAxes:
         there = place >= 0
         if there.mean() < _MIN_SHARED_GENES:
             raise ValueError(
-                f"{int(there.sum())} of the reference's {len(there)} genes are in var_names ({names[0]!r}, ...); the "
-                f"reference has {self.genes[0]!r}, ...: are these names of the same kind?"
+                f"{int(there.sum())} of the reference's {len(there)} genes are in var_names ({shown(names[0])}, ...); "
+                f"the reference has {shown(self.genes[0])}, ...: are these names of the same kind?"
             )
         if not there.all():
             logger.info(

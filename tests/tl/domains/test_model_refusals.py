@@ -7,12 +7,18 @@ import logging
 import anndata as ad
 import numpy as np
 import pytest
+import scanpy as sc
 
 import multist as mt
 
 
 def no_image(table):
     del table.uns["spatial"]
+
+
+def log_normalised(table):
+    sc.pp.normalize_total(table)
+    sc.pp.log1p(table)
 
 
 def few_genes(table):
@@ -52,9 +58,10 @@ def no_coordinates(table):
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (no_image, (KeyError, ValueError), "image"),
+        (no_image, KeyError, r"no image.* or fit another model without images \(use_image=False\), as this one was"),
+        (log_normalised, ValueError, r"pass layer= with counts \(layers: none\), as the sections on .* hold counts"),
         (few_genes, ValueError, r"101 of the reference's 400 genes are in var_names.*names of the same kind"),
-        (other_names, ValueError, r"0 of the reference's 400 genes .*ENSG00000000000"),
+        (other_names, ValueError, r"0 of the reference's 400 genes .*'ENSG00000000000', ...\); the reference has '"),
         (repeated_names, ValueError, "'g' names several genes.*pp.sum_genes"),
         (normalised_counts, ValueError, "holds decimals that are neither counts nor log-normalised.*pass layer="),
         (other_patches, ValueError, "another patch_size than that of the fitted sections"),

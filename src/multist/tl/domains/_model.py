@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     Data: TypeAlias = AnnData | SpatialData | Sequence[AnnData | SpatialData]
 
 
+_INSTEAD = "fit another model without images (use_image=False), as this one was fitted with them"
+"""What can be done with a section that has no image, as errors say it."""
+
+
 @described
 class MultiST:
     """Fusion of expression, histology and space, fitted to some sections and applied to others.
@@ -150,7 +154,7 @@ class MultiST:
         fitted = self._needs_fit()
         keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key, "image_key": image_key}
         image = fitted.recipe.histology is not None and not is_embedded(data, table_key)
-        with run(data, "embed", key_added=key_added, copy=copy, image=image, **keys) as work:
+        with run(data, "embed", key_added=key_added, copy=copy, image=image, instead=_INSTEAD, **keys) as work:
             embed_parts(fitted, work.parts, layer=layer, key_added=key_added, device=self.device, params=keys)
         return work.result
 
@@ -252,7 +256,7 @@ class MultiST:
         keys = {**stage, "image_key": image_key}
         embedded = all(made_by(get_table(each, table_key), fitted.fusion, key_added) for each in as_list(data))
         image = not embedded and fitted.recipe.histology is not None and not is_embedded(data, table_key)
-        with run(data, "predict", key_added=key_added, copy=copy, image=image, **keys) as work:
+        with run(data, "predict", key_added=key_added, copy=copy, image=image, instead=_INSTEAD, **keys) as work:
             read: dict[str, Any] = {"layer": layer, "key_added": key_added}
             if not embedded:
                 embed_parts(fitted, work.parts, device=self.device, params=keys, **read)

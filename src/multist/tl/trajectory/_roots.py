@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from multist._settings import logger
+from multist._words import shown
+from multist.access import listed
 
 AUTO = "auto"
 _BOTH_SIDES = 0.25
@@ -51,8 +53,10 @@ def read_root(root: Any, obs_names: pd.Index, domains: pd.Series, cluster_key: s
     if root in obs_names:
         row = int(obs_names.get_indexer([root])[0])
         return Root(None if pd.isna(domains.iloc[row]) else domains.iloc[row], row)
-    found = ", ".join(map(repr, domains.cat.categories)) or "none"
-    raise KeyError(f"root {root!r} is neither a domain nor an observation; domains in obs[{cluster_key!r}]: {found}")
+    found = listed(domains.cat.categories)
+    raise KeyError(
+        f"root {shown(root)} is neither a domain nor an observation; domains in obs[{cluster_key!r}]: {found}"
+    )
 
 
 def root_domain(component: np.ndarray, domains: np.ndarray, smallest: int) -> str | None:
