@@ -68,6 +68,13 @@ def named(tissue_table: ad.AnnData) -> ad.AnnData:
     return tissue_table
 
 
+@pytest.mark.parametrize("name", ["x.pdf", "x.PNG", "of.donor"])
+def test_a_name_that_says_something_else_than_html_is_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=rf"a report is a page of HTML, which '{name}' would not say.*ends in .html"):
+        mt.report(ad.AnnData(np.ones((3, 2))), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture
 def whole(named: ad.AnnData) -> ad.AnnData:
     """All results, made by hand."""

@@ -44,7 +44,7 @@ def report(
     data
         Table with domains and coordinates.
     path
-        File to write, ``"report.html"``; folders are made.
+        File to write, ``"report.html"``, of no other suffix than ``.html`` or ``.htm``; folders are made.
     title
         Title of the page; by default the names of the sections.
     cluster_key
@@ -67,7 +67,7 @@ def report(
     KeyError
         If there are no domains, or a key does not exist; the message lists what there is.
     ValueError
-        If ``n_markers`` is not positive.
+        If ``n_markers`` is not positive, or ``path`` has another suffix.
 
     Notes
     -----
@@ -84,6 +84,12 @@ def report(
 
     if n_markers < 1:
         raise ValueError(f"n_markers is at least 1, got {n_markers}")
+    suffix = Path(path).suffix
+    if suffix.lower() not in ("", ".html", ".htm"):
+        raise ValueError(
+            f"a report is a page of HTML, which {Path(path).name!r} would not say: give a name that ends in .html; a "
+            "browser prints it to PDF"
+        )
     result = Result.of(
         data,
         key,
