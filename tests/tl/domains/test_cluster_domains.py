@@ -42,6 +42,38 @@ def test_the_parameters_of_the_training_stay(fused: ad.AnnData):
     assert "losses" in adata.uns["multist"]
 
 
+OWN = ["#111111", "#222222", "#333333", "#444444", "#555555", "#666666"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("find", [mt.tl.cluster_domains, mt.tl.multist_domains])
+def test_the_users_colours_stay_where_there_are_as_many_domains(fused: ad.AnnData, find):
+    adata, other = fused.copy(), fused.copy()
+    adata.uns["multist_domain_colors"] = OWN
+    options = {"config": mt.tl.MultiSTConfig(epochs=0)} if find is mt.tl.multist_domains else {}
+    find(adata, 6, **options)
+    assert adata.uns["multist_domain_colors"] == OWN
+    find(adata, 5, **options)
+    assert adata.uns["multist_domain_colors"] == find(other, 5, copy=True, **options).uns["multist_domain_colors"]
+
+
+def test_sections_that_are_divided_together_take_the_same_colours(fused: ad.AnnData):
+    first, second = fused.copy(), fused.copy()
+    second.uns["multist_domain_colors"] = np.array(OWN)
+    del first.uns["multist_domain_colors"]
+    mt.tl.cluster_domains([first, second], 6)
+    assert first.uns["multist_domain_colors"] == second.uns["multist_domain_colors"] == OWN
+
+
+def test_colours_of_classes_are_none_of_domains_without_names(fused: ad.AnnData):
+    adata = fused.copy()
+    usual = list(adata.uns["multist_domain_colors"])
+    adata.obs["multist_domain"] = adata.obs["multist_domain"].cat.rename_categories(list("abcdef"))
+    adata.uns["multist_domain_colors"] = OWN
+    mt.tl.cluster_domains(adata, 6)
+    assert adata.uns["multist_domain_colors"] == usual
+
+
 @pytest.mark.slow
 def test_auto_stores_its_curve_and_survives_a_file(fused: ad.AnnData, tmp_path):
     adata = fused.copy()

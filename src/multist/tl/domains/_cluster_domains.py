@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from multist import _keys
 from multist._described import described
-from multist.access import Part, decisions_of, plain, run, versions
+from multist.access import Part, decisions_of, get_table, plain, run, stored_colors, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
 from multist.tl.domains._inputs import features_of, gather_tissue, split
@@ -157,6 +157,7 @@ def divide_parts(
         all_params |= {"trust": trust}
     else:
         obs, uns = labels_and_curve(code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state)
+        colors = _own_colors(parts, _keys.domain_key(key_added), list(obs["domain"].categories), params["table_key"])
     all_params["n_domains"] = len(obs["domain"].categories)
     columns = {name: split(parts, values) for name, values in obs.items()}
     for number, part in enumerate(parts):
@@ -166,3 +167,17 @@ def divide_parts(
         values = {name: each[number] for name, each in columns.items()}
         write_domains(part, values, own_uns, key_added, colors=colors, probability=probability[number])
     return guided
+
+
+def _own_colors(parts: Sequence[Part], key: str, names: list[str], table_key: str | None) -> list[str] | None:
+    """Colours that a table holds for domains of these names from an earlier run, where the user may have chosen them.
+
+    One that several sections have is to look alike in all, so that those of the first table that has any are taken.
+    """
+    for part in parts:
+        table = get_table(part.data, table_key)  # a new embedding has removed them from the draft
+        if key in table.obs and list(map(str, table.obs[key].astype("category").cat.categories)) == names:
+            colors = stored_colors(table, key)
+            if colors is not None:
+                return list(colors.values())
+    return None

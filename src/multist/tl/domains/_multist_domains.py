@@ -62,7 +62,8 @@ def multist_domains(
     None, or the changed copy. Fields written to the table, for the default ``key_added``:
 
     ``obs["multist_domain"]``
-        Categorical of strings, "0" being the largest domain; colours in ``uns["multist_domain_colors"]``.
+        Categorical of strings, "0" being the largest domain; colours in ``uns["multist_domain_colors"]``, where those
+        of an earlier run, such as your own, stay if there were as many domains.
     ``obs["multist_image_weight"]``
         Share of a spot's squared distance from the mean, in standard deviations, that the image's dimensions make up, 0
         to 1.
