@@ -257,6 +257,44 @@ def test_legends_cover_no_panel(where, color):
         assert not any(box.overlaps(other) for other in legends[i + 1 :])
 
 
+def test_too_many_categories_for_a_legend_are_drawn_without_and_the_log_says_so(caplog):
+    adata = make_section(n_spots=120)
+    adata.obs["date"] = [f"2024-01-01 {i % 61:03}" for i in range(120)]
+    ax = mt.pl.domains(adata, "date", show=False)
+    assert ax.get_legend() is None and ax.figure.get_figwidth() < 7.2
+    assert "'date' has 61 categories, too many for a legend, which is left out: choose some by groups=" in caplog.text
+    assert len({tuple(color) for color in circles(ax).get_facecolors()}) == 61
+    caplog.clear()
+    # as the log says, and where there is one less
+    ax = mt.pl.domains(adata, "date", groups=["2024-01-01 000", "2024-01-01 001"], show=False)
+    assert list(legend_of(ax)) == ["2024-01-01 000", "2024-01-01 001", "other"]
+    adata.obs["date"] = adata.obs["date"].replace("2024-01-01 060", "2024-01-01 000")
+    assert len(legend_of(mt.pl.domains(adata, "date", show=False))) == 60
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("gene_symbols", [None, "symbol"])
+def test_a_column_with_the_name_of_a_gene_is_drawn_and_the_gene_by_its_layer(gene_symbols, caplog):
+    adata = make_section()
+    adata.layers["counts"] = np.tile(np.arange(3, dtype=np.float32), (adata.n_obs, 1))
+    if gene_symbols is None:
+        adata.var_names = ["MBP", "b", "c"]
+    else:
+        adata.var["symbol"] = ["MBP", "b", "c"]
+    adata.obs["MBP"] = pd.Categorical(["high", "low"] * (adata.n_obs // 2))
+    ax = mt.pl.domains(adata, "MBP", gene_symbols=gene_symbols, show=False)
+    assert set(legend_of(ax)) == {"high", "low"}
+    where = "var_names" if gene_symbols is None else "var['symbol']"
+    assert [r.getMessage() for r in caplog.records] == [
+        f"'MBP' is in obs and in {where}: the column of obs is drawn. For the gene give layer=, or rename the column"
+    ]
+    caplog.clear()
+    keys = ["MBP", "truth"]  # of which one is no gene
+    gene, truth = mt.pl.domains(adata, keys, gene_symbols=gene_symbols, layer="counts", show=False)
+    assert gene.get_legend() is None and gene.child_axes and set(legend_of(truth)) >= {"cortex", "lesion"}
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
 def test_a_missing_column_is_named_with_those_that_exist():
     with pytest.raises(KeyError, match=r"color 'leiden' not found.*'multist_domain', 'truth', 'weight'"):
         mt.pl.domains(make_section(), "leiden", show=False)

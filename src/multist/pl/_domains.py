@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist._keys import domain_key
+from multist._settings import logger
+from multist._words import shown
 from multist.pl import _base
 from multist.pl._canvas import Canvas, panel_width, panels
 from multist.pl._colors import obs_values, store_colors
@@ -61,7 +63,8 @@ def domains(
     data
         Annotated spots with coordinates, with or without an image; or a list of such sections.
     color
-        Column of ``obs`` or a gene, or several. Categories get a legend, numbers a colour bar.
+        Column of ``obs`` or a gene, or several. Categories get a legend, up to 60 of them, and numbers a colour bar.
+        Where a column has the name of a gene, the column is drawn, or with ``layer`` the gene.
     truth_key
         Column of ``obs`` with other labels of the same regions, or several, drawn last in matching colours.
     outline
@@ -120,6 +123,14 @@ def domains(
     extras = [ring if strokes is None else stroke_entries(strokes, each) | ring for each in layers]
     titles = [each.label if n_sections > 1 else "" for each in layers]
     windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
+    for each in layers:
+        if each.is_crowded and where in ("right margin", "bottom margin"):
+            logger.warning(
+                "%s has %d categories, too many for a legend, which is left out: choose some by groups=, or draw a "
+                "column that puts them together",
+                shown(each.key),
+                len(each.colors or {}),
+            )
     beside, below = _legend_inches(layers, extras, titles, where)
     cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
     canvas = _laid_out(cells, windows, options, beside, below)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._palette import MISSING_COLOR
+from multist._settings import logger
 from multist._words import shown
 from multist.access import check_layer, listed
 from multist.pl import _colors
@@ -25,6 +26,8 @@ NUMBERS = "plasma"
 """The uniform map of matplotlib that is farthest from the colours of H&E: 33 in CIELAB, where viridis is 6."""
 _MISSING_LABEL = "not labelled"
 _OTHERS_LABEL = "other"
+_MOST_LISTED = 60
+"""Categories of a legend: five columns, which are as wide as a page."""
 _SAID = {
     _keys.domain_key(): "domains",
     _keys.image_weight_key(): "weight of the image",
@@ -74,8 +77,18 @@ class Layer:
         """Whether a colour bar explains it, rather than a legend."""
         return self.colors is None
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether there are more categories than a legend beside a panel can list."""
+        return len(self.colors or {}) > _MOST_LISTED
+
     def entries(self) -> dict[str, str]:
-        """What the legend lists: the categories, and one entry for spots in none of them if there are any."""
+        """What the legend lists: the categories, and one entry for spots in none of them if there are any.
+
+        Nothing if there are too many to be listed.
+        """
+        if self.is_crowded:
+            return {}
         if not self.values.isna().any():
             return self.colors or {}
         return {**(self.colors or {}), (_OTHERS_LABEL if self.left_out else _MISSING_LABEL): MISSING_COLOR}
@@ -184,7 +197,7 @@ def color_layers(
     found = []
     for key in keys:
         unit = ""
-        if key in slides.obs:
+        if key in slides.obs and not _means_gene(slides, key, layer, gene_symbols):
             values = _colors.as_layer_values(slides.obs[key])
             categorical = isinstance(values.dtype, pd.CategoricalDtype)
             colors = _colors.category_colors(slides.tables, key, values, look.palette) if categorical else None
@@ -193,6 +206,20 @@ def color_layers(
             colors = None
         found.append(Layer(key, values, colors, unit=unit, **numbers_of(look)).only(look.chosen))
     return found
+
+
+def _means_gene(slides: Slides, key: str, layer: str | None, gene_symbols: str | None) -> bool:
+    """Whether the name of a column of ``obs`` means the gene of that name, as ``layer`` says, which no column has."""
+    from multist.access import gene_names, names_place
+
+    is_gene = any((gene_names(table, gene_symbols) == key).any() for table in slides.tables)
+    if is_gene and layer is None:
+        logger.warning(
+            "%s is in obs and in %s: the column of obs is drawn. For the gene give layer=, or rename the column",
+            shown(key),
+            names_place(gene_symbols),
+        )
+    return is_gene and layer is not None
 
 
 def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look: Look) -> list[Layer]:

@@ -138,7 +138,7 @@ DESCRIBED = {
     "page (7.2).",
     "title": "Title of each panel; a single one for several panels goes above them all.",
     "show": "Show the figure; by default if it is neither saved, returned nor drawn into ``ax``. With False, the axes "
-    "are returned.",
+    "are returned and pyplot keeps the figure; left out beside ``save``, the figure is closed, as a loop needs it.",
     "save": "File to save the figure to; its suffix sets the format. True saves it in scanpy's ``figdir`` "
     "under the name of the function, in scanpy's format.",
     "dpi": "Dots per inch of what is saved, and of the photographs in a figure that is returned. By default "
