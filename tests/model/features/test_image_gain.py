@@ -183,6 +183,20 @@ def test_a_gain_that_may_be_chance_is_none():
         assert found == (pytest.approx(0.17) if lasts else 0)
 
 
+def test_a_gain_over_all_spots_that_one_block_makes_is_none():
+    """The t-test alone tells: over all spots a twentieth of the error is gone."""
+    block, alone = np.repeat(np.arange(20), 5), np.ones(100)
+    assert lasting_gain(alone, np.where(block == 0, 0.0, 1.0), block) == 0
+
+
+def test_a_gain_of_most_blocks_is_none_where_all_spots_together_lose():
+    """The t-test takes it, for twenty blocks of a spot each gain; but the one that loses holds nearly all spots."""
+    block, alone = np.append(np.arange(20), np.full(1000, 20)), np.ones(1020)
+    helped = np.where(block < 20, 0.9, 1.05)
+    assert lasting_gain(alone, helped, block) == 0
+    assert lasting_gain(alone[:20], helped[:20] - 1e-3 * np.arange(20), block[:20]) > 0
+
+
 def test_unit_variance_is_one_number_for_all_factors():
     factors = np.array([[1.0, 10], [3, 10], [5, 40]])
     scaled = unit_variance(factors)
