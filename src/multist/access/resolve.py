@@ -64,7 +64,6 @@ def resolve(
         out.
     white
         Value of a white pixel; None tells it by the type or, of images that are not uint8, by the pixels.
-
     instead
         What else than mending the data can be done where an image is missing or does not fit, for the error.
 
