@@ -38,6 +38,13 @@ def test_missing_instances_are_named(make_sdata):
         resolve(make_sdata(instances=[0, 1000, 1001]))
 
 
+def test_an_instance_that_two_rows_name_is_refused_with_both(make_sdata):
+    sdata = make_sdata(instances=[0, 1, 2])
+    sdata["table"].obs["instance"] = [0, 1, 1]
+    with pytest.raises(ValueError, match="2 rows of the table .'row1', 'row2'.* such as 1 of region 'spots'"):
+        resolve(sdata)
+
+
 def test_instances_of_another_type_are_named(make_sdata):
     sdata = make_sdata()
     sdata["spots"].index = sdata["spots"].index.astype(str)

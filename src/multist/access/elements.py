@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from multist._keys import NORMALIZED_SUFFIX
 from multist._settings import logger
@@ -125,7 +126,16 @@ def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndar
     for name in np.unique(region):
         if name not in elements:
             raise KeyError(f"the table annotates region {name!r}, which is not there; found: {listed(elements)}")
-    return region, np.asarray(table.obs[keys["instance_key"]])
+    instance = np.asarray(table.obs[keys["instance_key"]])
+    twice = np.flatnonzero(pd.DataFrame({"region": region, "instance": instance}).duplicated(keep=False))
+    if len(twice):
+        first = twice[0]
+        raise ValueError(
+            f"{len(twice)} rows of the table ({listed(table.obs_names[twice[:3]])}...) name an instance that another "
+            f"row names too, such as {listed(instance[[first]].tolist())} of region {region[first]!r}: remove rows "
+            "that are there twice, and give sections that were concatenated regions of their own"
+        )
+    return region, instance
 
 
 def systems_of(element: Any) -> set[str]:
