@@ -150,6 +150,16 @@ def test_the_number_behind_a_barcode_counts_where_it_tells_two_apart(spot_grid, 
     assert spot_grid.obs["annotation"].astype(object).fillna("").tolist() == ["", "x", "y", ""]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_the_header_tells_the_separator(spot_grid, write_file, separator: str):
+    text = "Barcode,My groups\nACGT000-1,a\nACGT001-1,a\n".replace(",", separator)
+    mt.pp.read_labels(spot_grid, write_file(text, "groups.csv"))
+    corners = "".join(f"{x}{separator}{y}\n" for x, y in ring(-5, -5, 15, 15))
+    assert named(spot_grid) == {"a": {(0, 0), (1, 0)}}
+    mt.pp.read_labels(spot_grid, write_file(f"X{separator}Y\n{corners}", "b.csv"), scale=1)
+    assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
+
+
 def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, write_file):
     spot_grid.obs["cell_id"] = [f"cell{i}" for i in range(len(XY))]
     mt.pp.read_labels(spot_grid, write_file("cell_id,group,color\ncell0,a,#FF0000\ncell1,b,#00ff00\n", "groups.csv"))

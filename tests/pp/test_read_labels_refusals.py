@@ -24,7 +24,8 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf  \n", "is empty"),
-        (b"\xff\xfe\x00B", "no text in UTF-8"),
+        ("Barcode,Schicht\nA-1,\u00e4u\u00dfere\n".encode("utf-16"), "no text in UTF-8 .*: save it as UTF-8"),
+        ("Barcode,Schicht\nA-1,\u00e4u\u00dfere\n".encode("latin-1"), "no text in UTF-8 .*: save it as UTF-8"),
         ("[]", "holds no drawing"),
         ('{"type": "FeatureCollection", "features": []}', "holds no drawing"),
         ('{"type": "FeatureCollection", "features": [{"type": "Feature"', "no valid JSON.*cut off"),
@@ -39,6 +40,8 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
         ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'."),
         ("Barcode\nA-1\n", "0 columns of groups"),
         ("gene,value\nA,1\n", "header 'gene', 'value'; expected 'Barcode,<group>'"),
+        ('"","g"\n"A-1","x"\n', "header '', 'g'; expected"),
+        ("Barcode|g\nA-1|x\n", "header 'Barcode|g'; .* separated by commas, semicolons or tabs"),
         ("# nothing else\n", "holds no table"),
         ("Barcode,g\nACGT000-1,x\nACGT000-1,y\n", "1 observations are in two groups"),
         ("X,Y\n1,2\n3,4\n", "has 2 corners"),

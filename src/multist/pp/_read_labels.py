@@ -53,7 +53,7 @@ def read_labels(
       :func:`multist.pp.labels_from_shapes`; a line
       is an area as wide as ``stroke_width``. Coordinates are pixels of the image that was opened.
     - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of
-      observations, by name.
+      observations, by name. Columns may be separated by semicolons or tabs as well.
     - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the
       selection, or what
       its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
@@ -148,7 +148,7 @@ def _parse(path: Path) -> Any:
     try:
         text = path.read_bytes().decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+        raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as UTF-8, in Excel as CSV UTF-8") from error
     if not text:
         raise ValueError(f"{path} is empty")
     parse = parse_geojson if text[0] in "{[" else parse_csv
