@@ -150,6 +150,26 @@ def test_the_number_behind_a_barcode_counts_where_it_tells_two_apart(spot_grid, 
     assert spot_grid.obs["annotation"].astype(object).fillna("").tolist() == ["", "x", "y", ""]
 
 
+@pytest.mark.parametrize("affixed", ["{0}-1-{1}", "{0}-1_{1}", "{1}_{0}-1", "run/{1}#{0}-1"])
+@pytest.mark.parametrize("ending", ["-1", ""])
+def test_what_concatenating_added_to_the_names_of_a_section_is_left_aside(
+    spot_grid, write_file, affixed, ending, caplog
+):
+    caplog.set_level("INFO")
+    spot_grid.obs["lib"] = np.repeat(["A", "B"], 50)
+    spot_grid.obs_names = [affixed.format(f"AC{i % 50:02d}GT", "AB"[i // 50]) for i in range(100)]
+    path = write_file(f"Barcode,g\nAC03GT{ending},x\nAC07GT{ending},x\n", "g.csv")
+    mt.pp.read_labels(spot_grid, path, library_key="lib", section="B")
+    assert np.flatnonzero(spot_grid.obs["annotation"].notna()).tolist() == [53, 57]
+    assert "with which all 50 in the table begin or end" in caplog.text
+
+
+def test_no_letter_of_a_name_is_left_aside(spot_grid, write_file):
+    spot_grid.obs_names = [f"c1{i:03d}" for i in range(100)]
+    with pytest.raises(ValueError, match="none of 1 observations"):
+        mt.pp.read_labels(spot_grid, write_file("cell_id,g\n007,x\n", "g.csv"))
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_the_header_tells_the_separator(spot_grid, write_file, separator: str):
     text = "Barcode,My groups\nACGT000-1,a\nACGT001-1,a\n".replace(",", separator)

@@ -94,6 +94,12 @@ def test_unknown_barcodes_are_refused_with_both_sides(spot_grid, write_file):
         mt.pp.read_labels(spot_grid, write_file("Barcode,g\nX-1,a\nY-1,b\n", "g.csv"))
 
 
+def test_barcodes_that_sections_share_are_refused_with_both_cures(spot_grid, write_file):
+    spot_grid.obs_names = [f"ACGT{i % 50:03d}-1-{'AB'[i // 50]}" for i in range(100)]
+    with pytest.raises(ValueError, match=r"into obs\['barcode'\]; where sections share .* library_key= and section="):
+        mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"))
+
+
 def test_drawings_beside_the_spots_are_refused_with_both_places(spot_grid, write_file):
     path = write_file(collection(feature("Polygon", [[[1000, 1000], [2000, 1000], [2000, 2000], [1000, 1000]]], "a")))
     with pytest.raises(ValueError, match="from 1000 to 2000.* spots at x from 0 to 90"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +104,8 @@ def read_labels(
     -----
     Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's
     instances, whichever knows most of them; if only the number after the dash differs (``-1``), and is not needed to
-    tell them apart, it is left aside. The log says how many are unknown.
+    tell them apart, it is left aside, and so is what concatenating put before or behind all names of the section, such
+    as ``-A`` or ``A_``. The log says how many are unknown.
 
     Examples
     --------
@@ -205,7 +208,8 @@ def _grouped(table: AnnData, rows: np.ndarray, groups: Sequence[Groups]) -> np.n
     if not in_table.any():
         raise ValueError(
             f"none of {len(ids)} observations in the file is in the table: the file has {listed(named['id'][:3])}, "
-            f"obs_names has {listed(table.obs_names[rows][:3])}"
+            f"obs_names has {listed(table.obs_names[rows][:3])}. Put the names that the file has into obs['barcode']; "
+            "where sections share barcodes, name the section by library_key= and section="
         )
     if not in_table.all():
         logger.warning(
@@ -223,7 +227,34 @@ def _matching(table: AnnData, rows: np.ndarray, ids: pd.Series) -> tuple[pd.Seri
         pd.Series(table.obs_names[rows].astype(str)),
         *(table.obs.loc[rows, key].astype(str) for key in columns),
     ]
-    exact = [(each.reset_index(drop=True), ids) for each in observed]
+    observed = [each.reset_index(drop=True) for each in observed]
+    found = _most_in_common(observed, ids)
+    if _common(found):
+        return found
+    plain = {affix: names for each in observed for affix, names in _without_affix(each) if names.is_unique}
+    matches = {affix: _most_in_common([names], ids) for affix, names in plain.items()}
+    affix = max(matches, key=lambda each: _common(matches[each]), default="")
+    if not affix or not _common(matches[affix]):
+        return found
+    logger.info("names are matched without %r, with which all %d in the table begin or end", affix, rows.sum())
+    return matches[affix]
+
+
+def _most_in_common(observed: Sequence[pd.Series], ids: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Of the pairs of names, as they are and without their number, the one with most in common; the first of equal."""
+    exact = [(each, ids) for each in observed]
     bare = [(each.str.replace(_SUFFIX, "", regex=True), ids.str.replace(_SUFFIX, "", regex=True)) for each, _ in exact]
-    usable = [pair for pair in [*exact, *bare] if pair[0].is_unique and pair[1].is_unique]
-    return max(usable, key=lambda pair: pair[1].isin(pair[0]).sum())  # the first of equal ones
+    return max((pair for pair in [*exact, *bare] if pair[0].is_unique and pair[1].is_unique), key=_common)
+
+
+def _common(pair: tuple[pd.Series, pd.Series]) -> int:
+    return int(pair[1].isin(pair[0]).sum())
+
+
+def _without_affix(names: pd.Series) -> Iterator[tuple[str, pd.Series]]:
+    """What stands before or behind all names, up to a mark such as ``-`` or ``_``, shortest first; names without it."""
+    head, tail = commonprefix(names.tolist()), commonprefix(names.str[::-1].tolist())
+    for mark in re.finditer(r"[^A-Za-z0-9]", head):
+        yield head[: mark.end()], names.str.slice(mark.end())
+    for mark in re.finditer(r"[^A-Za-z0-9]", tail):
+        yield tail[: mark.end()][::-1], names.str.slice(stop=-mark.end())
