@@ -37,7 +37,7 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
         ("[" + "9" * 10_000 + "]", "no valid JSON"),
         ("Barcode,g\n", "no rows"),
         ("Barcode,g\nA-1,\n", "puts no observation into a group"),
-        ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'."),
+        ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'.; name the one to be read by label_key"),
         ("Barcode\nA-1\n", "0 columns of groups"),
         ("gene,value\nA,1\n", "header 'gene', 'value'; expected 'Barcode,<group>'"),
         ('"","g"\n"A-1","x"\n', "header '', 'g'; expected"),
@@ -59,7 +59,7 @@ def test_files_that_are_none_of_these_are_refused(spot_grid, write_file, content
 @pytest.mark.parametrize(
     ("geometry", "says"),
     [
-        (None, "geometry None; known are Polygon"),
+        (5, "geometry 5; known are Polygon"),
         ({"type": "GeometryCollection", "geometries": []}, "geometry 'GeometryCollection'"),
         ({"type": "Polygon"}, "no valid Polygon"),
         ({"type": "Polygon", "coordinates": []}, "Polygon without coordinates"),
@@ -98,6 +98,31 @@ def test_barcodes_that_sections_share_are_refused_with_both_cures(spot_grid, wri
     spot_grid.obs_names = [f"ACGT{i % 50:03d}-1-{'AB'[i // 50]}" for i in range(100)]
     with pytest.raises(ValueError, match=r"into obs\['barcode'\]; where sections share .* library_key= and section="):
         mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"))
+
+
+def test_of_several_properties_the_user_names_the_class(spot_grid, write_file):
+    drawings = [feature("Point", [x, 0], "") for x in (0, 10)]
+    for drawing, texts in zip(drawings, ({"layer": "a", "region": "x"}, {"layer": "b", "region": "y"}), strict=True):
+        drawing["properties"] = texts
+    path = write_file(collection(*drawings))
+    with pytest.raises(ValueError, match="several properties of .*; pass label_key, one of: 'layer', 'region'"):
+        mt.pp.read_labels(spot_grid, path)
+    with pytest.raises(KeyError, match="label_key 'kind' is no property in .*; properties: 'layer', 'region'"):
+        mt.pp.read_labels(spot_grid, path, label_key="kind")
+    drawings[0]["properties"]["region"] = drawings[1]["properties"]["region"] = None
+    with pytest.raises(ValueError, match="property 'region' of .* names no class for any of 2 drawings"):
+        mt.pp.read_labels(spot_grid, write_file(collection(*drawings)), label_key="region")
+
+
+def test_a_column_that_is_not_there_is_refused(spot_grid, write_file):
+    with pytest.raises(KeyError, match="label_key 'h' is no column of .*; columns: 'Barcode', 'g'"):
+        mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"), label_key="h")
+
+
+def test_a_file_without_any_geometry_is_refused(spot_grid, write_file):
+    drawing = feature("Point", [0, 0], "a") | {"geometry": None}
+    with pytest.raises(ValueError, match="holds no drawing: its 2 features have no geometry"):
+        mt.pp.read_labels(spot_grid, write_file(collection(drawing, drawing)))
 
 
 def test_drawings_beside_the_spots_are_refused_with_both_places(spot_grid, write_file):

@@ -101,7 +101,9 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
     color = next((name for name in table.columns[1:] if name.lower() == "color"), None)
     columns = [name for name in table.columns[1:] if name != color] if label_key is None else [label_key]
     if len(columns) != 1:
-        raise ValueError(f"{source} has {len(columns)} columns of groups ({listed(columns)}); keep the one to be read")
+        raise ValueError(
+            f"{source} has {len(columns)} columns of groups ({listed(columns)}); name the one to be read by label_key"
+        )
     names = table[columns[0]].str.strip().to_numpy()
     return Groups(ids, names, _colors(names, table[color]) if color else {})
 

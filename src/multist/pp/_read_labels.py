@@ -38,6 +38,7 @@ def read_labels(
     data: AnnData | SpatialData,
     path: str | Path | Sequence[str | Path],
     *,
+    label_key: str | None = None,
     key_added: str = _keys.ANNOTATION,
     section: str | None = None,
     scale: float | None = None,
@@ -51,9 +52,9 @@ def read_labels(
 
     What the file is, its content says:
 
-    - **QuPath**, GeoJSON: areas, points and lines with a class. They name spots as in
-      :func:`multist.pp.labels_from_shapes`; a line
-      is an area as wide as ``stroke_width``. Coordinates are pixels of the image that was opened.
+    - **QuPath**, GeoJSON, as geopandas, sf and QGIS write it too: areas, points and lines with a class. They name
+      spots as in :func:`multist.pp.labels_from_shapes`; a line is an area as wide as ``stroke_width``. Coordinates are
+      pixels of the image that was opened.
     - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of
       observations, by name. Columns may be separated by semicolons or tabs as well.
     - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the
@@ -66,6 +67,11 @@ def read_labels(
         Table with spots; not changed but for the fields below.
     path
         The file, or several of one kind that are read together, such as one for each selection.
+    label_key
+        Property of the GeoJSON, or column of the CSV, that names the class of each drawing or the group of each
+        observation; drawings without one are left out. None takes QuPath's class; without one the property called
+        ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only text that tells drawings
+        apart, and the log says which; if there is none, all drawings are of one class that bears the name of the file.
     key_added
         Name of the column. A column of this name is replaced, so give another for domains that come back corrected
         where the strokes behind them are to stay.
@@ -95,10 +101,11 @@ def read_labels(
     FileNotFoundError
         There is no such file.
     KeyError
-        There is no such section, image, table or column.
+        There is no such section, image, table, column or property.
     ValueError
         The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no
-        observation of the table, or one twice; its drawings are on no spot; an argument does not apply to it.
+        observation of the table, or one twice; its drawings are on no spot; several properties or columns could name
+        the class; an argument does not apply to it.
 
     Notes
     -----
@@ -111,13 +118,14 @@ def read_labels(
     --------
     >>> mt.pp.read_labels(adata, "drawn_in_qupath.geojson")
     >>> mt.pp.read_labels(adata, "corrected.geojson", key_added="corrected")
+    >>> mt.pp.read_labels(adata, "from_geopandas.geojson", label_key="tissue")
     >>> mt.pp.read_labels(adata, ["tumor.csv", "stroma.csv"])  # two selections of Xenium Explorer
     """
     for name, number in (("scale", scale), ("stroke_width", stroke_width)):
         if number is not None and not (np.isfinite(number) and number > 0):
             raise ValueError(f"{name} must be a positive number; got {number!r}")
     paths = [Path(each).expanduser() for each in ([path] if isinstance(path, str | Path) else path)]
-    contents = [_parse(each) for each in paths]
+    contents = [_parse(each, label_key) for each in paths]
     if not contents or len({isinstance(content, Groups) for content in contents}) > 1:
         raise ValueError(
             "path names no file, or files with drawings and files with groups; read the two one after the other"
@@ -143,7 +151,7 @@ def read_labels(
     return work.result
 
 
-def _parse(path: Path) -> Any:
+def _parse(path: Path, label_key: str | None) -> Any:
     """Groups, selections, or drawings in pixels with their colours."""
     size = path.stat().st_size
     if size > MOST_BYTES:
@@ -155,7 +163,7 @@ def _parse(path: Path) -> Any:
     if not text:
         raise ValueError(f"{path} is empty")
     parse = parse_geojson if text[0] in "{[" else parse_csv
-    return parse(text, str(path), path.stem)
+    return parse(text, str(path), path.stem, label_key)
 
 
 def _rows_of(section: str | None, codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
