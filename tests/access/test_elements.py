@@ -38,6 +38,13 @@ def test_missing_instances_are_named(make_sdata):
         resolve(make_sdata(instances=[0, 1000, 1001]))
 
 
+def test_an_instance_that_two_rows_name_is_refused_with_both(make_sdata):
+    sdata = make_sdata(instances=[0, 1, 2])
+    sdata["table"].obs["instance"] = [0, 1, 1]
+    with pytest.raises(ValueError, match="2 rows of the table .'row1', 'row2'.* such as 1 of region 'spots'"):
+        resolve(sdata)
+
+
 def test_instances_of_another_type_are_named(make_sdata):
     sdata = make_sdata()
     sdata["spots"].index = sdata["spots"].index.astype(str)
@@ -201,13 +208,55 @@ def test_no_image_where_one_is_asked_for(make_sdata):
     sdata = make_sdata()
     set_transformation(sdata["he"], {"other": Identity()}, set_all=True)
     with pytest.raises(
-        KeyError, match=r"no RGB image shares a coordinate system with section 'spots'; images: .*other"
+        KeyError, match=r"no RGB image shares a coordinate system with section 'spots'; images: 'he' in 'other'"
     ):
         resolve(sdata, image=True)
-    assert resolve(sdata).images == (None,)
     del sdata.images["he"]
     with pytest.raises(KeyError, match="images: none.*, or take another section"):
         resolve(sdata, image=True, instead="take another section")
+
+
+def test_images_that_are_not_taken_are_warned_of_with_what_was_seen(make_sdata, caplog):
+    sdata = make_sdata()
+    set_transformation(sdata["he"], {"other": Identity()}, set_all=True)
+    sdata.images["stains"] = rgb(channels=3, names=["dapi", "cd3", "cd8"])
+    sdata.images["grey"] = rgb(channels=1)
+    sdata.images["s_cytassist_image"] = rgb()
+    resolve(sdata, image=False)
+    assert not caplog.text
+    assert resolve(sdata).images == (None,)
+    (told,) = caplog.records
+    assert told.levelname == "WARNING"
+    for seen in (
+        "'he' in 'other', 3 channels;",
+        "'stains' in 'global', 3 channels ('dapi', 'cd3', 'cd8')",
+        "'grey' in 'global', 1 channel;",
+        "'s_cytassist_image' in 'global', 3 channels, by its name no H&E",
+        "spots: 'spots' in 'global'",
+        "link it by spatialdata.transformations.set_transformation, name an image of 1, 3 or 4 channels by image_key",
+    ):
+        assert seen in told.getMessage()
+    caplog.clear()
+    sdata["table"].obsm["X_histology"] = np.ones((sdata["table"].n_obs, 2))
+    resolve(sdata)
+    assert not caplog.text, "by an encoder of one's own, any image may have been described"
+    del sdata["table"].obsm["X_histology"], sdata.images["he"], sdata.images["stains"], sdata.images["grey"]
+    del sdata.images["s_cytassist_image"]
+    resolve(sdata)
+    assert not caplog.text
+
+
+def test_sections_without_an_image_are_warned_of_in_one_line(make_sdata, painted, toy, caplog):
+    sdata = make_sdata()
+    n = len(painted.xy)
+    for name in "abcdefg":
+        sdata.shapes[name] = toy.circles(painted.xy, np.arange(n), {name: Identity()})
+        sdata.images[f"he_{name}"] = rgb(system="nowhere")
+    del sdata.images["he"], sdata.tables["table"]
+    sdata.tables["table"] = toy.table_of(np.arange(n), np.array(list("abcdefg"))[np.arange(n) % 7])
+    resolve(sdata)
+    (told,) = caplog.messages
+    assert "with sections 'a', 'b', 'c', 'd', 'e' and 2 more; images: 'he_a' in 'nowhere'" in told
 
 
 def test_without_image_coordinates_are_those_of_the_world(make_sdata, toy):

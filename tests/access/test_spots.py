@@ -42,6 +42,15 @@ def test_an_instance_that_is_there_twice_is_named(toy):
         element_spots(toy.circles(np.zeros((3, 2)), [4, 5, 5], {}), "spots", np.array([4]))
 
 
+@pytest.mark.parametrize("chunks", [(4, 6), (2, 3)])
+def test_the_background_of_labels_is_no_instance(chunks):
+    labels = np.zeros((4, 6), int)
+    labels[1:3, 1:3] = 1
+    element = Labels2DModel.parse(da.from_array(labels, chunks=chunks), dims=("y", "x"))
+    with pytest.raises(ValueError, match=r"1 of 2 rows .* 'cells' does not have \(0\); 0 is the background of labels"):
+        element_spots(element, "cells", np.array([1, 0]))
+
+
 def test_rows_come_in_the_order_of_the_table(toy):
     shapes = toy.circles(np.array([[1.0, 2], [3, 4], [5, 6]]), ["a", "b", "c"], {}, radius=2.5)
     centres, diameters = element_spots(shapes, "spots", pd.Index(["c", "a", "c"]).to_numpy())

@@ -147,6 +147,13 @@ def test_a_scale_factor_that_is_none_is_named_and_other_sizes_are_unknown(visium
         resolve(visium)
 
 
+def test_images_under_other_names_are_warned_of(visium, caplog):
+    images = visium.uns["spatial"]["s1"]["images"]
+    visium.uns["spatial"]["s1"]["images"] = {"fluorescence": images["hires"]}
+    assert resolve(visium).images == (None,)
+    assert "no image of section 's1' is taken, as none of 'fluorescence' is called 'hires' or 'lowres'" in caplog.text
+
+
 def test_a_half_filled_section_has_no_image(visium):
     visium.uns["spatial"]["s1"]["images"] = None
     assert resolve(visium).images == (None,)

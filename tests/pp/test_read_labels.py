@@ -110,6 +110,53 @@ def test_drawings_without_a_class_are_left_out_where_others_have_one(spot_grid, 
     assert "1 of 2 drawings" in caplog.text
 
 
+def halves(*properties: dict[str, Any]) -> dict[str, Any]:
+    """The left and the right half of the grid with the properties that another program than QuPath wrote."""
+    left, right = (feature("Polygon", [ring(x, -5, x + 50, 95)]) for x in (-5, 45))
+    left["properties"], right["properties"] = properties
+    return collection(left, right)
+
+
+@pytest.mark.parametrize("key", ["label", "Class", "kind"])
+def test_the_text_that_tells_drawings_apart_is_their_class_and_the_log_says_so(spot_grid, write_file, key, caplog):
+    caplog.set_level("INFO")
+    others = {"id": 1, "layer": "drawn", "path": None, "color": "red"}
+    mt.pp.read_labels(spot_grid, write_file(halves({key: "grey"} | others, {key: "white"} | others)))
+    assert named(spot_grid) == {"grey": grid(0, 5, 0, 10), "white": grid(5, 10, 0, 10)}
+    assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000", "#FF0000"]
+    assert f"is what '{key}' says" in caplog.text
+
+
+def test_a_usual_name_is_read_where_all_drawings_are_of_one_class_and_before_other_texts(spot_grid, write_file):
+    path = write_file(halves({"label": "grey", "by": "A"}, {"label": "grey", "by": "B"}))
+    mt.pp.read_labels(spot_grid, path)
+    assert named(spot_grid) == {"grey": grid(0, 10, 0, 10)}
+
+
+def test_the_class_is_what_label_key_names_also_beside_that_of_qupath(spot_grid, write_file):
+    path = write_file(halves({"classification": {"name": "a"}, "grade": 1}, {"classification": "b", "grade": 2}))
+    mt.pp.read_labels(spot_grid, path, label_key="grade")
+    assert named(spot_grid) == {"1": grid(0, 5, 0, 10), "2": grid(5, 10, 0, 10)}
+    mt.pp.read_labels(spot_grid, path)
+    assert set(named(spot_grid)) == {"a", "b"}
+
+
+def test_label_key_chooses_among_columns_of_groups_and_of_selections(spot_grid, write_file):
+    mt.pp.read_labels(spot_grid, write_file("Barcode,g,h\nACGT000-1,x,y\n", "g.csv"), label_key="h")
+    assert named(spot_grid) == {"y": {(0, 0)}}
+    rows = "".join(f"one,{x},{y},a,b\n" for x, y in ring(-5, -5, 15, 15))
+    path = write_file("Selection,X,Y,Class,Grade\n" + rows, "selections.csv")
+    mt.pp.read_labels(spot_grid, path, label_key="Grade", scale=1)
+    assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
+
+
+def test_features_without_a_geometry_are_left_out_and_counted(spot_grid, write_file, caplog):
+    nothing = feature("Point", [0, 0], "b") | {"geometry": None}
+    mt.pp.read_labels(spot_grid, write_file(collection(feature("Point", [0, 0], "a"), nothing)))
+    assert named(spot_grid) == {"a": {(0, 0)}}
+    assert "1 of 2 features" in caplog.text and "have no geometry and are left out" in caplog.text
+
+
 def test_drawings_on_a_smaller_image_are_scaled_by_number_or_by_image(spot_grid, write_file):
     path = write_file(collection(feature("Polygon", [ring(3.75, 3.75, 11.25, 13.75)], "a")))
     for arguments in ({"scale": 4.0}, {"image_key": "hires"}):
@@ -148,6 +195,36 @@ def test_the_number_behind_a_barcode_counts_where_it_tells_two_apart(spot_grid, 
     spot_grid.obs_names = ["A-1", "A-2", "B-1", "B-2"]
     mt.pp.read_labels(spot_grid, write_file("Barcode,g\nA-2,x\nB-1,y\n", "g.csv"))
     assert spot_grid.obs["annotation"].astype(object).fillna("").tolist() == ["", "x", "y", ""]
+
+
+@pytest.mark.parametrize("affixed", ["{0}-1-{1}", "{0}-1_{1}", "{1}_{0}-1", "run/{1}#{0}-1"])
+@pytest.mark.parametrize("ending", ["-1", ""])
+def test_what_concatenating_added_to_the_names_of_a_section_is_left_aside(
+    spot_grid, write_file, affixed, ending, caplog
+):
+    caplog.set_level("INFO")
+    spot_grid.obs["lib"] = np.repeat(["A", "B"], 50)
+    spot_grid.obs_names = [affixed.format(f"AC{i % 50:02d}GT", "AB"[i // 50]) for i in range(100)]
+    path = write_file(f"Barcode,g\nAC03GT{ending},x\nAC07GT{ending},x\n", "g.csv")
+    mt.pp.read_labels(spot_grid, path, library_key="lib", section="B")
+    assert np.flatnonzero(spot_grid.obs["annotation"].notna()).tolist() == [53, 57]
+    assert "with which all 50 in the table begin or end" in caplog.text
+
+
+def test_no_letter_of_a_name_is_left_aside(spot_grid, write_file):
+    spot_grid.obs_names = [f"c1{i:03d}" for i in range(100)]
+    with pytest.raises(ValueError, match="none of 1 observations"):
+        mt.pp.read_labels(spot_grid, write_file("cell_id,g\n007,x\n", "g.csv"))
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_the_header_tells_the_separator(spot_grid, write_file, separator: str):
+    text = "Barcode,My groups\nACGT000-1,a\nACGT001-1,a\n".replace(",", separator)
+    mt.pp.read_labels(spot_grid, write_file(text, "groups.csv"))
+    corners = "".join(f"{x}{separator}{y}\n" for x, y in ring(-5, -5, 15, 15))
+    assert named(spot_grid) == {"a": {(0, 0), (1, 0)}}
+    mt.pp.read_labels(spot_grid, write_file(f"X{separator}Y\n{corners}", "b.csv"), scale=1)
+    assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
 
 
 def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, write_file):

@@ -24,7 +24,8 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
     [
         (b"", "is empty"),
         (b"\xef\xbb\xbf  \n", "is empty"),
-        (b"\xff\xfe\x00B", "no text in UTF-8"),
+        ("Barcode,Schicht\nA-1,\u00e4u\u00dfere\n".encode("utf-16"), "no text in UTF-8 .*: save it as UTF-8"),
+        ("Barcode,Schicht\nA-1,\u00e4u\u00dfere\n".encode("latin-1"), "no text in UTF-8 .*: save it as UTF-8"),
         ("[]", "holds no drawing"),
         ('{"type": "FeatureCollection", "features": []}', "holds no drawing"),
         ('{"type": "FeatureCollection", "features": [{"type": "Feature"', "no valid JSON.*cut off"),
@@ -36,9 +37,11 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
         ("[" + "9" * 10_000 + "]", "no valid JSON"),
         ("Barcode,g\n", "no rows"),
         ("Barcode,g\nA-1,\n", "puts no observation into a group"),
-        ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'."),
+        ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'.; name the one to be read by label_key"),
         ("Barcode\nA-1\n", "0 columns of groups"),
         ("gene,value\nA,1\n", "header 'gene', 'value'; expected 'Barcode,<group>'"),
+        ('"","g"\n"A-1","x"\n', "header '', 'g'; expected"),
+        ("Barcode|g\nA-1|x\n", "header 'Barcode|g'; .* separated by commas, semicolons or tabs"),
         ("# nothing else\n", "holds no table"),
         ("Barcode,g\nACGT000-1,x\nACGT000-1,y\n", "1 observations are in two groups"),
         ("X,Y\n1,2\n3,4\n", "has 2 corners"),
@@ -56,7 +59,7 @@ def test_files_that_are_none_of_these_are_refused(spot_grid, write_file, content
 @pytest.mark.parametrize(
     ("geometry", "says"),
     [
-        (None, "geometry None; known are Polygon"),
+        (5, "geometry 5; known are Polygon"),
         ({"type": "GeometryCollection", "geometries": []}, "geometry 'GeometryCollection'"),
         ({"type": "Polygon"}, "no valid Polygon"),
         ({"type": "Polygon", "coordinates": []}, "Polygon without coordinates"),
@@ -89,6 +92,37 @@ def test_files_that_are_too_large_are_refused(spot_grid, write_file, monkeypatch
 def test_unknown_barcodes_are_refused_with_both_sides(spot_grid, write_file):
     with pytest.raises(ValueError, match=r"none of 2 .* the file has 'X-1', 'Y-1', obs_names has 'ACGT000-1'"):
         mt.pp.read_labels(spot_grid, write_file("Barcode,g\nX-1,a\nY-1,b\n", "g.csv"))
+
+
+def test_barcodes_that_sections_share_are_refused_with_both_cures(spot_grid, write_file):
+    spot_grid.obs_names = [f"ACGT{i % 50:03d}-1-{'AB'[i // 50]}" for i in range(100)]
+    with pytest.raises(ValueError, match=r"into obs\['barcode'\]; where sections share .* library_key= and section="):
+        mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"))
+
+
+def test_of_several_properties_the_user_names_the_class(spot_grid, write_file):
+    drawings = [feature("Point", [x, 0], "") for x in (0, 10)]
+    for drawing, texts in zip(drawings, ({"layer": "a", "region": "x"}, {"layer": "b", "region": "y"}), strict=True):
+        drawing["properties"] = texts
+    path = write_file(collection(*drawings))
+    with pytest.raises(ValueError, match="several properties of .*; pass label_key, one of: 'layer', 'region'"):
+        mt.pp.read_labels(spot_grid, path)
+    with pytest.raises(KeyError, match="label_key 'kind' is no property in .*; properties: 'layer', 'region'"):
+        mt.pp.read_labels(spot_grid, path, label_key="kind")
+    drawings[0]["properties"]["region"] = drawings[1]["properties"]["region"] = None
+    with pytest.raises(ValueError, match="property 'region' of .* names no class for any of 2 drawings"):
+        mt.pp.read_labels(spot_grid, write_file(collection(*drawings)), label_key="region")
+
+
+def test_a_column_that_is_not_there_is_refused(spot_grid, write_file):
+    with pytest.raises(KeyError, match="label_key 'h' is no column of .*; columns: 'Barcode', 'g'"):
+        mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"), label_key="h")
+
+
+def test_a_file_without_any_geometry_is_refused(spot_grid, write_file):
+    drawing = feature("Point", [0, 0], "a") | {"geometry": None}
+    with pytest.raises(ValueError, match="holds no drawing: its 2 features have no geometry"):
+        mt.pp.read_labels(spot_grid, write_file(collection(drawing, drawing)))
 
 
 def test_drawings_beside_the_spots_are_refused_with_both_places(spot_grid, write_file):

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from multist._keys import NORMALIZED_SUFFIX
+from multist._keys import HISTOLOGY, NORMALIZED_SUFFIX
 from multist._settings import logger
 from multist.access.absent import listed
 from multist.access.check import check_finite
-from multist.access.images import element_image, looks_rgb
+from multist.access.images import element_image, looks_rgb, told_channels
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import believed_microns, lattice_microns
 from multist.access.sections import PlacedSection, ResolveOptions, place_sections
@@ -35,6 +36,8 @@ _MICRON_SHAPES = {  # elements whose own coordinates are micrometres, by the rea
 }
 _CYTASSIST = re.compile(r".*_cytassist_image")  # shows where the probes were caught, and no H&E
 _COSMX = re.compile(r"\d+_image")  # composites of fluorescence, one per field of view
+
+_TOLD = 5  # images, or regions, that a message lists
 
 
 def resolve_spatialdata(sdata: SpatialData, table: AnnData, options: ResolveOptions) -> SpatialRecord:
@@ -72,26 +75,28 @@ def _placed(sdata: SpatialData, table: AnnData, spots: OwnSpots, options: Resolv
         raise KeyError(f"coordinate_system {system!r} not found; found: {listed(sdata.coordinate_systems)}")
     # several sections may lie on one image
     open_image = cache(lambda key: element_image(key, sdata.images[key], options.white))
-    place = partial(_place, sdata, table, spots, open_image, options)
-    return place_sections(table, *find_sections(table, options.library_key), place, options)
+    section, names = find_sections(table, options.library_key)
+    regions = {name: np.unique(spots.region[section == code]).tolist() for code, name in enumerate(names)}
+    keys = _choose_images(sdata, regions, options, described=HISTOLOGY in table.obsm)
+    place = partial(_place, sdata, table, spots, keys, open_image, options.coordinate_system)
+    return place_sections(table, section, names, place, options)
 
 
 def _place(
     sdata: SpatialData,
     table: AnnData,
     spots: OwnSpots,
+    keys: Mapping[str, str | None],
     open_image: Callable[[str], SectionImage],
-    options: ResolveOptions,
+    coordinate_system: str | None,
     name: str,
     rows: np.ndarray,
 ) -> PlacedSection:
-    """One section, given by its name and the mask of its rows."""
+    """One section, given by its name and the mask of its rows; ``keys`` are the images of all."""
     region, xy, diameter = (each[rows] for each in spots)
     regions = np.unique(region).tolist()
-    key = None if options.image is False else _choose_image(sdata, regions, options)
-    if key is None and options.image is True:
-        raise KeyError(_no_image(sdata, name, regions, options))
-    system = choose_system(sdata, regions, key, options.coordinate_system)
+    key = keys[name]
+    system = choose_system(sdata, regions, key, coordinate_system)
     to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
     affines = {}
     for part in regions:
@@ -125,7 +130,16 @@ def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndar
     for name in np.unique(region):
         if name not in elements:
             raise KeyError(f"the table annotates region {name!r}, which is not there; found: {listed(elements)}")
-    return region, np.asarray(table.obs[keys["instance_key"]])
+    instance = np.asarray(table.obs[keys["instance_key"]])
+    twice = np.flatnonzero(pd.DataFrame({"region": region, "instance": instance}).duplicated(keep=False))
+    if len(twice):
+        first = twice[0]
+        raise ValueError(
+            f"{len(twice)} rows of the table ({listed(table.obs_names[twice[:3]])}...) name an instance that another "
+            f"row names too, such as {listed(instance[[first]].tolist())} of region {region[first]!r}: remove rows "
+            "that are there twice, and give sections that were concatenated regions of their own"
+        )
+    return region, instance
 
 
 def systems_of(element: Any) -> set[str]:
@@ -167,6 +181,21 @@ def choose_system(sdata: SpatialData, regions: list[str], key: str | None, coord
     raise ValueError(f"the regions {listed(regions)} share no coordinate system; they have: {systems}")
 
 
+def _choose_images(
+    sdata: SpatialData, regions: Mapping[str, list[str]], options: ResolveOptions, *, described: bool
+) -> dict[str, str | None]:
+    """The image of each section, whose regions are given; warns of images that are not taken, and not described."""
+    if options.image is False:
+        return dict.fromkeys(regions)
+    keys = {name: _choose_image(sdata, parts, options) for name, parts in regions.items()}
+    without = {name: parts for name, parts in regions.items() if keys[name] is None}
+    if without and options.image is True:
+        raise KeyError(_no_image(sdata, without, options))
+    if without and sdata.images and not described:
+        logger.warning("%s", _no_image(sdata, without, options), extra={"once": True})
+    return keys
+
+
 def _choose_image(sdata: SpatialData, regions: list[str], options: ResolveOptions) -> str | None:
     image_key, coordinate_system = options.image_key, options.coordinate_system
     if image_key is not None:
@@ -176,12 +205,11 @@ def _choose_image(sdata: SpatialData, regions: list[str], options: ResolveOption
             systems = {name: sorted(systems_of(sdata[name])) for name in [image_key, *regions]}
             raise ValueError(f"image {image_key!r} shares no coordinate system with the spots: {systems}")
         return image_key
-    no_histology = _COSMX if sdata.attrs.get(_READER) == "cosmx" else _CYTASSIST
     fitting = [
         key
         for key, element in sdata.images.items()
         if looks_rgb(element)
-        and not no_histology.fullmatch(key.removesuffix(NORMALIZED_SUFFIX))
+        and not _is_no_histology(sdata, key)
         and shared_systems(sdata, [*regions, key], coordinate_system)
     ]
     originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
@@ -219,16 +247,42 @@ def _images_of_their_own(sdata: SpatialData, regions: list[str], keys: list[str]
     ]
 
 
-def _no_image(sdata: SpatialData, section: str, regions: list[str], options: ResolveOptions) -> str:
+def _is_no_histology(sdata: SpatialData, key: str) -> bool:
+    """Whether an image is known by its name to show something else."""
+    pattern = _COSMX if sdata.attrs.get(_READER) == "cosmx" else _CYTASSIST
+    return pattern.fullmatch(key.removesuffix(NORMALIZED_SUFFIX)) is not None
+
+
+def _no_image(sdata: SpatialData, sections: Mapping[str, list[str]], options: ResolveOptions) -> str:
+    """Why no image is taken for sections, whose regions are given: what was seen, and what to do."""
     system = options.coordinate_system
     where = "a coordinate system" if system is None else f"coordinate system {system!r}"
-    images = {key: sorted(systems_of(element)) for key, element in sdata.images.items()}
-    spots = {name: sorted(systems_of(sdata[name])) for name in regions}
+    images = [f"{_with_systems(sdata, key)}, {_seen(sdata, key)}" for key in sdata.images]
+    regions = dict.fromkeys(region for parts in sections.values() for region in parts)
+    spots = [_with_systems(sdata, name) for name in regions]
     return (
-        f"no RGB image shares {where} with section {section!r}; images: {images or 'none'}; spots: {spots}. Stains of "
-        "fluorescence are no histology. Add the H&E, link it by spatialdata.transformations.set_transformation, or "
+        f"no RGB image shares {where} with {'section' if len(sections) == 1 else 'sections'} "
+        f"{_first(list(map(repr, sections)), ', ')}; images: {_first(images)}; spots: {_first(spots)}. "
+        "Stains of fluorescence are no histology. Add the H&E, link it by "
+        "spatialdata.transformations.set_transformation, name an image of 1, 3 or 4 channels by image_key, or "
         f"{options.instead}"
     )
+
+
+def _with_systems(sdata: SpatialData, name: str) -> str:
+    return f"{name!r} in {listed(sorted(systems_of(sdata[name])))}"
+
+
+def _seen(sdata: SpatialData, key: str) -> str:
+    """What of an image tells whether it is histology."""
+    by_name = ", by its name no H&E" if _is_no_histology(sdata, key) else ""
+    return f"{told_channels(sdata.images[key])}{by_name}"
+
+
+def _first(texts: Sequence[str], separator: str = "; ") -> str:
+    """Some texts, and how many more there are: a section may have hundreds of fields of view."""
+    more = f" and {len(texts) - _TOLD} more" if len(texts) > _TOLD else ""
+    return (separator.join(texts[:_TOLD]) or "none") + more
 
 
 def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | None:

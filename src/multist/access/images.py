@@ -7,6 +7,8 @@ from typing import Any
 import dask.array as da
 import numpy as np
 
+from multist._words import counted
+from multist.access.absent import listed
 from multist.access.colours import read_scale, to_rgb
 from multist.access.record import SectionImage
 
@@ -79,8 +81,16 @@ def looks_rgb(element: Any) -> bool:
     return all(name.isdigit() for name in names) or all(name in _RGB_NAMES for name in names)
 
 
+def told_channels(element: Any) -> str:
+    """``"3 channels"``, with their names where they have some, for a message."""
+    scale = element_scales(element)[0]
+    names = _channel_names(scale)
+    called = "" if all(str(name).isdigit() for name in names) else f" ({listed(names)})"
+    return f"{counted(len(names), 'channel')}{called}{' of a volume' if 'z' in scale.dims else ''}"
+
+
 def _channel_names(scale: Any) -> list[Any]:
-    return list(scale.coords["c"].values) if "c" in scale.coords else list(range(scale.sizes["c"]))
+    return scale.coords["c"].values.tolist() if "c" in scale.coords else list(range(scale.sizes["c"]))
 
 
 def _channel_order(scale: Any) -> list[int]:

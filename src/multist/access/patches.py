@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from multist._chunks import ChunkCache, strip_width
+from multist.access.absent import listed
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.tables import of_section
 from multist.histology.spots import check_width
@@ -205,8 +206,8 @@ def refuse_black(record: SpatialRecord) -> None:
     if black:
         keys = sorted({image.key for image in record.images if image is not None})
         raise ValueError(
-            f"the image ({', '.join(map(repr, keys))}) is black under all spots of section "
-            f"{', '.join(map(repr, black))}: name another by image_key, or find domains without it (use_image=False)"
+            f"the image ({listed(keys)}) is black under all spots{of_section(*black)}: name another by image_key, or "
+            "find domains without it (use_image=False)"
         )
 
 

@@ -79,7 +79,8 @@ def resolve(
         A key is not there; the message says which are.
     ValueError
         The table is empty, rows or columns share a name, coordinates are not finite, all spots of a section lie at one
-        place, an instance is missing, several images fit, spots lie off the image, or pixels do not tell what is white.
+        place, an instance is missing or named by two rows, several images fit, spots lie off the image, or
+        pixels do not tell what is white.
     """
     if not (image is True or image is False or image == "auto"):
         raise ValueError(f"image must be True, False or 'auto', not {image!r}")

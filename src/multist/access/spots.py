@@ -45,7 +45,7 @@ def element_spots(element: Any, name: str, instances: np.ndarray) -> tuple[np.nd
         ids, centres, diameters = frame.index, frame.to_numpy(dtype=np.float64), np.full(len(frame), np.nan)
     else:
         raise ValueError(f"region {name!r} is a {model.__name__}; spots must be shapes, 2D labels or points")
-    rows = _find(pd.Index(ids), instances, name)
+    rows = _find(pd.Index(ids), instances, name, background=model is Labels2DModel)
     return centres[rows], diameters[rows]
 
 
@@ -76,7 +76,7 @@ def _labels(element: Any) -> tuple[pd.Index, np.ndarray, np.ndarray]:
         for i, top in enumerate(starts[0])
         for j, left in enumerate(starts[1])
     ]
-    total = pd.concat(dask.compute(*tasks)).groupby(level=0).sum()
+    total = pd.concat(dask.compute(*tasks)).groupby(level=0).sum().drop(index=0, errors="ignore")  # the background
     area = total["area"].to_numpy(dtype=np.float64)
     centres = total[["x", "y"]].to_numpy(dtype=np.float64) / area[:, None]
     return total.index, centres, 2 * np.sqrt(area / np.pi)
@@ -97,8 +97,8 @@ def _block_moments(block: np.ndarray, top: int, left: int) -> pd.DataFrame:
     )
 
 
-def _find(ids: pd.Index, instances: np.ndarray, name: str) -> np.ndarray:
-    """Position in ``ids`` of each instance."""
+def _find(ids: pd.Index, instances: np.ndarray, name: str, *, background: bool) -> np.ndarray:
+    """Position in ``ids`` of each instance; ``background`` says that 0 is none."""
     if not ids.is_unique:
         raise ValueError(
             f"region {name!r} holds the instance {listed(ids[ids.duplicated()][:1].tolist())} more than once"
@@ -116,6 +116,8 @@ def _find(ids: pd.Index, instances: np.ndarray, name: str) -> np.ndarray:
             f"; the table's instances are {pd.Index(instances).dtype}, the region's index is {ids.dtype}: "
             "make them the same"
         )
+    if background and 0 in instances[lost].tolist():
+        hint += "; 0 is the background of labels: remove these rows"
     raise ValueError(
         f"{len(lost)} of {len(instances)} rows of the table name instances that region {name!r} does not have "
         f"({listed(np.asarray(instances)[lost[:3]].tolist())}){hint}"

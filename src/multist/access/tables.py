@@ -33,7 +33,7 @@ UNNAMED = "section"
 
 def of_section(*names: str, word: str = "of") -> str:
     """``" of section 'name'"``, for a message; nothing where nobody gave the section a name."""
-    return "" if names == (UNNAMED,) else f" {word} section {listed(names)}"
+    return "" if names == (UNNAMED,) else f" {word} {'section' if len(names) == 1 else 'sections'} {listed(names)}"
 
 
 def is_spatialdata(data: object) -> bool:

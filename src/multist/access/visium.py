@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from multist._keys import NORMALIZED_SUFFIX, SPATIAL
+from multist._keys import HISTOLOGY, NORMALIZED_SUFFIX, SPATIAL
 from multist._settings import logger
 from multist.access.absent import listed
 from multist.access.coordinates import read_coordinates, unfold_array
@@ -40,6 +40,8 @@ def resolve_anndata(table: AnnData, options: ResolveOptions) -> SpatialRecord:
         section, names = np.zeros(table.n_obs, dtype=np.int64), tuple(libraries)
     if options.image == "auto" and options.image_key is None:
         _name_the_unknown(names, libraries, options.library_key)
+        if HISTOLOGY not in table.obsm:
+            _name_the_unused(names, libraries)
     place = partial(_place, table, xy, libraries, options, array=array)
     record = place_sections(table, section, names, place, options)
     if options.image is False:
@@ -105,15 +107,33 @@ def _entry(libraries: dict[str, Mapping[str, Any]], name: str, part: str) -> Map
     return held if isinstance(held, Mapping) else {}
 
 
+def _images(libraries: dict[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
+    return {key: held for key, held in _entry(libraries, name, "images").items() if held is not None}
+
+
 def _name_the_unknown(names: tuple[str, ...], libraries: dict[str, Mapping[str, Any]], library_key: str | None) -> None:
     """Warn of sections whose image is not looked for because it goes by another name."""
     without = [name for name in names if name not in libraries]
     if without and libraries:
         logger.warning(
-            "there is no image for section %s of obs[%r], as uns['spatial'] holds %s: give both the same names",
-            listed(without),
+            "there is no image%s of obs[%r], as uns['spatial'] holds %s: give both the same names",
+            of_section(*without, word="for"),
             library_key,
             listed(libraries),
+        )
+
+
+def _name_the_unused(names: tuple[str, ...], libraries: dict[str, Mapping[str, Any]]) -> None:
+    """Warn of sections that have images, but none under a name by which one is looked for."""
+    held = {name: {key.removesuffix(NORMALIZED_SUFFIX) for key in _images(libraries, name)} for name in names}
+    unused = {name: keys for name, keys in held.items() if keys and keys.isdisjoint(_IMAGE_KEYS)}
+    if unused:
+        logger.warning(
+            "no image%s is taken, as none of %s is called %s: name one by image_key",
+            of_section(*unused),
+            listed(sorted(set().union(*unused.values()))),
+            " or ".join(map(repr, _IMAGE_KEYS)),
+            extra={"once": True},
         )
 
 
@@ -160,7 +180,7 @@ def _microns(factors: Mapping[str, Any], name: str, obs: pd.DataFrame, xy: np.nd
 
 def _find_image(libraries: dict[str, Mapping[str, Any]], name: str, options: ResolveOptions) -> SectionImage | None:
     image_key = options.image_key
-    images = {key: held for key, held in _entry(libraries, name, "images").items() if held is not None}
+    images = _images(libraries, name)
     factors = _entry(libraries, name, "scalefactors")
     where = f"uns['spatial'][{name!r}]"
     if image_key is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ from multist._palette import domain_colors
 from multist._settings import logger
 from multist._spacing import spacing
 from multist._words import counted
-from multist.access import Fields
+from multist.access import Fields, listed
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -23,6 +23,37 @@ _MAX_DISTANCE = 1.25
 
 3 in 1,000 places among scattered cells are farther from all of them.
 """
+COLORS = ("colour", "color")
+"""Names, in lower case, of what colours drawings."""
+USUAL = ("annotation", "classification", "class", "label", "name")
+"""Names, in lower case, of what usually says of which class drawings are."""
+
+
+def class_key(texts: Sequence[str], kind: str, source: str) -> str | None:
+    """What names the class of drawings: one that is usually called so, else the only one; None where there is none.
+
+    Parameters
+    ----------
+    texts
+        Names of what holds text.
+    kind, source
+        What these are, and of what, for messages.
+
+    Raises
+    ------
+    ValueError
+        Several could name it.
+    """
+    usual = [name for name in texts if str(name).lower() in USUAL]
+    candidates = usual or [name for name in texts if str(name).lower() not in COLORS]
+    if len(candidates) > 1:
+        raise ValueError(
+            f"several {kind} of {source} could name the class; pass label_key, one of: {listed(candidates)}"
+        )
+    if not candidates:
+        return None
+    logger.info("the class of drawings in %s is what %r says, one of its %s", source, candidates[0], kind)
+    return candidates[0]
 
 
 def name_spots(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 _IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid")
 _EXPECTED = (
     "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), or 'X,Y' with '#Selection name' "
-    "above (Xenium Explorer, coordinates of a selection)"
+    "above (Xenium Explorer, coordinates of a selection), separated by commas, semicolons or tabs"
 )
+_AXES = {"x", "y"}
+_SEPARATORS = ",;\t"
 
 
 class Groups(NamedTuple):
@@ -35,8 +38,8 @@ class Selections(NamedTuple):
     colors: dict[str, str]
 
 
-def parse_csv(text: str, source: str, whole: str) -> Groups | Selections:
-    """What a CSV holds, by its header.
+def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) -> Groups | Selections:
+    """What a CSV holds, by its header, which tells commas, semicolons and tabs apart as well.
 
     Parameters
     ----------
@@ -46,9 +49,13 @@ def parse_csv(text: str, source: str, whole: str) -> Groups | Selections:
         What to call the file in errors.
     whole
         Name of a selection without one.
+    label_key
+        Column with the groups or classes; None takes the only one of groups, and of selections ``class``.
 
     Raises
     ------
+    KeyError
+        There is no column ``label_key``.
     ValueError
         It is no table, has another header, or no rows.
     """
@@ -57,38 +64,51 @@ def parse_csv(text: str, source: str, whole: str) -> Groups | Selections:
     selection = next((_after_colon(line) for line in lines[:start] if line.lower().startswith("#selection name:")), "")
     if start == len(lines):
         raise ValueError(f"{source} holds no table; {_EXPECTED}")
+    body = "\n".join(lines[start:])
+    separator = next((each for each in _SEPARATORS if _is_known(lines[start].lower().split(each))), ",")
     try:
-        table = pd.read_csv(io.StringIO("\n".join(lines[start:])), dtype=str, keep_default_na=False, index_col=False)
+        table = pd.read_csv(io.StringIO(body), sep=separator, dtype=str, keep_default_na=False, index_col=False)
     except ValueError as error:
         raise ValueError(f"{source} is no valid CSV: {error}") from error
-    table.columns = table.columns.str.strip()
-    columns = {name.lower(): name for name in table.columns}
-    if {"x", "y"} <= columns.keys():
-        return _selections(table.rename(columns=str.lower), source, selection or whole)
-    if table.columns[0].lower() not in _IDS:
+    # pandas numbers columns whose header is empty, as R leaves that of the names of rows
+    table.columns = table.columns.str.strip().str.replace(r"^Unnamed: \d+$", "", regex=True)
+    if not _is_known(table.columns.str.lower()):
         raise ValueError(f"{source} has the header {listed(table.columns)}; {_EXPECTED}")
+    if label_key is not None and label_key not in table:
+        raise KeyError(f"label_key {label_key!r} is no column of {source}; columns: {listed(table.columns)}")
+    if _AXES <= set(table.columns.str.lower()):
+        label = (label_key or "class").lower()
+        return _selections(table.rename(columns=str.lower), source, selection or whole, label)
     if table.empty:
         raise ValueError(f"{source} holds no rows below its header")
-    return _groups(table, source, selection)
+    return _groups(table, source, selection, label_key)
+
+
+def _is_known(columns: Sequence[str]) -> bool:
+    """Whether a header, in lower case, is one of those expected."""
+    names = [name.strip().strip('"') for name in columns]
+    return names[0] in _IDS or _AXES <= set(names)
 
 
 def _after_colon(line: str) -> str:
     return line.partition(":")[2].strip()
 
 
-def _groups(table: pd.DataFrame, source: str, selection: str) -> Groups:
+def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | None) -> Groups:
     ids = table.iloc[:, 0].str.strip().to_numpy()
-    if selection:  # the cells of a selection with what was measured of each
+    if selection and label_key is None:  # the cells of a selection with what was measured of each
         return Groups(ids, np.full(len(ids), selection, dtype=object), {})
     color = next((name for name in table.columns[1:] if name.lower() == "color"), None)
-    columns = [name for name in table.columns[1:] if name != color]
+    columns = [name for name in table.columns[1:] if name != color] if label_key is None else [label_key]
     if len(columns) != 1:
-        raise ValueError(f"{source} has {len(columns)} columns of groups ({listed(columns)}); keep the one to be read")
+        raise ValueError(
+            f"{source} has {len(columns)} columns of groups ({listed(columns)}); name the one to be read by label_key"
+        )
     names = table[columns[0]].str.strip().to_numpy()
     return Groups(ids, names, _colors(names, table[color]) if color else {})
 
 
-def _selections(table: pd.DataFrame, source: str, selection: str) -> Selections:
+def _selections(table: pd.DataFrame, source: str, selection: str, label: str) -> Selections:
     from geopandas import GeoDataFrame
     from shapely import Polygon
 
@@ -102,7 +122,7 @@ def _selections(table: pd.DataFrame, source: str, selection: str) -> Selections:
         if len(rows) < 3:
             raise ValueError(f"selection {name!r} of {source} has {len(rows)} corners; an area has three at least")
         areas.append(Polygon(places[rows]))
-        classed = table["class"].iloc[rows[0]].strip() if "class" in table else ""
+        classed = table[label].iloc[rows[0]].strip() if label in table else ""
         names.append(classed or str(name))
     if not areas:
         raise ValueError(f"{source} holds no corners below its header")

@@ -1,11 +1,15 @@
-"""Drawings in GeoJSON, as QuPath writes it."""
+"""Drawings in GeoJSON, as QuPath and geographic programs write it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from multist._settings import logger
+from multist._words import counted
+from multist.access import listed
+from multist.pp._drawings import USUAL, class_key
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -13,10 +17,14 @@ if TYPE_CHECKING:
 MOST_DRAWINGS = 1_000_000
 """Features that a file may hold."""
 
+_QUPATH, _KIND = "classification", "objectType"
+"""Properties by which QuPath names the class of an object, and says whether it is an annotation or a cell."""
 _GEOMETRIES = ("Polygon", "MultiPolygon", "Point", "MultiPoint", "LineString", "MultiLineString")
 
 
-def parse_geojson(text: str, source: str, whole: str) -> tuple[GeoDataFrame, dict[str, str]]:
+def parse_geojson(
+    text: str, source: str, whole: str, label_key: str | None = None
+) -> tuple[GeoDataFrame, dict[str, str]]:
     """Drawings with ``name`` and geometry in the pixels of the file, and the colours that it states.
 
     Parameters
@@ -27,22 +35,30 @@ def parse_geojson(text: str, source: str, whole: str) -> tuple[GeoDataFrame, dic
         What to call the file in errors.
     whole
         The class of all drawings, where none has one.
+    label_key
+        Property that names the class; None takes QuPath's, else the one that :func:`class_key` finds.
 
     Raises
     ------
+    KeyError
+        No drawing has the property ``label_key``.
     ValueError
         It is no valid JSON or nested too deeply, holds no feature or too many, or one whose geometry is not an area,
-        line or points.
+        line or points; several properties could name the class.
     """
     from geopandas import GeoDataFrame
 
-    features = _features(text, source)
-    geometry = [_geometry(feature, number, source) for number, feature in enumerate(features, start=1)]
-    classes = [_class_of(feature) for feature in features]
+    numbered = _with_geometry(_features(text, source), source)
+    geometry = [_geometry(feature, number, source) for number, feature in numbered]
+    properties = [_properties(feature) for _, feature in numbered]
+    keys = _class_keys(properties, source, label_key)
+    classes = [_class_of(each, *keys) for each in properties]
     names = [name for name, _ in classes]
     colors = {name: color for name, color in reversed(classes) if name and color}  # the first one counts
     frame = GeoDataFrame({"name": names}, geometry=geometry)
     if not any(names):
+        if label_key is not None:
+            raise ValueError(f"property {label_key!r} of {source} names no class for any of {len(frame)} drawings")
         logger.info("no drawing in %s has a class; all %d are %r", source, len(frame), whole)
         return frame.assign(name=whole), {}
     missing = frame["name"].isna()
@@ -74,6 +90,17 @@ def _features(text: str, source: str) -> list[dict[str, Any]]:
     return content
 
 
+def _with_geometry(features: list[dict[str, Any]], source: str) -> list[tuple[int, dict[str, Any]]]:
+    """Features that lie somewhere, with their numbers."""
+    numbered = [each for each in enumerate(features, start=1) if each[1].get("geometry") is not None]
+    if not numbered:
+        raise ValueError(f"{source} holds no drawing: its {counted(len(features), 'feature')} have no geometry")
+    if len(numbered) < len(features):
+        without = len(features) - len(numbered)
+        logger.warning("%d of %d features in %s have no geometry and are left out", without, len(features), source)
+    return numbered
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
 
@@ -95,28 +122,54 @@ def _geometry(feature: dict[str, Any], number: int, source: str) -> Any:
     return force_2d(geometry)
 
 
-def _class_of(feature: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Class and colour of a drawing, None where it has none."""
+def _properties(feature: dict[str, Any]) -> dict[str, Any]:
     properties = feature.get("properties")
-    properties = properties if isinstance(properties, dict) else {}
-    stated = properties.get("classification")
-    if isinstance(stated, str):
-        return stated.strip() or None, None
-    if isinstance(stated, dict):
-        parts = stated.get("names")
-        # QuPath shows the parts of a derived class this way
-        name = ": ".join(map(str, parts)) if isinstance(parts, list) else stated.get("name")
-        if isinstance(name, str) and name.strip():
-            return name.strip(), _hex(stated)
-    name = properties.get("name")
-    return (name.strip() or None, _hex(properties)) if isinstance(name, str) else (None, None)
+    return properties if isinstance(properties, dict) else {}
+
+
+def _class_keys(properties: Sequence[dict[str, Any]], source: str, label_key: str | None) -> Sequence[str]:
+    """Properties that name the class of a drawing; of several the first that does."""
+    names = dict.fromkeys(name for each in properties for name in each)
+    if label_key is not None:
+        if label_key not in names:
+            raise KeyError(f"label_key {label_key!r} is no property in {source}; properties: {listed(names)}")
+        return (label_key,)
+    if any(_class_of(each, _QUPATH)[0] for each in properties):
+        return (_QUPATH, "name")
+    texts = [name for name in names if name != _KIND and _tells([each.get(name) for each in properties], name)]
+    found = class_key(texts, "properties", source)
+    return () if found is None else (found,)
+
+
+def _tells(values: Sequence[Any], name: str) -> bool:
+    """Whether a property holds text that tells drawings apart, or that bears the name of a class."""
+    given = [value for value in values if value not in (None, "")]
+    if not all(isinstance(value, str) for value in given):
+        return False
+    return len(set(given)) > (0 if name.lower() in USUAL else 1)
+
+
+def _class_of(properties: dict[str, Any], *keys: str) -> tuple[str | None, str | None]:
+    """Class and colour of a drawing by the first property that names one, None where none does."""
+    for key in keys:
+        stated, color = properties.get(key), _hex(properties)
+        if isinstance(stated, dict):  # QuPath
+            parts, color = stated.get("names"), _hex(stated)
+            # it shows the parts of a derived class this way
+            stated = ": ".join(map(str, parts)) if isinstance(parts, list) else stated.get("name")
+        name = str(stated).strip() if isinstance(stated, str | int | float) else ""
+        if name:
+            return name, color
+    return None, None
 
 
 def _hex(stated: dict[str, Any]) -> str | None:
-    """``"#RRGGBB"`` of ``color``, [red, green, blue], or of the older ``colorRGB``, a number with all three in it."""
-    color, packed = stated.get("color"), stated.get("colorRGB")
+    """``"#RRGGBB"`` of ``color``, [red, green, blue] or text, or of QuPath's older ``colorRGB``, a number with all."""
+    from matplotlib.colors import is_color_like, to_hex
+
+    color, packed = stated.get("color", stated.get("colour")), stated.get("colorRGB")
     if isinstance(packed, int) and not isinstance(packed, bool):
         return f"#{packed & 0xFFFFFF:06X}"
     if isinstance(color, list) and len(color) >= 3 and all(type(c) is int and 0 <= c <= 255 for c in color[:3]):
         return "#{:02X}{:02X}{:02X}".format(*color[:3])
-    return None
+    return to_hex(color).upper() if isinstance(color, str) and is_color_like(color) else None

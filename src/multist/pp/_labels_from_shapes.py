@@ -11,14 +11,11 @@ from multist import _keys
 from multist._described import described
 from multist._settings import logger
 from multist.access import get_table, read_drawn, run
-from multist.pp._drawings import annotate, name_spots
+from multist.pp._drawings import COLORS, annotate, class_key, name_spots
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
     from spatialdata import SpatialData
-
-_USUAL = ("annotation", "classification", "class", "label", "name")
-_COLOR = ("colour", "color")
 
 
 @described
@@ -104,18 +101,10 @@ def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDa
     """Drawings with a class, in the column ``name``."""
     texts = [column for column in frame.columns if column != frame.geometry.name and _is_text(frame[column])]
     if label_key is None:
-        usual = [column for column in texts if str(column).lower() in _USUAL]
-        candidates = usual or [column for column in texts if str(column).lower() not in _COLOR]
-        if len(candidates) > 1:
-            raise ValueError(
-                f"several columns of {shapes_key!r} could name the class; pass label_key, one of: "
-                f"{', '.join(map(repr, candidates))}"
-            )
-        if not candidates:
+        label_key = class_key(texts, "columns", repr(shapes_key))
+        if label_key is None:
             logger.info("no column of %r names a class; all %d drawings are %r", shapes_key, len(frame), shapes_key)
             return frame.assign(name=shapes_key)
-        label_key = candidates[0]
-        logger.info("column %r of %r names the class", label_key, shapes_key)
     elif label_key not in frame.columns or label_key == frame.geometry.name:
         found = ", ".join(repr(name) for name in frame.columns if name != frame.geometry.name) or "none"
         raise KeyError(f"label_key {label_key!r} is no column of {shapes_key!r}; columns: {found}")
@@ -137,7 +126,7 @@ def _colors(drawings: GeoDataFrame) -> dict[str, str]:
     """Colours that the element states, by class."""
     from matplotlib.colors import is_color_like, to_hex
 
-    column = next((name for name in drawings.columns if str(name).lower() in _COLOR), None)
+    column = next((name for name in drawings.columns if str(name).lower() in COLORS), None)
     if column is None:
         return {}
     pairs = drawings.drop_duplicates("name")[["name", column]].itertuples(index=False)

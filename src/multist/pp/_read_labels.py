@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,7 @@ def read_labels(
     data: AnnData | SpatialData,
     path: str | Path | Sequence[str | Path],
     *,
+    label_key: str | None = None,
     key_added: str = _keys.ANNOTATION,
     section: str | None = None,
     scale: float | None = None,
@@ -49,11 +52,11 @@ def read_labels(
 
     What the file is, its content says:
 
-    - **QuPath**, GeoJSON: areas, points and lines with a class. They name spots as in
-      :func:`multist.pp.labels_from_shapes`; a line
-      is an area as wide as ``stroke_width``. Coordinates are pixels of the image that was opened.
+    - **QuPath**, GeoJSON, as geopandas, sf and QGIS write it too: areas, points and lines with a class. They name
+      spots as in :func:`multist.pp.labels_from_shapes`; a line is an area as wide as ``stroke_width``. Coordinates are
+      pixels of the image that was opened.
     - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of
-      observations, by name.
+      observations, by name. Columns may be separated by semicolons or tabs as well.
     - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the
       selection, or what
       its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
@@ -64,6 +67,11 @@ def read_labels(
         Table with spots; not changed but for the fields below.
     path
         The file, or several of one kind that are read together, such as one for each selection.
+    label_key
+        Property of the GeoJSON, or column of the CSV, that names the class of each drawing or the group of each
+        observation; drawings without one are left out. None takes QuPath's class; without one the property called
+        ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only text that tells drawings
+        apart, and the log says which; if there is none, all drawings are of one class that bears the name of the file.
     key_added
         Name of the column. A column of this name is replaced, so give another for domains that come back corrected
         where the strokes behind them are to stay.
@@ -93,28 +101,31 @@ def read_labels(
     FileNotFoundError
         There is no such file.
     KeyError
-        There is no such section, image, table or column.
+        There is no such section, image, table, column or property.
     ValueError
         The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no
-        observation of the table, or one twice; its drawings are on no spot; an argument does not apply to it.
+        observation of the table, or one twice; its drawings are on no spot; several properties or columns could name
+        the class; an argument does not apply to it.
 
     Notes
     -----
     Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's
     instances, whichever knows most of them; if only the number after the dash differs (``-1``), and is not needed to
-    tell them apart, it is left aside. The log says how many are unknown.
+    tell them apart, it is left aside, and so is what concatenating put before or behind all names of the section, such
+    as ``-A`` or ``A_``. The log says how many are unknown.
 
     Examples
     --------
     >>> mt.pp.read_labels(adata, "drawn_in_qupath.geojson")
     >>> mt.pp.read_labels(adata, "corrected.geojson", key_added="corrected")
+    >>> mt.pp.read_labels(adata, "from_geopandas.geojson", label_key="tissue")
     >>> mt.pp.read_labels(adata, ["tumor.csv", "stroma.csv"])  # two selections of Xenium Explorer
     """
     for name, number in (("scale", scale), ("stroke_width", stroke_width)):
         if number is not None and not (np.isfinite(number) and number > 0):
             raise ValueError(f"{name} must be a positive number; got {number!r}")
     paths = [Path(each).expanduser() for each in ([path] if isinstance(path, str | Path) else path)]
-    contents = [_parse(each) for each in paths]
+    contents = [_parse(each, label_key) for each in paths]
     if not contents or len({isinstance(content, Groups) for content in contents}) > 1:
         raise ValueError(
             "path names no file, or files with drawings and files with groups; read the two one after the other"
@@ -140,7 +151,7 @@ def read_labels(
     return work.result
 
 
-def _parse(path: Path) -> Any:
+def _parse(path: Path, label_key: str | None) -> Any:
     """Groups, selections, or drawings in pixels with their colours."""
     size = path.stat().st_size
     if size > MOST_BYTES:
@@ -148,11 +159,11 @@ def _parse(path: Path) -> Any:
     try:
         text = path.read_bytes().decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+        raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as UTF-8, in Excel as CSV UTF-8") from error
     if not text:
         raise ValueError(f"{path} is empty")
     parse = parse_geojson if text[0] in "{[" else parse_csv
-    return parse(text, str(path), path.stem)
+    return parse(text, str(path), path.stem, label_key)
 
 
 def _rows_of(section: str | None, codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
@@ -205,7 +216,8 @@ def _grouped(table: AnnData, rows: np.ndarray, groups: Sequence[Groups]) -> np.n
     if not in_table.any():
         raise ValueError(
             f"none of {len(ids)} observations in the file is in the table: the file has {listed(named['id'][:3])}, "
-            f"obs_names has {listed(table.obs_names[rows][:3])}"
+            f"obs_names has {listed(table.obs_names[rows][:3])}. Put the names that the file has into obs['barcode']; "
+            "where sections share barcodes, name the section by library_key= and section="
         )
     if not in_table.all():
         logger.warning(
@@ -223,7 +235,34 @@ def _matching(table: AnnData, rows: np.ndarray, ids: pd.Series) -> tuple[pd.Seri
         pd.Series(table.obs_names[rows].astype(str)),
         *(table.obs.loc[rows, key].astype(str) for key in columns),
     ]
-    exact = [(each.reset_index(drop=True), ids) for each in observed]
+    observed = [each.reset_index(drop=True) for each in observed]
+    found = _most_in_common(observed, ids)
+    if _common(found):
+        return found
+    plain = {affix: names for each in observed for affix, names in _without_affix(each) if names.is_unique}
+    matches = {affix: _most_in_common([names], ids) for affix, names in plain.items()}
+    affix = max(matches, key=lambda each: _common(matches[each]), default="")
+    if not affix or not _common(matches[affix]):
+        return found
+    logger.info("names are matched without %r, with which all %d in the table begin or end", affix, rows.sum())
+    return matches[affix]
+
+
+def _most_in_common(observed: Sequence[pd.Series], ids: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Of the pairs of names, as they are and without their number, the one with most in common; the first of equal."""
+    exact = [(each, ids) for each in observed]
     bare = [(each.str.replace(_SUFFIX, "", regex=True), ids.str.replace(_SUFFIX, "", regex=True)) for each, _ in exact]
-    usable = [pair for pair in [*exact, *bare] if pair[0].is_unique and pair[1].is_unique]
-    return max(usable, key=lambda pair: pair[1].isin(pair[0]).sum())  # the first of equal ones
+    return max((pair for pair in [*exact, *bare] if pair[0].is_unique and pair[1].is_unique), key=_common)
+
+
+def _common(pair: tuple[pd.Series, pd.Series]) -> int:
+    return int(pair[1].isin(pair[0]).sum())
+
+
+def _without_affix(names: pd.Series) -> Iterator[tuple[str, pd.Series]]:
+    """What stands before or behind all names, up to a mark such as ``-`` or ``_``, shortest first; names without it."""
+    head, tail = commonprefix(names.tolist()), commonprefix(names.str[::-1].tolist())
+    for mark in re.finditer(r"[^A-Za-z0-9]", head):
+        yield head[: mark.end()], names.str.slice(mark.end())
+    for mark in re.finditer(r"[^A-Za-z0-9]", tail):
+        yield tail[: mark.end()][::-1], names.str.slice(stop=-mark.end())

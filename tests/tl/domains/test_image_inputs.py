@@ -10,6 +10,8 @@ import logging
 import anndata as ad
 import numpy as np
 import pytest
+from spatialdata.models import Image2DModel
+from spatialdata.transformations import Identity
 
 import multist as mt
 from multist.access.tables import copy_data
@@ -43,7 +45,7 @@ def renamed(two: ad.AnnData) -> ad.AnnData:
 
 def test_sections_under_other_names_are_warned_of_with_both_sides(renamed, quick, caplog):
     mt.tl.multist_domains(renamed, 3, library_key="sample", config=quick)
-    assert "no image for section 'A', 'B' of obs['sample'], as uns['spatial'] holds 'V1_A', 'V1_B'" in caplog.text
+    assert "no image for sections 'A', 'B' of obs['sample'], as uns['spatial'] holds 'V1_A', 'V1_B'" in caplog.text
     assert "X_histology" not in renamed.obsm
 
 
@@ -63,7 +65,29 @@ def test_plots_warn_of_other_names_and_draw_without_an_image(renamed, caplog):
 def test_one_section_without_an_image_is_named(two, quick, caplog):
     del two.uns["spatial"]["B"]
     mt.tl.multist_domains(two, 3, library_key="sample", config=quick)
-    assert "no image for section 'B': domains from expression and space alone" in caplog.text
+    assert "no image for section 'B': domains from expression and space alone, and the other images are" in caplog.text
+
+
+def test_one_object_without_an_image_is_named(tissue_table, quick, caplog):
+    one, other = half(tissue_table, "A", 1.0), half(tissue_table, "B", 0.8)
+    other.uns["spatial"]["B"]["images"] = {}
+    mt.tl.multist_domains([one, other], 3, config=quick)
+    assert "no image for data[1] in section 'B': domains" in caplog.text
+    assert "the other images are not used" in caplog.text and "X_histology" not in one.obsm
+
+
+def test_an_image_that_shares_no_system_with_the_spots_is_warned_of_with_the_cure(tissue, quick, caplog):
+    # the fixture's own image is shared with other tests
+    del tissue.images["he"]
+    white = np.full((3, 20, 20), 255, np.uint8)
+    tissue.images["he"] = Image2DModel.parse(white, dims=("c", "y", "x"), transformations={"pixels": Identity()})
+    mt.tl.multist_domains(tissue, 3, config=quick)
+    mt.pl.domains(tissue, show=False)
+    told = [record for record in caplog.records if "images: 'he' in 'pixels'" in record.getMessage()]
+    assert [record.levelname for record in told] == ["WARNING"] * 2
+    assert all("link it by spatialdata.transformations.set_transformation" in each.getMessage() for each in told)
+    decisions = tissue.tables["table"].uns["multist"]["decisions"]["multist_domains"]
+    assert any("images: 'he' in 'pixels'" in line for line in decisions)
 
 
 def test_several_slides_go_to_one_stain_whatever_is_named(two, quick):

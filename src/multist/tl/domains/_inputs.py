@@ -148,15 +148,20 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
     """Whether histology takes part; if not, the log says why."""
     if use_image is False:
         return False
+    lacking = [_without_image(part) for part in parts]
+    if all(len(names) == len(part.record.section_names) for names, part in zip(lacking, parts, strict=True)):
+        logger.info("no image: domains from expression and space alone")
+        return False
+    if any(lacking):
+        objects = [f"data[{number}]{of_section(*names, word='in')}" for number, names in enumerate(lacking) if names]
+        logger.warning(
+            "no image%s: domains from expression and space alone, and the other images are not used",
+            of_section(*lacking[0], word="for") if len(parts) == 1 else f" for {', '.join(objects)}",
+        )
+        return False
     for part in parts:
         table, record = part.table, part.record
         embedded = _keys.HISTOLOGY in table.obsm
-        if not embedded and not record.has_image:
-            without = [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
-            some = len(without) < len(record.section_names) or len(parts) > 1
-            say = logger.warning if some else logger.info
-            say("no image%s: domains from expression and space alone", of_section(*without, word="for"))
-            return False
         foreign = embedded and "histology" not in table.uns.get(_keys.MULTIST, {})
         if use_image != "auto" or foreign or not record.has_image:
             continue
@@ -172,11 +177,18 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
         black = () if embedded else black_sections(record)
         if black:
             logger.warning(
-                "the image is ignored: it is black under all spots of section %s; name another by image_key",
-                ", ".join(map(repr, black)),
+                "the image is ignored: it is black under all spots%s; name another by image_key", of_section(*black)
             )
             return False
     return True
+
+
+def _without_image(part: Part) -> list[str]:
+    """Sections of an object that have no image, of which nothing is described either."""
+    record = part.record
+    if _keys.HISTOLOGY in part.table.obsm:
+        return []
+    return [name for name, image in zip(record.section_names, record.images, strict=True) if image is None]
 
 
 def _narrowest_spot(record: SpatialRecord) -> float:
