@@ -51,6 +51,8 @@ def analysed(tmp_path_factory):
     halves = [box(x0, y0, x1, (y0 + y1) / 2), box(x0, (y0 + y1) / 2, x1, y1)]
     sdata.shapes["drawn"] = ShapesModel.parse(gpd.GeoDataFrame({"class": ["upper", "lower"]}, geometry=halves))
     folder = tmp_path_factory.mktemp("files")
+    drawings = gpd.GeoDataFrame({"tissue": ["upper", "lower"]}, geometry=halves)
+    drawings.to_file(folder / "from_geopandas.geojson", driver="GeoJSON")
     for drawn in ("drawn_in_qupath.geojson", "corrected.geojson"):
         mt.tl.write_domains(adata, folder / drawn, "domain")
     for name, few in (("tumor", SPOTS[:1]), ("stroma", SPOTS[1:])):
