@@ -16,6 +16,8 @@ ALL_STEPS = (
     "embed_expression",
     "embed_histology",
     "fit",
+    "predict",
+    "cluster",
     "cluster_domains",
     "domain_shapes",
     "pseudotime",

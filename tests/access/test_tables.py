@@ -41,12 +41,35 @@ def test_the_column_of_an_earlier_call_names_the_sections(table, capsys):
     assert "obs['lib'] tells the sections, as in an earlier call" in table.uns["multist"]["decisions"]["test"]
 
 
-def test_a_column_that_is_gone_or_one_of_two_names_nothing(table):
-    remember(table, "lib")
+def first_of_two(table: ad.AnnData) -> None:
     remember(table, "other", key_added="second")
+
+
+def without_the_column(table: ad.AnnData) -> None:
+    del table.obs["lib"]
+
+
+def with_rows_of_another_table(table: ad.AnnData) -> None:
+    table.obs.loc["s3", "lib"] = None
+
+
+@pytest.mark.parametrize("spoil", [first_of_two, without_the_column, with_rows_of_another_table])
+def test_a_column_that_tells_no_sections_is_warned_of(table, spoil, caplog):
+    remember(table, "lib")
+    spoil(table)
     assert names(table) == ("section",)
-    del table.uns["second"], table.obs["lib"]
-    assert names(table) == ("section",)
+    assert "earlier calls told the sections by library_key 'lib'" in caplog.text and "give library_key" in caplog.text
+
+
+def test_an_empty_name_is_no_column(table):
+    with pytest.raises(KeyError, match="library_key '' not found"):
+        resolve(table, library_key="")
+
+
+def test_a_step_without_coordinates_is_remembered_too(table):
+    table = ad.AnnData(np.random.default_rng(0).poisson(3.0, (12, 30)).astype(np.float32), table.obs, obsm=table.obsm)
+    mt.pp.embed_expression(table, n_comps=3, library_key="lib")
+    assert names(table) == ("A", "B")
 
 
 def test_somebody_elses_entry_names_nothing(table):

@@ -36,6 +36,25 @@ def table(xy, **obs):
     return ad.AnnData(np.zeros((len(xy), 2), dtype=np.float32), obs=frame, obsm={"spatial": np.asarray(xy)})
 
 
+@pytest.mark.parametrize("beside", ["nothing", "a column with gaps", "a column at random"])
+def test_sections_over_one_another_are_warned_of_whatever_else_there_is(beside, caplog):
+    rng = np.random.default_rng(0)
+    adata = table(rng.random((400, 2)) * 100, sample=np.repeat(["A", "B"], 200))
+    if beside == "a column with gaps":
+        adata.obs["clone"] = pd.Categorical(np.where(rng.random(400) < 0.5, None, rng.choice(["x", "y"], 400)))
+    if beside == "a column at random":
+        adata.obs["phase"] = pd.Categorical(rng.choice(["G1", "S", "G2"], 400))
+    spatial_graph(adata)
+    assert "give library_key='sample'" in caplog.text
+
+
+def test_pieces_side_by_side_and_names_with_gaps_are_no_sections_over_one_another(caplog):
+    y, x = np.mgrid[:12, :12].reshape(2, -1)
+    adata = table(np.c_[x, y] * 10.0, sample=np.where(x < 6, "l", "r"), batch=np.where(x % 2, "odd", None))
+    spatial_graph(adata)
+    assert "library_key" not in caplog.text
+
+
 def graph_of(adata):
     graph = adata.obsp["spatial_connectivities"]
     assert (graph != graph.T).nnz == 0

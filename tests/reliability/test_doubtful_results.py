@@ -150,6 +150,27 @@ def test_a_doubtful_result_is_warned_of_once_and_the_warning_kept(name, table, q
 
 
 @pytest.mark.slow
+def test_of_several_objects_each_is_told(table, quick, caplog):
+    other = table.copy()
+    for each in (table, other):
+        beside_the_tissue(each)
+    mt.tl.multist_domains([table, other], 3, config=quick, use_image=False, device="cpu")
+    said = [line for line in warnings_in(caplog) if "beside the tissue" in line]
+    assert [line[:9] for line in said] == ["data[0]: ", "data[1]: "]
+
+
+def test_a_third_coordinate_with_a_gap_or_like_noise(table, caplog):
+    sections_above_one_another(table)
+    table.obsm["spatial"][5, 2] = np.nan
+    mt.pp.spatial_graph(table)
+    assert "spans 5000 and is left aside" in caplog.text
+    caplog.clear()
+    table.obsm["spatial"][:, 2] = np.linspace(0, 1, table.n_obs)  # of a section as thick as one cell
+    mt.pp.spatial_graph(table)
+    assert "third column" not in caplog.text
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [PLAIN, {"labels_key": "annotation", "use_image": False}], ids=str)
 def test_of_sound_tissue_nothing_is_said(table, options, caplog):
     mt.tl.multist_domains(table, device="cpu", **options)

@@ -47,18 +47,20 @@ def check_apart(record: SpatialRecord) -> None:
 def warn_of_depth(record: SpatialRecord, key: str) -> None:
     """Warn of a third coordinate, which is left aside, where spots of a section lie over one another by it."""
     held = record.table.obsm.get(key)
-    if getattr(held, "ndim", 0) != 2 or held.shape[1] != 3 or not isinstance(held, np.ndarray):
+    if not isinstance(held, np.ndarray) or held.ndim != 2 or held.shape[1] != 3:
         return
+    places = held.astype(np.float64)
     for code, name in enumerate(record.section_names):
-        rows = record.section == code
-        depth = float(np.ptp(held[rows, 2].astype(np.float64)))
-        if depth > spacing(held[rows, :2].astype(np.float64)):
+        here = places[record.section == code]
+        depth = float(np.nanmax(here[:, 2], initial=-np.inf) - np.nanmin(here[:, 2], initial=np.inf))
+        if depth > spacing(here[:, :2]):
             logger.warning(
                 "the third column of obsm[%r]%s spans %.4g and is left aside, so that spots over one another are "
-                "neighbours: if these are several sections, name them by library_key",
+                "neighbours: name sections that lie so in a column of obs, and give it as library_key",
                 key,
                 of_section(name),
                 depth,
+                extra={"once": True},
             )
 
 

@@ -87,7 +87,7 @@ def resolve(
     table = get_table(data, table_key)
     options = ResolveOptions(
         image_key=image_key,
-        library_key=library_key or named_before(table),
+        library_key=named_before(table) if library_key is None else library_key,
         coordinate_system=coordinate_system,
         image=image,
         prefer_normalized=prefer_normalized,
@@ -101,6 +101,7 @@ def resolve(
         raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
     else:
         record = resolve_anndata(table, options)
-        warn_of_depth(record, SPATIAL)
+        if not strays:  # a plot knows no neighbours
+            warn_of_depth(record, SPATIAL)
     check_apart(record)
     return record

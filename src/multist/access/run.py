@@ -231,7 +231,7 @@ def run(
     The body reads and writes ``run.part`` or ``run.parts``, whose tables look like the user's. What the logger
     ``multist`` says meanwhile, at the level of information or above, are the decisions: they go to
     ``uns[key_added]["decisions"]``, under ``name`` or as :func:`decisions_of` says, and to ``uns[key_added]["schema"]``
-    the number of this form.
+    the number of this form; ``uns[key_added]["library_key"]`` keeps which column was given to tell the sections.
 
     Parameters
     ----------
@@ -248,7 +248,8 @@ def run(
     random_state
         Seed of what the body does, to be checked.
     **keys
-        What :func:`multist.access.resolve` takes; ``table_key`` only without coordinates.
+        What :func:`multist.access.resolve` takes; ``table_key`` and ``library_key`` only without
+        coordinates.
 
     Raises
     ------

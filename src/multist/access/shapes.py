@@ -64,7 +64,8 @@ def resolve_drawn(
     if is_spatialdata(data):
         return resolve(data, table_key=table_key, image_key=image_key, library_key=library_key)
     table = get_table(data, table_key)
-    libraries, library_key = table.uns.get(SPATIAL), library_key or named_before(table)
+    libraries = table.uns.get(SPATIAL)
+    library_key = named_before(table) if library_key is None else library_key
     if library_key is None and isinstance(libraries, Mapping) and len(libraries) > 1:
         raise ValueError(
             f"uns['spatial'] holds several sections ({listed(libraries)}); "

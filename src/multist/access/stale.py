@@ -31,6 +31,10 @@ _OF_DIVISION = ("use_rep", "n_domains", "n_domains_asked", "labels_key", "unlabe
 """Parameters of the domains. They lie among those of the embedding, and share the following with it."""
 _OF_BOTH = ("random_state", "table_key", "library_key")
 
+_EMBEDDING = ("multist_domains", "fit", "embed", "predict")
+_DIVIDING = ("cluster_domains", "cluster", "predict")
+"""Functions whose decisions are about the embedding, and about the domains."""
+
 DIGEST = "domains_digest"
 """Parameter that tells the domains a result was made from."""
 
@@ -189,7 +193,7 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
         told = ("image_gain", "n_image_dimensions", "structured", "losses")
         fields = (("obs", _keys.image_weight_key(key)), ("obsp", _keys.attention_key(key)))
         function = "MultiST.embed" if "fitted_on" in params else "tl.multist_domains"
-        yield Result(("obsm", embedding), sources, function, key, told, fields, ("multist_domains", "fit", "embed"))
+        yield Result(("obsm", embedding), sources, function, key, told, fields, _EMBEDDING)
     if "use_rep" in params and domains in table.obs:
         sources = {_GRAPH, ("obsm", str(params["use_rep"]))}
         beside: tuple[Place, ...] = (
@@ -198,7 +202,7 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
             ("uns", f"{domains}_colors"),
         )
         about = (_keys.CURVE, _keys.GUIDED)
-        yield Result(("obs", domains), sources, "tl.cluster_domains", key, about, beside, ("cluster_domains",))
+        yield Result(("obs", domains), sources, "tl.cluster_domains", key, about, beside, _DIVIDING)
 
 
 def _arrays(params: Mapping[str, Any]) -> set[Place]:

@@ -206,7 +206,8 @@ def find_sections(
     ValueError
         The column has missing values.
     """
-    library_key = library_key or named_before(table) or table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
+    if library_key is None:
+        library_key = named_before(table) or table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
     if library_key is None:
         return np.zeros(table.n_obs, dtype=np.int64), (default,)
     if library_key not in table.obs:
@@ -219,17 +220,25 @@ def find_sections(
 
 
 def named_before(table: AnnData) -> str | None:
-    """The ``library_key`` of an earlier call, if all that wrote to the table were given the same; the log says so."""
+    """The ``library_key`` of earlier calls; the log says so, or warns where it tells nothing any more."""
     kept = {
         str(entry[LIBRARY_KEY])
         for entry in table.uns.values()
         if isinstance(entry, Mapping) and "schema" in entry and LIBRARY_KEY in entry
     }
-    if len(kept) != 1 or not kept <= set(table.obs):
+    if not kept:
         return None
-    (name,) = kept
-    logger.info("obs[%r] tells the sections, as in an earlier call", name, extra={"once": True})
-    return name
+    if len(kept) == 1 and kept <= set(table.obs) and not table.obs[next(iter(kept))].isna().any():
+        (name,) = kept
+        logger.info("obs[%r] tells the sections, as in an earlier call", name, extra={"once": True})
+        return name
+    logger.warning(
+        "earlier calls told the sections by library_key %s, which is more than one column, is gone, or is missing in "
+        "some rows: give library_key, or they are not told apart",
+        listed(sorted(kept)),
+        extra={"once": True},
+    )
+    return None
 
 
 def section_code(names: Sequence[str], section: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from multist._missing import is_missing_text
+from multist._missing import is_missing_text, renamed
 from multist._spacing import spacing
 from multist.pl import _colors
 from multist.pl._base import draw_circles, points_per_unit
@@ -47,6 +47,7 @@ def _stroke_values(slides: Slides, key: str) -> pd.Series:
     values = _colors.obs_values(slides.obs, key, "labels_key", whole_numbers_are_categories=True)
     if not isinstance(values.dtype, pd.CategoricalDtype):
         raise ValueError(f"labels_key {key!r} holds numbers that are no names of classes")
+    values = renamed(values, [str(name).strip() for name in values.cat.categories])
     return values.cat.remove_categories([name for name in values.cat.categories if is_missing_text(name)])
 
 

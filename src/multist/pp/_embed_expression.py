@@ -112,9 +112,8 @@ def embed_expression(
     check_whole(2, n_top_genes=n_top_genes)
     if transform not in POWERS:
         raise ValueError(f"transform must be one of {', '.join(map(repr, POWERS))}; got {transform!r}")
-    with run(
-        data, "embed_expression", random_state=random_state, copy=copy, spatial=False, table_key=table_key
-    ) as work:
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    with run(data, "embed_expression", random_state=random_state, copy=copy, spatial=False, **keys) as work:
         axes = None
         if reference is not None:
             entry = _entry_key(key_added)

@@ -135,7 +135,8 @@ def read_labels(
     given = {"scale": scale, "stroke_width": stroke_width, "image_key": image_key}
     for argument in (name for name, value in given.items() if value is not None and groups):
         raise ValueError(f"{argument} is for drawings, but {listed(map(str, paths))} holds names of observations")
-    with run(data, "read_labels", copy=copy, spatial=False, table_key=table_key) as work:
+    keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
+    with run(data, "read_labels", copy=copy, spatial=False, **keys) as work:
         table = work.part.table
         if groups:
             rows = _rows_of(section, *find_sections(table, library_key))

@@ -177,22 +177,26 @@ def _warn_of_overlaid(table: AnnData, xy: np.ndarray, connectivities: sparse.csr
     edges = connectivities.tocoo()
     mixed: dict[Any, float] = {}
     for name, column in table.obs.items():
-        if edges.nnz and (isinstance(column.dtype, pd.CategoricalDtype) or name in _SECTION_COLUMNS):
-            codes = pd.factorize(column)[0]
-            sizes = np.bincount(codes[codes >= 0])
-            if 2 <= len(sizes) <= _MOST_OVERLAID:
-                by_chance = 1 - float(((sizes / sizes.sum()) ** 2).sum())
-                mixed[name] = float(np.mean(codes[edges.row] != codes[edges.col])) / by_chance
-    name = max(mixed, key=lambda name: mixed[name], default=None)
-    if name is None or mixed[name] < _MIN_MIXED:
-        return
-    codes, groups = pd.factorize(table.obs[name])
-    if name in _SECTION_COLUMNS or _coincides(xy) or _on_lattices(xy, codes == np.bincount(codes[codes >= 0]).argmax()):
+        may_name = isinstance(column.dtype, pd.CategoricalDtype) or name in _SECTION_COLUMNS
+        if not (may_name and edges.nnz) or column.isna().any():  # sections have names everywhere
+            continue
+        codes = pd.factorize(column)[0]
+        sizes = np.bincount(codes)
+        if not 2 <= len(sizes) <= _MOST_OVERLAID:
+            continue
+        by_chance = 1 - float(((sizes / sizes.sum()) ** 2).sum())
+        share = float(np.mean(codes[edges.row] != codes[edges.col])) / by_chance
+        if share >= _MIN_MIXED and (
+            name in _SECTION_COLUMNS or _coincides(xy) or _on_lattices(xy, codes == sizes.argmax())
+        ):
+            mixed[name] = share
+    if mixed:
+        name = max(mixed, key=lambda name: mixed[name])
         logger.warning(
             "obs[%r] has %d values whose spots lie over one another, as sections do that share coordinates: if they "
             "are sections, give library_key=%r",
             name,
-            len(groups),
+            table.obs[name].nunique(),
             name,
         )
 

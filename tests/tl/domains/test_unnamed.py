@@ -70,6 +70,22 @@ def test_blanks_around_a_name_do_not_count(caplog):
         assert divided(adata) == plain
     assert "' left ', ' right ' without the blanks around" in caplog.text
     assert divided(adata, unlabeled_category="left ", n_domains=2) != plain
+    figure = mt.pl.domains(adata, labels_key="annotation", return_fig=True, show=False)
+    words = {text.get_text() for legend in figure.legends or [figure.axes[0].get_legend()] for text in legend.texts}
+    plt.close(figure)
+    assert words and not any(word != word.strip() or "  " in word for word in words)
+
+
+def test_a_padded_name_for_what_is_not_named_leaves_spots_to_suggest():
+    adata = stroked("unknown ")
+    divided(adata, unlabeled_category="unknown ")
+    assert len(mt.tl.suggest_labels(adata, 5)) == 5
+
+
+def test_a_number_can_stand_for_no_name():
+    adata = stroked(0)
+    adata.obs["annotation"] = [{"left": 1, "right": 2}.get(name, 0) for name in adata.obs["annotation"]]
+    assert set(divided(adata, unlabeled_category=0)) == {"1", "2"}
 
 
 def test_a_number_and_the_same_as_text_are_one_name():

@@ -59,7 +59,8 @@ def cluster_domains(
     KeyError
         If there is no ``use_rep``; the message lists what there is.
     ValueError
-        If ``n_domains`` does not fit the table, or the embedding has values that are not finite.
+        If ``n_domains`` does not fit the table, the embedding has values that are not finite, or ``labels_key`` is the
+        column that will be written.
 
     Examples
     --------

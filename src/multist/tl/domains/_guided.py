@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist._missing import is_missing_text
+from multist._missing import is_missing_text, renamed
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
@@ -86,12 +86,13 @@ def read_strokes(
         stored = stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
         colors |= {name.strip(): color for name, color in stored.items()}
     names = list(dict.fromkeys(name for column in columns for name in column.cat.categories))
-    if unlabeled_category is not None and not is_missing_text(unlabeled_category):
-        if unlabeled_category.strip() not in names:
+    unlabeled = str(unlabeled_category).strip()
+    if unlabeled_category is not None and not is_missing_text(unlabeled):
+        if unlabeled not in names:
             raise KeyError(
                 f"unlabeled_category {unlabeled_category!r} is no value of obs[{labels_key!r}]; found: {listed(names)}"
             )
-        names.remove(unlabeled_category.strip())
+        names.remove(unlabeled)
     labels = np.concatenate([column.cat.set_categories(names).cat.codes for column in columns]).astype(np.int64)
     used = np.unique(labels[labels >= 0])
     if not len(used):
@@ -265,9 +266,7 @@ def stroke_names(table: AnnData, key: str) -> pd.Series:
     # a whole number is stored with a fraction where others are missing
     whole = values.dtype.kind == "f"
     written = [str(int(value) if whole else value) for value in values]
-    names = list(dict.fromkeys(text.strip() for text in written))
-    place = np.array([names.index(text.strip()) for text in written] + [-1])
-    named = pd.Series(pd.Categorical.from_codes(place[column.cat.codes], names), index=column.index)
+    named = renamed(column, [text.strip() for text in written])
     if padded := [text for text in written if text.strip() not in ("", text)]:
         logger.info("obs[%r]: %s without the blanks around", key, listed(padded))
     texts = [name for name in named.cat.categories if is_missing_text(name)]

@@ -77,7 +77,7 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
         record = part.record if on_image else part.record.without_image()
         graphs.append(ensure_graph(part))
         _warn_of_pieces(graphs[-1], record)
-        _warn_of_glass(part.table)
+        _warn_of_glass(part.table, "" if len(parts) == 1 else f"data[{number}]: ")
         places.append(record.xy)
         sections.append(record.section + len(names))
         names += [name if len(parts) == 1 else f"{number}:{name}" for name in record.section_names]
@@ -87,15 +87,16 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
     return Tissue(adjacency, np.concatenate(places), np.concatenate(sections), tuple(names))
 
 
-def _warn_of_glass(table: AnnData) -> None:
+def _warn_of_glass(table: AnnData, which: str) -> None:
     """Warn of Visium's spots beside the tissue, which are domains of their own for what little they hold."""
     if "in_tissue" not in table.obs:
         return
     n_beside = int((pd.to_numeric(table.obs["in_tissue"], errors="coerce") == 0).sum())
     if n_beside:
         logger.warning(
-            "%d of %d spots lie beside the tissue (obs['in_tissue'] is 0) and are divided as if they lay on it: leave "
-            "them out by adata[adata.obs['in_tissue'] == 1]",
+            "%s%d of %d spots lie beside the tissue (obs['in_tissue'] is 0) and are divided as if they lay on it: "
+            "leave them out by adata[adata.obs['in_tissue'] == 1]",
+            which,
             n_beside,
             table.n_obs,
         )

@@ -88,7 +88,8 @@ def multist_domains(
     KeyError
         If a key does not exist; the message lists those that do.
     ValueError
-        If ``n_domains`` does not fit the table, the counts are not counts, or the coordinates are unusable.
+        If ``n_domains`` does not fit the table, the counts are not counts, the coordinates are unusable, or
+        ``labels_key`` is the column that will be written.
 
     References
     ----------

@@ -67,7 +67,7 @@ def suggest_labels(
     labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)
     if labels_key in table.obs:  # a section that was recognised has no strokes
         column = stroke_names(table, labels_key)
-        named = (column.notna() & (column != params.get("unlabeled_category"))).to_numpy()
+        named = (column.notna() & (column != str(params.get("unlabeled_category")).strip())).to_numpy()
     embedding = features_of([part], params.get("use_rep", _keys.embedding_key(key)))
     labels = np.where(named, 0, -1)
     rows = suggest(embedding, np.asarray(table.obsm[probability_key]), ensure_graph(part), labels, n)
