@@ -211,6 +211,13 @@ def test_what_concatenating_added_to_the_names_of_a_section_is_left_aside(
     assert "with which all 50 in the table begin or end" in caplog.text
 
 
+def test_names_and_columns_that_end_alike_are_all_tried(spot_grid, write_file):
+    spot_grid.obs_names = [f"AC{i:03d}_A" for i in range(100)]
+    spot_grid.obs["cell_id"] = [f"z{i}_A" for i in range(100)]
+    mt.pp.read_labels(spot_grid, write_file("Barcode,g\nAC003,x\n", "g.csv"))
+    assert named(spot_grid) == {"x": {(3, 0)}}
+
+
 def test_no_letter_of_a_name_is_left_aside(spot_grid, write_file):
     spot_grid.obs_names = [f"c1{i:03d}" for i in range(100)]
     with pytest.raises(ValueError, match="none of 1 observations"):
