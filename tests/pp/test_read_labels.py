@@ -234,6 +234,11 @@ def test_the_header_tells_the_separator(spot_grid, write_file, separator: str):
     assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
 
 
+def test_separators_behind_the_last_column_are_no_columns(spot_grid, write_file):
+    mt.pp.read_labels(spot_grid, write_file("Barcode;g;;\nACGT000-1;a;;\n", "groups.csv"))
+    assert named(spot_grid) == {"a": {(0, 0)}}
+
+
 def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, write_file):
     spot_grid.obs["cell_id"] = [f"cell{i}" for i in range(len(XY))]
     mt.pp.read_labels(spot_grid, write_file("cell_id,group,color\ncell0,a,#FF0000\ncell1,b,#00ff00\n", "groups.csv"))

@@ -99,7 +99,8 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
     if selection and label_key is None:  # the cells of a selection with what was measured of each
         return Groups(ids, np.full(len(ids), selection, dtype=object), {})
     color = next((name for name in table.columns[1:] if name.lower() == "color"), None)
-    columns = [name for name in table.columns[1:] if name != color] if label_key is None else [label_key]
+    # Excel leaves separators behind the last column
+    columns = [name for name in table.columns[1:] if name not in ("", color)] if label_key is None else [label_key]
     if len(columns) != 1:
         raise ValueError(
             f"{source} has {len(columns)} columns of groups ({listed(columns)}); name the one to be read by label_key"
