@@ -234,6 +234,12 @@ def test_the_header_tells_the_separator(spot_grid, write_file, separator: str):
     assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
 
 
+def test_decimal_commas_are_read_between_semicolons(spot_grid, write_file):
+    corners = "".join(f"{x};{y}\n".replace(".", ",") for x, y in ring(-5.5, -5.5, 15.5, 15.5))
+    mt.pp.read_labels(spot_grid, write_file("X;Y\n" + corners, "a.csv"), scale=1)
+    assert named(spot_grid) == {"a": grid(0, 2, 0, 2)}
+
+
 def test_separators_behind_the_last_column_are_no_columns(spot_grid, write_file):
     mt.pp.read_labels(spot_grid, write_file("Barcode;g;;\nACGT000-1;a;;\n", "groups.csv"))
     assert named(spot_grid) == {"a": {(0, 0)}}

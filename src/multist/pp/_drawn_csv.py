@@ -77,8 +77,10 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
     if label_key is not None and label_key not in table:
         raise KeyError(f"label_key {label_key!r} is no column of {source}; columns: {listed(table.columns)}")
     if _AXES <= set(table.columns.str.lower()):
-        label = (label_key or "class").lower()
-        return _selections(table.rename(columns=str.lower), source, selection or whole, label)
+        table.columns = table.columns.str.lower()
+        if separator == ";":  # which is written where the comma is the decimal point
+            table[["x", "y"]] = table[["x", "y"]].apply(lambda numbers: numbers.str.replace(",", "."))
+        return _selections(table, source, selection or whole, label_key)
     if table.empty:
         raise ValueError(f"{source} holds no rows below its header")
     return _groups(table, source, selection, label_key)
@@ -109,7 +111,7 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
     return Groups(ids, names, _colors(names, table[color]) if color else {})
 
 
-def _selections(table: pd.DataFrame, source: str, selection: str, label: str) -> Selections:
+def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str | None) -> Selections:
     from geopandas import GeoDataFrame
     from shapely import Polygon
 
@@ -118,6 +120,7 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label: str) ->
     if len(bad):
         raise ValueError(f"row {bad[0] + 1} of {source} has no number for X or Y: {listed(table.iloc[bad[0]])}")
     selections = table["selection"].str.strip() if "selection" in table else pd.Series(selection, index=table.index)
+    label = (label_key or "class").lower()
     areas, names = [], []
     for name, rows in selections.groupby(selections, sort=False).indices.items():
         if len(rows) < 3:
