@@ -150,6 +150,15 @@ def test_label_key_chooses_among_columns_of_groups_and_of_selections(spot_grid, 
     assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
 
 
+def test_selections_without_the_class_that_label_key_names_are_left_out(spot_grid, write_file, caplog):
+    corners = ring(-5, -5, 15, 15)
+    rows = [f"{name},{x},{y},{grade},#0000{grade}0" for name, grade in (("one", ""), ("two", "7")) for x, y in corners]
+    path = write_file("Selection,X,Y,Grade,Color\n" + "\n".join(rows), "selections.csv")
+    mt.pp.read_labels(spot_grid, path, label_key="Grade", scale=1)
+    assert named(spot_grid) == {"7": grid(0, 2, 0, 2)}
+    assert "1 of 2 drawings" in caplog.text
+
+
 def test_features_without_a_geometry_are_left_out_and_counted(spot_grid, write_file, caplog):
     nothing = feature("Point", [0, 0], "b") | {"geometry": None}
     mt.pp.read_labels(spot_grid, write_file(collection(feature("Point", [0, 0], "a"), nothing)))

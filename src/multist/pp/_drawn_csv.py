@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from multist._words import counted
 from multist.access import listed
+from multist.pp._drawings import with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -127,17 +129,21 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str
             raise ValueError(f"selection {name!r} of {source} has {len(rows)} corners; an area has three at least")
         areas.append(Polygon(places[rows]))
         classed = table[label].iloc[rows[0]].strip() if label in table else ""
-        names.append(classed or str(name))
+        names.append(classed or (str(name) if label_key is None else None))
     if not areas:
         raise ValueError(f"{source} holds no corners below its header")
     firsts = selections.groupby(selections, sort=False).head(1).index
     colors = _colors(np.array(names, dtype=object), table.loc[firsts, "color"]) if "color" in table else {}
-    return Selections(GeoDataFrame({"name": names}, geometry=areas), colors)
+    if label_key is not None and not any(names):
+        raise ValueError(
+            f"column {label_key!r} of {source} names no class for any of {counted(len(areas), 'selection')}"
+        )
+    return Selections(with_class(GeoDataFrame({"name": names}, geometry=areas), source), colors)
 
 
 def _colors(names: np.ndarray, colors: pd.Series) -> dict[str, str]:
     """The first colour of each name."""
     from matplotlib.colors import is_color_like, to_hex
 
-    pairs = pd.DataFrame({"name": names, "color": colors.str.strip().to_numpy()}).drop_duplicates("name")
+    pairs = pd.DataFrame({"name": names, "color": colors.str.strip().to_numpy()}).dropna().drop_duplicates("name")
     return {name: to_hex(c).upper() for name, c in zip(pairs["name"], pairs["color"], strict=True) if is_color_like(c)}

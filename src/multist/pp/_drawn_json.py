@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import USUAL, class_key
+from multist.pp._drawings import USUAL, class_key, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -61,10 +61,7 @@ def parse_geojson(
             raise ValueError(f"property {label_key!r} of {source} names no class for any of {len(frame)} drawings")
         logger.info("no drawing in %s has a class; all %d are %r", source, len(frame), whole)
         return frame.assign(name=whole), {}
-    missing = frame["name"].isna()
-    if missing.any():
-        logger.warning("%d of %d drawings in %s have no class and are left out", int(missing.sum()), len(frame), source)
-    return frame[~missing].reset_index(drop=True), colors
+    return with_class(frame, source), colors
 
 
 def _features(text: str, source: str) -> list[dict[str, Any]]:
