@@ -141,6 +141,17 @@ def test_the_class_is_what_label_key_names_also_beside_that_of_qupath(spot_grid,
     assert set(named(spot_grid)) == {"a", "b"}
 
 
+def test_whole_numbers_beside_a_missing_one_are_written_without_decimals(spot_grid, write_file):
+    mt.pp.read_labels(spot_grid, write_file(halves({"grade": 1.0}, {"grade": None})), label_key="grade")
+    assert named(spot_grid) == {"1": grid(0, 5, 0, 10)}
+
+
+@pytest.mark.parametrize("key", ["color", "Color", "COLOUR"])
+def test_colours_are_read_whatever_the_case_of_their_name(spot_grid, write_file, key):
+    mt.pp.read_labels(spot_grid, write_file(halves({"kind": "a", key: "red"}, {"kind": "b", key: "lime"})))
+    assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000", "#00FF00"]
+
+
 def test_label_key_chooses_among_columns_of_groups_and_of_selections(spot_grid, write_file):
     mt.pp.read_labels(spot_grid, write_file("Barcode,g,h\nACGT000-1,x,y\n", "g.csv"), label_key="h")
     assert named(spot_grid) == {"y": {(0, 0)}}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import USUAL, class_key, with_class
+from multist.pp._drawings import COLORS, USUAL, class_key, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -154,6 +154,8 @@ def _class_of(properties: dict[str, Any], *keys: str) -> tuple[str | None, str |
             parts, color = stated.get("names"), _hex(stated)
             # it shows the parts of a derived class this way
             stated = ": ".join(map(str, parts)) if isinstance(parts, list) else stated.get("name")
+        if isinstance(stated, float) and stated.is_integer():  # as whole numbers beside a missing one are written
+            stated = int(stated)
         name = str(stated).strip() if isinstance(stated, str | int | float) else ""
         if name:
             return name, color
@@ -164,7 +166,8 @@ def _hex(stated: dict[str, Any]) -> str | None:
     """``"#RRGGBB"`` of ``color``, [red, green, blue] or text, or of QuPath's older ``colorRGB``, a number with all."""
     from matplotlib.colors import is_color_like, to_hex
 
-    color, packed = stated.get("color", stated.get("colour")), stated.get("colorRGB")
+    color = next((value for name, value in stated.items() if value and name.lower() in COLORS), None)
+    packed = stated.get("colorRGB")
     if isinstance(packed, int) and not isinstance(packed, bool):
         return f"#{packed & 0xFFFFFF:06X}"
     if isinstance(color, list) and len(color) >= 3 and all(type(c) is int and 0 <= c <= 255 for c in color[:3]):
