@@ -127,6 +127,23 @@ def test_the_text_that_tells_drawings_apart_is_their_class_and_the_log_says_so(s
     assert f"is what '{key}' says" in caplog.text
 
 
+@pytest.mark.parametrize("key", ["id", "fid", "uuid", "OBJECTID"])
+def test_identifiers_of_drawings_are_no_classes(spot_grid, write_file, key):
+    mt.pp.read_labels(spot_grid, write_file(halves({key: "a1", "kind": "x"}, {key: "a2", "kind": "x"})))
+    assert named(spot_grid) == {"drawn": grid(0, 10, 0, 10)}
+    mt.pp.read_labels(spot_grid, write_file(halves({key: "a1", "kind": "x"}, {key: "a2", "kind": "y"})))
+    assert set(named(spot_grid)) == {"x", "y"}
+
+
+@pytest.mark.parametrize(("n", "repeated", "classes"), [(8, False, 8), (9, False, 1), (9, True, 8)])
+def test_a_text_that_differs_between_all_of_many_drawings_is_no_class(spot_grid, write_file, n, repeated, classes):
+    points = [feature("Point", [PITCH * i, 0], remark=f"remark {i % 8 if repeated else i}") for i in range(n)]
+    mt.pp.read_labels(spot_grid, write_file(collection(*points)))
+    assert len(named(spot_grid)) == classes
+    mt.pp.read_labels(spot_grid, write_file(collection(*points)), label_key="remark")
+    assert len(named(spot_grid)) == (8 if repeated else n)
+
+
 def test_a_usual_name_is_read_where_all_drawings_are_of_one_class_and_before_other_texts(spot_grid, write_file):
     path = write_file(halves({"label": "grey", "by": "A"}, {"label": "grey", "by": "B"}))
     mt.pp.read_labels(spot_grid, path)

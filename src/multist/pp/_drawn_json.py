@@ -19,6 +19,10 @@ MOST_DRAWINGS = 1_000_000
 
 _QUPATH, _KIND = "classification", "objectType"
 """Properties by which QuPath names the class of an object, and says whether it is an annotation or a cell."""
+_NO_CLASS = ("id", "fid", "uuid", "objectid", *COLORS, _KIND.lower())
+"""Names, in lower case, of properties that tell drawings apart, but not their classes."""
+_MOST_SINGLE = 8
+"""Drawings that may each have a class of their own, as the layers of the cortex; more texts are names of drawings."""
 _GEOMETRIES = ("Polygon", "MultiPolygon", "Point", "MultiPoint", "LineString", "MultiLineString")
 
 
@@ -59,7 +63,8 @@ def parse_geojson(
     if not any(names):
         if label_key is not None:
             raise ValueError(f"property {label_key!r} of {source} names no class for any of {len(frame)} drawings")
-        logger.info("no drawing in %s has a class; all %d are %r", source, len(frame), whole)
+        text = "no drawing in %s has a class; all %d are %r, unless label_key names a property that tells their classes"
+        logger.info(text, source, len(frame), whole)
         return frame.assign(name=whole), {}
     return with_class(frame, source), colors
 
@@ -133,17 +138,29 @@ def _class_keys(properties: Sequence[dict[str, Any]], source: str, label_key: st
         return (label_key,)
     if any(_class_of(each, _QUPATH)[0] for each in properties):
         return (_QUPATH, "name")
-    texts = [name for name in names if name != _KIND and _tells([each.get(name) for each in properties], name)]
+    given = {name: _given(properties, name) for name in names if name.lower() not in _NO_CLASS}
+    texts = [name for name, values in given.items() if _tells(values, name)]
+    if len(texts) == 1 and _is_single(given[texts[0]], texts[0]):
+        return ()
     found = class_key(texts, "properties", source)
     return () if found is None else (found,)
 
 
-def _tells(values: Sequence[Any], name: str) -> bool:
+def _given(properties: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    """What drawings say in one property, where they do."""
+    return [value for each in properties if (value := each.get(name)) not in (None, "")]
+
+
+def _tells(given: Sequence[Any], name: str) -> bool:
     """Whether a property holds text that tells drawings apart, or that bears the name of a class."""
-    given = [value for value in values if value not in (None, "")]
     if not all(isinstance(value, str) for value in given):
         return False
     return len(set(given)) > (0 if name.lower() in USUAL else 1)
+
+
+def _is_single(given: Sequence[str], name: str) -> bool:
+    """Whether a text names each drawing, not its class."""
+    return name.lower() not in USUAL and len(given) > _MOST_SINGLE and len(set(given)) == len(given)
 
 
 def _class_of(properties: dict[str, Any], *keys: str) -> tuple[str | None, str | None]:

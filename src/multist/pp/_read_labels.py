@@ -72,6 +72,7 @@ def read_labels(
         observation; drawings without one are left out. None takes QuPath's class; without one the property called
         ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only text that tells drawings
         apart, and the log says which; if there is none, all drawings are of one class that bears the name of the file.
+        Identifiers are no such text, nor is one that differs between all of more than eight drawings.
     key_added
         Name of the column. A column of this name is replaced, so give another for domains that come back corrected
         where the strokes behind them are to stay.
