@@ -93,12 +93,7 @@ class Layer:
         return len(self.colors or {}) > _MOST_LISTED
 
     def entries(self) -> dict[str, str]:
-        """What the legend lists: the categories, and one entry for spots in none of them if there are any.
-
-        Nothing if there are too many to be listed.
-        """
-        if self.is_crowded:
-            return {}
+        """Colours to explain: the categories, and one entry for spots in none of them if there are any."""
         if not self.values.isna().any():
             return self.colors or {}
         return {**(self.colors or {}), (_OTHERS_LABEL if self.left_out else _MISSING_LABEL): MISSING_COLOR}
