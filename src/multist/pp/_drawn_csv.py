@@ -52,14 +52,15 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
     whole
         Name of a selection without one.
     label_key
-        Column with the groups or classes; None takes the only one of groups, and of selections ``class``.
+        Column with the groups or classes; None takes the only one of groups, and of selections ``class``, or without
+        one their names.
 
     Raises
     ------
     KeyError
         There is no column ``label_key``.
     ValueError
-        It is no table, has another header, or no rows.
+        It is no table, has another header, or no rows; no selection has a class in the column ``label_key``.
     """
     lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
