@@ -81,6 +81,15 @@ def test_regions_are_sections_and_have_their_own_images(painted, toy):
         resolve(sdata, library_key="donor")
 
 
+def test_names_of_regions_are_found_without_sorting_all_rows(make_sdata, monkeypatch):
+    def unique(values, *args, find=np.unique, **kwargs):
+        assert np.asarray(values).dtype != object, "a million rows take half a second"
+        return find(values, *args, **kwargs)
+
+    monkeypatch.setattr(np, "unique", unique)
+    assert resolve(make_sdata(), image=True).section_names == ("spots",)
+
+
 def test_two_regions_in_one_image(make_sdata, painted, toy):
     sdata = make_sdata()
     n = len(painted.xy)

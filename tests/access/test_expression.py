@@ -243,14 +243,22 @@ def test_whole_multiples_of_the_least_value_are_traces_of_counts():
     whole, broken = np.arange(2.0, 62), np.full(40, 2.5)
     row = np.concatenate([[1.0], whole, broken, [100.0, 1.4]])
     values = np.stack([row, 0.5 * row, np.zeros(len(row))])
-    spread, share = expression._trace_of_counts(values, np.asarray)
+    ((spread, share),) = expression._traces_of_counts(values, np.asarray)
     assert share == pytest.approx(0.6)
     assert spread == expression._spread(values.sum(axis=1))
     # fewer than a hundred values tell nothing
-    assert expression._trace_of_counts(values[:1, :100], np.asarray)[1] == 0
-    assert expression._trace_of_counts(values[:1, :101], np.asarray)[1] == pytest.approx(0.6)
+    assert expression._traces_of_counts(values[:1, :100], np.asarray)[0][1] == 0
+    assert expression._traces_of_counts(values[:1, :101], np.asarray)[0][1] == pytest.approx(0.6)
     near = np.concatenate([[1.0], np.arange(2.0, 52) + 0.019, np.arange(2.0, 52) + 0.021])
-    assert expression._trace_of_counts(near[None], np.asarray)[1] == pytest.approx(0.5)
+    assert expression._traces_of_counts(near[None], np.asarray)[0][1] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("name", "passes"), [("logged", 1), ("log2", 2), ("logged and corrected", 2)])
+def test_the_rare_bases_of_logarithms_take_one_pass_together(name, passes, monkeypatch):
+    seen = []
+    monkeypatch.setattr(expression, "row_blocks", lambda values: seen.append(values) or row_blocks(values))
+    Expression.judged(made(name), "X", pd.RangeIndex(80).astype(str))
+    assert len(seen) == passes
 
 
 def kind_of(values, **kwargs) -> str:

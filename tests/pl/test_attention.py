@@ -151,6 +151,16 @@ def test_edges_show_the_domains_and_a_line_divides_them(section: ad.AnnData):
     assert entries == ["left", "right", "chosen spot"]
 
 
+def test_spots_without_a_domain_are_in_the_legend_however_many_domains_there_are(section: ad.AnnData):
+    domains = [f"d{i}" for i in range(section.n_obs)]
+    domains[section.obs_names.get_loc("s45")] = None
+    section.obs["multist_domain"] = pd.Categorical(domains)
+    del section.uns["multist_domain_colors"]
+    (ax,) = mt.pl.attention(section, SPOT, show=False)
+    entries = [text.get_text() for ax in ax.figure.axes if (box := ax.get_legend()) for text in box.get_texts()]
+    assert entries[-2:] == ["not labelled", "chosen spot"]
+
+
 @pytest.mark.slow
 def test_no_lines_come_apart_between_scattered_cells(section: ad.AnnData):
     section.obsm["spatial"] += np.random.default_rng(0).uniform(-4, 4, (section.n_obs, 2))

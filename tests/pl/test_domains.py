@@ -295,6 +295,14 @@ def test_a_column_with_the_name_of_a_gene_is_drawn_and_the_gene_by_its_layer(gen
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
+def test_without_layers_the_cure_for_a_column_with_the_name_of_a_gene_is_another_name(caplog):
+    adata = make_section()
+    adata.var_names = ["MBP", "b", "c"]
+    adata.obs["MBP"] = "high"
+    mt.pl.domains(adata, "MBP", show=False)
+    assert caplog.messages[0].endswith("the column of obs is drawn. For the gene rename the column")
+
+
 def test_a_missing_column_is_named_with_those_that_exist():
     with pytest.raises(KeyError, match=r"color 'leiden' not found.*'multist_domain', 'truth', 'weight'"):
         mt.pl.domains(make_section(), "leiden", show=False)

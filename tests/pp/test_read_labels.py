@@ -127,6 +127,23 @@ def test_the_text_that_tells_drawings_apart_is_their_class_and_the_log_says_so(s
     assert f"is what '{key}' says" in caplog.text
 
 
+@pytest.mark.parametrize("key", ["id", "fid", "uuid", "OBJECTID"])
+def test_identifiers_of_drawings_are_no_classes(spot_grid, write_file, key):
+    mt.pp.read_labels(spot_grid, write_file(halves({key: "a1", "kind": "x"}, {key: "a2", "kind": "x"})))
+    assert named(spot_grid) == {"drawn": grid(0, 10, 0, 10)}
+    mt.pp.read_labels(spot_grid, write_file(halves({key: "a1", "kind": "x"}, {key: "a2", "kind": "y"})))
+    assert set(named(spot_grid)) == {"x", "y"}
+
+
+@pytest.mark.parametrize(("n", "repeated", "classes"), [(8, False, 8), (9, False, 1), (9, True, 8)])
+def test_a_text_that_differs_between_all_of_many_drawings_is_no_class(spot_grid, write_file, n, repeated, classes):
+    points = [feature("Point", [PITCH * i, 0], remark=f"remark {i % 8 if repeated else i}") for i in range(n)]
+    mt.pp.read_labels(spot_grid, write_file(collection(*points)))
+    assert len(named(spot_grid)) == classes
+    mt.pp.read_labels(spot_grid, write_file(collection(*points)), label_key="remark")
+    assert len(named(spot_grid)) == (8 if repeated else n)
+
+
 def test_a_usual_name_is_read_where_all_drawings_are_of_one_class_and_before_other_texts(spot_grid, write_file):
     path = write_file(halves({"label": "grey", "by": "A"}, {"label": "grey", "by": "B"}))
     mt.pp.read_labels(spot_grid, path)
@@ -141,6 +158,17 @@ def test_the_class_is_what_label_key_names_also_beside_that_of_qupath(spot_grid,
     assert set(named(spot_grid)) == {"a", "b"}
 
 
+def test_whole_numbers_beside_a_missing_one_are_written_without_decimals(spot_grid, write_file):
+    mt.pp.read_labels(spot_grid, write_file(halves({"grade": 1.0}, {"grade": None})), label_key="grade")
+    assert named(spot_grid) == {"1": grid(0, 5, 0, 10)}
+
+
+@pytest.mark.parametrize("key", ["color", "Color", "COLOUR"])
+def test_colours_are_read_whatever_the_case_of_their_name(spot_grid, write_file, key):
+    mt.pp.read_labels(spot_grid, write_file(halves({"kind": "a", key: "red"}, {"kind": "b", key: "lime"})))
+    assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000", "#00FF00"]
+
+
 def test_label_key_chooses_among_columns_of_groups_and_of_selections(spot_grid, write_file):
     mt.pp.read_labels(spot_grid, write_file("Barcode,g,h\nACGT000-1,x,y\n", "g.csv"), label_key="h")
     assert named(spot_grid) == {"y": {(0, 0)}}
@@ -148,6 +176,15 @@ def test_label_key_chooses_among_columns_of_groups_and_of_selections(spot_grid, 
     path = write_file("Selection,X,Y,Class,Grade\n" + rows, "selections.csv")
     mt.pp.read_labels(spot_grid, path, label_key="Grade", scale=1)
     assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
+
+
+def test_selections_without_the_class_that_label_key_names_are_left_out(spot_grid, write_file, caplog):
+    corners = ring(-5, -5, 15, 15)
+    rows = [f"{name},{x},{y},{grade},#0000{grade}0" for name, grade in (("one", ""), ("two", "7")) for x, y in corners]
+    path = write_file("Selection,X,Y,Grade,Color\n" + "\n".join(rows), "selections.csv")
+    mt.pp.read_labels(spot_grid, path, label_key="Grade", scale=1)
+    assert named(spot_grid) == {"7": grid(0, 2, 0, 2)}
+    assert "1 of 2 drawings" in caplog.text
 
 
 def test_features_without_a_geometry_are_left_out_and_counted(spot_grid, write_file, caplog):
@@ -211,6 +248,13 @@ def test_what_concatenating_added_to_the_names_of_a_section_is_left_aside(
     assert "with which all 50 in the table begin or end" in caplog.text
 
 
+def test_names_and_columns_that_end_alike_are_all_tried(spot_grid, write_file):
+    spot_grid.obs_names = [f"AC{i:03d}_A" for i in range(100)]
+    spot_grid.obs["cell_id"] = [f"z{i}_A" for i in range(100)]
+    mt.pp.read_labels(spot_grid, write_file("Barcode,g\nAC003,x\n", "g.csv"))
+    assert named(spot_grid) == {"x": {(3, 0)}}
+
+
 def test_no_letter_of_a_name_is_left_aside(spot_grid, write_file):
     spot_grid.obs_names = [f"c1{i:03d}" for i in range(100)]
     with pytest.raises(ValueError, match="none of 1 observations"):
@@ -225,6 +269,17 @@ def test_the_header_tells_the_separator(spot_grid, write_file, separator: str):
     assert named(spot_grid) == {"a": {(0, 0), (1, 0)}}
     mt.pp.read_labels(spot_grid, write_file(f"X{separator}Y\n{corners}", "b.csv"), scale=1)
     assert named(spot_grid) == {"b": grid(0, 2, 0, 2)}
+
+
+def test_decimal_commas_are_read_between_semicolons(spot_grid, write_file):
+    corners = "".join(f"{x};{y}\n".replace(".", ",") for x, y in ring(-5.5, -5.5, 15.5, 15.5))
+    mt.pp.read_labels(spot_grid, write_file("X;Y\n" + corners, "a.csv"), scale=1)
+    assert named(spot_grid) == {"a": grid(0, 2, 0, 2)}
+
+
+def test_separators_behind_the_last_column_are_no_columns(spot_grid, write_file):
+    mt.pp.read_labels(spot_grid, write_file("Barcode;g;;\nACGT000-1;a;;\n", "groups.csv"))
+    assert named(spot_grid) == {"a": {(0, 0)}}
 
 
 def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, write_file):

@@ -114,6 +114,12 @@ def test_of_several_properties_the_user_names_the_class(spot_grid, write_file):
         mt.pp.read_labels(spot_grid, write_file(collection(*drawings)), label_key="region")
 
 
+def test_a_column_without_any_class_is_refused(spot_grid, write_file):
+    path = write_file("X,Y,Grade\n1,2,\n3,4,\n5,2,\n", "area.csv")
+    with pytest.raises(ValueError, match="column 'Grade' of .* names no class for any of 1 selection"):
+        mt.pp.read_labels(spot_grid, path, label_key="Grade", scale=1)
+
+
 def test_a_column_that_is_not_there_is_refused(spot_grid, write_file):
     with pytest.raises(KeyError, match="label_key 'h' is no column of .*; columns: 'Barcode', 'g'"):
         mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"), label_key="h")

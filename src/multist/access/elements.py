@@ -61,7 +61,7 @@ def read_spots(sdata: SpatialData, table: AnnData) -> OwnSpots:
     """Read all regions of a table, once."""
     region, instance = linked_rows(sdata, table)
     xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
-    for name in np.unique(region):
+    for name in _names(region):
         rows = region == name
         xy[rows], diameter[rows] = element_spots(sdata[name], name, instance[rows])
     check_finite(xy, table.obs_names, "the regions of the table")
@@ -76,9 +76,9 @@ def _placed(sdata: SpatialData, table: AnnData, spots: OwnSpots, options: Resolv
     # several sections may lie on one image
     open_image = cache(lambda key: element_image(key, sdata.images[key], options.white))
     section, names = find_sections(table, options.library_key)
-    regions = {name: np.unique(spots.region[section == code]).tolist() for code, name in enumerate(names)}
+    regions = {name: _names(spots.region[section == code]) for code, name in enumerate(names)}
     keys = _choose_images(sdata, regions, options, described=HISTOLOGY in table.obsm)
-    place = partial(_place, sdata, table, spots, keys, open_image, options.coordinate_system)
+    place = partial(_place, sdata, table, spots, regions, keys, open_image, options.coordinate_system)
     return place_sections(table, section, names, place, options)
 
 
@@ -86,16 +86,16 @@ def _place(
     sdata: SpatialData,
     table: AnnData,
     spots: OwnSpots,
+    regions_of: Mapping[str, list[str]],
     keys: Mapping[str, str | None],
     open_image: Callable[[str], SectionImage],
     coordinate_system: str | None,
     name: str,
     rows: np.ndarray,
 ) -> PlacedSection:
-    """One section, given by its name and the mask of its rows; ``keys`` are the images of all."""
+    """One section, given by its name and the mask of its rows, with the regions and the images of all."""
     region, xy, diameter = (each[rows] for each in spots)
-    regions = np.unique(region).tolist()
-    key = keys[name]
+    regions, key = regions_of[name], keys[name]
     system = choose_system(sdata, regions, key, coordinate_system)
     to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
     affines = {}
@@ -110,6 +110,11 @@ def _place(
     if microns is None:
         microns = lattice_microns(table.obs[rows], xy, float(np.median(diameter)), regions)
     return PlacedSection(xy, diameter, image, microns, affines)
+
+
+def _names(region: np.ndarray) -> list[str]:
+    """The names of the regions of rows, sorted."""
+    return sorted(pd.unique(region))  # numpy would sort all rows
 
 
 def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +132,7 @@ def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndar
             )
     region = table.obs[keys["region_key"]].astype(str).to_numpy()
     elements = {**sdata.shapes, **sdata.labels, **sdata.points}
-    for name in np.unique(region):
+    for name in _names(region):
         if name not in elements:
             raise KeyError(f"the table annotates region {name!r}, which is not there; found: {listed(elements)}")
     instance = np.asarray(table.obs[keys["instance_key"]])

@@ -297,32 +297,47 @@ def _readable(values: Any) -> Any:
 
 def _logs_of_normalised(values: Any) -> bool:
     """Whether exponentials, minus one, look like counts over a library size, and the values themselves do not."""
-    own_spread, own_whole = _trace_of_counts(values, np.asarray)
-    for base, constant in _BASES.items():
-        spread, whole = _trace_of_counts(values, partial(_unlogged, base))
-        if (spread <= constant and spread < own_spread) or whole >= _WHOLE_SHARE > own_whole:
-            return True
-    return False
+    own, natural = _traces_of_counts(values, np.asarray, partial(_unlogged, np.e))
+    if _are_counts(natural, own, _BASES[np.e]):
+        return True
+    # exponentials take longest, and most tables need no others
+    rare = [base for base in _BASES if base != np.e]
+    traces = _traces_of_counts(values, *(partial(_unlogged, base) for base in rare))
+    return any(_are_counts(trace, own, _BASES[base]) for base, trace in zip(rare, traces, strict=True))
+
+
+def _are_counts(trace: tuple[float, float], own: tuple[float, float], constant: float) -> bool:
+    """Whether exponentials leave the trace of counts, and the values themselves do not."""
+    (spread, whole), (own_spread, own_whole) = trace, own
+    return (spread <= constant and spread < own_spread) or whole >= _WHOLE_SHARE > own_whole
 
 
 def _unlogged(base: float, logs: np.ndarray) -> np.ndarray:
     return np.expm1(np.log(base) * logs)
 
 
-def _trace_of_counts(values: Any, function: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
-    """Spread of the row sums of a function of the values, and how many are whole multiples of their row's least."""
-    sums, compared, whole = [], 0, 0
-    for _, block in row_blocks(values):
-        block.data = function(block.data.astype(np.float64))
-        sums.append(block.sum(axis=1).A1)
-        filled = np.diff(block.indptr) > 0
-        if filled.any():
-            least = np.minimum.reduceat(block.data, block.indptr[:-1][filled])
-            multiple = block.data / np.repeat(least, np.diff(block.indptr)[filled])
-            multiple = multiple[(multiple > 1.5) & (multiple < 100)]
-            compared += len(multiple)
-            whole += int((np.abs(multiple - np.rint(multiple)) < 0.02).sum())
-    return _spread(np.concatenate(sums)), whole / compared if compared >= _ENOUGH_VALUES else 0.0
+def _traces_of_counts(values: Any, *functions: Callable[[np.ndarray], np.ndarray]) -> list[tuple[float, float]]:
+    """Of each function of the values the spread of row sums, and the share of whole multiples of their row's least."""
+    of_blocks = [[_seen_in(block, function) for function in functions] for _, block in row_blocks(values)]
+    traces = []
+    for seen in zip(*of_blocks, strict=True):
+        sums, compared, whole = zip(*seen, strict=True)
+        share = sum(whole) / sum(compared) if sum(compared) >= _ENOUGH_VALUES else 0.0
+        traces.append((_spread(np.concatenate(sums)), share))
+    return traces
+
+
+def _seen_in(block: sparse.csr_matrix, function: Callable[[np.ndarray], np.ndarray]) -> tuple[np.ndarray, int, int]:
+    """Row sums of a function of the values; how many are compared with the least of their row, and are multiples."""
+    made = function(block.data.astype(np.float64))
+    sums = sparse.csr_matrix((made, block.indices, block.indptr), shape=block.shape).sum(axis=1).A1
+    filled = np.diff(block.indptr) > 0
+    if not filled.any():
+        return sums, 0, 0
+    least = np.minimum.reduceat(made, block.indptr[:-1][filled])
+    multiple = made / np.repeat(least, np.diff(block.indptr)[filled])
+    multiple = multiple[(multiple > 1.5) & (multiple < 100)]
+    return sums, len(multiple), int((np.abs(multiple - np.rint(multiple)) < 0.02).sum())
 
 
 def _spread(sums: np.ndarray) -> float:

@@ -13,7 +13,17 @@ from multist import _keys
 from multist._palette import MISSING_COLOR
 from multist._settings import logger
 from multist._words import shown
-from multist.access import check_layer, listed
+from multist.access import (
+    advice,
+    check_layer,
+    gene_names,
+    listed,
+    names_place,
+    refuse_twins,
+    shown_expression,
+    some_names,
+    symbols_advice,
+)
 from multist.pl import _colors
 
 if TYPE_CHECKING:
@@ -83,12 +93,7 @@ class Layer:
         return len(self.colors or {}) > _MOST_LISTED
 
     def entries(self) -> dict[str, str]:
-        """What the legend lists: the categories, and one entry for spots in none of them if there are any.
-
-        Nothing if there are too many to be listed.
-        """
-        if self.is_crowded:
-            return {}
+        """Colours to explain: the categories, and one entry for spots in none of them if there are any."""
         if not self.values.isna().any():
             return self.colors or {}
         return {**(self.colors or {}), (_OTHERS_LABEL if self.left_out else _MISSING_LABEL): MISSING_COLOR}
@@ -197,7 +202,12 @@ def color_layers(
     found = []
     for key in keys:
         unit = ""
-        if key in slides.obs and not _means_gene(slides, key, layer, gene_symbols):
+        is_column = key in slides.obs
+        is_both = is_column and _is_gene(slides, key, gene_symbols)
+        if is_both and layer is None:
+            _tell_that_column_is_drawn(slides, key, gene_symbols)
+        # no column has a layer
+        if is_column and not (is_both and layer is not None):
             values = _colors.as_layer_values(slides.obs[key])
             categorical = isinstance(values.dtype, pd.CategoricalDtype)
             colors = _colors.category_colors(slides.tables, key, values, look.palette) if categorical else None
@@ -208,18 +218,19 @@ def color_layers(
     return found
 
 
-def _means_gene(slides: Slides, key: str, layer: str | None, gene_symbols: str | None) -> bool:
-    """Whether the name of a column of ``obs`` means the gene of that name, as ``layer`` says, which no column has."""
-    from multist.access import gene_names, names_place
+def _is_gene(slides: Slides, key: str, gene_symbols: str | None) -> bool:
+    return any((gene_names(table, gene_symbols) == key).any() for table in slides.tables)
 
-    is_gene = any((gene_names(table, gene_symbols) == key).any() for table in slides.tables)
-    if is_gene and layer is None:
-        logger.warning(
-            "%s is in obs and in %s: the column of obs is drawn. For the gene give layer=, or rename the column",
-            shown(key),
-            names_place(gene_symbols),
-        )
-    return is_gene and layer is not None
+
+def _tell_that_column_is_drawn(slides: Slides, key: str, gene_symbols: str | None) -> None:
+    """Warn that a column is drawn and not the gene of its name, with what can be done in this table."""
+    cure = "give layer=, or rename the column" if all(table.layers for table in slides.tables) else "rename the column"
+    logger.warning(
+        "%s is in obs and in %s: the column of obs is drawn. For the gene %s",
+        shown(key),
+        names_place(gene_symbols),
+        cure,
+    )
 
 
 def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look: Look) -> list[Layer]:
@@ -240,16 +251,6 @@ def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look
 def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str | None) -> tuple[pd.Series, str]:
     """Log-normalised expression of a gene in all spots, and whether that is what it is."""
     from scipy import sparse
-
-    from multist.access import (
-        advice,
-        gene_names,
-        names_place,
-        refuse_twins,
-        shown_expression,
-        some_names,
-        symbols_advice,
-    )
 
     parts, all_logged, where = [], True, names_place(gene_symbols)
     for table in slides.tables:

@@ -49,7 +49,7 @@ def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[
             return 0.0, height
         widest = max(map(len, extra), default=0)
         return max(_BAR + (0.15 if layer.unit else 0.0), _CHARACTER * len(title), 0.3 + _CHARACTER * widest), 0.0
-    names = [*layer.entries(), *extra]
+    names = [*_entries(layer), *extra]
     if where == "right margin":
         width = -(-len(names) // _MAX_ROWS) * (0.3 + _CHARACTER * max(map(len, names), default=0))
         return max(width, _CHARACTER * len(title)) + 0.1, 0.0
@@ -87,7 +87,12 @@ def explain(
             place = {"loc": "upper center", "bbox_to_anchor": (0.5, -bar)} if below else _UNDER_BAR
             _legend(ax, {}, below=below, title="", extra=extra, place=place)
     elif where != "on data":
-        _legend(ax, layer.entries(), below=where == "bottom margin", title=title, extra=extra or {})
+        _legend(ax, _entries(layer), below=where == "bottom margin", title=title, extra=extra or {})
+
+
+def _entries(layer: Layer) -> dict[str, str]:
+    """What the legend of a map lists; nothing if there is too much."""
+    return {} if layer.is_crowded else layer.entries()
 
 
 def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str, low: float) -> None:

@@ -56,6 +56,15 @@ def class_key(texts: Sequence[str], kind: str, source: str) -> str | None:
     return candidates[0]
 
 
+def with_class(drawings: GeoDataFrame, source: str) -> GeoDataFrame:
+    """The drawings that have a ``name``; a warning counts the others."""
+    missing = drawings["name"].isna()
+    if missing.any():
+        text = "%d of %d drawings in %s have no class and are left out"
+        logger.warning(text, int(missing.sum()), len(drawings), source)
+    return drawings[~missing].reset_index(drop=True)
+
+
 def name_spots(
     xy: np.ndarray, diameter: np.ndarray, drawings: GeoDataFrame, *, stroke_width: float | None = None
 ) -> np.ndarray:

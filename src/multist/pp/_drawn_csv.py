@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from multist._words import counted
 from multist.access import listed
+from multist.pp._drawings import with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -50,14 +52,15 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
     whole
         Name of a selection without one.
     label_key
-        Column with the groups or classes; None takes the only one of groups, and of selections ``class``.
+        Column with the groups or classes; None takes the only one of groups, and of selections ``class``, or without
+        one their names.
 
     Raises
     ------
     KeyError
         There is no column ``label_key``.
     ValueError
-        It is no table, has another header, or no rows.
+        It is no table, has another header, or no rows; no selection has a class in the column ``label_key``.
     """
     lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
@@ -77,8 +80,10 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
     if label_key is not None and label_key not in table:
         raise KeyError(f"label_key {label_key!r} is no column of {source}; columns: {listed(table.columns)}")
     if _AXES <= set(table.columns.str.lower()):
-        label = (label_key or "class").lower()
-        return _selections(table.rename(columns=str.lower), source, selection or whole, label)
+        table.columns = table.columns.str.lower()
+        if separator == ";":  # which is written where the comma is the decimal point
+            table[["x", "y"]] = table[["x", "y"]].apply(lambda numbers: numbers.str.replace(",", "."))
+        return _selections(table, source, selection or whole, label_key)
     if table.empty:
         raise ValueError(f"{source} holds no rows below its header")
     return _groups(table, source, selection, label_key)
@@ -99,7 +104,8 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
     if selection and label_key is None:  # the cells of a selection with what was measured of each
         return Groups(ids, np.full(len(ids), selection, dtype=object), {})
     color = next((name for name in table.columns[1:] if name.lower() == "color"), None)
-    columns = [name for name in table.columns[1:] if name != color] if label_key is None else [label_key]
+    # Excel leaves separators behind the last column
+    columns = [name for name in table.columns[1:] if name not in ("", color)] if label_key is None else [label_key]
     if len(columns) != 1:
         raise ValueError(
             f"{source} has {len(columns)} columns of groups ({listed(columns)}); name the one to be read by label_key"
@@ -108,7 +114,7 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
     return Groups(ids, names, _colors(names, table[color]) if color else {})
 
 
-def _selections(table: pd.DataFrame, source: str, selection: str, label: str) -> Selections:
+def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str | None) -> Selections:
     from geopandas import GeoDataFrame
     from shapely import Polygon
 
@@ -117,23 +123,28 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label: str) ->
     if len(bad):
         raise ValueError(f"row {bad[0] + 1} of {source} has no number for X or Y: {listed(table.iloc[bad[0]])}")
     selections = table["selection"].str.strip() if "selection" in table else pd.Series(selection, index=table.index)
+    label = (label_key or "class").lower()
     areas, names = [], []
     for name, rows in selections.groupby(selections, sort=False).indices.items():
         if len(rows) < 3:
             raise ValueError(f"selection {name!r} of {source} has {len(rows)} corners; an area has three at least")
         areas.append(Polygon(places[rows]))
         classed = table[label].iloc[rows[0]].strip() if label in table else ""
-        names.append(classed or str(name))
+        names.append(classed or (str(name) if label_key is None else None))
     if not areas:
         raise ValueError(f"{source} holds no corners below its header")
     firsts = selections.groupby(selections, sort=False).head(1).index
     colors = _colors(np.array(names, dtype=object), table.loc[firsts, "color"]) if "color" in table else {}
-    return Selections(GeoDataFrame({"name": names}, geometry=areas), colors)
+    if label_key is not None and not any(names):
+        raise ValueError(
+            f"column {label_key!r} of {source} names no class for any of {counted(len(areas), 'selection')}"
+        )
+    return Selections(with_class(GeoDataFrame({"name": names}, geometry=areas), source), colors)
 
 
 def _colors(names: np.ndarray, colors: pd.Series) -> dict[str, str]:
     """The first colour of each name."""
     from matplotlib.colors import is_color_like, to_hex
 
-    pairs = pd.DataFrame({"name": names, "color": colors.str.strip().to_numpy()}).drop_duplicates("name")
+    pairs = pd.DataFrame({"name": names, "color": colors.str.strip().to_numpy()}).dropna().drop_duplicates("name")
     return {name: to_hex(c).upper() for name, c in zip(pairs["name"], pairs["color"], strict=True) if is_color_like(c)}

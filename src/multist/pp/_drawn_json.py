@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import USUAL, class_key
+from multist.pp._drawings import COLORS, USUAL, class_key, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -19,6 +19,10 @@ MOST_DRAWINGS = 1_000_000
 
 _QUPATH, _KIND = "classification", "objectType"
 """Properties by which QuPath names the class of an object, and says whether it is an annotation or a cell."""
+_NO_CLASS = ("id", "fid", "uuid", "objectid", *COLORS, _KIND.lower())
+"""Names, in lower case, of properties that tell drawings apart, but not their classes."""
+_MOST_SINGLE = 8
+"""Drawings that may each have a class of their own, as the layers of the cortex; more texts are names of drawings."""
 _GEOMETRIES = ("Polygon", "MultiPolygon", "Point", "MultiPoint", "LineString", "MultiLineString")
 
 
@@ -59,12 +63,10 @@ def parse_geojson(
     if not any(names):
         if label_key is not None:
             raise ValueError(f"property {label_key!r} of {source} names no class for any of {len(frame)} drawings")
-        logger.info("no drawing in %s has a class; all %d are %r", source, len(frame), whole)
+        text = "no drawing in %s has a class; all %d are %r, unless label_key names a property that tells their classes"
+        logger.info(text, source, len(frame), whole)
         return frame.assign(name=whole), {}
-    missing = frame["name"].isna()
-    if missing.any():
-        logger.warning("%d of %d drawings in %s have no class and are left out", int(missing.sum()), len(frame), source)
-    return frame[~missing].reset_index(drop=True), colors
+    return with_class(frame, source), colors
 
 
 def _features(text: str, source: str) -> list[dict[str, Any]]:
@@ -136,17 +138,29 @@ def _class_keys(properties: Sequence[dict[str, Any]], source: str, label_key: st
         return (label_key,)
     if any(_class_of(each, _QUPATH)[0] for each in properties):
         return (_QUPATH, "name")
-    texts = [name for name in names if name != _KIND and _tells([each.get(name) for each in properties], name)]
+    given = {name: _given(properties, name) for name in names if name.lower() not in _NO_CLASS}
+    texts = [name for name, values in given.items() if _tells(values, name)]
+    if len(texts) == 1 and _is_single(given[texts[0]], texts[0]):
+        return ()
     found = class_key(texts, "properties", source)
     return () if found is None else (found,)
 
 
-def _tells(values: Sequence[Any], name: str) -> bool:
+def _given(properties: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    """What drawings say in one property, where they do."""
+    return [value for each in properties if (value := each.get(name)) not in (None, "")]
+
+
+def _tells(given: Sequence[Any], name: str) -> bool:
     """Whether a property holds text that tells drawings apart, or that bears the name of a class."""
-    given = [value for value in values if value not in (None, "")]
     if not all(isinstance(value, str) for value in given):
         return False
     return len(set(given)) > (0 if name.lower() in USUAL else 1)
+
+
+def _is_single(given: Sequence[str], name: str) -> bool:
+    """Whether a text names each drawing, not its class."""
+    return name.lower() not in USUAL and len(given) > _MOST_SINGLE and len(set(given)) == len(given)
 
 
 def _class_of(properties: dict[str, Any], *keys: str) -> tuple[str | None, str | None]:
@@ -157,6 +171,8 @@ def _class_of(properties: dict[str, Any], *keys: str) -> tuple[str | None, str |
             parts, color = stated.get("names"), _hex(stated)
             # it shows the parts of a derived class this way
             stated = ": ".join(map(str, parts)) if isinstance(parts, list) else stated.get("name")
+        if isinstance(stated, float) and stated.is_integer():  # as whole numbers beside a missing one are written
+            stated = int(stated)
         name = str(stated).strip() if isinstance(stated, str | int | float) else ""
         if name:
             return name, color
@@ -167,7 +183,8 @@ def _hex(stated: dict[str, Any]) -> str | None:
     """``"#RRGGBB"`` of ``color``, [red, green, blue] or text, or of QuPath's older ``colorRGB``, a number with all."""
     from matplotlib.colors import is_color_like, to_hex
 
-    color, packed = stated.get("color", stated.get("colour")), stated.get("colorRGB")
+    color = next((value for name, value in stated.items() if value and name.lower() in COLORS), None)
+    packed = stated.get("colorRGB")
     if isinstance(packed, int) and not isinstance(packed, bool):
         return f"#{packed & 0xFFFFFF:06X}"
     if isinstance(color, list) and len(color) >= 3 and all(type(c) is int and 0 <= c <= 255 for c in color[:3]):

@@ -72,6 +72,7 @@ def read_labels(
         observation; drawings without one are left out. None takes QuPath's class; without one the property called
         ``annotation``, ``classification``, ``class``, ``label`` or ``name``, else the only text that tells drawings
         apart, and the log says which; if there is none, all drawings are of one class that bears the name of the file.
+        Identifiers are no such text, nor is one that differs between all of more than eight drawings.
     key_added
         Name of the column. A column of this name is replaced, so give another for domains that come back corrected
         where the strokes behind them are to stay.
@@ -240,13 +241,14 @@ def _matching(table: AnnData, rows: np.ndarray, ids: pd.Series) -> tuple[pd.Seri
     found = _most_in_common(observed, ids)
     if _common(found):
         return found
-    plain = {affix: names for each in observed for affix, names in _without_affix(each) if names.is_unique}
-    matches = {affix: _most_in_common([names], ids) for affix, names in plain.items()}
-    affix = max(matches, key=lambda each: _common(matches[each]), default="")
-    if not affix or not _common(matches[affix]):
+    # obs_names and columns may share an affix
+    plain = [(affix, names) for each in observed for affix, names in _without_affix(each) if names.is_unique]
+    matches = [(affix, _most_in_common([names], ids)) for affix, names in plain]
+    affix, best = max(matches, key=lambda each: _common(each[1]), default=("", found))
+    if not _common(best):
         return found
     logger.info("names are matched without %r, with which all %d in the table begin or end", affix, rows.sum())
-    return matches[affix]
+    return best
 
 
 def _most_in_common(observed: Sequence[pd.Series], ids: pd.Series) -> tuple[pd.Series, pd.Series]:
