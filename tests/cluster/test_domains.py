@@ -194,6 +194,7 @@ def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkey
     assert called[0] == {"n_starts": 5, "random_state": 9}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("apart", [0, 1e-15, 1e-9, 1e-3])
 def test_clumps_of_points_that_are_alike_but_for_rounding(apart):
     rng = np.random.default_rng(0)

@@ -136,6 +136,7 @@ def test_too_few_components_to_split_and_merge_are_left_as_they_are(k, monkeypat
         np.testing.assert_array_equal(plain.labels, moved.labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_searches", [1, 5])
 def test_several_cores_find_what_one_finds(n_searches, monkeypatch):
     points, found = np.random.default_rng(0).normal(size=(300, 3)), []

@@ -257,6 +257,7 @@ def test_legends_cover_no_panel(where, color):
         assert not any(box.overlaps(other) for other in legends[i + 1 :])
 
 
+@pytest.mark.slow
 def test_too_many_categories_for_a_legend_are_drawn_without_and_the_log_says_so(caplog):
     adata = make_section(n_spots=120)
     adata.obs["date"] = [f"2024-01-01 {i % 61:03}" for i in range(120)]

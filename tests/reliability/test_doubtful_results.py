@@ -267,6 +267,7 @@ def gradient(table) -> ad.AnnData:
     return table
 
 
+@pytest.mark.slow
 def test_a_root_in_the_middle_speaks_and_names_the_ends(gradient, caplog):
     row = int(np.argmin(np.abs(gradient.obsm["spatial"][:, 1] - np.median(gradient.obsm["spatial"][:, 1]))))
     mt.tl.pseudotime(gradient, root=gradient.obs_names[row], use_rep="X_steady")

@@ -265,6 +265,7 @@ def test_a_table_on_disk(asked, tissue, as_it_is, tmp_path):
     assert_same_bits(divided(lazy, asked), expected)
 
 
+@pytest.mark.slow
 @drawn(10)
 @given(seed=st.integers(0, 1000), away=st.floats(1e3, 1e6), angle=st.floats(0, 6))
 def test_a_far_section_joins_no_neighbours_and_changes_no_graph(new_tissue, seed, away, angle):

@@ -58,6 +58,7 @@ def test_the_same_domains_once_more_are_not_new(full):
     assert set(HANGING) <= set(full.uns["multist"]) and "multist_pseudotime" in full.obs
 
 
+@pytest.mark.slow
 def test_domains_beside_the_old_ones_leave_them_alone(full):
     mt.tl.cluster_domains(full, 2, key_added="coarse")
     assert set(HANGING) <= set(full.uns["multist"]) and full.obs["coarse_domain"].nunique() == 2
