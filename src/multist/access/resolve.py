@@ -9,7 +9,7 @@ from multist.access.check import check_apart, warn_of_depth
 from multist.access.elements import resolve_spatialdata
 from multist.access.record import SpatialRecord
 from multist.access.sections import ResolveOptions
-from multist.access.tables import get_table, is_spatialdata, named_before
+from multist.access.tables import get_table, given_or_remembered, is_spatialdata
 from multist.access.visium import resolve_anndata
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def resolve(
     table = get_table(data, table_key)
     options = ResolveOptions(
         image_key=image_key,
-        library_key=named_before(table) if library_key is None else library_key,
+        library_key=given_or_remembered(table, library_key),
         coordinate_system=coordinate_system,
         image=image,
         prefer_normalized=prefer_normalized,

@@ -358,7 +358,7 @@ def open_part(data: Any, *, spatial: bool = True, **keys: Any) -> Part:
         return Part(data, cast("AnnData", Draft(get_table(data, keys.get("table_key")))))
     record = resolve(data, **keys)
     table = cast("AnnData", Draft(record.table))
-    return Part(data, table, None, replace(record, table=table), keys)
+    return Part(data, table, _record=replace(record, table=table), _options=keys)
 
 
 def _refuse_foreign(table: AnnData, key_added: str) -> None:

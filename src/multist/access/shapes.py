@@ -16,7 +16,7 @@ from multist.access.elements import affine_to, choose_system, linked_rows, share
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.spots import apply_affine, element_spots
-from multist.access.tables import check_columns, get_table, is_spatialdata, named_before
+from multist.access.tables import check_columns, get_table, given_or_remembered, is_spatialdata
 from multist.access.write import check_names
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def resolve_drawn(
         return resolve(data, table_key=table_key, image_key=image_key, library_key=library_key)
     table = get_table(data, table_key)
     libraries = table.uns.get(SPATIAL)
-    library_key = named_before(table) if library_key is None else library_key
+    library_key = given_or_remembered(table, library_key)
     if library_key is None and isinstance(libraries, Mapping) and len(libraries) > 1:
         raise ValueError(
             f"uns['spatial'] holds several sections ({listed(libraries)}); "

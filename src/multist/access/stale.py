@@ -219,9 +219,10 @@ def _forget(table: Draft, result: Result) -> None:
         return
     if result.place in (("obsm", _keys.embedding_key(result.key)), ("obs", _keys.domain_key(result.key))):
         params = _params_without(entry["params"], embedding=result.place[0] == "obsm")
-        _without(table, result.key, () if params else ("params", "versions"))
         if params:
             table.put("uns", result.key, {**entry, "params": params})
+        else:
+            _without(table, result.key, ("params", "versions"))
     for group, *path in (result.place, *result.beside):
         if len(path) == 1:
             table.drop(group, path[0])

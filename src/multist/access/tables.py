@@ -206,8 +206,9 @@ def find_sections(
     ValueError
         The column has missing values.
     """
+    library_key = given_or_remembered(table, library_key)
     if library_key is None:
-        library_key = named_before(table) or table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
+        library_key = table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
     if library_key is None:
         return np.zeros(table.n_obs, dtype=np.int64), (default,)
     if library_key not in table.obs:
@@ -219,8 +220,13 @@ def find_sections(
     return codes.astype(np.int64), tuple(str(name) for name in names)
 
 
-def named_before(table: AnnData) -> str | None:
-    """The ``library_key`` of earlier calls; the log says so, or warns where it tells nothing any more."""
+def given_or_remembered(table: AnnData, library_key: str | None) -> str | None:
+    """The column that names the sections: as given, else that of earlier calls.
+
+    The log says so, or warns where it tells nothing any more.
+    """
+    if library_key is not None:
+        return library_key
     kept = {
         str(entry[LIBRARY_KEY])
         for entry in table.uns.values()

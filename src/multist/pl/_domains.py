@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist._keys import domain_key
-from multist._settings import logger
-from multist._words import shown
 from multist.pl import _base
 from multist.pl._canvas import Canvas, panel_width, panels
 from multist.pl._colors import obs_values, store_colors
@@ -123,14 +121,6 @@ def domains(
     extras = [ring if strokes is None else stroke_entries(strokes, each) | ring for each in layers]
     titles = [each.label if n_sections > 1 else "" for each in layers]
     windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
-    for each in layers:
-        if each.is_crowded and where in ("right margin", "bottom margin"):
-            logger.warning(
-                "%s has %d categories, too many for a legend, which is left out: choose some by groups=, or draw a "
-                "column that puts them together",
-                shown(each.key),
-                len(each.colors or {}),
-            )
     beside, below = _legend_inches(layers, extras, titles, where)
     cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
     canvas = _laid_out(cells, windows, options, beside, below)

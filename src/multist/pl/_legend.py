@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist._settings import logger
+from multist._words import shown
 from multist.pl._canvas import inches_of
 from multist.pl._places import name_boxes
 
@@ -87,6 +89,13 @@ def explain(
             place = {"loc": "upper center", "bbox_to_anchor": (0.5, -bar)} if below else _UNDER_BAR
             _legend(ax, {}, below=below, title="", extra=extra, place=place)
     elif where != "on data":
+        if layer.is_crowded:
+            logger.warning(
+                "%s has %d categories, too many for a legend, which is left out: choose some by groups=, or draw a "
+                "column that puts them together",
+                shown(layer.key),
+                len(layer.colors or {}),
+            )
         _legend(ax, _entries(layer), below=where == "bottom margin", title=title, extra=extra or {})
 
 

@@ -29,6 +29,13 @@ USUAL = ("annotation", "classification", "class", "label", "name")
 """Names, in lower case, of what usually says of which class drawings are."""
 
 
+def hex_color(color: object) -> str | None:
+    """``"#RRGGBB"`` of a colour that is written as matplotlib knows it; None of anything else."""
+    from matplotlib.colors import is_color_like, to_hex
+
+    return to_hex(color).upper() if isinstance(color, str) and is_color_like(color) else None
+
+
 def class_key(texts: Sequence[str], kind: str, source: str) -> str | None:
     """What names the class of drawings: one that is usually called so, else the only one; None where there is none.
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import with_class
+from multist.pp._drawings import hex_color, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -144,7 +144,5 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str
 
 def _colors(names: np.ndarray, colors: pd.Series) -> dict[str, str]:
     """The first colour of each name."""
-    from matplotlib.colors import is_color_like, to_hex
-
     pairs = pd.DataFrame({"name": names, "color": colors.str.strip().to_numpy()}).dropna().drop_duplicates("name")
-    return {name: to_hex(c).upper() for name, c in zip(pairs["name"], pairs["color"], strict=True) if is_color_like(c)}
+    return {name: found for name, color in pairs.itertuples(index=False) if (found := hex_color(color))}

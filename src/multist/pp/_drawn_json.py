@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import COLORS, USUAL, class_key, with_class
+from multist.pp._drawings import COLORS, USUAL, class_key, hex_color, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -181,12 +181,10 @@ def _class_of(properties: dict[str, Any], *keys: str) -> tuple[str | None, str |
 
 def _hex(stated: dict[str, Any]) -> str | None:
     """``"#RRGGBB"`` of ``color``, [red, green, blue] or text, or of QuPath's older ``colorRGB``, a number with all."""
-    from matplotlib.colors import is_color_like, to_hex
-
     color = next((value for name, value in stated.items() if value and name.lower() in COLORS), None)
     packed = stated.get("colorRGB")
     if isinstance(packed, int) and not isinstance(packed, bool):
         return f"#{packed & 0xFFFFFF:06X}"
     if isinstance(color, list) and len(color) >= 3 and all(type(c) is int and 0 <= c <= 255 for c in color[:3]):
         return "#{:02X}{:02X}{:02X}".format(*color[:3])
-    return to_hex(color).upper() if isinstance(color, str) and is_color_like(color) else None
+    return hex_color(color)

@@ -11,7 +11,7 @@ from multist import _keys
 from multist._described import described
 from multist._settings import logger
 from multist.access import get_table, read_drawn, run
-from multist.pp._drawings import COLORS, annotate, class_key, name_spots
+from multist.pp._drawings import COLORS, annotate, class_key, hex_color, name_spots
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -124,10 +124,8 @@ def _is_text(column: pd.Series) -> bool:
 
 def _colors(drawings: GeoDataFrame) -> dict[str, str]:
     """Colours that the element states, by class."""
-    from matplotlib.colors import is_color_like, to_hex
-
     column = next((name for name in drawings.columns if str(name).lower() in COLORS), None)
     if column is None:
         return {}
     pairs = drawings.drop_duplicates("name")[["name", column]].itertuples(index=False)
-    return {name: to_hex(color).upper() for name, color in pairs if isinstance(color, str) and is_color_like(color)}
+    return {name: found for name, color in pairs if (found := hex_color(color))}

@@ -158,7 +158,9 @@ def divide_parts(
         all_params |= {"trust": trust}
     else:
         obs, uns = labels_and_curve(code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state)
-        colors = _own_colors(parts, _keys.domain_key(key_added), list(obs["domain"].categories), params["table_key"])
+        colors = _earlier_colors(
+            parts, _keys.domain_key(key_added), list(obs["domain"].categories), params["table_key"]
+        )
     all_params["n_domains"] = len(obs["domain"].categories)
     columns = {name: split(parts, values) for name, values in obs.items()}
     for number, part in enumerate(parts):
@@ -170,7 +172,7 @@ def divide_parts(
     return guided
 
 
-def _own_colors(parts: Sequence[Part], key: str, names: list[str], table_key: str | None) -> list[str] | None:
+def _earlier_colors(parts: Sequence[Part], key: str, names: list[str], table_key: str | None) -> list[str] | None:
     """Colours that a table holds for domains of these names from an earlier run, where the user may have chosen them.
 
     One that several sections have is to look alike in all, so that those of the first table that has any are taken.

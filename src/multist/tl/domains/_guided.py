@@ -220,7 +220,7 @@ def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
 
 def _warn_of_named(labels_key: str, named: Sequence[str], share: float) -> None:
     """Warn of names that hardly mean a domain or are spelt in two ways, and of a column that leaves nothing to find."""
-    doubtful = [name for name in named if name.strip().lower() in _DOUBTFUL]
+    doubtful = [name for name in named if name.lower() in _DOUBTFUL]
     for name in doubtful:
         logger.warning(
             "%r in obs[%r] is taken for a domain: if it means that a spot is not named, give unlabeled_category=%r",
@@ -273,4 +273,4 @@ def stroke_names(table: AnnData, key: str) -> pd.Series:
     if texts:
         count = int(named.isin(texts).sum())
         logger.info("%d spots of obs[%r] hold %s, and count as not named", count, key, ", ".join(map(repr, texts)))
-    return named.cat.remove_categories([name for name in named.cat.categories if not name.strip() or name in texts])
+    return named.cat.remove_categories([name for name in named.cat.categories if not name or name in texts])
