@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,11 @@ TARGET_SUM = 1e4
 _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
 _HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
 _SPREAD = 0.1  # up to which row sums are called constant
-_BASES = {np.e: _SPREAD, 2.0: 0.01, 10.0: 0.01}  # of logarithms, and the same of each; of rare ones less may be chance
+_BASES = {
+    math.e: _SPREAD,
+    2.0: 0.01,
+    10.0: 0.01,
+}  # of logarithms, and the same of each; of rare ones less may be chance
 _WHOLE_SHARE, _ENOUGH_VALUES = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
 _SAMPLED = 1000  # spots that tell what X is, where it is not read
 _LOGGED: tuple[Collection[Kind], ...] = (("counts", "log-normalised"),)
@@ -297,11 +302,11 @@ def _readable(values: Any) -> Any:
 
 def _logs_of_normalised(values: Any) -> bool:
     """Whether exponentials, minus one, look like counts over a library size, and the values themselves do not."""
-    own, natural = _traces_of_counts(values, np.asarray, partial(_unlogged, np.e))
-    if _are_counts(natural, own, _BASES[np.e]):
+    own, natural = _traces_of_counts(values, np.asarray, partial(_unlogged, math.e))
+    if _are_counts(natural, own, _BASES[math.e]):
         return True
     # exponentials take longest, and most tables need no others
-    rare = [base for base in _BASES if base != np.e]
+    rare = [base for base in _BASES if base != math.e]
     traces = _traces_of_counts(values, *(partial(_unlogged, base) for base in rare))
     return any(_are_counts(trace, own, _BASES[base]) for base, trace in zip(rare, traces, strict=True))
 
