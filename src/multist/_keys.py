@@ -53,6 +53,9 @@ LIGREC = "ligrec"
 ANNOTATION = "annotation"
 """``obs``: what a person drew on the spots, unless another name is given."""
 
+STRUCTURED_SHARE = "structured_share"
+"""Entry of ``uns["multist"]``: how much of the expression's variance space structures."""
+
 DOMAIN_SHAPES = "domain_shapes"
 """Entry of ``uns["multist"]``: by name of the shapes of a SpatialData, whose outlines they are."""
 

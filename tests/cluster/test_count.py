@@ -169,5 +169,5 @@ def test_of_numbers_with_strong_evidence_the_most_stable_is_taken_and_of_those_t
 def test_a_half_with_too_few_different_points_is_not_stable():
     points = np.repeat(np.eye(4), [20, 20, 1, 1], axis=0)
     halves = [np.arange(0, 42, 2), np.arange(0, 20)]
-    assert count_module._stability(points, 2, halves, 2, 0) == 0
-    assert count_module._stability(points[:40], 2, [np.arange(10, 30), np.arange(12, 28)], 2, 0) == 1
+    assert count_module._stability(points, 2, halves, None, 2, 0) == 0
+    assert count_module._stability(points[:40], 2, [np.arange(10, 30), np.arange(12, 28)], None, 2, 0) == 1

@@ -191,7 +191,7 @@ def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkey
         monkeypatch.setattr(domains, "ENOUGH", enough)
         found = find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=5, random_state=9)
         assert len(called) == times and found.confidence.dtype == np.float64
-    assert called[0] == {"n_starts": 5, "random_state": 9}
+    assert called[0] == {"prior": None, "n_starts": 5, "random_state": 9}
 
 
 @pytest.mark.slow

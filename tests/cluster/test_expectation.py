@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from multist.cluster import expectation
-from multist.cluster.expectation import expectation_maximization, split_and_merge
+from multist.cluster.expectation import expectation_maximization, oblong_cost, rounded, split_and_merge
 
 
 def textbook(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[np.ndarray, float]:
@@ -133,3 +133,33 @@ def test_a_component_of_fewer_than_ten_points_is_not_split(large, ways):
 def test_with_fewer_than_three_components_there_is_no_way(k):
     x, _ = groups_on_a_line([30, 30], [-3.0, 3.0])
     assert split_and_merge(x, one_hot(np.repeat(np.arange(k), 60 // k)), 20, 1e-5) is None
+
+
+@pytest.mark.parametrize("roundness", [0.1, 0.5, 0.95])
+def test_a_rounded_covariance_is_the_most_probable(roundness):
+    """Of the likelihood of points with that covariance, and the prior's cost of what is not a sphere."""
+    rng = np.random.default_rng(2)
+    within = np.stack([np.diag(np.geomspace(1e-3, 10, 4)), np.cov(rng.normal(size=(4, 9)))])
+
+    def objective(covariance: np.ndarray) -> np.ndarray:
+        precision = np.linalg.inv(covariance)
+        fit = np.linalg.slogdet(precision)[1] - np.trace(precision @ within, axis1=1, axis2=2)
+        return 0.5 * fit - oblong_cost(precision, roundness)
+
+    best = rounded(within, roundness)
+    for _ in range(50):
+        step = rng.normal(size=(4, 4)) * 0.02
+        turned = (np.eye(4) + step) @ best @ (np.eye(4) + step).T
+        assert (objective(turned) <= objective(best) + 1e-9).all()
+
+
+def test_a_sphere_costs_nothing_and_stays():
+    sphere = 3.0 * np.eye(3)[None]
+    assert oblong_cost(np.linalg.inv(sphere), 0.5).item() == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(rounded(sphere, 0.7), sphere)
+    assert oblong_cost(np.diag([1.0, 1, 9])[None], 0.5).item() > 0
+
+
+def test_what_is_most_probable_rises_from_round_to_round(points, starts):
+    after = [expectation_maximization(points, starts.copy(), rounds, 0.0, 0.6)[1] for rounds in (1, 2, 4, 8, 16)]
+    assert (np.diff(after, axis=0) > -1e-3).all()

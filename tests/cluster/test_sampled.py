@@ -148,7 +148,7 @@ def test_the_rule_is_the_mixtures_posterior():
     rng = np.random.default_rng(0)
     x, weights = rng.normal(size=(80, 2)), rng.dirichlet([1, 1, 1], size=80)
     count, total = weights.sum(axis=0), weights.T @ x
-    rule = sampled._float_rule(count, total, x.T @ x)
+    rule = sampled._float_rule(count, total, x.T @ x, 0.0)
     mean = total / count[:, None]
     covariance = (x.T @ x - total.T @ mean) / 80 + 1e-5 * np.eye(2)
     each = zip(count / 80, mean, strict=True)
@@ -166,11 +166,11 @@ def test_polishing_ends_where_nothing_moves(monkeypatch, entries):
     x -= x.mean(axis=0)
     start = np.eye(2)[np.where(rng.random(200) < 0.2, 1 - truth, truth)]
     count = start.sum(axis=0)
-    rule = sampled._float_rule(count, start.T @ x, (x.T @ x).astype(float))
-    label, sure = sampled._polish(x, rule, count / 200)
+    rule = sampled._float_rule(count, start.T @ x, (x.T @ x).astype(float), 0.0)
+    label, sure = sampled._polish(x, rule, count / 200, 0.0)
     np.testing.assert_array_equal(label, truth)
     assert label.dtype == np.int64 and sure.dtype == np.float32 and (sure > 0.999).all() and (sure <= 1).all()
-    assert sampled._polish(x, rule, count / 200)[0].shape == (200,)
+    assert sampled._polish(x, rule, count / 200, 0.0)[0].shape == (200,)
 
 
 def test_where_nearly_all_points_are_equal_the_sample_has_the_others(monkeypatch):

@@ -280,3 +280,11 @@ def test_the_embedding_is_centred_and_has_the_spread_that_is_kept(tissue_arrays)
     np.testing.assert_allclose(found.code.mean(axis=0)[inside], 0, atol=1e-4)
     np.testing.assert_allclose(found.code.std(axis=0)[inside], model.spread[inside], rtol=1e-4)
     assert np.abs(found.code / model.spread).max() <= _MAX_DEVIATIONS + 1e-3
+
+
+def test_factors_count_by_what_the_embedding_has_of_them_in_the_share_that_space_structures():
+    averaging = Averaging(np.zeros(2), np.ones((2, 1 + len(STEPS))), np.array([0.1, 0.9]))
+    model = model_by_hand(expression=Modality(averaging, 1.0, None))  # deviations of 1 and 2, and of 1 of the image
+    assert model.structured_share == pytest.approx((0.1 * 1 + 0.9 * 4) / 5)
+    assert model_by_hand(expression=Modality(averaging, 1.0, None), spread=np.zeros(3)).structured_share == 1
+    assert model_by_hand(expression=Modality(averaging, 1.0, None), published=object()).structured_share == 1

@@ -190,7 +190,7 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
     if "expression_key" in params and embedding in table.obsm:
         image: set[Place] = {("obsm", _keys.HISTOLOGY)} if params.get("with_image") else set()
         sources = {_GRAPH, ("obsm", str(params["expression_key"]))} | image
-        told = ("image_gain", "n_image_dimensions", "structured", "losses")
+        told = ("image_gain", "n_image_dimensions", "structured", _keys.STRUCTURED_SHARE, "losses")
         fields = (("obs", _keys.image_weight_key(key)), ("obsp", _keys.attention_key(key)))
         function = "MultiST.embed" if "fitted_on" in params else "tl.multist_domains"
         yield Result(("obsm", embedding), sources, function, key, told, fields, _EMBEDDING)

@@ -10,6 +10,7 @@ import scipy.sparse as sp
 
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import MixtureFit, fit_mixture
+from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior
 from multist.cluster.refine import leading_axes
 
 _MAX_CORRELATED = 20_000  # spots around which the correlation of neighbours is measured
@@ -54,6 +55,7 @@ def choose_count(
     adjacency: sp.csr_matrix,
     candidates: Iterable[int],
     *,
+    structured_share: float = 1.0,
     n_starts: int = 12,
     random_state: int = 0,
 ) -> CountCurve:
@@ -72,6 +74,8 @@ def choose_count(
         (n, n) sparse spatial neighbourhoods.
     candidates
         Numbers of domains, from 1 to the number of distinct points.
+    structured_share
+        As :func:`multist.cluster.domains.find_domains` takes it.
     n_starts
         Starts of each mixture.
     random_state
@@ -96,14 +100,21 @@ def choose_count(
     rows = np.sort(rng.permutation(len(points))[:_MAX_FITTED])
     halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_N_HALVES)]
     sample = points[rows]
+    prior = neighbour_prior(points, adjacency, structured_share)
     # the starts' own seeds, so that one candidate does not depend on which others there are
     fits = [
-        fit_mixture(sample, int(k), n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state) for k in counts
+        fit_mixture(sample, int(k), prior=prior, n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state)
+        for k in counts
     ]
-    stability = [_stability(sample, int(k), halves, n_starts, random_state) for k in counts]
+    stability = [_stability(sample, int(k), halves, prior, n_starts, random_state) for k in counts]
     most = most_domains(len(points))
     finest = fit_mixture(
-        sample, min(most, count_distinct(sample, most)), n_starts=n_starts, n_searches=1, random_state=random_state
+        sample,
+        min(most, count_distinct(sample, most)),
+        prior=prior,
+        n_starts=n_starts,
+        n_searches=1,
+        random_state=random_state,
     )
     patch = _patch_size(points - finest.means[_assigned(points, finest)], adjacency)
     bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
@@ -138,7 +149,14 @@ def _entropy(fit: MixtureFit) -> float:
     return float(-(posterior * np.log(posterior.clip(1e-12))).sum(axis=1).mean())
 
 
-def _stability(points: np.ndarray, count: int, halves: list[np.ndarray], n_starts: int, random_state: int) -> float:
+def _stability(
+    points: np.ndarray,
+    count: int,
+    halves: list[np.ndarray],
+    prior: NeighbourPrior | None,
+    n_starts: int,
+    random_state: int,
+) -> float:
     """Mean adjusted Rand index of the partitions of all points by mixtures fitted to halves of them."""
     from sklearn.metrics import adjusted_rand_score
 
@@ -146,7 +164,8 @@ def _stability(points: np.ndarray, count: int, halves: list[np.ndarray], n_start
     for i, half in enumerate(halves):
         if len(np.unique(points[half], axis=0)) < count:
             return 0.0
-        fit = fit_mixture(points[half], count, n_starts=n_starts, n_searches=1, random_state=(random_state + i) % 2**32)
+        seed = (random_state + i) % 2**32
+        fit = fit_mixture(points[half], count, prior=prior, n_starts=n_starts, n_searches=1, random_state=seed)
         partitions.append(_assigned(points, fit))
     pairs = [adjusted_rand_score(a, b) for i, a in enumerate(partitions) for b in partitions[:i]]
     return float(np.mean(pairs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,6 +12,7 @@ from multist._settings import logger
 from multist._words import counted
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import fit_mixture
+from multist.cluster.neighbour_prior import neighbour_prior
 from multist.cluster.refine import leading_axes, majority_vote, with_exact_count
 from multist.cluster.sampled import ENOUGH, sampled_mixture
 
@@ -36,6 +37,7 @@ def find_domains(
     adjacency: sp.csr_matrix,
     n_domains: int,
     *,
+    structured_share: float = 1.0,
     refine: bool = False,
     n_starts: int = 12,
     random_state: int = 0,
@@ -52,9 +54,12 @@ def find_domains(
     embedding
         (n, d), finite.
     adjacency
-        (n, n) sparse spatial neighbourhoods; read if ``refine``.
+        (n, n) sparse spatial neighbourhoods; read if ``refine``, or if space structures less than half.
     n_domains
         Number of domains, at most n.
+    structured_share
+        How much of what the embedding was made of space structures, see
+        :func:`multist.cluster.neighbour_prior.neighbour_prior`.
     refine
         Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
     n_starts
@@ -72,10 +77,12 @@ def find_domains(
             )
         start = np.zeros(len(points), dtype=np.int64)
         return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
+    prior = neighbour_prior(points, adjacency, structured_share)
+    asked: dict[str, Any] = {"prior": prior, "n_starts": n_starts, "random_state": random_state}
     if len(points) > ENOUGH:
-        labels, confidence, repeated = sampled_mixture(points, n_domains, n_starts=n_starts, random_state=random_state)
+        labels, confidence, repeated = sampled_mixture(points, n_domains, **asked)
     else:
-        fit = fit_mixture(points, n_domains, n_starts=n_starts, random_state=random_state)
+        fit = fit_mixture(points, n_domains, **asked)
         labels, confidence, repeated = fit.labels, fit.responsibilities.max(axis=1), fit.repeated
     if not repeated:
         logger.info(

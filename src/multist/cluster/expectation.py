@@ -13,16 +13,18 @@ _POLISHED = 2  # mixtures that run to convergence
 _RIDGE = 1e-5  # share of the whitened variance that keeps a covariance of collapsed components invertible
 _BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
 _MIN_LOG_RESPONSIBILITY = -60.0
+_SIZE_ROUNDS, _SIZE_SETTLED = 50, 1e-6  # of Newton's method for the size of a sphere, and the error that ends it
 _MOVES_A_ROUND = 40  # ways of splitting one component and merging two others that are tried in a round
 _MIN_SPLIT_POINTS = 10  # points of a component that can be split
 
 
 def expectation_maximization(
-    x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float
+    x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float, roundness: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Alternate M and E step for all starts.
 
-    Points are (n, d) float32, weights (starts, k, n) float32; the likelihood (starts,) is of the last E step.
+    Points are (n, d) float32, weights (starts, k, n) float32; the likelihood (starts,) is of the last E step, less what
+    :func:`oblong_cost` takes off it.
 
     The weights that are given are overwritten: to get memory for others takes longer than to fill it.
     """
@@ -36,7 +38,7 @@ def expectation_maximization(
     previous = np.full(n_starts, -np.inf)
     for _ in range(max_iter):
         total = (flat @ x).reshape(n_starts, k, d)
-        slope, offset, precision = linear_rule(count, total, scatter)
+        slope, offset, precision = linear_rule(count, total, scatter, roundness)
         offset = offset.astype(np.float32)[..., None]
         np.matmul(slope.reshape(n_starts * k, d).astype(np.float32), x.T, out=flat)
         count, evidence = np.zeros_like(count), np.zeros(n_starts)
@@ -47,13 +49,17 @@ def expectation_maximization(
         likelihood = evidence - 0.5 * (
             (precision * scatter).sum(axis=(1, 2)) - n * np.linalg.slogdet(precision)[1] + n * d * np.log(2 * np.pi)
         )
+        if roundness:
+            likelihood -= n * oblong_cost(precision, roundness)
         if np.abs(likelihood - previous).max() < tol * n:
             break
         previous = likelihood
     return weights, likelihood
 
 
-def linear_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def linear_rule(
+    count: np.ndarray, total: np.ndarray, scatter: np.ndarray, roundness: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """M step: as the covariance is shared, log-posteriors are linear in the points.
 
     Parameters
@@ -64,6 +70,8 @@ def linear_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tu
         (starts, k, d) sums of the weighted points.
     scatter
         (d, d) float64 sum of the products of all points.
+    roundness
+        Share of a sphere in the covariance, see :func:`rounded`.
 
     Returns
     -------
@@ -73,13 +81,41 @@ def linear_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tu
     count = np.maximum(count, MIN_COUNT)
     mean = total / count[..., None]
     covariance = (scatter - total.swapaxes(1, 2) @ mean) / n + _RIDGE * np.eye(len(scatter))
+    if roundness:
+        covariance = rounded(covariance, roundness)
     precision = np.linalg.inv(covariance)
     slope = mean @ precision
     offset = np.log(count / n) - 0.5 * (slope * mean).sum(axis=-1)
     return slope, offset, precision
 
 
-def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float] | None:
+def rounded(covariance: np.ndarray, roundness: float) -> np.ndarray:
+    """The most probable (..., d, d) covariances where a sphere of unknown size is expected, with a share of it.
+
+    The prior is an inverse Wishart's around that sphere (Fraley & Raftery, Journal of Classification 2007), and counts
+    as ``roundness / (1 - roundness)`` times the points; the size is the likeliest one.
+    """
+    rest = (1 - roundness) * np.linalg.eigvalsh(covariance)
+    size = (1 - roundness) / (1 / rest).mean(axis=-1, keepdims=True)  # of the likeliest at most, from where Newton's
+    for _ in range(_SIZE_ROUNDS):  # steps rise to it: the size times the mean of the inverse variances is one there
+        variance = rest + roundness * size
+        excess = (size / variance).mean(axis=-1, keepdims=True) - 1
+        size = size - excess / (rest / variance**2).mean(axis=-1, keepdims=True)
+        if np.abs(excess).max() < _SIZE_SETTLED:
+            break
+    return (1 - roundness) * covariance + roundness * size[..., None] * np.eye(covariance.shape[-1])
+
+
+def oblong_cost(precision: np.ndarray, roundness: float) -> np.ndarray:
+    """(...,) logarithm of the prior of (..., d, d) inverse covariances, per point: zero for a sphere, else a cost."""
+    d = precision.shape[-1]
+    mean = np.trace(precision, axis1=-2, axis2=-1) / d
+    return 0.5 * roundness / (1 - roundness) * (d * np.log(mean) - np.linalg.slogdet(precision)[1])
+
+
+def split_and_merge(
+    x: np.ndarray, current: np.ndarray, max_iter: int, tol: float, roundness: float = 0.0
+) -> tuple[np.ndarray, float] | None:
     """The likeliest mixture after splitting a component along its widest axis and merging two others.
 
     Responsibilities are (k, n) before and after, where the log-likelihood comes with them. None where there is no way.
@@ -91,9 +127,11 @@ def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: floa
     k, n = current.shape
     count = current.sum(axis=1, dtype=np.float64).clip(MIN_COUNT)
     mean = (current @ x).astype(np.float64) / count[:, None]
-    covariance = (x.T @ x).astype(np.float64) / n - (mean * count[:, None]).T @ mean / n
+    covariance = (x.T @ x).astype(np.float64) / n - (mean * count[:, None]).T @ mean / n + _RIDGE * np.eye(x.shape[1])
+    if roundness:
+        covariance = rounded(covariance, roundness)
     try:
-        root = np.linalg.cholesky(np.linalg.inv(covariance + _RIDGE * np.eye(x.shape[1])))
+        root = np.linalg.cholesky(np.linalg.inv(covariance))
     except np.linalg.LinAlgError:  # components are points but for rounding, and a point has no widest axis
         return None
     white, centers, label = (x @ root).astype(np.float32), mean @ root, current.argmax(axis=0)
@@ -125,19 +163,21 @@ def split_and_merge(x: np.ndarray, current: np.ndarray, max_iter: int, tol: floa
         changed[j] = 0
         changed[j, upper[parent]] = changed[parent, upper[parent]]
         changed[parent, upper[parent]] = 0
-    return likeliest(x, weights, max_iter, tol)
+    return likeliest(x, weights, max_iter, tol, roundness)
 
 
-def likeliest(x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
+def likeliest(
+    x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float, roundness: float = 0.0
+) -> tuple[np.ndarray, float]:
     """(k, n) responsibilities and the log-likelihood of the best of (m, k, n) mixtures, which are overwritten.
 
     All run three iterations; an eighth of them, but two at least, some more; and two to convergence.
     """
     kept = (max(_POLISHED, len(weights) // _SHARE_AFTER_FIRST), _POLISHED)
     for n_kept, n_iterations in zip(kept, (_FIRST_RUN, _SECOND_RUN), strict=True):
-        weights, likelihood = expectation_maximization(x, weights, n_iterations, tol)
+        weights, likelihood = expectation_maximization(x, weights, n_iterations, tol, roundness)
         weights = weights[np.argsort(-likelihood, kind="stable")[:n_kept]]
-    weights, likelihood = expectation_maximization(x, weights, max_iter, tol)
+    weights, likelihood = expectation_maximization(x, weights, max_iter, tol, roundness)
     return weights[likelihood.argmax()], float(likelihood.max())
 
 

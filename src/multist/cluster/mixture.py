@@ -13,7 +13,15 @@ from multist._rows import row_slices
 from multist._settings import logger
 from multist._threads import n_cores
 from multist.cluster.distinct import count_distinct
-from multist.cluster.expectation import MIN_COUNT, expectation_maximization, likeliest, split_and_merge
+from multist.cluster.expectation import (
+    MIN_COUNT,
+    expectation_maximization,
+    likeliest,
+    oblong_cost,
+    rounded,
+    split_and_merge,
+)
+from multist.cluster.neighbour_prior import NeighbourPrior
 
 _UNSETTLED = 10  # times the gain at which iterations stop
 _STAYS = 1e-3  # change of a probability, below which a point stays where it is
@@ -73,6 +81,7 @@ def fit_mixture(
     points: np.ndarray,
     n_components: int,
     *,
+    prior: NeighbourPrior | None = None,
     n_starts: int = 12,
     n_searches: int = 8,
     max_iter: int = 200,
@@ -94,6 +103,9 @@ def fit_mixture(
         (n, d). Finite; directions without variance are ignored.
     n_components
         Number of components, at least one and at most n.
+    prior
+        What shape the covariance is expected to have; None lets the points alone decide. With it the most probable
+        mixture is looked for instead of the likeliest.
     n_starts
         k-means++ seedings of a search.
     n_searches
@@ -122,14 +134,15 @@ def fit_mixture(
     """
     points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)
-    center, whiten = whitening(points)
+    center, whiten = whitening(points, prior)
+    roundness = prior.weight if prior else 0.0
     centred = points - center
     x = (centred @ whiten).astype(np.float32)
     raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
     random = np.random.RandomState(random_state)
     drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
     weights, likelihoods, hits = np.empty(0), np.empty(0), 0
-    for responsibilities, log_likelihood in _searches(x, drawn, max_iter, tol):
+    for responsibilities, log_likelihood in _searches(x, drawn, max_iter, tol, roundness):
         if log_likelihood > likelihoods.max(initial=-np.inf):
             weights = responsibilities
         likelihoods = np.append(likelihoods, log_likelihood)
@@ -137,7 +150,7 @@ def fit_mixture(
         if hits == _ENOUGH_HITS:
             break
     likelihood = float(likelihoods.max())
-    moved, further = expectation_maximization(x, weights[None].copy(), 1, tol)
+    moved, further = expectation_maximization(x, weights[None].copy(), 1, tol, roundness)
     # where components are points but for rounding, the likelihood is rounded as well, and no point moves
     if further[0] - likelihood > _UNSETTLED * tol * len(x) and np.abs(moved[0] - weights).max() > _STAYS:
         logger.warning(
@@ -147,28 +160,28 @@ def fit_mixture(
             n_components,
             max_iter,
         )
-    return _summary(points, whiten, weights, likelihood, repeated=hits > 1)
+    return _summary(points, whiten, weights, likelihood, roundness, repeated=hits > 1)
 
 
 def _searches(
-    x: np.ndarray, drawn: Iterator[np.ndarray], max_iter: int, tol: float
+    x: np.ndarray, drawn: Iterator[np.ndarray], max_iter: int, tol: float, roundness: float
 ) -> Iterator[tuple[np.ndarray, float]]:
     """What searches from other starts find, in turn, while as many others run as there are further cores."""
     n_ahead = n_cores() - 1
     running: deque[Future[tuple[np.ndarray, float]]] = deque()
     with ThreadPoolExecutor(n_ahead + 1) as pool:
         for starts in drawn:
-            running.append(pool.submit(_search, x, starts, max_iter, tol))
+            running.append(pool.submit(_search, x, starts, max_iter, tol, roundness))
             if len(running) > n_ahead:
                 yield running.popleft().result()
         yield from (each.result() for each in running)
 
 
-def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float) -> tuple[np.ndarray, float]:
+def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float, roundness: float) -> tuple[np.ndarray, float]:
     """Responsibilities (k, n) and log-likelihood of the likeliest start, split and merged as long as it gains."""
-    weights, likelihood = likeliest(x, starts, max_iter, tol)
+    weights, likelihood = likeliest(x, starts, max_iter, tol, roundness)
     for _ in range(_MAX_ROUNDS):
-        moved = split_and_merge(x, weights, max_iter, tol)
+        moved = split_and_merge(x, weights, max_iter, tol, roundness)
         if moved is None or moved[1] - likelihood < _LEAST_GAIN * len(x):
             break
         weights, likelihood = moved
@@ -185,8 +198,11 @@ def _check(points: np.ndarray, n_components: int) -> None:
         )
 
 
-def whitening(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (d,) and (d, r) map to unit variance; the mixture does not depend on it, its conditioning does."""
+def whitening(points: np.ndarray, prior: NeighbourPrior | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and (d, r) map to unit variance; the mixture does not depend on it, its conditioning does.
+
+    With a ``prior`` the map is to where the expected covariance is a sphere.
+    """
     center = points.mean(axis=0)
     covariance = np.zeros((points.shape[1], points.shape[1]))
     for rows in row_slices(len(points)):
@@ -194,7 +210,8 @@ def whitening(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         covariance += centred.T @ centred
     variance, axes = np.linalg.eigh(covariance / len(points))
     keep = variance > max(variance.max(), 0) * 1e-9
-    return center, axes[:, keep] / np.sqrt(variance[keep])
+    whiten = axes[:, keep] / np.sqrt(variance[keep])
+    return center, whiten if prior is None else whiten @ prior.to_sphere(whiten)
 
 
 def _seed(x: np.ndarray, k: int, n_starts: int, random: np.random.RandomState) -> np.ndarray:
@@ -228,15 +245,25 @@ def _seed(x: np.ndarray, k: int, n_starts: int, random: np.random.RandomState) -
 
 
 def _summary(
-    points: np.ndarray, whiten: np.ndarray, responsibilities: np.ndarray, likelihood: float, *, repeated: bool
+    points: np.ndarray,
+    whiten: np.ndarray,
+    responsibilities: np.ndarray,
+    likelihood: float,
+    roundness: float,
+    *,
+    repeated: bool,
 ) -> MixtureFit:
-    """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening."""
+    """Parameters in the units of the points; the likelihood gets the Jacobian of the whitening, and loses the prior."""
     weights = np.ascontiguousarray(responsibilities.T)
     count = np.maximum(weights.sum(axis=0, dtype=np.float64), MIN_COUNT)
     means = weights.T.astype(np.float64) @ points / count[:, None]
     center = points.mean(axis=0)
     centred, apart = points - center, means - center
     covariance = (centred.T @ centred - (apart * count[:, None]).T @ apart) / len(points)
+    if roundness:
+        white, back = rounded(whiten.T @ covariance @ whiten, roundness), np.linalg.pinv(whiten)
+        covariance = back.T @ white @ back
+        likelihood += len(points) * float(oblong_cost(np.linalg.inv(white), roundness))
     jacobian = 0.5 * np.linalg.slogdet(whiten.T @ whiten)[1] * len(points)
     return MixtureFit(
         labels=weights.argmax(axis=1),

@@ -10,6 +10,7 @@ from multist._rows import row_slices
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import linear_rule, to_posteriors
 from multist.cluster.mixture import fit_mixture, whitening
+from multist.cluster.neighbour_prior import NeighbourPrior
 
 ENOUGH = 10_000
 """Points that the starts see: all, up to so many. More would make few points take longer than many."""
@@ -41,6 +42,7 @@ def sampled_mixture(
     points: np.ndarray,
     n_components: int,
     *,
+    prior: NeighbourPrior | None = None,
     n_starts: int = 12,
     random_state: int = 0,
 ) -> Partition:
@@ -55,8 +57,8 @@ def sampled_mixture(
         (n, d) float, finite, with at least ``n_components`` different rows.
     n_components
         Number of components.
-    n_starts
-        Of the searches on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes it.
+    prior, n_starts
+        Of the searches on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes them.
     random_state
         Seed of the sample and of the starts.
     """
@@ -64,18 +66,21 @@ def sampled_mixture(
     rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
         rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
-    fit = fit_mixture(points[rows], n_components, n_starts=n_starts, random_state=random_state)
+    fit = fit_mixture(points[rows], n_components, prior=prior, n_starts=n_starts, random_state=random_state)
     weights = np.ascontiguousarray(fit.responsibilities.T)
-    center, whiten = whitening(points)
+    center, whiten = whitening(points, prior)
+    roundness = prior.weight if prior else 0.0
     white = np.empty((len(points), whiten.shape[1]), dtype=np.float32)
     for block in row_slices(len(points)):
         white[block] = (points[block] - center).astype(np.float32) @ whiten.astype(np.float32)
     some, count = white[rows], weights.sum(axis=1, dtype=np.float64)
-    rule = _float_rule(count, weights @ some, (some.T @ some).astype(np.float64))
-    return Partition(*_polish(white, rule, count / len(rows)), fit.repeated)
+    rule = _float_rule(count, weights @ some, (some.T @ some).astype(np.float64), roundness)
+    return Partition(*_polish(white, rule, count / len(rows), roundness), fit.repeated)
 
 
-def _polish(x: np.ndarray, rule: tuple[np.ndarray, np.ndarray], share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _polish(
+    x: np.ndarray, rule: tuple[np.ndarray, np.ndarray], share: np.ndarray, roundness: float
+) -> tuple[np.ndarray, np.ndarray]:
     """The most probable components and their probability, after EM on all points until hardly any mass moves."""
     n, k = len(x), len(share)
     step = max(1, _BLOCK_ENTRIES // k)
@@ -87,7 +92,7 @@ def _polish(x: np.ndarray, rule: tuple[np.ndarray, np.ndarray], share: np.ndarra
             weights = _posteriors(block, rule)
             count += weights.sum(axis=1, dtype=np.float64)
             total += weights @ block
-        rule = _float_rule(count, total, scatter)
+        rule = _float_rule(count, total, scatter, roundness)
         moved = np.abs(count / n - share).sum() / 2
         share = count / n
         if moved < _SETTLED_SHARE:
@@ -109,7 +114,9 @@ def _posteriors(block: np.ndarray, rule: tuple[np.ndarray, np.ndarray]) -> np.nd
     return logit
 
 
-def _float_rule(count: np.ndarray, total: np.ndarray, scatter: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _float_rule(
+    count: np.ndarray, total: np.ndarray, scatter: np.ndarray, roundness: float
+) -> tuple[np.ndarray, np.ndarray]:
     """(k, d) slopes and (k,) offsets of one mixture."""
-    slope, offset, _ = linear_rule(count[None], total[None], scatter)
+    slope, offset, _ = linear_rule(count[None], total[None], scatter, roundness)
     return slope[0].astype(np.float32), offset[0].astype(np.float32)

@@ -225,6 +225,18 @@ class FusionModel:
         model = replace(model, center=center, spread=np.maximum(np.sqrt(squares / len(code)), 1e-12))
         return model, model._embedding(code, learnt.attention, learnt.losses)
 
+    @property
+    def structured_share(self) -> float:
+        """Share of the expression's variance that space structures; a factor counts by its part in the embedding.
+
+        One for the published network, whose embedding is no average.
+        """
+        structured = self.expression.averaging.structured
+        variance = self.spread[: len(structured)] ** 2
+        if self.published is not None or not variance.sum():
+            return 1.0
+        return float(np.average(structured, weights=variance))
+
     def embed(
         self,
         expression: np.ndarray,

@@ -7,6 +7,7 @@ import logging
 import anndata as ad
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
 
@@ -185,3 +186,39 @@ def test_numbers_that_the_embedding_has_too_few_points_for_are_told(distinct, as
     assert adata.obs["multist_domain"].nunique() == found
     points = "1 different point" if distinct == 1 else f"{distinct} different points"
     assert f"only {points}, so that of the numbers asked for {left_out}" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def cells() -> ad.AnnData:
+    """Types of single cells, mixed otherwise in each quarter of the tissue, and a model of them."""
+    rng, n = np.random.default_rng(0), 600
+    xy = rng.random((n, 2)) * np.sqrt(n)
+    quarter = 2 * (xy[:, 0] > np.median(xy[:, 0])) + (xy[:, 1] > np.median(xy[:, 1]))
+    mixture = rng.dirichlet(np.ones(8), size=4)
+    types = np.array([rng.choice(8, p=mixture[each]) for each in quarter])
+    expression = (rng.normal(size=(8, 12)) * 3)[types] + rng.normal(size=(n, 12))
+    adata = ad.AnnData(obsm={"spatial": xy, "X_feat": expression})
+    adata.obs["quarter"] = quarter.astype(str)
+    mt.tl.multist_domains(adata, 4)
+    return adata
+
+
+def test_single_cells_are_told_from_spots(cells: ad.AnnData, fused: ad.AnnData):
+    """Their domains are shaped as neighbours differ, which is said, and found again from the embedding."""
+    assert cells.uns["multist"]["structured_share"] < 0.3 and fused.uns["multist"]["structured_share"] > 0.5
+    (said,) = [line for line in cells.uns["multist"]["decisions"]["cluster_domains"] if "single cells" in line]
+    assert "differences between neighbours" in said
+    assert "single cells" not in str(fused.uns["multist"]["decisions"])
+    assert adjusted_rand_score(cells.obs["quarter"], cells.obs["multist_domain"]) > 0.6
+    again = mt.tl.cluster_domains(cells, 4, copy=True)
+    assert (again.obs["multist_domain"] == cells.obs["multist_domain"]).all()
+    elsewhere = mt.tl.cluster_domains(cells, 4, key_added="other", use_rep="X_multist", copy=True)
+    np.testing.assert_array_equal(elsewhere.obs["other_confidence"], cells.obs["multist_confidence"])
+
+
+def test_nothing_is_expected_of_an_embedding_that_somebody_else_made(cells: ad.AnnData):
+    adata = cells.copy()
+    adata.obsm["X_mine"] = adata.obsm["X_multist"]
+    mt.tl.cluster_domains(adata, 4, key_added="mine", use_rep="X_mine")
+    assert "single cells" not in str(adata.uns["mine"].get("decisions", ""))
+    assert (adata.obs["mine_confidence"].to_numpy() != adata.obs["multist_confidence"].to_numpy()).any()

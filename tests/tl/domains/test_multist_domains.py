@@ -68,6 +68,7 @@ def test_all_stages_from_raw_counts_and_pixels(form, tissue, tissue_table, quick
     assert "torch" in written["versions"] and "multist" in written["versions"]
     assert len(written["losses"]["hidden_expression"]) == 1  # held-out tissue is looked at every ten steps
     assert 0 <= written["image_gain"] < 1 and len(written["structured"]) == 30
+    assert 0 <= written["structured_share"] <= 1
 
 
 def test_both_forms_give_the_same(embedded, embedded_table, quick):

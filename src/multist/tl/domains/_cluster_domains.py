@@ -9,6 +9,7 @@ from multist import _keys
 from multist._described import described
 from multist.access import Part, decisions_of, get_table, plain, run, stored_colors, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
+from multist.tl.domains._embedding_fields import structured_share
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
 from multist.tl.domains._inputs import features_of, gather_tissue, split
 
@@ -157,7 +158,14 @@ def divide_parts(
         probability = split(parts, guided.found.probability)
         all_params |= {"trust": trust}
     else:
-        obs, uns = labels_and_curve(code, tissue.adjacency, asked.counts, refine=refine, random_state=random_state)
+        obs, uns = labels_and_curve(
+            code,
+            tissue.adjacency,
+            asked.counts,
+            structured_share=structured_share(parts[0].table, use_rep),
+            refine=refine,
+            random_state=random_state,
+        )
         colors = _earlier_colors(
             parts, _keys.domain_key(key_added), list(obs["domain"].categories), params["table_key"]
         )

@@ -15,6 +15,7 @@ from multist._threads import steady_threads
 from multist._words import counted
 from multist.access import is_whole
 from multist.cluster.count import choose_count, most_domains
+from multist.cluster.neighbour_prior import prior_weight
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -54,6 +55,7 @@ def labels_and_curve(
     adjacency: sp.csr_matrix,
     counts: list[int],
     *,
+    structured_share: float,
     refine: bool,
     random_state: int,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -67,21 +69,31 @@ def labels_and_curve(
         (n, n) spatial neighbourhoods.
     counts
         Numbers of domains to choose from.
+    structured_share
+        How much of what the embedding was made of space structures.
     refine, random_state
         As :func:`multist.tl.multist_domains` takes them.
     """
     from multist.cluster.domains import find_domains
 
     uns: dict[str, Any] = {}
+    asked: dict[str, Any] = {"structured_share": structured_share, "random_state": random_state}
+    if (weight := prior_weight(structured_share)) > 0:
+        logger.info(
+            "space structures %.0f %% of what is measured, less than half, as in single cells: the differences between "
+            "neighbours count %.2f in the shape of domains",
+            100 * structured_share,
+            weight,
+        )
     with steady_threads(limit=1):  # sums over spots decide between divisions that are nearly as likely
         counts = _possible(code, counts)
         n_domains = counts[0]
         if len(counts) > 1:
-            curve = choose_count(code, adjacency, counts, random_state=random_state)
+            curve = choose_count(code, adjacency, counts, **asked)
             n_domains = curve.chosen
             uns[_keys.CURVE] = curve._asdict()
             logger.info("%s, of %d to %d", counted(n_domains, "domain"), curve.candidates[0], curve.candidates[-1])
-        domains = find_domains(code, adjacency, n_domains, refine=refine, random_state=random_state)
+        domains = find_domains(code, adjacency, n_domains, refine=refine, **asked)
     names = [str(k) for k in range(n_domains)]
     labels = pd.Categorical([str(label) for label in domains.labels], names)
     return {"domain": labels, "confidence": domains.confidence}, uns

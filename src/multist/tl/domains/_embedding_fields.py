@@ -36,6 +36,7 @@ def write_embedding(
         "image_gain": fusion.gain,
         "n_image_dimensions": 0 if fusion.image is None else len(fusion.image.averaging.center),
         "structured": fusion.expression.averaging.structured,
+        _keys.STRUCTURED_SHARE: fusion.structured_share,
     }
     attention = [None] * len(parts) if embedding.attention is None else split(parts, embedding.attention)
     rows = zip(parts, split(parts, embedding.code), split(parts, embedding.image_weight), attention, strict=True)
@@ -49,6 +50,14 @@ def write_embedding(
             obsp={} if listened is None else {key: listened},
             uns={key_added: uns | {"params": plain(params | {"shape": list(part.table.shape)})}},
         )
+
+
+def structured_share(table: AnnData, use_rep: str) -> float:
+    """How much of what an embedding was made of space structures; one where nothing is known of it."""
+    for key, held in table.uns.items():
+        if _keys.embedding_key(key) == use_rep and isinstance(held, Mapping):
+            return float(held.get(_keys.STRUCTURED_SHARE, 1.0))
+    return 1.0
 
 
 def write_recognised(

@@ -80,8 +80,9 @@ def multist_domains(
     ``uns["multist"]``
         Parameters, versions, the course of training, ``"image_gain"``: the share of the error of hidden spots that the
         image takes away, zero if it takes no part; ``"structured"``: the share of each factor of expression that space
-        structures; and where there was a number of domains to choose, ``"n_domains"``: the candidates, their criteria
-        and stability, and the one chosen.
+        structures; ``"structured_share"``: that of all together, below one half as of single cells; and where there was
+        a number of domains to choose, ``"n_domains"``: the candidates, their criteria and stability, and the one
+        chosen.
 
     Raises
     ------
