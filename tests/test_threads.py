@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+import multist as mt
 from multist._threads import steady_threads
 
 
@@ -98,3 +101,30 @@ def test_a_limit_counts_for_more(two_cores, monkeypatch):
 def test_a_library_that_is_not_there_is_an_error():
     with pytest.raises(ModuleNotFoundError), steady_threads("no_such_library"):
         pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("where", "call"),
+    [
+        ("multist.cluster.guided.guided_domains", lambda table: mt.tl.cluster_domains(table, labels_key="strokes")),
+        ("multist.tl.borders._border_sharpness.held_out_auc", lambda table: mt.tl.border_sharpness(table, n_null=38)),
+    ],
+)
+def test_many_small_products_run_on_one_thread(where, call, two_cores, monkeypatch):
+    """On a busy machine several threads take ten times as long."""
+    table = mt.datasets.layered_tissue(n_spots=200, n_genes=120, with_image=False, format="anndata")
+    mt.tl.multist_domains(table, 3)
+    table.obs["strokes"] = table.obs["multist_domain"].where(np.arange(table.n_obs) % 10 == 0)
+    module, name = where.rsplit(".", 1)
+    module, seen = importlib.import_module(module), []
+    inner = getattr(module, name)
+
+    def watched(*args, **kwargs):
+        seen.append(set(numbers()[1].values()))
+        return inner(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, watched)
+    with threadpool_limits(2):
+        call(table)
+    assert seen and all(threads == {1} for threads in seen)

@@ -10,6 +10,7 @@ import pandas as pd
 from multist import _keys
 from multist._described import described
 from multist._settings import logger
+from multist._threads import steady_threads
 from multist.access import check_whole, domain_params, not_found, plain, read_features, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._cluster_test import adjusted
@@ -202,6 +203,7 @@ def _tissue(record: SpatialRecord, graph: sparse.csr_matrix) -> Tissue:
     return Tissue(place, record.section, adjacency.maximum(adjacency.T).astype(np.float64))
 
 
+@steady_threads(limit=1)  # many small products: on a busy machine threads wait for one another most of the time
 def _measure(
     features: dict[str, np.ndarray],
     tissue: Tissue,

@@ -161,7 +161,7 @@ def guide(
     """Name all spots after strokes on a few."""
     from multist.cluster.guided import guided_domains
 
-    with steady_threads("sklearn.cluster"):
+    with steady_threads("sklearn.cluster", limit=1):  # many small products: threads would wait for one another
         found = guided_domains(
             views_of(sources, tissue.adjacency),
             tissue.adjacency,
