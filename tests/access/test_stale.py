@@ -52,6 +52,7 @@ def table() -> ad.AnnData:
         "versions": {"multist": "0"},
         "histology": {"key_added": "X_histology", "image_key": "he"},
         "image_gain": 0.1,
+        "structured_share": 0.6,
         "losses": [1.0],
         "n_domains": {"chosen": 2},
         "guided": {"classes": ["a"]},
@@ -115,11 +116,11 @@ def test_what_lies_beside_a_result_goes_with_it(table):
         assert name not in getattr(draft, group)
     assert "multist_image_weight" in draft.obs and "multist_attention" in draft.obsp  # these are the embedding's
     assert {"n_domains", "guided"} & set(draft.uns["multist"]) == set()
-    assert {"image_gain", "losses", "params", "histology"} <= set(draft.uns["multist"])
+    assert {"image_gain", "structured_share", "losses", "params", "histology"} <= set(draft.uns["multist"])
     assert "multist_pseudotime" not in draft.obs
     _, draft = removed_with(table, ("obsm", "X_pca"))
     assert "multist_image_weight" not in draft.obs and "multist_attention" not in draft.obsp
-    assert {"image_gain", "losses"} & set(draft.uns["multist"]) == set()
+    assert {"image_gain", "structured_share", "losses"} & set(draft.uns["multist"]) == set()
     assert "border_sharpness_params" not in draft.uns["multist"]
 
 

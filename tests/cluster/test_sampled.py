@@ -13,6 +13,7 @@ from multist.cluster import domains, expectation, sampled
 from multist.cluster.domains import find_domains
 from multist.cluster.expectation import to_posteriors
 from multist.cluster.mixture import MixtureFit, fit_mixture
+from multist.cluster.neighbour_prior import NeighbourPrior
 from multist.cluster.sampled import sampled_mixture
 
 N, K = 24_000, 6
@@ -155,6 +156,29 @@ def test_the_rule_is_the_mixtures_posterior():
     joint = np.stack([np.log(share) + multivariate_normal(middle, covariance).logpdf(x) for share, middle in each], 1)
     expected = np.exp(joint) / np.exp(joint).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(sampled._posteriors(x.astype(np.float32), rule).T, expected, atol=1e-5)
+
+
+def test_with_a_prior_the_rule_has_its_share_of_a_sphere():
+    rng = np.random.default_rng(0)
+    x, weights = rng.normal(size=(80, 2)) * [3, 0.3], rng.dirichlet([1, 1, 1], size=80)
+    sums = weights.sum(axis=0), weights.T @ x, x.T @ x
+    slope, offset, _ = expectation.linear_rule(sums[0][None], sums[1][None], sums[2], 0.8)
+    for found, expected in zip(sampled._float_rule(*sums, 0.8), (slope[0], offset[0]), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert np.abs(slope[0] - sampled._float_rule(*sums, 0.0)[0]).max() > 0.1
+
+
+@pytest.mark.slow
+def test_what_is_polished_stays_what_was_found_in_the_sample():
+    """Two types of cells that differ sharply, and two halves that overlap, as neighbours tell."""
+    rng = np.random.default_rng(0)
+    half, kind = rng.integers(2, size=(2, 12_000))
+    points = np.column_stack([3.0 * half, 3.0 * kind]) + rng.normal(size=(12_000, 2)) * [1.0, 0.7]
+    prior = NeighbourPrior(np.diag([1.0, 9.0]), 0.9)
+    found = sampled_mixture(points, 2, prior=prior, **QUICK)
+    whole = fit_mixture(points, 2, prior=prior, **QUICK)
+    assert adjusted_rand_score(whole.labels, found.labels) > 0.99
+    np.testing.assert_allclose(np.sort(found.confidence), np.sort(whole.responsibilities.max(axis=1)), atol=0.02)
 
 
 @pytest.mark.parametrize("entries", [2**22, 30])

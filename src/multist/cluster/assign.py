@@ -8,12 +8,13 @@ import numpy as np
 from scipy.special import softmax
 
 from multist._rows import row_slices
+from multist.cluster.neighbour_prior import NeighbourPrior
 
 _RIDGE = 1e-6  # of the mean variance
 
 
 class DomainClassifier(NamedTuple):
-    """Linear discriminant of Gaussian domains that share a covariance, as the mixture does that found them.
+    """Linear discriminant of Gaussian domains that share a covariance, as in the mixture that found them.
 
     Not scikit-learn's, which refuses domains of one point each, and takes twice the memory to be as precise on float32.
 
@@ -29,8 +30,13 @@ class DomainClassifier(NamedTuple):
     offset: np.ndarray
 
     @classmethod
-    def fit(cls, points: np.ndarray, labels: np.ndarray, n_domains: int) -> DomainClassifier:
-        """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, none without a point (Fisher, 1936)."""
+    def fit(
+        cls, points: np.ndarray, labels: np.ndarray, n_domains: int, prior: NeighbourPrior | None = None
+    ) -> DomainClassifier:
+        """From (n, d) points and their (n,) labels, 0 to ``n_domains - 1``, none without a point (Fisher, 1936).
+
+        ``prior`` is that of the mixture.
+        """
         count = np.bincount(labels, minlength=n_domains).astype(np.float64)
         mean = np.stack([points[labels == k].mean(axis=0, dtype=np.float64) for k in range(n_domains)])
         covariance = np.zeros((points.shape[1], points.shape[1]))
@@ -38,6 +44,8 @@ class DomainClassifier(NamedTuple):
             centred = points[rows] - mean[labels[rows]]
             covariance += centred.T @ centred
         covariance /= len(points)
+        if prior is not None:
+            covariance = prior.mixed_with(covariance)
         covariance.flat[:: len(covariance) + 1] += _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
         slope = np.linalg.solve(covariance, mean.T).T
         return cls(slope, np.log(count / len(points)) - 0.5 * (slope * mean).sum(axis=1))

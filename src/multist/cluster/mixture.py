@@ -15,6 +15,7 @@ from multist._threads import n_cores
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import (
     MIN_COUNT,
+    RIDGE,
     expectation_maximization,
     likeliest,
     oblong_cost,
@@ -199,9 +200,9 @@ def _check(points: np.ndarray, n_components: int) -> None:
 
 
 def whitening(points: np.ndarray, prior: NeighbourPrior | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (d,) and (d, r) map to unit variance; the mixture does not depend on it, its conditioning does.
+    """Mean (d,) and (d, r) map to unit variance, which is only for the numbers' sake.
 
-    With a ``prior`` the map is to where the expected covariance is a sphere.
+    With a ``prior`` the map is to where the expected covariance is a sphere, which the mixture relies on.
     """
     center = points.mean(axis=0)
     covariance = np.zeros((points.shape[1], points.shape[1]))
@@ -261,7 +262,8 @@ def _summary(
     centred, apart = points - center, means - center
     covariance = (centred.T @ centred - (apart * count[:, None]).T @ apart) / len(points)
     if roundness:
-        white, back = rounded(whiten.T @ covariance @ whiten, roundness), np.linalg.pinv(whiten)
+        white = rounded(whiten.T @ covariance @ whiten + RIDGE * np.eye(whiten.shape[1]), roundness)
+        back = np.linalg.pinv(whiten)
         covariance = back.T @ white @ back
         likelihood += len(points) * float(oblong_cost(np.linalg.inv(white), roundness))
     jacobian = 0.5 * np.linalg.slogdet(whiten.T @ whiten)[1] * len(points)

@@ -7,13 +7,16 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist.cluster.expectation import rounded
+
+_MIN_EDGES = 10  # for each dimension, below which chance shapes the differences
 _MAX_SPOTS = 10_000  # whose neighbours are looked at
 _MAX_WEIGHT = 0.95  # so that the points always have a say
 _LEAST_VARIANCE = 1e-3  # of a direction in which neighbours hardly differ, as a share of the mean
 
 
 class NeighbourPrior(NamedTuple):
-    """An inverse Wishart's prior of the covariance within domains.
+    """What the covariance within domains is drawn to.
 
     Attributes
     ----------
@@ -31,17 +34,23 @@ class NeighbourPrior(NamedTuple):
         variance, turn = np.linalg.eigh(axes.T @ self.covariance @ axes)
         return turn / np.sqrt(np.maximum(variance, _LEAST_VARIANCE * variance.mean()))
 
+    def mixed_with(self, covariance: np.ndarray) -> np.ndarray:
+        """The (d, d) covariance within domains with its share of the expected one."""
+        sphere = self.to_sphere(np.eye(len(covariance)))
+        back = np.linalg.inv(sphere)
+        return back.T @ rounded(sphere.T @ covariance @ sphere, self.weight) @ back
+
 
 def prior_weight(structured_share: float) -> float:
-    """Weight of the prior where space structures a share of the variance of what was averaged, 0 to 1.
+    """Weight of the prior where space structures a share, 0 to 1, of the variance of what was averaged.
 
-    It is what noise has more than structure, ``(1 - share) - share``: nothing from one half on.
+    It is the share of noise less that of structure, ``(1 - share) - share``, and zero where structure has one half.
     """
     return float(np.clip(1 - 2 * structured_share, 0, _MAX_WEIGHT))
 
 
 def neighbour_prior(points: np.ndarray, adjacency: sp.csr_matrix, structured_share: float) -> NeighbourPrior | None:
-    """The prior of (n, d) points on a graph; None where it has no say.
+    """The prior of (n, d) points on a graph; None where it has no say, or too few are neighbours to tell a shape.
 
     In single cells the types of neighbours differ, and space structures only a small share of what is measured.
     Averages of so much noise vary within a domain as they vary from one neighbour to the next. A mixture that has to
@@ -62,5 +71,6 @@ def neighbour_prior(points: np.ndarray, adjacency: sp.csr_matrix, structured_sha
     step = -(-len(points) // _MAX_SPOTS)
     edges = sp.coo_matrix(sp.csr_matrix(adjacency)[::step])
     apart = points[edges.row * step] - points[edges.col]
-    covariance = apart.T @ apart / max(len(apart), 1)
-    return NeighbourPrior(covariance, weight) if np.trace(covariance) > 0 else None
+    if len(apart) < _MIN_EDGES * points.shape[1] or not apart.any():
+        return None
+    return NeighbourPrior(apart.T @ apart / len(apart), weight)

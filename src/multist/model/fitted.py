@@ -233,9 +233,7 @@ class FusionModel:
         """
         structured = self.expression.averaging.structured
         variance = self.spread[: len(structured)] ** 2
-        if self.published is not None or not variance.sum():
-            return 1.0
-        return float(np.average(structured, weights=variance))
+        return 1.0 if self.published is not None else float(np.average(structured, weights=variance))
 
     def embed(
         self,

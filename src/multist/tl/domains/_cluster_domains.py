@@ -36,8 +36,9 @@ def cluster_domains(
 ) -> AnnData | SpatialData | list[AnnData | SpatialData] | None:
     """Divide an embedding into domains, as :func:`multist.tl.multist_domains` does after training, without training.
 
-    With the same number, seed and ``use_rep`` the domains are those of :func:`multist.tl.multist_domains`. Any other
-    embedding will do as well.
+    With the same number, seed and ``use_rep`` the domains are those of :func:`multist.tl.multist_domains`, whose
+    ``uns["multist"]`` tells how much space structures. Any other embedding will do as well, and is divided as one of
+    spots is.
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def divide_parts(
             code,
             tissue.adjacency,
             asked.counts,
-            structured_share=structured_share(parts[0].table, use_rep),
+            structured_share=structured_share(parts, use_rep),
             refine=refine,
             random_state=random_state,
         )

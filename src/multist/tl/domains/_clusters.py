@@ -15,7 +15,6 @@ from multist._threads import steady_threads
 from multist._words import counted
 from multist.access import is_whole
 from multist.cluster.count import choose_count, most_domains
-from multist.cluster.neighbour_prior import prior_weight
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -78,13 +77,6 @@ def labels_and_curve(
 
     uns: dict[str, Any] = {}
     asked: dict[str, Any] = {"structured_share": structured_share, "random_state": random_state}
-    if (weight := prior_weight(structured_share)) > 0:
-        logger.info(
-            "space structures %.0f %% of what is measured, less than half, as in single cells: the differences between "
-            "neighbours count %.2f in the shape of domains",
-            100 * structured_share,
-            weight,
-        )
     with steady_threads(limit=1):  # sums over spots decide between divisions that are nearly as likely
         counts = _possible(code, counts)
         n_domains = counts[0]

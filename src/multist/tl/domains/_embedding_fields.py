@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._settings import logger
 from multist.access import Part, plain, versions
 from multist.tl.domains._clusters import write_domains
 from multist.tl.domains._inputs import Tissue, split
@@ -52,11 +53,26 @@ def write_embedding(
         )
 
 
-def structured_share(table: AnnData, use_rep: str) -> float:
-    """How much of what an embedding was made of space structures; one where nothing is known of it."""
-    for key, held in table.uns.items():
-        if _keys.embedding_key(key) == use_rep and isinstance(held, Mapping):
-            return float(held.get(_keys.STRUCTURED_SHARE, 1.0))
+def structured_share(parts: Sequence[Part], use_rep: str) -> float:
+    """How much of what an embedding was made of space structures, on average over the spots of which it is known.
+
+    One where it is not known of any, as of an embedding that somebody else made.
+    """
+    held = [(part.table.uns.get(use_rep.removeprefix(_keys.embedding_key("")), {}), part.table.n_obs) for part in parts]
+    told = [
+        (entry[_keys.STRUCTURED_SHARE], n)
+        for entry, n in held
+        if isinstance(entry, Mapping) and _keys.STRUCTURED_SHARE in entry
+    ]
+    if told:
+        shares, sizes = zip(*told, strict=True)
+        return float(np.average(shares, weights=sizes))
+    if use_rep == _keys.embedding_key():
+        logger.info(
+            "how much space structures of what obsm[%r] was made of is not known, so that domains are found as among "
+            "spots; of single cells, run tl.multist_domains",
+            use_rep,
+        )
     return 1.0
 
 

@@ -13,6 +13,7 @@ from multist._device import check_device
 from multist._threads import steady_threads
 from multist.access import check_layer, decisions_of
 from multist.cluster.assign import DomainClassifier
+from multist.cluster.neighbour_prior import neighbour_prior, prior_weight
 from multist.model.fitted import FusionModel
 from multist.tl.domains._cluster_domains import Asked, divide_parts
 from multist.tl.domains._embedding_fields import made_by, write_embedding, write_recognised
@@ -140,7 +141,10 @@ def cluster_parts(
         return replace(fitted, domains=KnownDomains(names, colors, guided.found.classifier, guided.sources))
     points = np.concatenate([table.obsm[key] for table in tables])
     codes = np.concatenate([table.obs[column].cat.codes.to_numpy(dtype=np.int64) for table in tables])
-    return replace(fitted, domains=KnownDomains(names, colors, DomainClassifier.fit(points, codes, len(names))))
+    share = fitted.fusion.structured_share
+    prior = neighbour_prior(points, gather_tissue(parts).adjacency, share) if prior_weight(share) else None
+    classifier = DomainClassifier.fit(points, codes, len(names), prior)
+    return replace(fitted, domains=KnownDomains(names, colors, classifier))
 
 
 @decisions_of("cluster_domains")
