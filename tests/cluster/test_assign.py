@@ -7,6 +7,8 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from multist.cluster.assign import DomainClassifier
+from multist.cluster.mixture import fit_mixture
+from multist.cluster.neighbour_prior import NeighbourPrior
 
 
 @pytest.fixture
@@ -71,3 +73,20 @@ def test_directions_without_variance_and_domains_of_a_single_point(width):
     assert found.tolist() == [0, 1, 2, 3] and np.isfinite(probability).all()
     found, probability = named(DomainClassifier.fit(points, np.array([0, 0, 1, 1]), 2), 1e3 * points)
     assert np.isfinite(probability).all() and found[3] == 1
+
+
+def test_a_prior_counts_as_in_the_mixture_in_dimensions_of_little_variance_too():
+    """Neighbours differ there by little beside other dimensions, and yet as much as is expected."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(2, size=400)
+    points = np.column_stack([3.0 * labels, 2.0 * labels, np.zeros(400)]) + rng.normal(size=(400, 3))
+    prior = NeighbourPrior(np.diag([1.0, 4.0, 0.25]), 0.8)
+    units = np.array([1.0, 5e-3, 1e-2])
+    in_units = NeighbourPrior(prior.covariance * np.outer(units, units), 0.8)
+    found, expected = (
+        DomainClassifier.fit(p, labels, 2, w).predict(p) for p, w in ((points * units, in_units), (points, prior))
+    )
+    fit = fit_mixture(points, 2, prior=prior)
+    again = DomainClassifier.fit(points, fit.labels, 2, prior).predict(points).argmax(axis=1)
+    assert (again == fit.labels).mean() > 0.98
+    assert np.abs(found - expected).max() < 0.05

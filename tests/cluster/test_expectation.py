@@ -16,7 +16,7 @@ def textbook(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[np.ndarra
     for _ in range(rounds):
         share, mean = weights.mean(axis=0), weights.T @ x / weights.sum(axis=0)[:, None]
         apart = x[:, None] - mean
-        covariance = np.einsum("nk,nkd,nke->de", weights, apart, apart) / n + expectation.RIDGE * np.eye(d)
+        covariance = np.einsum("nk,nkd,nke->de", weights, apart, apart) / n + expectation._RIDGE * np.eye(d)
         joint = np.stack([s * multivariate_normal(m, covariance).pdf(x) for s, m in zip(share, mean, strict=True)], 1)
         weights = joint / joint.sum(axis=1, keepdims=True)
     return weights, float(np.log(joint.sum(axis=1)).sum())

@@ -11,7 +11,7 @@ from multist.cluster import neighbour_prior as module
 from multist.cluster import sampled
 from multist.cluster.count import choose_count
 from multist.cluster.domains import find_domains
-from multist.cluster.mixture import fit_mixture
+from multist.cluster.mixture import fit_mixture, with_sphere
 from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior, prior_weight
 
 SIDE = 24
@@ -137,16 +137,20 @@ def test_the_fit_holds_the_covariance_with_the_prior_and_the_likelihood_without(
     assert fit.log_likelihood < fit_mixture(cells, 2).log_likelihood
 
 
+def mixed_with(prior: NeighbourPrior, within: np.ndarray) -> np.ndarray:
+    return with_sphere(within, prior.to_sphere(np.eye(len(within))), prior.weight)
+
+
 def test_a_covariance_is_mixed_with_what_is_expected_as_large_as_is_likeliest():
     rng = np.random.default_rng(0)
     within, expected = (np.cov(rng.normal(size=(3, 20))) for _ in range(2))
-    mixed = NeighbourPrior(expected, 0.7).mixed_with(within)
+    mixed = mixed_with(NeighbourPrior(expected, 0.7), within)
     size = 3 / np.trace(expected @ np.linalg.inv(mixed))
     np.testing.assert_allclose(mixed, 0.3 * within + 0.7 * size * expected, rtol=1e-5)
-    np.testing.assert_allclose(NeighbourPrior(9 * expected, 0.7).mixed_with(within), mixed, rtol=1e-5)
+    np.testing.assert_allclose(mixed_with(NeighbourPrior(9 * expected, 0.7), within), mixed, rtol=1e-5)
 
 
 def test_where_domains_are_points_the_expected_covariance_is_as_small():
     with np.errstate(all="raise"):
-        mixed = NeighbourPrior(np.diag([1.0, 9.0]), 0.7).mixed_with(np.zeros((2, 2)))
+        mixed = mixed_with(NeighbourPrior(np.diag([1.0, 9.0]), 0.7), np.zeros((2, 2)))
     assert 0 < mixed[0, 0] < 1e-3 and mixed[1, 1] == pytest.approx(9 * mixed[0, 0])

@@ -27,11 +27,8 @@ TARGET_SUM = 1e4
 _COUNT_LAYERS = ("counts", "raw_counts", "count", "raw")
 _HIGHEST_LOG = 20.0  # no logarithm of a count is above: e to the 20 is half a billion
 _SPREAD = 0.1  # up to which row sums are called constant
-_BASES = {
-    math.e: _SPREAD,
-    2.0: 0.01,
-    10.0: 0.01,
-}  # of logarithms, and the same of each; of rare ones less may be chance
+# bases of logarithms, and up to which row sums are constant in each; of rare ones less may be chance
+_BASES = {math.e: _SPREAD, 2.0: 0.01, 10.0: 0.01}
 _WHOLE_SHARE, _ENOUGH_VALUES = 0.9, 100  # share of whole multiples that counts leave, and how many values tell it
 _SAMPLED = 1000  # spots that tell what X is, where it is not read
 _LOGGED: tuple[Collection[Kind], ...] = (("counts", "log-normalised"),)

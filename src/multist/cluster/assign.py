@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import softmax
 
 from multist._rows import row_slices
+from multist.cluster.mixture import whitening, with_sphere
 from multist.cluster.neighbour_prior import NeighbourPrior
 
 _RIDGE = 1e-6  # of the mean variance
@@ -45,7 +46,7 @@ class DomainClassifier(NamedTuple):
             covariance += centred.T @ centred
         covariance /= len(points)
         if prior is not None:
-            covariance = prior.mixed_with(covariance)
+            covariance = with_sphere(covariance, whitening(points, prior)[1], prior.weight)
         covariance.flat[:: len(covariance) + 1] += _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
         slope = np.linalg.solve(covariance, mean.T).T
         return cls(slope, np.log(count / len(points)) - 0.5 * (slope * mean).sum(axis=1))

@@ -10,9 +10,7 @@ MIN_COUNT = 1e-6
 _FIRST_RUN, _SECOND_RUN = 3, 20  # iterations after which only the likeliest mixtures go on
 _SHARE_AFTER_FIRST = 8  # of so many mixtures one has a second run
 _POLISHED = 2  # mixtures that run to convergence
-RIDGE = 1e-5
-"""Of unit variance, which keeps the covariance of collapsed components invertible."""
-
+_RIDGE = 1e-5  # of unit variance, which keeps the covariance of collapsed components invertible
 _BLOCK_ENTRIES = 2**18  # entries of a block of responsibilities: 1 MB, so that what is made of it stays in the cache
 _MIN_LOG_RESPONSIBILITY = -60.0
 _SIZE_ROUNDS, _SIZE_SETTLED = 50, 1e-6  # of Newton's method for the size of a sphere, and the error that ends it
@@ -82,7 +80,7 @@ def linear_rule(
     n = count[0].sum()
     count = np.maximum(count, MIN_COUNT)
     mean = total / count[..., None]
-    covariance = (scatter - total.swapaxes(1, 2) @ mean) / n + RIDGE * np.eye(len(scatter))
+    covariance = (scatter - total.swapaxes(1, 2) @ mean) / n + _RIDGE * np.eye(len(scatter))
     if roundness:
         covariance = rounded(covariance, roundness)
     precision = np.linalg.inv(covariance)
@@ -98,7 +96,7 @@ def rounded(covariance: np.ndarray, roundness: float) -> np.ndarray:
     around a sphere (Fraley & Raftery, Journal of Classification 2007), with as many degrees of freedom as
     ``roundness / (1 - roundness)`` times the points.
     """
-    rest = (1 - roundness) * np.maximum(np.linalg.eigvalsh(covariance), RIDGE)
+    rest = (1 - roundness) * np.maximum(np.linalg.eigvalsh(covariance), _RIDGE)
     # at the likeliest size, size times the mean of the inverse variances is one; from below Newton's method rises to it
     size = 1 / ((1 - roundness) * (1 / rest).mean(axis=-1, keepdims=True))
     for _ in range(_SIZE_ROUNDS):
@@ -131,7 +129,7 @@ def split_and_merge(
     k, n = current.shape
     count = current.sum(axis=1, dtype=np.float64).clip(MIN_COUNT)
     mean = (current @ x).astype(np.float64) / count[:, None]
-    covariance = (x.T @ x).astype(np.float64) / n - (mean * count[:, None]).T @ mean / n + RIDGE * np.eye(x.shape[1])
+    covariance = (x.T @ x).astype(np.float64) / n - (mean * count[:, None]).T @ mean / n + _RIDGE * np.eye(x.shape[1])
     if roundness:
         covariance = rounded(covariance, roundness)
     try:

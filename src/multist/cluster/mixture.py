@@ -15,7 +15,6 @@ from multist._threads import n_cores
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import (
     MIN_COUNT,
-    RIDGE,
     expectation_maximization,
     likeliest,
     oblong_cost,
@@ -215,6 +214,12 @@ def whitening(points: np.ndarray, prior: NeighbourPrior | None = None) -> tuple[
     return center, whiten if prior is None else whiten @ prior.to_sphere(whiten)
 
 
+def with_sphere(covariance: np.ndarray, whiten: np.ndarray, roundness: float) -> np.ndarray:
+    """The (d, d) covariance within domains with a share of what is a sphere after the (d, r) map of a whitening."""
+    back = np.linalg.pinv(whiten)
+    return back.T @ rounded(whiten.T @ covariance @ whiten, roundness) @ back
+
+
 def _seed(x: np.ndarray, k: int, n_starts: int, random: np.random.RandomState) -> np.ndarray:
     """(starts, k, n) hard assignments by k-means++ and a few Lloyd steps, in the unwhitened space.
 
@@ -262,10 +267,9 @@ def _summary(
     centred, apart = points - center, means - center
     covariance = (centred.T @ centred - (apart * count[:, None]).T @ apart) / len(points)
     if roundness:
-        white = rounded(whiten.T @ covariance @ whiten + RIDGE * np.eye(whiten.shape[1]), roundness)
-        back = np.linalg.pinv(whiten)
-        covariance = back.T @ white @ back
-        likelihood += len(points) * float(oblong_cost(np.linalg.inv(white), roundness))
+        covariance = with_sphere(covariance, whiten, roundness)
+        precision = np.linalg.inv(whiten.T @ covariance @ whiten)
+        likelihood += len(points) * float(oblong_cost(precision, roundness))
     jacobian = 0.5 * np.linalg.slogdet(whiten.T @ whiten)[1] * len(points)
     return MixtureFit(
         labels=weights.argmax(axis=1),

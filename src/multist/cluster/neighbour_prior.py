@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from multist.cluster.expectation import rounded
-
 _MIN_EDGES = 10  # for each dimension, below which chance shapes the differences
 _MAX_SPOTS = 10_000  # whose neighbours are looked at
 _MAX_WEIGHT = 0.95  # so that the points always have a say
@@ -33,12 +31,6 @@ class NeighbourPrior(NamedTuple):
         """(r, r) map from coordinates on (d, r) ``axes`` to where the expected covariance is a sphere."""
         variance, turn = np.linalg.eigh(axes.T @ self.covariance @ axes)
         return turn / np.sqrt(np.maximum(variance, _LEAST_VARIANCE * variance.mean()))
-
-    def mixed_with(self, covariance: np.ndarray) -> np.ndarray:
-        """The (d, d) covariance within domains with its share of the expected one."""
-        sphere = self.to_sphere(np.eye(len(covariance)))
-        back = np.linalg.inv(sphere)
-        return back.T @ rounded(sphere.T @ covariance @ sphere, self.weight) @ back
 
 
 def prior_weight(structured_share: float) -> float:
