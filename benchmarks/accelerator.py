@@ -1,10 +1,11 @@
 """Model and clustering on an accelerator: time, memory, share of the memory bandwidth, and agreement with the CPU.
 
-    python benchmarks/accelerator.py [--sizes 3600 100000 1000000 10000000] [--agree-up-to 1000000]
+    python benchmarks/accelerator.py [--sizes 3600 100000 1000000 10000000] [--agree-up-to 1000000] [--sections FOLDER]
 
 Needs numpy, scipy, scikit-learn, torch and this checkout, which need not be installed; Fabric and DGL are used if they
-are there. Without an accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints
-Markdown tables and writes JSON.
+are there. Labelled sections of a folder are read as ``domains.py`` reads them, and need the package. Without an
+accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints Markdown tables and
+writes JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -37,6 +38,9 @@ from multist.cluster.domains import find_domains
 from multist.model.config import MultiSTConfig
 from multist.model.fitted import FusionModel
 from multist.model.network.graph import SpatialGraph, build_graph
+
+if TYPE_CHECKING:
+    from sections import Section
 
 ON_ACCELERATOR, ON_CPU = (3_600, 100_000, 1_000_000, 10_000_000), (1_500, 3_000)
 WIDTH, HEADS = 16, 4  # of the default network
@@ -68,6 +72,40 @@ def run(n_cells: int, device: str, **constants: Any) -> tuple[dict[str, Any], np
         "ari": float(adjusted_rand_score(tissue.truth, labels)),
     }
     return result, labels
+
+
+def real_section(section: Section, device: str) -> dict[str, Any]:
+    """The same labelled section on the CPU and twice on a device: seconds of warm calls, and what differs."""
+    import multist as mt
+
+    prepared = section.adata
+    mt.pp.spatial_graph(prepared)
+    if section.has_image:
+        mt.pp.embed_histology(prepared)
+
+    def domains(where: str) -> tuple[float, np.ndarray, np.ndarray]:
+        start = time.perf_counter()
+        done = mt.tl.multist_domains(prepared, section.n_domains, device=where, copy=True)
+        wait(where)
+        return time.perf_counter() - start, done.obsm["X_multist"], done.obs["multist_domain"].to_numpy()
+
+    domains(device)  # warms up
+    cpu_seconds, on_cpu, cpu_labels = domains("cpu")
+    seconds, embedding, labels = domains(device)
+    _, again, _ = domains(device)
+    known = section.truth.notna().to_numpy()
+    truth = section.truth[known].astype(str)
+    return {
+        "section": section.name,
+        "spots": prepared.n_obs,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "difference": float(np.linalg.norm(embedding - on_cpu) / np.linalg.norm(on_cpu)),
+        "repeats": bool(np.array_equal(embedding, again)),
+        "agreement": float(adjusted_rand_score(cpu_labels, labels)),
+        "ari": float(adjusted_rand_score(truth, labels[known])),
+        "cpu_ari": float(adjusted_rand_score(truth, cpu_labels[known])),
+    }
 
 
 def kernels(n_cells: int, device: str) -> dict[str, Any]:
@@ -148,6 +186,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", metavar="CELLS")
     parser.add_argument("--agree-up-to", type=int, default=1_000_000, metavar="CELLS", help="also on the CPU")
+    parser.add_argument("--sections", type=Path, metavar="FOLDER", help="of labelled sections, as of domains.py")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks/accelerator.json"))
     options = parser.parse_args(argv)
     options.device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -168,20 +207,34 @@ def main(argv: list[str] | None = None) -> int:
         },
         "runs": [],
         "kernels": [],
+        "sections": [],
     }
+
+    def keep(kind: str, result: dict[str, Any]) -> None:
+        report[kind].append(result)
+        print(json.dumps(result), file=sys.stderr)
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(report, indent=1), encoding="utf-8")
+
     for n_cells in sorted(options.sizes):
         result, labels = run(n_cells, options.device)
         if options.device == "cuda" and n_cells <= options.agree_up_to:
             on_cpu, cpu_labels = run(n_cells, "cpu")
             result["cpu_seconds"] = on_cpu["seconds"]
             result["agreement"] = float(adjusted_rand_score(cpu_labels, labels))
-        report["runs"].append(result)
+        keep("runs", result)
         if n_cells <= MOST_KERNEL_CELLS:
-            report["kernels"].append(kernels(n_cells, options.device))
-        print(json.dumps(result), file=sys.stderr)
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(report, indent=1), encoding="utf-8")
-    print(runs_table(report["runs"]), kernels_table(report["kernels"]), sep="\n\n")
+            keep("kernels", kernels(n_cells, options.device))
+    if options.sections:
+        from sections import load_section, section_names
+
+        for section in (load_section(options.sections, name) for name in section_names(options.sections)):
+            if section is not None:
+                keep("sections", real_section(section, options.device))
+    tables = [runs_table(report["runs"]), kernels_table(report["kernels"])]
+    if report["sections"]:
+        tables.append(sections_table(report["sections"]))
+    print(*tables, sep="\n\n")
     return 1 if any(run.get("agreement", 1) < 0.99 for run in report["runs"]) else 0
 
 
@@ -209,6 +262,21 @@ def kernels_table(found: list[dict[str, Any]]) -> str:
                 f"| {each['cells']:,} | {name} | {each['kernels']} | {step['ms']:.2f} | {step['mb']:.1f} "
                 f"| {each['bandwidth_gb_per_s']:.1f} | {step['share_of_floor']:.2f} |"
             )
+    return "\n".join(lines)
+
+
+def sections_table(found: list[dict[str, Any]]) -> str:
+    lines = [
+        "| section | spots | seconds | CPU seconds | difference of embeddings | repeats to the bit | agreement | ARI "
+        "| CPU ARI |",
+        "|" + "---|" * 9,
+    ]
+    for each in found:
+        lines.append(
+            f"| {each['section']} | {each['spots']:,} | {each['seconds']:.1f} | {each['cpu_seconds']:.1f} "
+            f"| {each['difference']:.1e} | {'yes' if each['repeats'] else 'no'} | {each['agreement']:.3f} "
+            f"| {each['ari']:.3f} | {each['cpu_ari']:.3f} |"
+        )
     return "\n".join(lines)
 
 

@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+import multist as mt
 
 ROOT = Path(__file__).parents[2]
 # what a bare CUDA machine lacks
@@ -40,3 +43,20 @@ def test_a_small_run_on_a_bare_machine(tmp_path: Path):
     for step in kernels["steps"].values():
         assert 0 < step["share_of_floor"] <= 1.5  # small graphs lie in the cache, a copy of a large tensor does not
     assert "share of the floor" in done.stdout
+
+
+@pytest.mark.slow
+def test_labelled_sections_are_compared_with_the_cpu(run_benchmark, tmp_path: Path, short_training):
+    tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
+    (tmp_path / "layered_tissue").mkdir()
+    tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
+    del tissue.obs["domain"]
+    tissue.write_h5ad(tmp_path / "layered_tissue" / "unlabelled.h5ad")
+    done = run_benchmark("accelerator", tmp_path, "--sizes", "200", "--sections", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads((tmp_path / "build" / "benchmarks" / "accelerator.json").read_text())["sections"]
+    assert found["section"] == "layered_tissue/small" and found["spots"] == 250
+    assert found["seconds"] > 0 < found["cpu_seconds"] and found["ari"] > 0.3
+    if not torch.cuda.is_available():  # then both are the CPU
+        assert found["repeats"] and found["difference"] == 0 and found["agreement"] == 1
+    assert "| layered_tissue/small | 250 |" in done.stdout

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 
 from multist._settings import settings
 
@@ -71,3 +72,14 @@ def large_arrays() -> Tissue:
 @pytest.fixture(autouse=True)
 def no_progress_bars(monkeypatch):
     monkeypatch.setattr(settings, "progress", False)
+
+
+@pytest.fixture(
+    params=[
+        "cpu",
+        pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
+    ]
+)
+def device(request: pytest.FixtureRequest) -> str:
+    """Where a network learns."""
+    return request.param

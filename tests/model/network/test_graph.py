@@ -15,10 +15,9 @@ from multist.model.network.graph import SpatialGraph, build_graph, with_self
 
 N = 60
 ALONE = (0, 31, N - 1)
-BACKENDS = [
-    "torch",
-    pytest.param("dgl", marks=pytest.mark.skipif(not importlib.util.find_spec("dgl"), reason="dgl is not installed")),
-]
+needs_dgl = pytest.mark.skipif(not importlib.util.find_spec("dgl"), reason="dgl is not installed")
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+BACKENDS = ["torch", pytest.param("dgl", marks=needs_dgl)]
 
 
 @pytest.fixture(scope="module")
@@ -119,34 +118,46 @@ def test_graphs_without_any_edge(backend, n):
     assert len(graph.edges()[0]) == 0
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("dgl"), reason="dgl is not installed")
-def test_back_ends_agree_also_in_their_gradients(adjacency):
+@pytest.mark.parametrize(
+    "other", [pytest.param(("dgl", "cpu"), marks=needs_dgl), pytest.param(("torch", "cuda"), marks=needs_cuda)]
+)
+def test_back_ends_and_devices_agree_also_in_their_gradients(other, adjacency):
     results = []
-    for backend in ("torch", "dgl"):
-        graph = build_graph(adjacency, backend=backend)
-        given = [features(N, 3, 4, seed=s).requires_grad_() for s in range(3)]
-        x = features(N, 6, seed=3).requires_grad_()
-        bias = features(len(graph.sender), 3, seed=5).requires_grad_()
+    for backend, device in (("torch", "cpu"), other):
+        graph = build_graph(adjacency, backend=backend, device=device)
+        given = [features(N, 3, 4, seed=s).to(device).requires_grad_() for s in range(3)]
+        x = features(N, 6, seed=3).to(device).requires_grad_()
+        bias = features(len(graph.sender), 3, seed=5).to(device).requires_grad_()
         out, weight = attend(graph, *given, bias)
-        loss = (out * features(N, 3, 4, seed=4)).sum() + (weight**2).sum() + graph.sum_neighbours(x).pow(2).sum()
+        wanted = features(N, 3, 4, seed=4).to(device)
+        loss = (out * wanted).sum() + (weight**2).sum() + graph.sum_neighbours(x).pow(2).sum()
         loss.backward()
-        results.append([out.detach(), weight.detach(), *(t.grad for t in (*given, bias, x))])
+        results.append([each.detach().cpu() for each in (out, weight, *(t.grad for t in (*given, bias, x)))])
     for one, other in zip(*results, strict=True):
         assert one.abs().max() > 0
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_gradients_are_the_same_bits_whatever_the_threads_do(backend):
+@pytest.mark.parametrize(
+    ("backend", "device"),
+    [
+        ("torch", "cpu"),
+        pytest.param("dgl", "cpu", marks=needs_dgl),
+        pytest.param("torch", "cuda", marks=needs_cuda),
+    ],
+)
+def test_gradients_are_the_same_bits_whatever_the_threads_do(backend, device):
     n, threads = 6000, torch.get_num_threads()
     near = sp.random(n, n, 6 / n, random_state=np.random.default_rng(0), format="csr")
-    graph = build_graph(near, backend=backend)
+    graph = build_graph(near, backend=backend, device=device)
 
     def gradients() -> list[torch.Tensor]:
-        given = [features(n, 4, 4, seed=s).requires_grad_() for s in range(3)]
-        (attend(graph, *given)[0] ** 2).sum().backward()
-        return [x.grad for x in given]
+        *given, x = (features(n, 4, 4, seed=s).to(device).requires_grad_() for s in range(4))
+        bias = features(len(graph.sender), 4).to(device).requires_grad_()
+        out = attend(graph, *given, bias)[0]
+        (out.square().sum() + graph.sum_neighbours(x.flatten(1)).square().sum()).backward()
+        return [out.detach(), *(each.grad for each in (*given, x, bias))]
 
     torch.set_num_threads(2)
     try:

@@ -33,7 +33,7 @@ def fit(tissue, config=QUICK, *, image=True, adjacency=None, **kwargs):
     given = (tissue.expression, tissue.image if image else None, near)
     options = {"n_domains": 3, "device": "cpu"} | kwargs
     network, losses = fit_published(*given, np.zeros(len(tissue.xy), np.int64), config, **options)
-    return network, losses, read_published(network, *given, device="cpu")
+    return network, losses, read_published(network, *given, device=options["device"])
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -128,14 +128,14 @@ def test_all_losses_are_recorded_and_those_of_an_image_only_with_one(small_array
 
 
 @pytest.mark.slow
-def test_same_seed_same_bits_other_seed_other_bits_and_the_global_random_state_is_left_alone(small_arrays):
+def test_same_seed_same_bits_other_seed_other_bits_and_the_global_random_state_is_left_alone(small_arrays, device):
     state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first = fit(small_arrays)[2]
+    first = fit(small_arrays, device=device)[2]
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
     torch.manual_seed(99)
-    np.testing.assert_array_equal(fit(small_arrays)[2], first)
-    assert (fit(small_arrays, random_state=1)[2] != first).any()
+    np.testing.assert_array_equal(fit(small_arrays, device=device)[2], first)
+    assert (fit(small_arrays, random_state=1, device=device)[2] != first).any()
 
 
 @pytest.mark.slow

@@ -200,7 +200,7 @@ def test_a_spatialdata_is_written(fitted, second_section, tmp_path):
 
 def test_in_steps_it_is_what_domains_does(telling_table, quick):
     steps, short = telling_table, telling_table.copy()
-    model, other = mt.MultiST(quick).fit(steps), mt.MultiST(quick).fit(short)
+    model, other = (mt.MultiST(quick, device="cpu").fit(each) for each in (steps, short))
     model.cluster(steps, 4)
     other.domains(short, 4)
     assert_same_result(steps, short)

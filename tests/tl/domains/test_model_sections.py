@@ -152,8 +152,8 @@ def test_a_copy_is_a_list(sections, quick, unchanged):
 
 def test_a_list_of_one_is_the_object(embedded_table, quick):
     other = embedded_table.copy()
-    mt.tl.multist_domains(embedded_table, 5, config=quick)
-    mt.tl.multist_domains([other], 5, config=quick)
+    mt.tl.multist_domains(embedded_table, 5, config=quick, device="cpu")
+    mt.tl.multist_domains([other], 5, config=quick, device="cpu")
     np.testing.assert_array_equal(other.obsm["X_multist"], embedded_table.obsm["X_multist"])
 
 

@@ -23,6 +23,7 @@ from multist.model.features.image_gain import (
     unit_variance,
 )
 from multist.model.network.descent import Descent
+from multist.model.network.graph import take_rows
 from multist.model.network.processes import Processes
 from multist.model.network.reach import Hidden, Reach
 
@@ -68,7 +69,7 @@ class ImageAttention(nn.Module):
         image = self.normalize_image(image)
         shape = (len(image), self.n_heads, -1)
         key = self.image_key(image) + self.expression_key(self.normalize_expression(expression))
-        bias = self.by_distance.index_select(0, hidden.far.long())
+        bias = take_rows(self.by_distance, hidden.far.long())
         return hidden.graph.weigh(self.query(image).view(shape), key.view(shape), bias)
 
     def forward(self, hidden: Hidden, expression: Tensor, image: Tensor) -> Tensor:

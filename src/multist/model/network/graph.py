@@ -6,11 +6,12 @@ import importlib.util
 import os
 import warnings
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def with_self(adjacency: sp.sparray | sp.spmatrix) -> sp.csr_matrix:
@@ -94,36 +95,57 @@ class SpatialGraph(ABC):
 class TorchGraph(SpatialGraph):
     """Torch's own kernels: any device."""
 
-    def __init__(self, adjacency: sp.sparray | sp.spmatrix, device: torch.device | str = "cpu") -> None:
-        super().__init__(adjacency, device)
-        indptr = torch.as_tensor(self._indptr, device=self.device)
-        ones = torch.ones(len(self.sender), device=self.device)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # torch says so once per process
-            self._forward = torch.sparse_csr_tensor(
-                indptr, self.sender, ones, size=(self.n_spots, self.n_spots), check_invariants=False
-            )
-
     def sum_neighbours(self, x: Tensor) -> Tensor:
         """See :meth:`SpatialGraph.sum_neighbours`."""
-        return torch.sparse.mm(self._forward, x)
+        if self.device.type != "cpu":  # sparse products may differ from run to run on CUDA, and are not there on MPS
+            return self._sum_edges(take_rows(x, self.sender))
+        return torch.sparse.mm(self._matrix, x)
 
     def weigh(self, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
         """See :meth:`SpatialGraph.weigh`."""
-        # index_select, because the gradient of query[index] adds in the order in which threads finish
-        asked, answered = query.index_select(0, self.receiver), key.index_select(0, self.sender)
+        asked, answered = take_rows(query, self.receiver), take_rows(key, self.sender)
         score = (asked * answered).sum(-1) / query.shape[-1] ** 0.5 + bias
         index = self.receiver[:, None].expand_as(score)
         nothing = score.new_full((self.n_spots, score.shape[1]), -torch.inf)
         top = nothing.scatter_reduce(0, index, score.detach(), "amax")
         weight = (score - top.index_select(0, self.receiver)).exp()
-        total = torch.zeros_like(top).index_add(0, self.receiver, weight)
-        return weight / total.index_select(0, self.receiver)
+        return weight / take_rows(self._sum_edges(weight), self.receiver)
 
     def gather(self, weight: Tensor, value: Tensor) -> Tensor:
         """See :meth:`SpatialGraph.gather`."""
-        sent = weight[..., None] * value.index_select(0, self.sender)
-        return torch.zeros_like(value).index_add(0, self.receiver, sent)
+        return self._sum_edges(weight[..., None] * take_rows(value, self.sender))
+
+    def _sum_edges(self, values: Tensor) -> Tensor:
+        """(n, ...) sums of (n_edges, ...) values over each neighbourhood, in the order of the edges."""
+        if self.device.type != "cuda":
+            return values.new_zeros((self.n_spots, *values.shape[1:])).index_add(0, self.receiver, values)
+        if not len(values):  # which the kernel below refuses
+            return values.new_zeros((self.n_spots, *values.shape[1:]))
+        # index_add adds in the order in which threads finish
+        return torch.segment_reduce(values, "sum", offsets=self._offsets, axis=0, unsafe=True, initial=0)
+
+    @cached_property
+    def _offsets(self) -> Tensor:
+        """(n + 1,) places at which the edges of each receiver begin."""
+        return torch.as_tensor(self._indptr, device=self.device)
+
+    @cached_property
+    def _matrix(self) -> Tensor:
+        """(n, n) ones where there is an edge."""
+        ones = torch.ones(len(self.sender), device=self.device)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")  # torch says so once per process
+            return torch.sparse_csr_tensor(
+                self._offsets, self.sender, ones, size=(self.n_spots, self.n_spots), check_invariants=False
+            )
+
+
+def take_rows(x: Tensor, index: Tensor) -> Tensor:
+    """(m, ...) rows of (n, ...) features, whose gradients are added in one order on every device."""
+    if not x.is_cuda:
+        return x.index_select(0, index)
+    # on CUDA the gradients of index_select are added in the order in which threads finish
+    return nn.functional.embedding(index, x.flatten(1)).view(-1, *x.shape[1:])
 
 
 class DGLGraph(SpatialGraph):

@@ -18,7 +18,7 @@ from multist._threads import steady_threads
 from multist.model.config import MultiSTConfig, PublishedLosses
 from multist.model.features.image_gain import some_of
 from multist.model.features.neighbourhood import smooth
-from multist.model.network.graph import SpatialGraph, build_graph, with_self
+from multist.model.network.graph import SpatialGraph, build_graph, take_rows, with_self
 from multist.model.network.processes import Processes
 
 _PAIRS_A_STEP = 20_000  # pairs that the edge loss looks at per step
@@ -232,18 +232,14 @@ def reconstruction_loss(predicted: Tensor, true: Tensor, hidden: Tensor, varianc
 def edge_loss(code: Tensor, edges: tuple[Tensor, Tensor], non_edges: tuple[Tensor, Tensor]) -> Tensor:
     """Binary cross-entropy of the inner product: neighbours against pairs that are none."""
     width = code.shape[1] ** 0.5
-    # index_select, because the gradient of code[index] adds in the order in which threads finish
-    near, far = ((code.index_select(0, a) * code.index_select(0, b)).sum(1) / width for a, b in (edges, non_edges))
+    near, far = ((take_rows(code, a) * take_rows(code, b)).sum(1) / width for a, b in (edges, non_edges))
     return functional.softplus(-near).mean() + functional.softplus(far).mean()
 
 
 def alignment_loss(gene: Tensor, image: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
     """Symmetric InfoNCE between the unimodal projections of the same spot (van den Oord et al., 2018)."""
     pick = _sample(len(gene), generator).to(gene.device)
-    a, b = (
-        functional.normalize(gene.index_select(0, pick), dim=1),
-        functional.normalize(image.index_select(0, pick), dim=1),
-    )
+    a, b = (functional.normalize(take_rows(token, pick), dim=1) for token in (gene, image))
     similarity = a @ b.T / temperature
     same_spot = torch.arange(len(pick), device=gene.device)
     return 0.5 * (functional.cross_entropy(similarity, same_spot) + functional.cross_entropy(similarity.T, same_spot))
