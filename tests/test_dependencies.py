@@ -23,7 +23,6 @@ DISTRIBUTION = {
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
     "skmisc": "scikit-misc",
-    "umap": "umap-learn",
 }
 OPTIONAL = ("imagecodecs", "lightning_fabric", "lightning", "igraph", "liana", "transformers", "spatialdata_io")
 

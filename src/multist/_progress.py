@@ -25,18 +25,6 @@ def first_call_compiles(what: str) -> None:
         logger.info("the first call of %s compiles it, which takes some seconds", what, extra={"decision": False})
 
 
-def keep_compiled(*kernels: Any) -> None:
-    """Have numba keep kernels of other libraries on disk, which they would compile anew in every process.
-
-    Where no folder can be written, they are compiled as they were.
-    """
-    for kernel in kernels:
-        try:
-            kernel.enable_caching()
-        except RuntimeError as error:
-            logger.debug("numba keeps no kernel of %s: %s", kernel.__module__, error, extra={"decision": False})
-
-
 def progress_bar(total: int, what: str, unit: str) -> tqdm:
     """A bar to be used in a ``with`` statement and moved by ``update``.
 

@@ -300,3 +300,14 @@ def test_without_igraph_there_is_a_pseudotime_but_no_paga(monkeypatch, caplog):
     assert adata.uns["multist"]["pseudotime"]["paga"] == {}
     (said,) = [record for record in caplog.records if "multist[paga]" in record.getMessage()]
     assert said.levelname == "INFO", "nothing is wrong with an installation without extras"
+
+
+@pytest.mark.parametrize("far", [1, 5, 20, 1000])
+@pytest.mark.parametrize("n", [1, 8])
+def test_a_few_cells_that_lie_apart_do_not_change_the_order_of_the_others(far: float, n: int):
+    adata = strip()
+    odd = np.random.default_rng(1).choice(np.arange(1, adata.n_obs), n, replace=False)
+    adata.obsm["X_multist"][odd] = far + 0.01 * np.random.default_rng(2).normal(size=(n, 3))
+    mt.tl.pseudotime(adata, "a-0", on_disconnected="missing")
+    others = adata[np.setdiff1d(np.arange(adata.n_obs), odd)]
+    assert np.isfinite(others.obs["multist_pseudotime"]).all() and agreement(others) > 0.98

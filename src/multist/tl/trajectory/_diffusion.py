@@ -1,4 +1,4 @@
-"""Scanpy's neighbours, diffusion map, DPT and PAGA on graphs of our own, away from the user's table."""
+"""Scanpy's diffusion map, DPT and PAGA on graphs of our own, away from the user's table."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
-from multist._progress import first_call_compiles, keep_compiled
 from multist._settings import logger
 from multist._threads import steady_threads
 
 _MAX_EIGENVALUE = 0.999
 """Eigenvalues are brought below this; from 0.9994 on, scanpy's DPT takes a component for a stationary state."""
+
+_TOO_FAR = 10
+"""Times the distance to the farthest of a cell's own neighbours, beyond which it is no other cell's neighbour."""
 
 _NEIGHBORS, _CONNECTIVITIES, _DISTANCES = "neighbors", "connectivities", "distances"
 _KEYS = {"connectivities_key": _CONNECTIVITIES, "distances_key": _DISTANCES}
@@ -45,8 +47,25 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def expression_graph(rep: np.ndarray, n_neighbors: int) -> AnnData:
-    """Scanpy's exact nearest neighbours, and their connectivities (UMAP's), on a table of their own.
+class Neighbors(NamedTuple):
+    """Nearest cells in expression.
+
+    Attributes
+    ----------
+    distances
+        (n, n) from each cell to those nearest to it.
+    scale
+        (n,) distance to the farthest of these; of cells that have none, or as many copies, the mean of all.
+    """
+
+    distances: sparse.csr_matrix
+    scale: np.ndarray
+
+
+def nearest_in_expression(rep: np.ndarray, n_neighbors: int) -> Neighbors:
+    """Exact nearest neighbours in expression: approximate ones depend on the number of threads.
+
+    A handful of cells that lie apart have neighbours among the others only because they are too few; such are left out.
 
     Parameters
     ----------
@@ -54,37 +73,34 @@ def expression_graph(rep: np.ndarray, n_neighbors: int) -> AnnData:
         (n, d) embedding.
     n_neighbors
         Neighbours of a cell, itself included, as scanpy counts.
-
-    Returns
-    -------
-    (n, 0) table with ``obsp["connectivities"]`` and ``obsp["distances"]``.
     """
-    import scanpy as sc
-    from umap import umap_
+    from sklearn.neighbors import NearestNeighbors
 
-    first_call_compiles("scanpy's neighbours")
-    keep_compiled(umap_.smooth_knn_dist, umap_.compute_membership_strengths)
-    scratch = _scratch(len(rep))
-    scratch.obsm["rep"] = np.ascontiguousarray(rep, dtype=np.float64)
-    # exact: approximate neighbours depend on the number of threads
-    sc.pp.neighbors(scratch, n_neighbors, use_rep="rep", transformer="sklearn", random_state=0)
-    return scratch
+    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(rep)) - 1).fit(np.asarray(rep, dtype=np.float64))
+    found = search.kneighbors_graph(mode="distance").tocoo()
+    reach = found.max(axis=1).toarray().ravel()
+    near = found.data <= _TOO_FAR * np.where(reach > 0, reach, np.inf)[found.col]
+    kept = (found.data[near], (found.row[near], found.col[near]))
+    distances = sparse.csr_matrix(kept, shape=found.shape)
+    scale = distances.max(axis=1).toarray().ravel()
+    return Neighbors(distances, np.where(scale > 0, scale, scale.mean()))
 
 
 def mixed_graph(
-    neighbors: AnnData, rep: np.ndarray, spatial: sparse.csr_matrix | None, weight: float
+    neighbors: Neighbors, rep: np.ndarray, spatial: sparse.csr_matrix | None, weight: float
 ) -> sparse.csr_matrix:
     """Neighbours in expression and in space as one graph.
 
-    A spatial edge counts as far as its ends are alike, by the self-tuning kernel ``exp(-d^2 / (s_i s_j))`` of
-    Zelnik-Manor and Perona (2004), where ``s`` is the distance to the farthest of a cell's neighbours in expression:
-    two layers that touch where the tissue is folded are not short-circuited. Among cells that are all alike, a cell has
-    as much weight in space as in expression.
+    To a cell, another is alike by ``exp(-(d / s)^2)``, where ``s`` is the distance to the farthest of its neighbours in
+    expression: a scale of each cell's own, as Zelnik-Manor and Perona (2004) have it. An edge of either kind counts as
+    likely as one of its ends at least takes the other for alike, as in UMAP (McInnes et al. 2018): neighbours in
+    expression always count, and two layers that touch where the tissue is folded are not short-circuited. Among cells
+    that are all alike, a cell has as much weight in space as in expression.
 
     Parameters
     ----------
     neighbors
-        What :func:`expression_graph` gave.
+        Neighbours in expression.
     rep
         (n, d) embedding.
     spatial
@@ -96,20 +112,26 @@ def mixed_graph(
     -------
     (n, n) symmetric connectivities.
     """
-    expression = sparse.csr_matrix(neighbors.obsp[_CONNECTIVITIES], dtype=np.float64)
+    expression = neighbors.distances.tocoo()
+    in_expression = _similarity(expression.row, expression.col, expression.data**2, neighbors.scale)
     if spatial is None or spatial.nnz == 0 or weight == 0:
-        return expression
-    reach = neighbors.obsp[_DISTANCES].max(axis=1).toarray().ravel()
+        return in_expression
     start, end = spatial.nonzero()
     squared = np.zeros(len(start))
     for column in np.asarray(rep, dtype=np.float64).T:
         squared += (column[start] - column[end]) ** 2
-    alike = np.exp(-squared / np.maximum(reach[start] * reach[end], np.finfo(float).tiny))
-    similarity = sparse.csr_matrix((alike, (start, end)), shape=expression.shape)
-    unit = expression.sum() / len(start)
-    mixed = sparse.csr_matrix((1 - weight) * expression + weight * unit * similarity.maximum(similarity.T))
+    in_space = _similarity(start, end, squared, neighbors.scale)
+    unit = in_expression.sum() / len(start)
+    mixed = sparse.csr_matrix((1 - weight) * in_expression + weight * unit * in_space)
     mixed.eliminate_zeros()
     return mixed
+
+
+def _similarity(start: np.ndarray, end: np.ndarray, squared: np.ndarray, scale: np.ndarray) -> sparse.csr_matrix:
+    """(n, n) symmetric weights of edges by the (m,) squared distances between their ends."""
+    alike = np.exp(-squared / np.maximum(scale[start] ** 2, np.finfo(float).tiny))
+    to_cell = sparse.csr_matrix((alike, (start, end)), shape=(len(scale),) * 2)
+    return sparse.csr_matrix(to_cell + to_cell.T - to_cell.multiply(to_cell.T))
 
 
 def diffusion_map(graph: sparse.csr_matrix, n_neighbors: int, n_dcs: int, random_state: int) -> Diffusion:
@@ -168,13 +190,13 @@ def diffusion_time(diffusion: Diffusion, root: int) -> np.ndarray:
     return scratch.obs["dpt_pseudotime"].to_numpy(dtype=np.float64)
 
 
-def domain_graph(neighbors: AnnData, domains: pd.Series) -> dict[str, np.ndarray]:
+def domain_graph(neighbors: Neighbors, domains: pd.Series) -> dict[str, np.ndarray]:
     """Scanpy's PAGA (Wolf et al. 2019, doi:10.1186/s13059-019-1663-x) of the domains; cells without one are left out.
 
     Parameters
     ----------
     neighbors
-        What :func:`expression_graph` gave.
+        Neighbours in expression.
     domains
         (n,) categorical.
 
@@ -189,14 +211,17 @@ def domain_graph(neighbors: AnnData, domains: pd.Series) -> dict[str, np.ndarray
     if find_spec("igraph") is None:
         logger.info("no PAGA of the domains: it needs igraph, pip install 'multist[paga]'")
         return {}
-    has_domain = domains.notna().to_numpy()
-    groups = domains[has_domain].cat.remove_unused_categories()
+    has_domain = np.flatnonzero(domains.notna())
+    groups = domains.iloc[has_domain].cat.remove_unused_categories()
     names = groups.cat.categories.to_numpy(dtype=str)
-    scratch = neighbors[has_domain].copy()
-    edges, codes = scratch.obsp[_DISTANCES].tocoo(), groups.cat.codes.to_numpy()
+    distances = neighbors.distances[has_domain][:, has_domain]
+    edges, codes = distances.tocoo(), groups.cat.codes.to_numpy()
     if not (codes[edges.row] != codes[edges.col]).any():  # scanpy needs an edge
         empty = np.zeros((len(names),) * 2)
         return {"domains": names, "connectivities": empty, "connectivities_tree": empty.copy()}
+    scratch = _scratch(len(has_domain))
+    scratch.obsp[_DISTANCES] = scratch.obsp[_CONNECTIVITIES] = distances
+    scratch.uns[_NEIGHBORS] = {**_KEYS, "params": {"n_neighbors": 0}}  # PAGA counts edges, and does not read this
     scratch.obs["domain"] = groups.array
     sc.tl.paga(scratch, "domain")
     found = {key: scratch.uns["paga"][key].toarray() for key in ("connectivities", "connectivities_tree")}

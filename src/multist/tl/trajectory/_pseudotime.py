@@ -17,8 +17,8 @@ from multist.tl.trajectory._diffusion import (
     diffusion_map,
     diffusion_time,
     domain_graph,
-    expression_graph,
     mixed_graph,
+    nearest_in_expression,
     one_thread,
 )
 from multist.tl.trajectory._landmarks import carry_over, choose_landmarks, landmark_graph, nearest_landmarks
@@ -64,11 +64,11 @@ def pseudotime(
 ) -> AnnData | SpatialData | None:
     """Order spots or cells along the tissue by diffusion pseudotime, starting from a root.
 
-    Scanpy's neighbours, diffusion map and DPT (Haghverdi et al. 2016, doi:10.1038/nmeth.3971) on an embedding, with
-    neighbours in space mixed in, so that the order follows the tissue. A spatial edge counts as far as its ends are
-    alike. All sections of a table share one graph and one scale; neighbours in space are sought within, those in
-    expression across sections. Beside it, scanpy's PAGA (Wolf et al. 2019, doi:10.1186/s13059-019-1663-x) of the
-    domains.
+    Scanpy's diffusion map and DPT (Haghverdi et al. 2016, doi:10.1038/nmeth.3971) on the nearest neighbours in an
+    embedding, with neighbours in space mixed in, so that the order follows the tissue. An edge counts as far as its
+    ends are alike, on a scale of each cell's own. All sections of a table share one graph and one scale; neighbours in
+    space are sought within, those in expression across sections. Beside it, scanpy's PAGA (Wolf et al. 2019,
+    doi:10.1186/s13059-019-1663-x) of the domains.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ def _run(
         logger.info("%d landmarks stand for %d cells", len(rows), n_obs)
         if choices.spatial_weight > 0:
             spatial = landmark_graph(record.xy[rows], record.section[rows])
-    neighbors = expression_graph(rep[rows], k)
+    neighbors = nearest_in_expression(rep[rows], k)
     graph = mixed_graph(neighbors, rep[rows], spatial, choices.spatial_weight)
     parts = find_parts(graph, k)
     names = domains.astype(object).where(domains.notna(), None).to_numpy()
