@@ -259,5 +259,11 @@ def in_a_process() -> Iterator[Callable[..., dict[str, Seen]]]:
 
 @pytest.fixture(scope="session")
 def interrupted(in_a_process) -> dict[str, Seen]:
-    """What is seen of all that is interrupted, and of many that write at once."""
-    return in_a_process("ctrl_c", "writes", "together", "on_one_store")
+    """What is seen of all that is interrupted."""
+    return in_a_process("ctrl_c", "writes")
+
+
+@pytest.fixture(scope="session")
+def at_once(in_a_process) -> dict[str, Seen]:
+    """What is seen of many that write or read at once; apart, as its tests may run in another process."""
+    return in_a_process("together", "on_one_store")

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
-def test_eight_processes_that_write_to_one_place_leave_a_whole_file(interrupted):
-    seen = interrupted["together"]
+def test_eight_processes_that_write_to_one_place_leave_a_whole_file(at_once):
+    seen = at_once["together"]
     assert {each["what"] for each in seen} >= {"MultiST.save", "a report", "write_domains.csv", "kept vectors"}
     for each in seen:
         assert each["said"] == "" and each["reads"] > 0, each
@@ -23,8 +23,8 @@ def test_eight_processes_that_write_to_one_place_leave_a_whole_file(interrupted)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
-def test_eight_processes_that_read_one_store_find_the_same_and_leave_it_alone(interrupted):
-    seen = interrupted["on_one_store"]
+def test_eight_processes_that_read_one_store_find_the_same_and_leave_it_alone(at_once):
+    seen = at_once["on_one_store"]
     assert len(seen) == 8
     assert all(each == {"said": "", "untouched": True} for each in seen), seen
 
