@@ -7,7 +7,12 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from multist.cluster import expectation
-from multist.cluster.expectation import expectation_maximization, oblong_cost, rounded, split_and_merge
+from multist.cluster.expectation import TiedMixtures, oblong_cost, rounded
+
+
+def climb(x: np.ndarray, weights: np.ndarray, max_iter: int, tol: float = 0.0, roundness: float = 0.0):
+    """Weights and log-likelihoods after so many iterations at most."""
+    return TiedMixtures(x, max_iter=max_iter, tol=tol, roundness=roundness).climb(weights)
 
 
 def textbook(x: np.ndarray, weights: np.ndarray, rounds: int) -> tuple[np.ndarray, float]:
@@ -42,7 +47,7 @@ def starts() -> np.ndarray:
 @pytest.mark.parametrize("block_entries", [2**18, 12 * 7])
 def test_each_start_goes_as_the_textbook_says(points, starts, rounds, block_entries, monkeypatch):
     monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", block_entries)
-    found, likelihood = expectation_maximization(points, starts.copy(), rounds, 0.0)
+    found, likelihood = climb(points, starts.copy(), rounds)
     for start in range(4):
         weights, expected = textbook(points.astype(float), starts[start].T.astype(float), rounds)
         np.testing.assert_allclose(found[start].T, weights, atol=2e-3)
@@ -51,21 +56,19 @@ def test_each_start_goes_as_the_textbook_says(points, starts, rounds, block_entr
 
 def test_it_ends_once_the_gain_per_point_is_below_the_tolerance(points, starts):
     x = points
-    after = [expectation_maximization(x, starts[:1].copy(), rounds, 0.0)[1].item() for rounds in range(1, 8)]
+    after = [climb(x, starts[:1].copy(), rounds)[1].item() for rounds in range(1, 8)]
     gains = np.diff(after) / len(x)
     assert (gains > 0).all()
     for rounds in (2, 4):  # the gain of the last round that is made is the first one that is too small
         tol = float(gains[rounds - 2]) * 1.001
         first = int(np.argmax(gains < tol)) + 2
-        assert expectation_maximization(x, starts[:1].copy(), 50, tol)[1].item() == pytest.approx(
-            after[first - 1], abs=1e-6
-        )
+        assert climb(x, starts[:1].copy(), 50, tol)[1].item() == pytest.approx(after[first - 1], abs=1e-6)
 
 
 def test_a_component_without_points_takes_none_and_disturbs_none(points):
     two = np.eye(2, dtype=np.float32)[(points[:, 0] > 0).astype(int)]
     three = np.column_stack([two, np.zeros(len(two), np.float32)])
-    plain, more = (expectation_maximization(points, each.T[None].copy(), 5, 0.0) for each in (two, three))
+    plain, more = (climb(points, each.T[None].copy(), 5) for each in (two, three))
     np.testing.assert_allclose(more[0][0, :2], plain[0][0], atol=1e-4)
     assert more[0][0, 2].max() < 1e-6
     assert more[1][0] == pytest.approx(plain[1][0], abs=1e-3)
@@ -74,10 +77,10 @@ def test_a_component_without_points_takes_none_and_disturbs_none(points):
 def test_of_several_starts_all_have_to_settle(points, starts):
     """One that stands still from the beginning does not end the others."""
     x = points
-    settled = expectation_maximization(x, starts[:1].copy(), 200, 1e-9)[0]
+    settled = climb(x, starts[:1].copy(), 200, 1e-9)[0]
     both = np.concatenate([settled, starts[1:2]])
-    together = expectation_maximization(x, both, 200, 1e-4)[1][1]
-    alone = expectation_maximization(x, starts[1:2].copy(), 200, 1e-4)[1][0]
+    together = climb(x, both, 200, 1e-4)[1][1]
+    alone = climb(x, starts[1:2].copy(), 200, 1e-4)[1][0]
     assert float(together) == pytest.approx(float(alone), abs=1e-3)
 
 
@@ -98,13 +101,13 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
 def test_ever_fewer_mixtures_go_on_and_the_likeliest_is_kept(points, given, sizes, monkeypatch):
     went_on = []
 
-    def advance(x, weights, *_):
+    def advance(_, weights, max_iter=None):
         went_on.append(len(weights))
         return weights, weights[:, 0, 0].astype(float)
 
-    monkeypatch.setattr(expectation, "expectation_maximization", advance)
+    monkeypatch.setattr(TiedMixtures, "climb", advance)
     weights = np.random.default_rng(0).random((given, 3, 90), dtype=np.float32)
-    found, likelihood = expectation.likeliest(points, weights, 10, 0.0)
+    found, likelihood = TiedMixtures(points, max_iter=10, tol=0.0).likeliest(weights)
     assert went_on == sizes
     assert likelihood == weights[:, 0, 0].max() and (found == weights[weights[:, 0, 0].argmax()]).all()
 
@@ -117,7 +120,7 @@ def test_two_groups_in_one_component_and_one_in_two_are_put_right(sizes, most_mo
     x, truth = groups_on_a_line(sizes, [-6.0, -2.0, 6.0])
     wrong = np.array([0, 0, 1])[truth]
     wrong[np.flatnonzero(truth == 2)[::3]] = 2
-    weights, _ = split_and_merge(x, one_hot(wrong), 100, 1e-5)
+    weights, _ = TiedMixtures(x, max_iter=100, tol=1e-5).split_and_merge(one_hot(wrong))
     found = weights.argmax(axis=0)
     pairs = set(zip(found.tolist(), truth.tolist(), strict=True))
     assert len(pairs) == 3
@@ -126,13 +129,13 @@ def test_two_groups_in_one_component_and_one_in_two_are_put_right(sizes, most_mo
 @pytest.mark.parametrize(("large", "ways"), [(9, False), (10, True)])
 def test_a_component_of_fewer_than_ten_points_is_not_split(large, ways):
     x, truth = groups_on_a_line([large, 5, 5], [-6.0, 0.0, 6.0])
-    assert (split_and_merge(x, one_hot(truth), 20, 1e-5) is not None) == ways
+    assert (TiedMixtures(x, max_iter=20, tol=1e-5).split_and_merge(one_hot(truth)) is not None) == ways
 
 
 @pytest.mark.parametrize("k", [1, 2])
 def test_with_fewer_than_three_components_there_is_no_way(k):
     x, _ = groups_on_a_line([30, 30], [-3.0, 3.0])
-    assert split_and_merge(x, one_hot(np.repeat(np.arange(k), 60 // k)), 20, 1e-5) is None
+    assert TiedMixtures(x, max_iter=20, tol=1e-5).split_and_merge(one_hot(np.repeat(np.arange(k), 60 // k))) is None
 
 
 @pytest.mark.parametrize("roundness", [0.1, 0.5, 0.95])
@@ -161,5 +164,5 @@ def test_a_sphere_costs_nothing_and_stays():
 
 
 def test_what_is_most_probable_rises_from_round_to_round(points, starts):
-    after = [expectation_maximization(points, starts.copy(), rounds, 0.0, 0.6)[1] for rounds in (1, 2, 4, 8, 16)]
+    after = [climb(points, starts.copy(), rounds, 0.0, 0.6)[1] for rounds in (1, 2, 4, 8, 16)]
     assert (np.diff(after, axis=0) > -1e-3).all()

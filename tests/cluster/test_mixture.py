@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import GaussianMixture
 
 from multist.cluster import expectation, mixture
-from multist.cluster.expectation import to_posteriors
+from multist.cluster.expectation import TiedMixtures, to_posteriors
 from multist.cluster.mixture import fit_mixture
 
 # R mclust 6.0.0, model EEE, three components
@@ -180,11 +180,11 @@ def test_searches_follow_until_three_come_to_the_likeliest(ahead, searches, repe
     """Per point, the likelihoods that searches come to, in turn."""
     points, done = blobs(n=100)[0], []
 
-    def search(x, starts, *_):
+    def search(mixtures, starts):
         weights = np.full(starts.shape[1:], 1e-3, dtype=np.float32)
         weights[:, 0] = len(done) / 10
         done.append(starts)
-        return weights, 1e4 + len(x) * ahead[len(done) - 1]
+        return weights, 1e4 + len(mixtures.points) * ahead[len(done) - 1]
 
     monkeypatch.setattr(mixture, "_search", search)
     monkeypatch.setattr(mixture, "n_cores", lambda: 1)
@@ -352,16 +352,16 @@ def test_components_that_are_points_but_for_rounding_have_converged(d, n, seed, 
 def test_a_round_that_gains_next_to_nothing_is_the_last_and_is_not_kept(monkeypatch):
     points, tried = blobs()[0], []
 
-    def move(x, current, *_):
+    def move(mixtures, current):
         tried.append(len(tried))
-        gain = (1.1 if len(tried) < 3 else 0.9) * mixture._LEAST_GAIN * len(x)
+        gain = (1.1 if len(tried) < 3 else 0.9) * mixture._LEAST_GAIN * len(mixtures.points)
         likelihood[0] += gain
         return current, likelihood[0]
 
-    monkeypatch.setattr(mixture, "split_and_merge", lambda *_: None)
+    monkeypatch.setattr(TiedMixtures, "split_and_merge", lambda *_: None)
     plain = fit_mixture(points, 4, n_searches=1)
     likelihood = [plain.log_likelihood - jacobian(points)]
-    monkeypatch.setattr(mixture, "split_and_merge", move)
+    monkeypatch.setattr(TiedMixtures, "split_and_merge", move)
     gained = fit_mixture(points, 4, n_searches=1).log_likelihood - plain.log_likelihood
     assert len(tried) == 3
     assert gained == pytest.approx(2.2 * mixture._LEAST_GAIN * len(points), rel=1e-3)

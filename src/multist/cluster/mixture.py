@@ -15,11 +15,9 @@ from multist._threads import n_cores
 from multist.cluster.distinct import count_distinct
 from multist.cluster.expectation import (
     MIN_COUNT,
-    expectation_maximization,
-    likeliest,
+    TiedMixtures,
     oblong_cost,
     rounded,
-    split_and_merge,
 )
 from multist.cluster.neighbour_prior import NeighbourPrior
 
@@ -140,9 +138,10 @@ def fit_mixture(
     x = (centred @ whiten).astype(np.float32)
     raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
     random = np.random.RandomState(random_state)
+    mixtures = TiedMixtures(x, max_iter=max_iter, tol=tol, roundness=roundness)
     drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
     weights, likelihoods, hits = np.empty(0), np.empty(0), 0
-    for responsibilities, log_likelihood in _searches(x, drawn, max_iter, tol, roundness):
+    for responsibilities, log_likelihood in _searches(mixtures, drawn):
         if log_likelihood > likelihoods.max(initial=-np.inf):
             weights = responsibilities
         likelihoods = np.append(likelihoods, log_likelihood)
@@ -150,7 +149,7 @@ def fit_mixture(
         if hits == _ENOUGH_HITS:
             break
     likelihood = float(likelihoods.max())
-    moved, further = expectation_maximization(x, weights[None].copy(), 1, tol, roundness)
+    moved, further = mixtures.climb(weights[None].copy(), 1)
     # where components are points but for rounding, the likelihood is rounded as well, and no point moves
     if further[0] - likelihood > _UNSETTLED * tol * len(x) and np.abs(moved[0] - weights).max() > _STAYS:
         logger.warning(
@@ -163,26 +162,24 @@ def fit_mixture(
     return _summary(points, whiten, weights, likelihood, roundness, repeated=hits > 1)
 
 
-def _searches(
-    x: np.ndarray, drawn: Iterator[np.ndarray], max_iter: int, tol: float, roundness: float
-) -> Iterator[tuple[np.ndarray, float]]:
+def _searches(mixtures: TiedMixtures, drawn: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
     """What searches from other starts find, in turn, while as many others run as there are further cores."""
     n_ahead = n_cores() - 1
     running: deque[Future[tuple[np.ndarray, float]]] = deque()
     with ThreadPoolExecutor(n_ahead + 1) as pool:
         for starts in drawn:
-            running.append(pool.submit(_search, x, starts, max_iter, tol, roundness))
+            running.append(pool.submit(_search, mixtures, starts))
             if len(running) > n_ahead:
                 yield running.popleft().result()
         yield from (each.result() for each in running)
 
 
-def _search(x: np.ndarray, starts: np.ndarray, max_iter: int, tol: float, roundness: float) -> tuple[np.ndarray, float]:
+def _search(mixtures: TiedMixtures, starts: np.ndarray) -> tuple[np.ndarray, float]:
     """Responsibilities (k, n) and log-likelihood of the likeliest start, split and merged as long as it gains."""
-    weights, likelihood = likeliest(x, starts, max_iter, tol, roundness)
+    weights, likelihood = mixtures.likeliest(starts)
     for _ in range(_MAX_ROUNDS):
-        moved = split_and_merge(x, weights, max_iter, tol, roundness)
-        if moved is None or moved[1] - likelihood < _LEAST_GAIN * len(x):
+        moved = mixtures.split_and_merge(weights)
+        if moved is None or moved[1] - likelihood < _LEAST_GAIN * len(mixtures.points):
             break
         weights, likelihood = moved
     return weights, likelihood
