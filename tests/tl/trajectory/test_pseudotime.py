@@ -302,12 +302,51 @@ def test_without_igraph_there_is_a_pseudotime_but_no_paga(monkeypatch, caplog):
     assert said.levelname == "INFO", "nothing is wrong with an installation without extras"
 
 
-@pytest.mark.parametrize("far", [1, 5, 20, 1000])
-@pytest.mark.parametrize("n", [1, 8])
-def test_a_few_cells_that_lie_apart_do_not_change_the_order_of_the_others(far: float, n: int):
-    adata = strip()
-    odd = np.random.default_rng(1).choice(np.arange(1, adata.n_obs), n, replace=False)
-    adata.obsm["X_multist"][odd] = far + 0.01 * np.random.default_rng(2).normal(size=(n, 3))
+def agreement_of_others(adata: ad.AnnData, odd: np.ndarray) -> float:
+    """Order of all but the odd cells, whether those get a pseudotime or none."""
     mt.tl.pseudotime(adata, "a-0", on_disconnected="missing")
     others = adata[np.setdiff1d(np.arange(adata.n_obs), odd)]
-    assert np.isfinite(others.obs["multist_pseudotime"]).all() and agreement(others) > 0.98
+    assert np.isfinite(others.obs["multist_pseudotime"]).all()
+    return agreement(others)
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.5])
+@pytest.mark.parametrize("far", [1, 2, 5, 20, 1000])
+@pytest.mark.parametrize("n", [1, 3, 8, 20, 40])
+def test_cells_that_lie_apart_do_not_change_the_order_of_the_others(n: int, far: float, spread: float):
+    adata = strip()
+    odd = np.random.default_rng(1).choice(np.arange(1, adata.n_obs), n, replace=False)
+    adata.obsm["X_multist"][odd] = far + spread * np.random.default_rng(2).normal(size=(n, 3))
+    assert agreement_of_others(adata, odd) > 0.98
+
+
+@pytest.mark.parametrize("far", [2, 5, 20, 1000])
+@pytest.mark.parametrize("n", [3, 8, 20])
+def test_cells_that_are_like_nothing_do_not_join_what_lies_around_them(n: int, far: float):
+    adata = strip()
+    odd = np.random.default_rng(1).choice(np.arange(1, adata.n_obs), n, replace=False)
+    adata.obsm["X_multist"][odd] += far * np.random.default_rng(2).normal(size=(n, 3))
+    assert agreement_of_others(adata, odd) > 0.98
+
+
+@pytest.mark.parametrize("spatial_weight", [0, 0.5])
+@pytest.mark.parametrize("apart_by", [0, 1e-12, 1e-6, 1e-3])
+@pytest.mark.parametrize("n_more", [0, 20])
+def test_copies_of_a_cell_and_near_copies_stay_joined(n_more: int, apart_by: float, spatial_weight: float):
+    """Also where the search rounds distances, as it does in many dimensions."""
+    adata, rng = strip(), np.random.default_rng(0)
+    rep = np.column_stack([adata.obsm["X_multist"], 0.01 * rng.normal(size=(adata.n_obs, n_more))])
+    rep[100:120] = rep[100] + apart_by * rng.normal(size=(20, 3 + n_more))
+    adata.obsm["X_multist"] = rep + 3.3 * rng.random(3 + n_more)
+    mt.tl.pseudotime(adata, "inner", spatial_weight=spatial_weight)
+    assert agreement(adata) > 0.98
+
+
+@pytest.mark.parametrize("spatial_weight", [0, 0.5])
+def test_one_half_may_be_denser_than_the_other(spatial_weight: float):
+    adata = strip()
+    inner, rep = adata.obs["depth"].to_numpy() < 0.5, adata.obsm["X_multist"]
+    border = rep[inner][adata.obs["depth"][inner].argmax()]
+    rep[inner] = border + 0.02 * (rep[inner] - border)
+    mt.tl.pseudotime(adata, "a-0", spatial_weight=spatial_weight)
+    assert agreement(adata) > 0.98

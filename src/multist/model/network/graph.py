@@ -141,7 +141,7 @@ class TorchGraph(SpatialGraph):
 
 
 def take_rows(x: Tensor, index: Tensor) -> Tensor:
-    """(m, ...) rows of (n, ...) features, whose gradients are added in one order on every device."""
+    """(m, ...) rows of (n, d, ...) features, whose gradients are added in one order on the CPU and on CUDA."""
     if not x.is_cuda:
         return x.index_select(0, index)
     # on CUDA the gradients of index_select are added in the order in which threads finish

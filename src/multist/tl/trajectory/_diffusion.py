@@ -19,7 +19,13 @@ _MAX_EIGENVALUE = 0.999
 """Eigenvalues are brought below this; from 0.9994 on, scanpy's DPT takes a component for a stationary state."""
 
 _TOO_FAR = 10
-"""Times the distance to the farthest of a cell's own neighbours, beyond which it is no other cell's neighbour."""
+"""Times the distance to the farthest of a cell's own neighbours, or the usual one, beyond which it is nobody else's."""
+
+_WIDEST = 3
+"""Times the usual scale of a cell, beyond which a scale says only that a cell is like none."""
+
+_LEAST_SIMILARITY = 1e-4
+"""Of the ends of an edge in space that counts: paths of weaker ones are none to a diffusion."""
 
 _NEIGHBORS, _CONNECTIVITIES, _DISTANCES = "neighbors", "connectivities", "distances"
 _KEYS = {"connectivities_key": _CONNECTIVITIES, "distances_key": _DISTANCES}
@@ -55,11 +61,14 @@ class Neighbors(NamedTuple):
     distances
         (n, n) from each cell to those nearest to it.
     scale
-        (n,) distance to the farthest of these; of cells that have none, or as many copies, the mean of all.
+        (n,) distance to the farthest of these; of cells that have none, or as many copies, the median of all.
+    usual
+        Median of ``scale``.
     """
 
     distances: sparse.csr_matrix
     scale: np.ndarray
+    usual: float
 
 
 def nearest_in_expression(rep: np.ndarray, n_neighbors: int) -> Neighbors:
@@ -76,14 +85,30 @@ def nearest_in_expression(rep: np.ndarray, n_neighbors: int) -> Neighbors:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(rep)) - 1).fit(np.asarray(rep, dtype=np.float64))
-    found = search.kneighbors_graph(mode="distance").tocoo()
-    reach = found.max(axis=1).toarray().ravel()
-    near = found.data <= _TOO_FAR * np.where(reach > 0, reach, np.inf)[found.col]
-    kept = (found.data[near], (found.row[near], found.col[near]))
-    distances = sparse.csr_matrix(kept, shape=found.shape)
-    scale = distances.max(axis=1).toarray().ravel()
-    return Neighbors(distances, np.where(scale > 0, scale, scale.mean()))
+    centred = np.asarray(rep, dtype=np.float64) - np.mean(rep, axis=0, dtype=np.float64)
+    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(rep)) - 1).fit(centred)
+    found = search.kneighbors(return_distance=False)
+    start, end = np.repeat(np.arange(len(rep)), found.shape[1]), found.ravel()
+    distance = _apart(centred, start, end)  # those of the search are rounded, and copies are not at zero
+    reach, usual = _or_usual(distance.reshape(found.shape).max(axis=1))
+    near = distance <= _TOO_FAR * np.maximum(reach[end], usual)
+    kept = (distance[near], (start[near], end[near]))
+    distances = sparse.csr_matrix(kept, shape=(len(rep), len(rep)))
+    return Neighbors(distances, *_or_usual(distances.max(axis=1).toarray().ravel()))
+
+
+def _apart(rep: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(m,) distances between rows of the (n, d) embedding."""
+    squared = np.zeros(len(start))
+    for column in np.asarray(rep, dtype=np.float64).T:
+        squared += (column[start] - column[end]) ** 2
+    return np.sqrt(squared)
+
+
+def _or_usual(reach: np.ndarray) -> tuple[np.ndarray, float]:
+    """(n,) distances, of which those of zero are replaced by the median of the others, and that median."""
+    usual = float(np.median(reach[reach > 0])) if reach.any() else 1.0
+    return np.where(reach > 0, reach, usual), usual
 
 
 def mixed_graph(
@@ -93,7 +118,7 @@ def mixed_graph(
 
     To a cell, another is alike by ``exp(-(d / s)^2)``, where ``s`` is the distance to the farthest of its neighbours in
     expression: a scale of each cell's own, as Zelnik-Manor and Perona (2004) have it. An edge of either kind counts as
-    likely as one of its ends at least takes the other for alike, as in UMAP (McInnes et al. 2018): neighbours in
+    likely as one of its ends at least takes the other for alike, as in UMAP (McInnes et al. 2018). So neighbours in
     expression always count, and two layers that touch where the tissue is folded are not short-circuited. Among cells
     that are all alike, a cell has as much weight in space as in expression.
 
@@ -112,24 +137,24 @@ def mixed_graph(
     -------
     (n, n) symmetric connectivities.
     """
-    expression = neighbors.distances.tocoo()
-    in_expression = _similarity(expression.row, expression.col, expression.data**2, neighbors.scale)
+    found = neighbors.distances.tocoo()
+    in_expression = _either_end(found.row, found.col, found.data, neighbors.scale)
     if spatial is None or spatial.nnz == 0 or weight == 0:
         return in_expression
     start, end = spatial.nonzero()
-    squared = np.zeros(len(start))
-    for column in np.asarray(rep, dtype=np.float64).T:
-        squared += (column[start] - column[end]) ** 2
-    in_space = _similarity(start, end, squared, neighbors.scale)
+    # cells that are like none have the widest scale, and would take whatever lies around them for alike
+    scale = np.minimum(neighbors.scale, _WIDEST * neighbors.usual)
+    in_space = _either_end(start, end, _apart(rep, start, end), scale)
+    in_space.data[in_space.data < _LEAST_SIMILARITY] = 0
     unit = in_expression.sum() / len(start)
     mixed = sparse.csr_matrix((1 - weight) * in_expression + weight * unit * in_space)
     mixed.eliminate_zeros()
     return mixed
 
 
-def _similarity(start: np.ndarray, end: np.ndarray, squared: np.ndarray, scale: np.ndarray) -> sparse.csr_matrix:
-    """(n, n) symmetric weights of edges by the (m,) squared distances between their ends."""
-    alike = np.exp(-squared / np.maximum(scale[start] ** 2, np.finfo(float).tiny))
+def _either_end(start: np.ndarray, end: np.ndarray, distance: np.ndarray, scale: np.ndarray) -> sparse.csr_matrix:
+    """(n, n) chance that one end at least of each of m edges takes the other for alike."""
+    alike = np.exp(-((distance / scale[start]) ** 2))
     to_cell = sparse.csr_matrix((alike, (start, end)), shape=(len(scale),) * 2)
     return sparse.csr_matrix(to_cell + to_cell.T - to_cell.multiply(to_cell.T))
 
