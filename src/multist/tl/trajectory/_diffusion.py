@@ -24,8 +24,8 @@ _TOO_FAR = 10
 _WIDEST = 3
 """Times the usual scale of a cell, beyond which a scale says only that a cell is like none."""
 
-_LEAST_SIMILARITY = 1e-4
-"""Of the ends of an edge in space that counts: paths of weaker ones are none to a diffusion."""
+_LEAST_SIMILARITY = 1e-8
+"""Of the ends of an edge in space that counts: a diffusion does not come through weaker ones."""
 
 _NEIGHBORS, _CONNECTIVITIES, _DISTANCES = "neighbors", "connectivities", "distances"
 _KEYS = {"connectivities_key": _CONNECTIVITIES, "distances_key": _DISTANCES}
