@@ -24,8 +24,8 @@ _TOO_FAR = 10
 _WIDEST = 3
 """Times the usual scale of a cell, beyond which a scale says only that a cell is like none."""
 
-_LEAST_SIMILARITY = 1e-8
-"""Of the ends of an edge in space that counts: a diffusion does not come through weaker ones."""
+_LEAST_SIMILARITY = 1e-3
+"""Weight of an edge in space at least: through weaker ones a diffusion hardly comes, and what they join is lost."""
 
 _NEIGHBORS, _CONNECTIVITIES, _DISTANCES = "neighbors", "connectivities", "distances"
 _KEYS = {"connectivities_key": _CONNECTIVITIES, "distances_key": _DISTANCES}
@@ -119,8 +119,9 @@ def mixed_graph(
     To a cell, another is alike by ``exp(-(d / s)^2)``, where ``s`` is the distance to the farthest of its neighbours in
     expression: a scale of each cell's own, as Zelnik-Manor and Perona (2004) have it. An edge of either kind counts as
     likely as one of its ends at least takes the other for alike, as in UMAP (McInnes et al. 2018). So neighbours in
-    expression always count, and two layers that touch where the tissue is folded are not short-circuited. Among cells
-    that are all alike, a cell has as much weight in space as in expression.
+    expression always count, and two layers that touch where the tissue is folded are not short-circuited. An edge in
+    space whose ends are too far from alike for a number is none; all others count at least a thousandth, so that sharp
+    domains are joined. Among cells that are all alike, a cell has as much weight in space as in expression.
 
     Parameters
     ----------
@@ -145,7 +146,8 @@ def mixed_graph(
     # cells that are like none have the widest scale, and would take whatever lies around them for alike
     scale = np.minimum(neighbors.scale, _WIDEST * neighbors.usual)
     in_space = _either_end(start, end, _apart(rep, start, end), scale)
-    in_space.data[in_space.data < _LEAST_SIMILARITY] = 0
+    in_space.eliminate_zeros()
+    in_space.data = in_space.data.clip(_LEAST_SIMILARITY)
     unit = in_expression.sum() / len(start)
     mixed = sparse.csr_matrix((1 - weight) * in_expression + weight * unit * in_space)
     mixed.eliminate_zeros()
