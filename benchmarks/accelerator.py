@@ -267,18 +267,16 @@ def kernels_table(found: list[dict[str, Any]]) -> str:
 
 
 def sections_table(found: list[dict[str, Any]]) -> str:
-    lines = [
-        "| section | spots | seconds | CPU seconds | difference of embeddings | repeats to the bit | agreement | ARI "
-        "| CPU ARI |",
-        "|" + "---|" * 9,
+    from report import markdown  # needs pandas, as sections do
+
+    header = ["section", "spots", "seconds", "CPU seconds", "difference of embeddings", "repeats to the bit"]
+    rows = [
+        [each["section"], f"{each['spots']:,}", f"{each['seconds']:.1f}", f"{each['cpu_seconds']:.1f}"]
+        + [f"{each['difference']:.1e}", "yes" if each["repeats"] else "no"]
+        + [f"{each[score]:.3f}" for score in ("agreement", "ari", "cpu_ari")]
+        for each in found
     ]
-    for each in found:
-        lines.append(
-            f"| {each['section']} | {each['spots']:,} | {each['seconds']:.1f} | {each['cpu_seconds']:.1f} "
-            f"| {each['difference']:.1e} | {'yes' if each['repeats'] else 'no'} | {each['agreement']:.3f} "
-            f"| {each['ari']:.3f} | {each['cpu_ari']:.3f} |"
-        )
-    return "\n".join(lines)
+    return markdown([*header, "agreement", "ARI", "CPU ARI"], rows)
 
 
 def _maybe(value: float | None, digits: int) -> str:

@@ -81,12 +81,12 @@ def nearest_in_expression(rep: np.ndarray, n_neighbors: int) -> Neighbors:
     rep
         (n, d) embedding.
     n_neighbors
-        Neighbours of a cell, itself included, as scanpy counts.
+        Neighbours of a cell, itself included, as scanpy counts; at most n.
     """
     from sklearn.neighbors import NearestNeighbors
 
     centred = np.asarray(rep, dtype=np.float64) - np.mean(rep, axis=0, dtype=np.float64)
-    search = NearestNeighbors(n_neighbors=min(n_neighbors, len(rep)) - 1).fit(centred)
+    search = NearestNeighbors(n_neighbors=n_neighbors - 1).fit(centred)
     found = search.kneighbors(return_distance=False)
     start, end = np.repeat(np.arange(len(rep)), found.shape[1]), found.ravel()
     distance = _apart(centred, start, end)  # those of the search are rounded, and copies are not at zero
@@ -149,9 +149,7 @@ def mixed_graph(
     in_space.eliminate_zeros()
     in_space.data = in_space.data.clip(_LEAST_SIMILARITY)
     unit = in_expression.sum() / len(start)
-    mixed = sparse.csr_matrix((1 - weight) * in_expression + weight * unit * in_space)
-    mixed.eliminate_zeros()
-    return mixed
+    return sparse.csr_matrix((1 - weight) * in_expression + weight * unit * in_space)
 
 
 def _either_end(start: np.ndarray, end: np.ndarray, distance: np.ndarray, scale: np.ndarray) -> sparse.csr_matrix:
