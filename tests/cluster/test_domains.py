@@ -147,9 +147,30 @@ def test_components_without_spots_are_warned_of(lattice, embedding, caplog, monk
     weights = np.column_stack([fit.responsibilities, np.zeros((400, 1), np.float32)])
     monkeypatch.setattr(domains, "fit_mixture", lambda *_, **__: replace(fit, responsibilities=weights))
     found = find_domains(embedding, lattice(SIDE, SIDE), 5)
-    assert "only 4 of 5 domains have spots of their own" in caplog.text
+    assert "only 4 of 5 domains have 5 spots or more of their own" in caplog.text
     assert len(np.unique(found.labels)) == 5
     np.testing.assert_allclose(found.confidence, fit.responsibilities.max(axis=1))
+
+
+@pytest.mark.parametrize("n_odd", [1, 2, 4])
+def test_a_few_odd_spots_take_up_no_domain(n_odd, lattice, embedding, truth, caplog):
+    """A mixture gives them a component of their own, and another domain had been cut in two for them."""
+    caplog.set_level("INFO")
+    points = embedding.copy()
+    points[:n_odd] += 60 * np.random.default_rng(1).normal(size=8)
+    found = find_domains(points, lattice(SIDE, SIDE), 4, n_starts=4)
+    assert adjusted_rand_score(truth[n_odd:], found.labels[n_odd:]) > 0.95
+    assert np.isfinite(found.confidence).all() and (found.confidence > 0).all()
+    assert f"{n_odd} spot" in caplog.text and "too few for a domain, joined the likeliest domain" in caplog.text
+    assert "cut off the widest" not in caplog.text
+
+
+def test_odd_spots_are_left_where_too_few_different_ones_remain(lattice, caplog):
+    points = np.repeat([[0.0, 1], [1, 0]], 200, axis=0)
+    points[:3] = [[5, 5], [5, 6], [6, 5]]
+    found = find_domains(points, lattice(SIDE, SIDE), 3, n_starts=4)
+    assert sorted(set(found.labels)) == [0, 1, 2]
+    assert "only 2 of 3 domains have 5 spots or more of their own" in caplog.text
 
 
 @pytest.mark.parametrize("at_once", [2**16, 7])
@@ -180,7 +201,7 @@ def test_a_division_that_no_second_search_found_is_told(repeated, enough, lattic
     monkeypatch.setattr(domains, "ENOUGH", enough)
     monkeypatch.setattr("multist.cluster.mixture._SAME", 1e9 if repeated else 0.0)
     find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=2)
-    assert ("no two searches for 4 domains came to the same" in caplog.text) != repeated
+    assert ("no two searches for 4 domains came to the likeliest" in caplog.text) != repeated
 
 
 def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkeypatch):

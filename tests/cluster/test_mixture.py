@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.special import logsumexp, softmax
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score
@@ -187,6 +188,7 @@ def test_searches_follow_until_three_come_to_the_likeliest(ahead, searches, repe
         return weights, 1e4 + len(mixtures.points) * ahead[len(done) - 1]
 
     monkeypatch.setattr(mixture, "_search", search)
+    monkeypatch.setattr(mixture, "_PATIENCE", 0)
     monkeypatch.setattr(mixture, "n_cores", lambda: 1)
     found = fit_mixture(points, 4, n_searches=6)
     assert len(done) == searches
@@ -194,6 +196,44 @@ def test_searches_follow_until_three_come_to_the_likeliest(ahead, searches, repe
     assert found.responsibilities[0, 0] == pytest.approx(np.argmax(ahead[:searches]) / 10)
     assert found.log_likelihood == pytest.approx(1e4 + 100 * max(ahead[:searches]) + jacobian(points), abs=1e-6)
     assert found.repeated == repeated
+
+
+@pytest.mark.slow
+def test_recombining_comes_to_likelier_mixtures_on_which_seeds_agree_more(monkeypatch):
+    """Smooth tissue without borders, of which a search alone finds another division with each seed."""
+    fields = gaussian_filter(np.random.default_rng(0).normal(size=(30, 20, 20)), (0, 3, 3))
+
+    def likelihoods() -> np.ndarray:
+        points = fields.reshape(30, -1).T
+        return np.array(
+            [fit_mixture(points, 8, n_starts=4, n_searches=3, random_state=s).log_likelihood for s in range(4)]
+        )
+
+    recombined = likelihoods()
+    monkeypatch.setattr(mixture, "_PATIENCE", 0)
+    plain = likelihoods()
+    assert (recombined >= plain).all() and (recombined - plain).mean() > 5
+    assert np.ptp(recombined) < np.ptp(plain)
+
+
+def test_a_child_has_each_component_from_one_parent_and_no_two_from_the_same_place():
+    """The other parent has the same components in another order, but for one that is elsewhere."""
+    one = np.repeat(np.eye(4, dtype=np.float32), 10, axis=1)
+    other = one[[2, 0, 3, 1]].copy()
+    other[:, 35:] = other[:, 5:10]
+    random = np.random.RandomState(0)
+    children = [mixture._child(one, other, random) for _ in range(20)]
+    for child in children:
+        np.testing.assert_allclose(child.sum(axis=0), 1, rtol=1e-6)
+        assert (child[:, [0, 10, 20, 30]].argmax(axis=0) == np.arange(4)).all()
+    moved = [child[3, 37] < 0.5 for child in children]
+    assert any(moved) and not all(moved)
+
+
+def test_what_all_searches_come_to_is_not_recombined(monkeypatch):
+    monkeypatch.setattr(mixture, "_child", None)
+    fit = fit_mixture(blobs(k=3)[0], 3, n_searches=2)
+    assert fit.repeated
 
 
 def test_rounds_of_few_and_equal_points():

@@ -13,8 +13,11 @@ from multist._words import counted
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import fit_mixture
 from multist.cluster.neighbour_prior import neighbour_prior
-from multist.cluster.refine import leading_axes, majority_vote, with_exact_count
-from multist.cluster.sampled import ENOUGH, sampled_mixture
+from multist.cluster.refine import fewest_spots, leading_axes, majority_vote, with_exact_count
+from multist.cluster.sampled import ENOUGH, Partition, sampled_mixture
+
+_ROUNDS = 3  # of setting odd spots aside and dividing the others again, at most
+_MOST_ODD = 0.05  # share of the spots that are set aside at most: if more are odd, too many domains were asked for
 
 
 class Domains(NamedTuple):
@@ -45,9 +48,9 @@ def find_domains(
     """Partition an embedding into exactly ``n_domains`` domains.
 
     A mixture with one covariance for all domains is searched for from many starts, and then by splitting and merging
-    its components as long as that makes it likelier, until three searches come to the same. Of more than 10,000 points
-    the search sees a sample, and what it finds is polished on all; time and memory grow at most linearly with the
-    points.
+    its components as long as that makes it likelier, until three searches come to the same; else what they found is
+    recombined. Spots that would be a domain of fewer than five are set aside meanwhile. Of more than 10,000 points the
+    search sees a sample, and what it finds is polished on all; time and memory grow at most linearly with the points.
 
     Parameters
     ----------
@@ -86,27 +89,62 @@ def find_domains(
             prior.weight,
         )
     asked: dict[str, Any] = {"prior": prior, "n_starts": n_starts, "random_state": random_state}
-    if len(points) > ENOUGH:
-        labels, confidence, repeated = sampled_mixture(points, n_domains, **asked)
-    else:
-        fit = fit_mixture(points, n_domains, **asked)
-        labels, confidence, repeated = fit.labels, fit.responsibilities.max(axis=1), fit.repeated
+    smallest = fewest_spots(len(points), n_domains)
+    labels, confidence, repeated = _without_odd_ones(points, n_domains, smallest, asked)
     if not repeated:
         logger.info(
-            "no two searches for %d domains came to the same, and the likeliest is kept: see with another random_state "
-            "which borders stay",
+            "no two searches for %d domains came to the likeliest that was found, so that optima are many: see with "
+            "another random_state which borders stay",
             n_domains,
         )
-    filled = len(np.unique(labels))
+    filled = int((np.bincount(labels, minlength=n_domains) >= smallest).sum())
     if filled < n_domains:
         logger.warning(
-            "only %d of %d domains have spots of their own, the others are cut off the widest ones: ask for fewer",
+            "only %d of %d domains have %s or more of their own, the others are cut off the widest ones: ask for fewer",
             filled,
             n_domains,
+            counted(smallest, "spot"),
         )
     if refine:
         labels = majority_vote(labels, adjacency)
     return Domains(with_exact_count(labels, points, n_domains), confidence.astype(np.float64))
+
+
+def _without_odd_ones(points: np.ndarray, n_domains: int, smallest: int, asked: dict[str, Any]) -> Partition:
+    """The division of (n, d) points in which no few odd ones take up a domain.
+
+    Those of a component that is too small for a domain are set aside, and the others are divided again. They join the
+    likeliest in the end.
+    """
+    found, inside = _divided(points, n_domains, asked), np.arange(len(points))
+    for _ in range(_ROUNDS):
+        kept = inside[np.bincount(found.labels, minlength=n_domains)[found.labels] >= smallest]
+        few_odd = len(inside) > len(kept) >= (1 - _MOST_ODD) * len(points)
+        if not few_odd or count_distinct(points[kept], n_domains) < n_domains:
+            break
+        again = _divided(points[kept], n_domains, asked)
+        if np.ptp(again.labels) == 0:  # a rule needs two domains
+            break
+        found, inside = again, kept
+    if len(inside) == len(points):
+        return found
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    aside = np.setdiff1d(np.arange(len(points)), inside)
+    logger.info("%s unlike all others, too few for a domain, joined the likeliest domain", counted(len(aside), "spot"))
+    rule = LinearDiscriminantAnalysis().fit(points[inside], found.labels)
+    posterior = rule.predict_proba(points[aside])
+    labels, confidence = np.empty(len(points), dtype=np.int64), np.empty(len(points))
+    labels[inside], confidence[inside] = found.labels, found.confidence
+    labels[aside], confidence[aside] = rule.classes_[posterior.argmax(axis=1)], posterior.max(axis=1)
+    return Partition(labels, confidence, found.repeated)
+
+
+def _divided(points: np.ndarray, n_domains: int, asked: dict[str, Any]) -> Partition:
+    if len(points) > ENOUGH:
+        return sampled_mixture(points, n_domains, **asked)
+    fit = fit_mixture(points, n_domains, **asked)
+    return Partition(fit.labels, fit.responsibilities.max(axis=1), fit.repeated)
 
 
 def _leading_first(embedding: np.ndarray) -> np.ndarray:

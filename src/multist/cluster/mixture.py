@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -28,6 +29,13 @@ _MAX_ROUNDS = 8  # of splitting and merging in a search
 _LEAST_GAIN = 1e-4  # of the log-likelihood per point, below which a round is the last
 _SAME = 3e-4  # difference of the log-likelihood per point, below which two searches have found the same
 _ENOUGH_HITS = 3  # searches that come to the likeliest, after which no other follows
+_PARENTS = 8  # different mixtures that are recombined, at most
+_CHILDREN = 24  # of two parents each, from which a search begins
+_PATIENCE = 8  # recombinations in turn that gain nothing, after which no other follows
+
+
+_Found = tuple[np.ndarray, float]  # responsibilities (k, n) of a mixture, and its log-likelihood
+_likelihood = itemgetter(1)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class MixtureFit:
     n_dimensions
         Directions in which the points vary, at most d.
     repeated
-        Whether two searches at least came to this likelihood.
+        Whether two searches at least came to this likelihood, each from starts of its own.
     """
 
     labels: np.ndarray
@@ -89,8 +97,9 @@ def fit_mixture(
     """Fit a tied-covariance Gaussian mixture by several searches and keep the most likely.
 
     A search begins with many starts, of which the likeliest is then changed by splitting one component and merging two
-    others as long as it gains. Searches from other starts follow until three have come to the likelihood of the best,
-    as seldom happens where optima are many.
+    others as long as it gains. Searches from other starts follow until three have come to the likelihood of the best.
+    Where optima are many that seldom happens, and what was found is recombined: further searches begin with some
+    components of one mixture and the rest of another, until several in turn gain nothing.
 
     All starts advance together: since the covariance is shared, an iteration is two matrix products whatever their
     number. The total scatter is constant, so the covariance follows from the means alone.
@@ -107,7 +116,7 @@ def fit_mixture(
     n_starts
         k-means++ seedings of a search.
     n_searches
-        Searches at most.
+        Searches at most, before what they found is recombined.
     max_iter
         Iterations of a mixture at most.
     tol
@@ -128,7 +137,7 @@ def fit_mixture(
     References
     ----------
     Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``); Ueda et al.,
-    Neural Computation 2000 (split and merge).
+    Neural Computation 2000 (split and merge); Gribel & Vidal, Pattern Recognition 2019 (recombining).
     """
     points = np.asarray(points, dtype=np.float64)
     _check(points, n_components)
@@ -140,15 +149,15 @@ def fit_mixture(
     random = np.random.RandomState(random_state)
     mixtures = TiedMixtures(x, max_iter=max_iter, tol=tol, roundness=roundness)
     drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
-    weights, likelihoods, hits = np.empty(0), np.empty(0), 0
-    for responsibilities, log_likelihood in _searches(mixtures, drawn):
-        if log_likelihood > likelihoods.max(initial=-np.inf):
-            weights = responsibilities
-        likelihoods = np.append(likelihoods, log_likelihood)
-        hits = int((likelihoods > likelihoods.max() - _SAME * len(x)).sum())
-        if hits == _ENOUGH_HITS:
+    found: list[_Found] = []
+    for each in _searches(mixtures, drawn):
+        found.append(each)
+        best = max(found, key=_likelihood)
+        if _hits(found, best, len(x)) == _ENOUGH_HITS:
             break
-    likelihood = float(likelihoods.max())
+    else:
+        best = max([*found, *_recombined(mixtures, found, random)], key=_likelihood)
+    weights, likelihood = best
     moved, further = mixtures.climb(weights[None].copy(), 1)
     # where components are points but for rounding, the likelihood is rounded as well, and no point moves
     if further[0] - likelihood > _UNSETTLED * tol * len(x) and np.abs(moved[0] - weights).max() > _STAYS:
@@ -159,13 +168,18 @@ def fit_mixture(
             n_components,
             max_iter,
         )
-    return _summary(points, whiten, weights, likelihood, roundness, repeated=hits > 1)
+    return _summary(points, whiten, weights, likelihood, roundness, repeated=_hits(found, best, len(x)) > 1)
 
 
-def _searches(mixtures: TiedMixtures, drawn: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, float]]:
+def _hits(found: list[_Found], best: _Found, n: int) -> int:
+    """How many came to the likelihood of the best."""
+    return sum(_likelihood(each) > _likelihood(best) - _SAME * n for each in found)
+
+
+def _searches(mixtures: TiedMixtures, drawn: Iterator[np.ndarray]) -> Iterator[_Found]:
     """What searches from other starts find, in turn, while as many others run as there are further cores."""
     n_ahead = n_cores() - 1
-    running: deque[Future[tuple[np.ndarray, float]]] = deque()
+    running: deque[Future[_Found]] = deque()
     with ThreadPoolExecutor(n_ahead + 1) as pool:
         for starts in drawn:
             running.append(pool.submit(_search, mixtures, starts))
@@ -174,8 +188,8 @@ def _searches(mixtures: TiedMixtures, drawn: Iterator[np.ndarray]) -> Iterator[t
         yield from (each.result() for each in running)
 
 
-def _search(mixtures: TiedMixtures, starts: np.ndarray) -> tuple[np.ndarray, float]:
-    """Responsibilities (k, n) and log-likelihood of the likeliest start, split and merged as long as it gains."""
+def _search(mixtures: TiedMixtures, starts: np.ndarray) -> _Found:
+    """The likeliest of (m, k, n) starts, split and merged as long as it gains."""
     weights, likelihood = mixtures.likeliest(starts)
     for _ in range(_MAX_ROUNDS):
         moved = mixtures.split_and_merge(weights)
@@ -183,6 +197,42 @@ def _search(mixtures: TiedMixtures, starts: np.ndarray) -> tuple[np.ndarray, flo
             break
         weights, likelihood = moved
     return weights, likelihood
+
+
+def _recombined(mixtures: TiedMixtures, found: list[_Found], random: np.random.RandomState) -> list[_Found]:
+    """What searches come to that begin with recombinations of what was found, and of what they found themselves."""
+    n, idle = len(mixtures.points), 0
+    added: list[_Found] = []
+    while idle < _PATIENCE:
+        parents = _different([*found, *added], n)[:_PARENTS]
+        if len(parents) < 2:
+            break
+        pairs = (random.permutation(len(parents))[:2] for _ in range(_CHILDREN))
+        children = [_child(parents[i][0], parents[j][0], random) for i, j in pairs]
+        added.append(_search(mixtures, np.stack(children)))
+        gained = _likelihood(added[-1]) > _likelihood(parents[0]) + _LEAST_GAIN * n
+        idle = 0 if gained else idle + 1
+    return added
+
+
+def _different(found: list[_Found], n: int) -> list[_Found]:
+    """One of each likelihood, the likeliest first."""
+    kept: list[_Found] = []
+    for each in sorted(found, key=_likelihood, reverse=True):
+        if not kept or _likelihood(each) < _likelihood(kept[-1]) - _SAME * n:
+            kept.append(each)
+    return kept
+
+
+def _child(one: np.ndarray, other: np.ndarray, random: np.random.RandomState) -> np.ndarray:
+    """(k, n) responsibilities, of which each component comes from one parent or from its counterpart in the other."""
+    from scipy.optimize import linear_sum_assignment
+
+    size = np.sqrt(np.outer(one.sum(axis=1).clip(MIN_COUNT), other.sum(axis=1).clip(MIN_COUNT)))
+    counterpart = linear_sum_assignment(one @ other.T / size, maximize=True)[1]
+    from_one = random.permutation(len(one)) < random.randint(1, len(one))
+    child = np.where(from_one[:, None], one, other[counterpart]).clip(MIN_COUNT)  # a point that neither claims is free
+    return child / child.sum(axis=0)
 
 
 def _check(points: np.ndarray, n_components: int) -> None:

@@ -42,6 +42,11 @@ def _voted(labels: np.ndarray, named: np.ndarray, near: sp.csr_matrix, start: in
     return np.where(clear, votes.argmax(axis=1), labels[start : start + _SPOTS_AT_ONCE])
 
 
+def fewest_spots(n: int, n_domains: int) -> int:
+    """How many of ``n`` spots a domain has at least: a handful, or half of its even share where spots are few."""
+    return max(1, min(_MIN_DOMAIN_SPOTS, n // (2 * n_domains)))
+
+
 def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> np.ndarray:
     """Return exactly ``n_domains`` domains of at least a handful of spots, numbered from the largest to the smallest.
 
@@ -57,7 +62,7 @@ def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> 
     n_domains
         Wanted number, at most n.
     """
-    smallest = max(1, min(_MIN_DOMAIN_SPOTS, len(labels) // (2 * n_domains)))
+    smallest = fewest_spots(len(labels), n_domains)
     labels = labels.copy()
     names, counts = np.unique(labels, return_counts=True)
     for name in names[counts < smallest] if (counts >= smallest).any() else []:

@@ -21,7 +21,7 @@ _BLOCK_ENTRIES = 2**20  # entries of a block of responsibilities: 4 MB
 
 
 class Partition(NamedTuple):
-    """What :func:`sampled_mixture` gives.
+    """A division of points into components.
 
     Attributes
     ----------
@@ -30,7 +30,7 @@ class Partition(NamedTuple):
     confidence
         (n,) float32. Posterior probability of the label.
     repeated
-        Whether two searches on the sample came to the same likelihood.
+        Whether two searches came to the same likelihood.
     """
 
     labels: np.ndarray
