@@ -10,9 +10,10 @@ import pytest
 import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
-from multist.cluster import domains
+from multist.cluster import domains, sampled
 from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture
+from multist.cluster.neighbour_prior import NeighbourPrior
 
 SIDE = 20
 
@@ -152,10 +153,13 @@ def test_components_without_spots_are_warned_of(lattice, embedding, caplog, monk
     np.testing.assert_allclose(found.confidence, fit.responsibilities.max(axis=1))
 
 
+@pytest.mark.parametrize("enough", [10_000, 399])
 @pytest.mark.parametrize("n_odd", [1, 2, 4])
-def test_a_few_odd_spots_take_up_no_domain(n_odd, lattice, embedding, truth, caplog):
+def test_a_few_odd_spots_take_up_no_domain(n_odd, enough, lattice, embedding, truth, monkeypatch, caplog):
     """A mixture gives them a component of their own, and another domain had been cut in two for them."""
     caplog.set_level("INFO")
+    for module in (domains, sampled):
+        monkeypatch.setattr(module, "ENOUGH", enough)
     points = embedding.copy()
     points[:n_odd] += 60 * np.random.default_rng(1).normal(size=8)
     found = find_domains(points, lattice(SIDE, SIDE), 4, n_starts=4)
@@ -163,6 +167,40 @@ def test_a_few_odd_spots_take_up_no_domain(n_odd, lattice, embedding, truth, cap
     assert np.isfinite(found.confidence).all() and (found.confidence > 0).all()
     assert f"{n_odd} spot" in caplog.text and "too few for a domain, joined the likeliest domain" in caplog.text
     assert "cut off the widest" not in caplog.text
+
+
+def test_odd_spots_hidden_by_odder_ones_are_found_as_well(lattice, caplog):
+    caplog.set_level("INFO")
+    points = np.random.default_rng(0).normal(size=(400, 3))
+    points[200:, 0] += 8
+    points[[0, 1, 2], [1, 2, 1]] += [1e6, 1e4, -200]
+    found = find_domains(points, lattice(SIDE, SIDE), 2, n_starts=4)
+    assert adjusted_rand_score(np.arange(3, 400) < 200, found.labels[3:]) > 0.98
+    assert "3 spots unlike all others" in caplog.text
+
+
+def test_where_many_are_odd_too_many_domains_were_asked_for(lattice, embedding, caplog):
+    caplog.set_level("INFO")
+    find_domains(embedding, lattice(SIDE, SIDE), 40, n_starts=2)
+    assert "unlike all others" not in caplog.text and "cut off the widest" in caplog.text
+
+
+@pytest.mark.parametrize("weight", [None, 0.9])
+def test_odd_spots_join_the_likeliest_as_the_mixture_has_it(weight, embedding, truth):
+    """The mixture's own rule gives each point the label that its own fit gave it."""
+    prior = None if weight is None else NeighbourPrior(np.eye(8), weight)
+    fit = fit_mixture(embedding, 4, prior=prior)
+    labels, confidence = domains._likeliest(embedding, embedding, fit.labels, prior)
+    assert (labels == fit.labels).mean() > 0.99
+    np.testing.assert_allclose(confidence, fit.responsibilities.max(axis=1), atol=0.05)
+
+
+def test_odd_spots_join_the_nearest_of_domains_without_any_extent(lattice):
+    points = np.repeat([[0.0, 0], [1, 0], [0, 1]], [132, 133, 133], axis=0)
+    points = np.concatenate([points, [[0, 30], [0, 31]]])
+    found = find_domains(points, lattice(SIDE, SIDE), 3, n_starts=4)
+    assert (found.labels[-2:] == found.labels[-3]).all()
+    assert len(set(found.labels[[0, 140, 300]])) == 3
 
 
 def test_odd_spots_are_left_where_too_few_different_ones_remain(lattice, caplog):

@@ -11,8 +11,9 @@ from multist._rows import row_slices
 from multist._settings import logger
 from multist._words import counted
 from multist.cluster.distinct import count_distinct
-from multist.cluster.mixture import fit_mixture
-from multist.cluster.neighbour_prior import neighbour_prior
+from multist.cluster.expectation import linear_rule, to_posteriors
+from multist.cluster.mixture import fit_mixture, whitening
+from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior
 from multist.cluster.refine import fewest_spots, leading_axes, majority_vote, with_exact_count
 from multist.cluster.sampled import ENOUGH, Partition, sampled_mixture
 
@@ -122,22 +123,30 @@ def _without_odd_ones(points: np.ndarray, n_domains: int, smallest: int, asked: 
         few_odd = len(inside) > len(kept) >= (1 - _MOST_ODD) * len(points)
         if not few_odd or count_distinct(points[kept], n_domains) < n_domains:
             break
-        again = _divided(points[kept], n_domains, asked)
-        if np.ptp(again.labels) == 0:  # a rule needs two domains
-            break
-        found, inside = again, kept
+        found, inside = _divided(points[kept], n_domains, asked), kept
     if len(inside) == len(points):
         return found
-    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
     aside = np.setdiff1d(np.arange(len(points)), inside)
     logger.info("%s unlike all others, too few for a domain, joined the likeliest domain", counted(len(aside), "spot"))
-    rule = LinearDiscriminantAnalysis().fit(points[inside], found.labels)
-    posterior = rule.predict_proba(points[aside])
     labels, confidence = np.empty(len(points), dtype=np.int64), np.empty(len(points))
     labels[inside], confidence[inside] = found.labels, found.confidence
-    labels[aside], confidence[aside] = rule.classes_[posterior.argmax(axis=1)], posterior.max(axis=1)
+    labels[aside], confidence[aside] = _likeliest(points[aside], points[inside], found.labels, asked["prior"])
     return Partition(labels, confidence, found.repeated)
+
+
+def _likeliest(
+    points: np.ndarray, divided: np.ndarray, labels: np.ndarray, prior: NeighbourPrior | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (m,) of (m, d) points, and their probability, in the mixture of which (n,) labels of (n, d) others are."""
+    center, whiten = whitening(divided, prior)
+    white = (divided - center) @ whiten
+    names, component, count = np.unique(labels, return_inverse=True, return_counts=True)
+    total = np.stack([white[component == number].sum(axis=0) for number in range(len(names))])
+    roundness = prior.weight if prior else 0.0
+    slope, offset, _ = linear_rule(count[None].astype(np.float64), total[None], white.T @ white, roundness)
+    posterior = slope[0] @ ((points - center) @ whiten).T + offset[0][:, None]
+    to_posteriors(posterior[None])
+    return names[posterior.argmax(axis=0)], posterior.max(axis=0)
 
 
 def _divided(points: np.ndarray, n_domains: int, asked: dict[str, Any]) -> Partition:
