@@ -90,3 +90,14 @@ def test_a_prior_counts_as_in_the_mixture_in_dimensions_of_little_variance_too()
     again = DomainClassifier.fit(points, fit.labels, 2, prior).predict(points).argmax(axis=1)
     assert (again == fit.labels).mean() > 0.98
     assert np.abs(found - expected).max() < 0.05
+
+
+@pytest.mark.parametrize("weight", [None, 0.9])
+def test_points_get_the_probability_that_the_mixture_gave_them(weight):
+    rng = np.random.default_rng(0)
+    points = 4 * rng.normal(size=(4, 8))[np.arange(400) % 4] + rng.normal(size=(400, 8)) * np.linspace(2, 0.5, 8)
+    prior = None if weight is None else NeighbourPrior(np.eye(8), weight)
+    fit = fit_mixture(points, 4, prior=prior)
+    found, probability = named(DomainClassifier.fit(points, fit.labels, 4, prior), points)
+    assert (found == fit.labels).mean() > 0.99
+    np.testing.assert_allclose(probability, fit.responsibilities.max(axis=1), atol=0.05)

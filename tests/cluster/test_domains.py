@@ -13,7 +13,6 @@ from sklearn.metrics import adjusted_rand_score
 from multist.cluster import domains, sampled
 from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture
-from multist.cluster.neighbour_prior import NeighbourPrior
 
 SIDE = 20
 
@@ -185,14 +184,17 @@ def test_where_many_are_odd_too_many_domains_were_asked_for(lattice, embedding, 
     assert "unlike all others" not in caplog.text and "cut off the widest" in caplog.text
 
 
-@pytest.mark.parametrize("weight", [None, 0.9])
-def test_odd_spots_join_the_likeliest_as_the_mixture_has_it(weight, embedding, truth):
-    """The mixture's own rule gives each point the label that its own fit gave it."""
-    prior = None if weight is None else NeighbourPrior(np.eye(8), weight)
-    fit = fit_mixture(embedding, 4, prior=prior)
-    labels, confidence = domains._likeliest(embedding, embedding, fit.labels, prior)
-    assert (labels == fit.labels).mean() > 0.99
-    np.testing.assert_allclose(confidence, fit.responsibilities.max(axis=1), atol=0.05)
+@pytest.mark.parametrize("structured_share", [1, 0.05])
+def test_odd_spots_join_by_the_rule_of_the_mixture_and_its_prior(structured_share, lattice, embedding, monkeypatch):
+    seen = []
+    fit = domains.DomainClassifier.fit
+    monkeypatch.setattr(domains.DomainClassifier, "fit", lambda *args: seen.append(args) or fit(*args))
+    points, graph = embedding.copy(), lattice(SIDE, SIDE)
+    points[7] += 500
+    find_domains(points, graph, 4, structured_share=structured_share, n_starts=4)
+    ((divided, _, n_domains, prior),) = seen
+    assert divided.shape == (399, 8) and n_domains == 4
+    assert (prior is None) == (structured_share == 1)
 
 
 def test_odd_spots_join_the_nearest_of_domains_without_any_extent(lattice):

@@ -10,10 +10,10 @@ import scipy.sparse as sp
 from multist._rows import row_slices
 from multist._settings import logger
 from multist._words import counted
+from multist.cluster.assign import DomainClassifier
 from multist.cluster.distinct import count_distinct
-from multist.cluster.expectation import linear_rule, to_posteriors
-from multist.cluster.mixture import fit_mixture, whitening
-from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior
+from multist.cluster.mixture import fit_mixture
+from multist.cluster.neighbour_prior import neighbour_prior
 from multist.cluster.refine import fewest_spots, leading_axes, majority_vote, with_exact_count
 from multist.cluster.sampled import ENOUGH, Partition, sampled_mixture
 
@@ -130,23 +130,10 @@ def _without_odd_ones(points: np.ndarray, n_domains: int, smallest: int, asked: 
     logger.info("%s unlike all others, too few for a domain, joined the likeliest domain", counted(len(aside), "spot"))
     labels, confidence = np.empty(len(points), dtype=np.int64), np.empty(len(points))
     labels[inside], confidence[inside] = found.labels, found.confidence
-    labels[aside], confidence[aside] = _likeliest(points[aside], points[inside], found.labels, asked["prior"])
+    names, domain = np.unique(found.labels, return_inverse=True)
+    probability = DomainClassifier.fit(points[inside], domain, len(names), asked["prior"]).predict(points[aside])
+    labels[aside], confidence[aside] = names[probability.argmax(axis=1)], probability.max(axis=1)
     return Partition(labels, confidence, found.repeated)
-
-
-def _likeliest(
-    points: np.ndarray, divided: np.ndarray, labels: np.ndarray, prior: NeighbourPrior | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (m,) of (m, d) points, and their probability, in the mixture of which (n,) labels of (n, d) others are."""
-    center, whiten = whitening(divided, prior)
-    white = (divided - center) @ whiten
-    names, component, count = np.unique(labels, return_inverse=True, return_counts=True)
-    total = np.stack([white[component == number].sum(axis=0) for number in range(len(names))])
-    roundness = prior.weight if prior else 0.0
-    slope, offset, _ = linear_rule(count[None].astype(np.float64), total[None], white.T @ white, roundness)
-    posterior = slope[0] @ ((points - center) @ whiten).T + offset[0][:, None]
-    to_posteriors(posterior[None])
-    return names[posterior.argmax(axis=0)], posterior.max(axis=0)
 
 
 def _divided(points: np.ndarray, n_domains: int, asked: dict[str, Any]) -> Partition:
