@@ -31,6 +31,16 @@ def test_views_are_averages_over_more_and_more_steps(chain):
     assert (chain.data == 3).all()
 
 
+def test_an_image_is_averaged_as_far_as_the_nearest_average_of_expression(chain):
+    rng = np.random.default_rng(0)
+    components, image = rng.normal(size=(N, 2)), rng.normal(size=(N, 3))
+    without, seen = (scale_views([components], components, chain, shown) for shown in (None, image))
+    *same, averaged = seen[1] + seen[2]
+    for one, other in zip(without[1] + without[2], same, strict=True):
+        assert (one == other).all()
+    np.testing.assert_array_equal(averaged, scale_views([image], image, chain)[1][0])
+
+
 @pytest.fixture
 def views() -> ScaledViews:
     first, second, third = np.array([[0.0, 1], [4, 1]]), np.array([[1.0], [3]]), np.array([[7.0], [7]])

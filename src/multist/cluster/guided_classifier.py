@@ -83,8 +83,8 @@ class GuidedClassifier:
         widths = [sum(view.shape[1] for view in group) for group in groups]
         if widths != [len(center) for center in self.centers]:
             raise ValueError(
-                f"views have {widths} columns in their groups; the classifier learnt from "
-                f"{[len(c) for c in self.centers]}"
+                f"views have {widths} columns in their groups, and the strokes were learnt from "
+                f"{[len(center) for center in self.centers]}, as by another version of multist: fit the model again"
             )
         section = np.zeros(len(groups[0][0]), dtype=np.int64) if section is None else np.asarray(section)
         rows = np.arange(0, len(section), -(-len(section) // _MAX_COUNTED))

@@ -11,7 +11,9 @@ from multist._rows import row_slices
 from multist.cluster.stroke_mixture import Discriminant
 
 
-def scale_views(near: Sequence[np.ndarray], components: np.ndarray, adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
+def scale_views(
+    near: Sequence[np.ndarray], components: np.ndarray, adjacency: sp.csr_matrix, image: np.ndarray | None = None
+) -> list[list[np.ndarray]]:
     """Views of a tissue from the narrowest to the widest.
 
     Parameters
@@ -23,10 +25,13 @@ def scale_views(near: Sequence[np.ndarray], components: np.ndarray, adjacency: s
         (n, d) components of expression, to be averaged more and more widely.
     adjacency
         (n, n) sparse neighbourhoods.
+    image
+        (n, p) what the image shows, if it takes part; a patch is smaller than a domain, and says more with those
+        around it.
 
     Returns
     -------
-    Three groups: ``near``, averages over 2 and 5 steps, averages over 3, 8 and 12 steps.
+    Three groups: ``near``, averages over 2 and 5 steps, averages over 3, 8 and 12 steps and of the image over 2.
     """
     walk = sp.csr_matrix(adjacency, dtype=np.float32) + sp.identity(len(components), format="csr", dtype=np.float32)
     walk.data[:] = 1
@@ -35,7 +40,8 @@ def scale_views(near: Sequence[np.ndarray], components: np.ndarray, adjacency: s
     for step in range(1, 13):
         average = walk @ average
         averages[step] = average
-    return [list(near), [averages[2], averages[5]], [averages[3], averages[8], averages[12]]]
+    seen = [] if image is None else [walk @ (walk @ np.asarray(image, dtype=np.float32))]
+    return [list(near), [averages[2], averages[5]], [averages[3], averages[8], averages[12], *seen]]
 
 
 class ScaledViews:
