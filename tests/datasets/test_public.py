@@ -114,7 +114,7 @@ def archive(spots: pd.DataFrame, *, header: bool, extra: dict[str, bytes] | None
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     server = Host()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()  # a short wait to shut down
     monkeypatch.setattr(settings, "cache_dir", str(tmp_path / "cache"))  # as people set it
     monkeypatch.setattr(_tenx, "HOST", server.address)
     monkeypatch.setattr(_dlpfc, "BUCKET", server.address)

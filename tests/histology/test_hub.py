@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture(autouse=True)
 def _hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()  # a short wait to shut down
     address = f"http://127.0.0.1:{server.server_port}"
     for name in ("ENDPOINT", "_HF_DEFAULT_ENDPOINT"):
         monkeypatch.setattr(constants, name, address)

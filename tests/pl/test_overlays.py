@@ -328,3 +328,28 @@ def test_older_results_have_the_colours_of_the_domains_they_repeat(section: ad.A
     for ax in (older, again):
         np.testing.assert_array_equal(circles(ax)[0].get_facecolors(), circles(now)[0].get_facecolors())
     assert section.uns["older_colors"] == ["#000001", "#000002"]
+
+
+def test_spots_that_nobody_named_carry_no_stroke(section: ad.AnnData):
+    section.obs["mine"] = pd.Categorical(np.where(np.arange(100) % 10 == 0, section.obs["multist_domain"], "nobody"))
+    (ax,) = [mt.pl.domains(section, labels_key="mine", unlabeled_category="nobody", show=False)]
+    assert len(circles(ax)[-1].get_facecolors()) == 10
+    section.uns["multist"] = {"params": {"labels_key": "mine", "unlabeled_category": "nobody"}}
+    assert len(circles(mt.pl.domains(section, labels_key="mine", show=False))[-1].get_facecolors()) == 10
+
+
+def test_strokes_have_the_colours_of_the_panel_that_they_lie_on(section: ad.AnnData):
+    section.obs["truth"] = section.obs["multist_domain"].copy()
+    section.uns["multist_domain_colors"], section.uns["truth_colors"] = ["#111111", "#222222"], ["#aa0000", "#00aa00"]
+    section.obs["mine"] = section.obs["multist_domain"].where(np.arange(100) % 10 == 0)
+    for ax, color in zip(
+        mt.pl.domains(section, ["multist_domain", "truth"], labels_key="mine", show=False),
+        ("#111111", "#aa0000"),
+        strict=True,
+    ):
+        assert {to_hex(each) for each in circles(ax)[-1].get_facecolors()} == {color}
+
+
+def test_rings_may_be_an_index(section: ad.AnnData):
+    given, listed = (mt.pl.domains(section, rings=of, show=False) for of in (section.obs_names[:2], ["s0", "s1"]))
+    assert len(circles(given)) == len(circles(listed))

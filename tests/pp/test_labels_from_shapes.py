@@ -182,6 +182,12 @@ def test_drawings_without_a_class_are_left_out_and_numbers_are_names(caplog):
     assert "1 of 2 drawings have no class" in caplog.text
 
 
+def test_a_column_of_classes_may_hold_numbers():
+    sdata = section(drawn([box(-5, -5, 5, 5), box(15, 15, 25, 25)], **{"class": [1.0, 2.0], "who": ["Ann", "Bob"]}))
+    mt.pp.labels_from_shapes(sdata, "drawn")
+    assert set(named(sdata)) == {"1", "2"}
+
+
 @pytest.mark.parametrize(("key", "says"), [("nothing", "shapes: 'spots', 'drawn'"), ("spots", "spots of the table")])
 def test_elements_that_are_no_drawings_are_refused(key: str, says: str):
     with pytest.raises((KeyError, ValueError), match=says):

@@ -382,3 +382,12 @@ def test_the_file_and_what_is_shared_are_not_changed(spot_grid, write_file):
     mt.pp.read_labels(spot_grid, path, scale=2.0)
     assert path.read_bytes() == before
     np.testing.assert_array_equal(spot_grid.obsm["spatial"], XY)
+
+
+def test_classes_may_be_numbers_and_what_goes_by_its_name_is_told(spot_grid, write_file, caplog):
+    caplog.set_level("INFO")
+    mt.pp.read_labels(spot_grid, write_file(halves({"class": 1, "who": "Ann"}, {"class": 2, "who": "Bob"})))
+    assert named(spot_grid) == {"1": grid(0, 5, 0, 10), "2": grid(5, 10, 0, 10)}
+    mt.pp.read_labels(spot_grid, write_file(halves({"classification": {"name": "a"}}, {"name": "artefact"})))
+    assert named(spot_grid) == {"a": grid(0, 5, 0, 10), "artefact": grid(5, 10, 0, 10)}
+    assert "1 drawing in" in caplog.text and "go by the names they have: 'artefact'" in caplog.text

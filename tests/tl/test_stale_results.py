@@ -226,7 +226,39 @@ def test_names_drawn_anew_remove_what_was_made_from_them(full, tmp_path):
     path = tmp_path / "names.csv"
     pd.Series("elsewhere", index=full.obs_names[:1], name="mine").to_csv(path, index_label="Barcode")
     mt.pp.read_labels(full, path, key_added="mine")
-    assert not set(HANGING) & set(full.uns["other"]) and set(HANGING) <= set(full.uns["multist"])
+    assert "other" not in full.uns, "nothing is left of it"
+    assert set(HANGING) <= set(full.uns["multist"])
+
+
+@pytest.mark.slow
+def test_domains_know_their_embedding_after_the_same_one_is_made_once_more(made_tissue, quick):
+    adata = made_tissue[1][:150].copy()
+    del adata.uns["spatial"]
+    for model in (mt.MultiST(quick), mt.MultiST(quick)):
+        model.fit(adata)
+        if "multist_domain" not in adata.obs:
+            model.cluster(adata, 4)
+    assert adata.uns["multist"]["params"]["n_domains"] == 4, "the embedding is the same, and so are its domains"
+    mt.MultiST(quick, random_state=5).fit(adata)
+    assert "multist_domain" not in adata.obs and "n_domains" not in adata.uns["multist"]["params"]
+
+
+def test_parameters_of_strokes_go_with_the_domains_that_they_guided(full):
+    strokes = full.obs["domain"].astype(object).where(np.arange(full.n_obs) % 5 == 0, "nobody")
+    full.obs["strokes"] = strokes
+    mt.tl.cluster_domains(full, labels_key="strokes", unlabeled_category="nobody", trust=0.9)
+    assert full.uns["multist"]["params"]["trust"] == 0.9
+    mt.tl.cluster_domains(full, 3)
+    assert not {"trust", "unlabeled_category"} & set(full.uns["multist"]["params"])
+
+
+@pytest.mark.slow
+def test_histology_of_another_name_has_parameters_of_its_own(made_tissue):
+    adata = made_tissue[1][:150].copy()
+    mt.pp.embed_histology(adata)
+    mt.pp.embed_histology(adata, patch_size=3.0, key_added="X_wide")
+    told = adata.uns["multist"]["histology"], adata.uns["X_wide"]["histology"]
+    assert [float(each["patch_size"]) for each in told] == [2.0, 3.0]
 
 
 DRAW = {

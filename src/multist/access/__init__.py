@@ -38,7 +38,7 @@ from multist.access.run import (
     versions,
 )
 from multist.access.shapes import read_drawn, resolve_drawn, spot_polygons
-from multist.access.stale import domain_params, refuse_stale
+from multist.access.stale import division_params, domain_params, embedding_params, refuse_stale
 from multist.access.tables import (
     SPATIAL_ATTRS,
     check_columns,
@@ -68,7 +68,9 @@ __all__ = [
     "check_layer",
     "check_whole",
     "decisions_of",
+    "division_params",
     "domain_params",
+    "embedding_params",
     "find_expression",
     "find_sections",
     "gene_names",

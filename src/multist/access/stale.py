@@ -31,6 +31,9 @@ _OF_DIVISION = ("use_rep", "n_domains", "n_domains_asked", "labels_key", "unlabe
 """Parameters of the domains. They lie among those of the embedding, and share the following with it."""
 _OF_BOTH = ("random_state", "table_key", "library_key")
 
+_OF_ENTRY = {"decisions", "schema", "library_key"}
+"""What an entry of ``uns`` holds besides its results."""
+
 _EMBEDDING = ("multist_domains", "fit", "embed", "predict")
 _DIVIDING = ("cluster_domains", "cluster", "predict")
 """Functions whose decisions are about the embedding, and about the domains."""
@@ -226,6 +229,9 @@ def _forget(table: Draft, result: Result) -> None:
     for group, *path in (result.place, *result.beside):
         if len(path) == 1:
             table.drop(group, path[0])
+    left = table.uns[result.key]
+    if not left.get("decisions") and set(left) <= _OF_ENTRY:
+        table.drop("uns", result.key)
 
 
 def _drop_decisions(table: Draft, result: Result) -> None:
@@ -234,6 +240,22 @@ def _drop_decisions(table: Draft, result: Result) -> None:
     kept = {name: lines for name, lines in decisions.items() if name not in result.steps}
     if len(kept) < len(decisions):
         table.put("uns", result.key, {**entry, "decisions": kept})
+
+
+def embedding_params(table: AnnData, key: str) -> dict[str, Any]:
+    """Parameters of an entry that are to be kept where its domains are found anew."""
+    return _params_without(_params(table, key), embedding=False)
+
+
+def division_params(table: AnnData, key: str) -> dict[str, Any]:
+    """Parameters of an entry that are to be kept where its embedding is made anew: of domains that are still there."""
+    return _params_without(_params(table, key), embedding=True) if _keys.domain_key(key) in table.obs else {}
+
+
+def _params(table: AnnData, key: str) -> Mapping[str, Any]:
+    entry = table.uns.get(key, {})
+    params = entry.get("params", {}) if isinstance(entry, Mapping) else {}
+    return params if isinstance(params, Mapping) else {}
 
 
 def _params_without(params: Mapping[str, Any], *, embedding: bool) -> dict[str, Any]:

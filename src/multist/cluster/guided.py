@@ -55,6 +55,12 @@ class GuidedDomains:
     doubted: np.ndarray
 
 
+def check_trust(trust: float) -> None:
+    """Raise a ValueError if it is no probability above zero."""
+    if not isinstance(trust, int | float | np.number) or not 0 < trust <= 1:
+        raise ValueError(f"trust is the probability that a stroke is right, above 0 and at most 1; got {trust!r}")
+
+
 def guided_domains(
     views: Sequence[Sequence[np.ndarray]],
     adjacency: sp.csr_matrix,
@@ -303,5 +309,4 @@ def _check(
         raise ValueError(f"classes without any stroke: {missing}; leave them out, or ask for n_more domains")
     if n_more < 0 or n_classes < 1 or n_classes + n_more < 2:
         raise ValueError(f"two domains at least; got {n_classes} named classes and n_more={n_more}")
-    if not isinstance(trust, int | float | np.number) or not 0 < trust <= 1:
-        raise ValueError(f"trust is the probability that a stroke is right, above 0 and at most 1; got {trust!r}")
+    check_trust(trust)

@@ -15,7 +15,15 @@ from multist.pl._layer import Layer, color_layers, other_labels
 from multist.pl._legend import explain, legend_inches
 from multist.pl._look import LegendLoc, Look, MapOptions, drawn
 from multist.pl._maps import draw_map, explained
-from multist.pl._overlays import draw_rings, draw_strokes, ring_entry, ringed_rows, stroke_colors, stroke_entries
+from multist.pl._overlays import (
+    draw_rings,
+    draw_strokes,
+    ring_entry,
+    ringed_rows,
+    stroke_colors,
+    stroke_entries,
+    stroke_values,
+)
 from multist.pl._slides import slides
 
 if TYPE_CHECKING:
@@ -39,6 +47,7 @@ def domains(
     truth_key: str | Sequence[str] | None = None,
     outline: str | None = None,
     labels_key: str | None = None,
+    unlabeled_category: str | None = None,
     rings: str | Sequence[str] | None = None,
     layer: str | None = None,
     gene_symbols: str | None = None,
@@ -70,6 +79,8 @@ def domains(
     labels_key
         Column of ``obs`` with a person's strokes: a spot that carries a label has a filled centre with a dark edge, in
         the colour of its class, and white over numbers.
+    unlabeled_category
+        Value of that column that means "not named"; None takes the one that domains were found with.
     rings
         Spots to point at by numbered rings: a list of ``obs_names``, or a column of ``obs`` that holds True for them.
     layer
@@ -113,21 +124,25 @@ def domains(
     layers += other_labels(tissue, _listed(truth_key), result, options)
     outlined = None if outline is None else _codes(tissue.obs, outline)
     ringed = None if rings is None else ringed_rows(tissue, rings)
-    strokes = None if labels_key is None else stroke_colors(tissue, labels_key, layers, options)
+    strokes = None if labels_key is None else stroke_values(tissue, labels_key, unlabeled_category)
+    classes: list[dict[str, str]] = [{}] * len(layers)
+    if labels_key is not None and strokes is not None:
+        classes = [stroke_colors(strokes, tissue, labels_key, [each, *layers], options) for each in layers]
 
     n_sections = len(tissue.names)
     where: LegendLoc = options.legend_loc or ("none" if "legend_loc" in look else "right margin")
-    ring = {} if ringed is None or not len(ringed) else ring_entry(rings or ())
-    extras = [ring if strokes is None else stroke_entries(strokes, each) | ring for each in layers]
+    ring = {} if rings is None or ringed is None or not len(ringed) else ring_entry(rings)
+    extras = [stroke_entries(colors, each) | ring for each, colors in zip(layers, classes, strict=True)]
     titles = [each.label if n_sections > 1 else "" for each in layers]
     windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
     beside, below = _legend_inches(layers, extras, titles, where)
     cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
     canvas = _laid_out(cells, windows, options, beside, below)
-    for panel, (each, section) in zip(canvas.axes, itertools.product(layers, range(n_sections)), strict=True):
+    drawn = itertools.product(zip(layers, classes, strict=True), range(n_sections))
+    for panel, ((each, colors), section) in zip(canvas.axes, drawn, strict=True):
         draw_map(panel, tissue, section, windows[section], each, options, outlined)
-        if labels_key is not None and strokes is not None:
-            draw_strokes(panel, tissue, section, labels_key, strokes, options.size, over_numbers=each.is_numeric)
+        if strokes is not None:
+            draw_strokes(panel, tissue, section, strokes, colors, options.size, over_numbers=each.is_numeric)
         if ringed is not None:
             draw_rings(panel, tissue, section, ringed, options.size)
     canvas.set_titles([e.label if n_sections == 1 else tissue.names[s] for e in layers for s in range(n_sections)])

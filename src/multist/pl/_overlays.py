@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +27,24 @@ _LEAST_STROKE, _LEAST_RING = 4.5, 6.5
 """Points of a filled centre and of a ring at least, unless they would reach the next spots' centres."""
 
 
-def stroke_colors(slides: Slides, key: str, beside: Sequence[Layer], look: Look) -> dict[str, str]:
-    """Colour of each class that a person gave: that of the same name in the drawn layers, else its own.
+def stroke_colors(values: pd.Series, slides: Slides, key: str, beside: Sequence[Layer], look: Look) -> dict[str, str]:
+    """Colour of each class that a person gave: that of the same name in the first drawn layer with one, or its own."""
+    class_colors = _colors.category_colors(slides.tables, key, values, look.palette)
+    drawn = {name: color for layer in reversed(beside) for name, color in (layer.colors or {}).items()}
+    return {name: drawn.get(name, color) for name, color in class_colors.items()}
+
+
+def stroke_values(slides: Slides, key: str, unlabeled_category: str | None) -> pd.Series:
+    """Classes that a person gave, missing where there is none.
+
+    Parameters
+    ----------
+    slides
+        The sections.
+    key
+        Column of ``obs``.
+    unlabeled_category
+        Value that means "not named"; None takes the one that domains were found with, if these strokes guided any.
 
     Raises
     ------
@@ -37,22 +53,34 @@ def stroke_colors(slides: Slides, key: str, beside: Sequence[Layer], look: Look)
     ValueError
         If it holds numbers that are no names.
     """
-    values = _stroke_values(slides, key)
-    class_colors = _colors.category_colors(slides.tables, key, values, look.palette)
-    drawn = {name: color for layer in reversed(beside) for name, color in (layer.colors or {}).items()}
-    return {name: drawn.get(name, color) for name, color in class_colors.items()}
-
-
-def _stroke_values(slides: Slides, key: str) -> pd.Series:
     values = _colors.obs_values(slides.obs, key, "labels_key", whole_numbers_are_categories=True)
     if not isinstance(values.dtype, pd.CategoricalDtype):
         raise ValueError(f"labels_key {key!r} holds numbers that are no names of classes")
     values = renamed(values, [str(name).strip() for name in values.cat.categories])
-    return values.cat.remove_categories([name for name in values.cat.categories if is_missing_text(name)])
+    told = [unlabeled_category] if unlabeled_category is not None else _unlabeled_of(slides, key)
+    unnamed = {str(name).strip() for name in told}
+    return values.cat.remove_categories(
+        [name for name in values.cat.categories if is_missing_text(name) or name in unnamed]
+    )
+
+
+def _unlabeled_of(slides: Slides, key: str) -> Iterator[str]:
+    """What meant "not named" where domains were found by these strokes."""
+    for entry in (entry for table in slides.tables for entry in table.uns.values() if isinstance(entry, Mapping)):
+        params = entry.get("params")
+        if isinstance(params, Mapping) and params.get("labels_key") == key and "unlabeled_category" in params:
+            yield params["unlabeled_category"]
 
 
 def draw_strokes(
-    ax: Axes, slides: Slides, section: int, key: str, colors: dict[str, str], size: float, *, over_numbers: bool = False
+    ax: Axes,
+    slides: Slides,
+    section: int,
+    values: pd.Series,
+    colors: dict[str, str],
+    size: float,
+    *,
+    over_numbers: bool = False,
 ) -> None:
     """Fill the centre of every spot that carries a label in its class's colour, with a dark edge.
 
@@ -61,7 +89,7 @@ def draw_strokes(
     from matplotlib.colors import to_rgba_array
 
     rows = slides.rows(section)
-    codes = _stroke_values(slides, key).cat.codes.to_numpy()[rows]
+    codes = values.cat.codes.to_numpy()[rows]
     marked = codes >= 0
     if not marked.any():
         return
@@ -81,6 +109,8 @@ def _least(ax: Axes, xy: np.ndarray, points: float) -> float:
 
 def stroke_entries(colors: dict[str, str], beside: Layer) -> dict[str, dict[str, Any]]:
     """What a legend says of the strokes."""
+    if not colors:
+        return {}
     edge = {"markersize": 4.5, "markeredgecolor": "black", "markeredgewidth": 0.8}
     if beside.is_numeric or set(colors) <= set(beside.colors or {}):
         return {"labelled by hand": {"color": "white", **edge}}

@@ -115,13 +115,12 @@ def _columns(tissue: Slides, key: str, cluster_key: str | None, options: Look) -
     time = Layer(column, table.obs[column].astype(float), None, **numbers_of(options))
     if not np.isfinite(time.values).any():
         raise ValueError(f"obs[{column!r}] has no value for any of the {table.n_obs} spots; run tl.pseudotime again")
-    if cluster_key is None:
-        result = table.uns.get(key, {})
-        entry: Any = result.get(_keys.PSEUDOTIME, {}) if isinstance(result, Mapping) else {}
-        params = entry.get("params", {})
-        refuse_stale(table, params, f"obs[{column!r}]", "tl.pseudotime")
-        cluster_key = str(params.get("cluster_key", _keys.domain_key(key)))
-    return time, domain_layer(tissue, cluster_key, options)
+    result = table.uns.get(key, {})
+    entry: Any = result.get(_keys.PSEUDOTIME, {}) if isinstance(result, Mapping) else {}
+    made_from = str(entry.get("params", {}).get("cluster_key", _keys.domain_key(key)))
+    if cluster_key in (None, made_from):  # beside other labels an order may be drawn that these had no part in
+        refuse_stale(table, entry.get("params", {}), f"obs[{column!r}]", "tl.pseudotime")
+    return time, domain_layer(tissue, cluster_key or made_from, options)
 
 
 def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:

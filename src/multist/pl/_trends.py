@@ -82,7 +82,7 @@ def strongest_genes(values: Any, time: np.ndarray) -> list[int]:
 
 
 def standardized(values: Any, gene: int, has_time: np.ndarray) -> np.ndarray:
-    """Expression of a gene in ``known`` cells, with mean 0 and standard deviation 1; all 0 where it is constant."""
+    """Expression of a gene in cells with a pseudotime, with mean 0 and deviation 1; all 0 where it is constant."""
     column = values[:, gene]
     column = column.toarray().ravel() if sparse.issparse(column) else np.asarray(column).ravel()
     column = column[has_time] - column[has_time].mean()

@@ -25,7 +25,9 @@ _MAX_DISTANCE = 1.25
 """
 COLORS = ("colour", "color")
 """Names, in lower case, of what colours drawings."""
-USUAL = ("annotation", "classification", "class", "label", "name")
+CLASSES = ("annotation", "classification", "class")
+"""Names, in lower case, of what holds classes, be they text or numbers."""
+USUAL = (*CLASSES, "label", "name")
 """Names, in lower case, of what usually says of which class drawings are."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import COLORS, USUAL, class_key, hex_color, with_class
+from multist.pp._drawings import CLASSES, COLORS, USUAL, class_key, hex_color, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -58,6 +58,10 @@ def parse_geojson(
     keys = _class_keys(properties, source, label_key)
     classes = [_class_of(each, *keys) for each in properties]
     names = [name for name, _ in classes]
+    by_name = [name for name, each in zip(names, properties, strict=True) if name and not _class_of(each, *keys[:1])[0]]
+    if by_name:
+        text = "%s in %s have no class, and go by the names they have: %s"
+        logger.info(text, counted(len(by_name), "drawing"), source, listed(dict.fromkeys(by_name)))
     colors = {name: color for name, color in reversed(classes) if name and color}  # the first one counts
     frame = GeoDataFrame({"name": names}, geometry=geometry)
     if not any(names):
@@ -152,8 +156,9 @@ def _given(properties: Sequence[dict[str, Any]], name: str) -> list[Any]:
 
 
 def _tells(given: Sequence[Any], name: str) -> bool:
-    """Whether a property holds text that tells drawings apart, or that bears the name of a class."""
-    if not all(isinstance(value, str) for value in given):
+    """Whether a property holds text that tells drawings apart, or bears the name of classes, which may be numbers."""
+    kinds = str | int | float if name.lower() in CLASSES else str
+    if not all(isinstance(value, kinds) for value in given):
         return False
     return len(set(given)) > (0 if name.lower() in USUAL else 1)
 

@@ -80,7 +80,7 @@ def embed_histology(
 
     ``obsm[key_added]``
         (n_obs, d) float32, row by row.
-    ``uns["multist"]["histology"]``
+    ``uns["multist"]["histology"]``, or ``uns[key_added]["histology"]`` of another key
         The parameters: encoder, patch, image, ``patch_um`` and ``microns_per_pixel`` (by section, in micrometres; NaN
         where they are unknown) and ``feature_names`` (for ``"texture"``). Of a named model also ``model``: the
         ``library`` that ran it, its ``revision`` and ``licence`` as the hub states them, a digest of its ``weights``,
@@ -164,7 +164,8 @@ def describe_histology(
     if names:
         params["feature_names"] = np.array(names)
     logger.info("obsm[%r]: %d histology features from %s", key_added, vectors.shape[1], params["encoder"])
-    return {"obsm": {key_added: vectors}, "uns": {_keys.MULTIST: {"histology": params}}}
+    entry = _keys.MULTIST if key_added == _keys.HISTOLOGY else key_added
+    return {"obsm": {key_added: vectors}, "uns": {entry: {"histology": params}}}
 
 
 def _patch_widths(

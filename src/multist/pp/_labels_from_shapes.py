@@ -11,7 +11,7 @@ from multist import _keys
 from multist._described import described
 from multist._settings import logger
 from multist.access import get_table, read_drawn, run
-from multist.pp._drawings import COLORS, annotate, class_key, hex_color, name_spots
+from multist.pp._drawings import CLASSES, COLORS, annotate, class_key, hex_color, name_spots
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -99,7 +99,7 @@ def labels_from_shapes(
 
 def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDataFrame:
     """Drawings with a class, in the column ``name``."""
-    texts = [column for column in frame.columns if column != frame.geometry.name and _is_text(frame[column])]
+    texts = [column for column in frame.columns if column != frame.geometry.name and _tells(frame[column])]
     if label_key is None:
         label_key = class_key(texts, "columns", repr(shapes_key))
         if label_key is None:
@@ -114,10 +114,15 @@ def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDa
         raise ValueError(f"column {label_key!r} of {shapes_key!r} names no class for any of {len(frame)} drawings")
     if not given.all():
         logger.warning("%d of %d drawings have no class and are left out", int((~given).sum()), len(frame))
+    whole = label.map(lambda value: isinstance(value, float) and value.is_integer())  # beside a missing number
+    label = label.where(~whole, label[whole].astype(int))
     return frame.assign(name=label.astype(str).str.strip())[given]
 
 
-def _is_text(column: pd.Series) -> bool:
+def _tells(column: pd.Series) -> bool:
+    """Whether a column holds text, or bears the name of classes, which may be numbers."""
+    if str(column.name).lower() in CLASSES and pd.api.types.is_numeric_dtype(column):
+        return bool(column.notna().any())
     values = column.cat.categories if isinstance(column.dtype, pd.CategoricalDtype) else column.dropna()
     return len(values) > 0 and all(isinstance(value, str) for value in values)
 

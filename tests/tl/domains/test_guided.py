@@ -161,6 +161,7 @@ def test_strokes_that_are_refused_leave_model_and_data(pair, unchanged):
         ({}, {"labels_key": "annotation", "n_domains": 3}, ValueError, "names 7 classes"),
         ({}, {"labels_key": "annotation", "n_domains": "auto"}, TypeError, "None or an integer"),
         ({}, {"labels_key": "annotation", "trust": 0.0}, ValueError, "trust"),
+        ({}, {"labels_key": "multist_confidence"}, ValueError, "the strokes would be lost: copy them"),
         ({}, {"labels_key": "multist_domain"}, ValueError, "the strokes would be lost: copy them"),
         ({}, {"labels_key": "mine_domain", "key_added": "mine"}, ValueError, "the strokes would be lost: copy them"),
         ({}, {}, TypeError, "n_domains must be an integer"),
@@ -190,3 +191,22 @@ def test_guided_domains_survive_a_file(embedded, tmp_path):
     adata.write_h5ad(tmp_path / "guided.h5ad")
     again = ad.read_h5ad(tmp_path / "guided.h5ad")
     assert list(again.uns["multist"]["guided"]["classes"]) == list(adata.obs["multist_domain"].cat.categories)
+
+
+def test_strokes_that_all_others_contradict_are_named(embedded):
+    adata = embedded.copy()
+    truth = adata.obs["domain"].astype(str)
+    strokes = truth.where(np.arange(adata.n_obs) % 3 == 0)
+    wrong = strokes.index[(strokes == "stroma_loose").to_numpy()][2]
+    strokes[wrong] = "cortex_a"
+    adata.obs["annotation"] = strokes.astype("category")
+    mt.tl.cluster_domains(adata, labels_key="annotation")
+    assert wrong in adata.uns["multist"]["guided"]["doubted"]
+    mt.tl.cluster_domains(adata, labels_key="annotation", key_added="other", use_rep="X_multist")
+    np.testing.assert_array_equal(adata.obsm["other_probability"], adata.obsm["multist_probability"])
+
+
+def test_what_is_wrong_with_trust_is_said_before_training(embedded, monkeypatch):
+    monkeypatch.setattr("multist.model.fitted.FusionModel.fit", lambda *_, **__: pytest.fail("it trains"))
+    with pytest.raises(ValueError, match="trust is the probability"):
+        mt.tl.multist_domains(embedded.copy(), labels_key="annotation", trust=2)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from multist import _keys
 from multist._described import described
-from multist.access import Part, decisions_of, get_table, plain, run, stored_colors, versions
+from multist.access import Part, decisions_of, embedding_params, get_table, plain, run, stored_colors, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
 from multist.tl.domains._embedding_fields import structured_share
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
@@ -54,15 +56,16 @@ def cluster_domains(
     them, and in ``uns["multist"]`` the parameters, the versions and, where there was a number to choose,
     ``"n_domains"``, the curve. Parameters of the training are kept. With ``labels_key`` also
     ``obsm["multist_probability"]``, (n_obs, n_domains) float64, and in ``uns["multist"]["guided"]`` the classes in its
-    order and the share of strokes that were recognised while they were held out.
+    order, the share of strokes that were recognised while they were held out, and the spots whose strokes all others
+    contradict (``"doubted"``).
 
     Raises
     ------
     KeyError
         If there is no ``use_rep``; the message lists what there is.
     ValueError
-        If ``n_domains`` does not fit the table, the embedding has values that are not finite, or ``labels_key`` is the
-        column that will be written.
+        If ``n_domains`` does not fit the table, the embedding has values that are not finite, ``labels_key`` is a
+        column that will be written, or ``trust`` is no probability above 0.
 
     Examples
     --------
@@ -76,8 +79,9 @@ def cluster_domains(
     ) as work:
         divide_parts(
             work.parts,
-            asked_domains(work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added, refine=refine),
-            trust=trust,
+            asked_domains(
+                work.parts, n_domains, labels_key, unlabeled_category, trust=trust, key_added=key_added, refine=refine
+            ),
             use_rep=use_rep,
             refine=refine,
             key_added=key_added,
@@ -96,12 +100,15 @@ class Asked(NamedTuple):
         Numbers to choose from; with strokes how many domains there are to be.
     strokes
         What a person named, if that is to guide them.
+    trust
+        Probability that a stroke is right.
     params
         The parameters behind it.
     """
 
     counts: list[int]
     strokes: Strokes | None
+    trust: float
     params: dict[str, Any]
 
 
@@ -111,6 +118,7 @@ def asked_domains(
     labels_key: str | None,
     unlabeled_category: str | None,
     *,
+    trust: float,
     key_added: str,
     refine: bool = False,
 ) -> Asked:
@@ -118,16 +126,19 @@ def asked_domains(
     params = {"n_domains_asked": n_domains, "labels_key": labels_key}
     if labels_key is None:
         counts = candidate_counts(n_domains, sum(part.table.n_obs for part in parts))
-        return Asked(counts, None, params)
-    if labels_key == _keys.domain_key(key_added):
+        return Asked(counts, None, trust, params)
+    from multist.cluster.guided import check_trust
+
+    check_trust(trust)
+    if labels_key in (_keys.domain_key(key_added), _keys.confidence_key(key_added), _keys.image_weight_key(key_added)):
         raise ValueError(
-            f"labels_key names obs[{labels_key!r}], where the domains will be written, and the strokes would be lost: "
+            f"labels_key names obs[{labels_key!r}], where results will be written, and the strokes would be lost: "
             "copy them to another column, or give another key_added"
         )
     with decisions_of("cluster_domains"):
         strokes = read_strokes(parts, labels_key, unlabeled_category, n_domains=n_domains, refine=refine)
-    params |= {"unlabeled_category": unlabeled_category}
-    return Asked([len(strokes.names) + strokes.n_more], strokes, params)
+    params |= {"unlabeled_category": unlabeled_category, "trust": trust}
+    return Asked([len(strokes.names) + strokes.n_more], strokes, trust, params)
 
 
 @decisions_of("cluster_domains")
@@ -135,7 +146,6 @@ def divide_parts(
     parts: Sequence[Part],
     asked: Asked,
     *,
-    trust: float = 1.0,
     use_rep: str,
     refine: bool,
     key_added: str,
@@ -151,13 +161,13 @@ def divide_parts(
         raise ValueError(f"obsm[{use_rep!r}] must be a matrix; its shape is {code.shape}")
     tissue = gather_tissue(parts)
     all_params = {**asked.params, "use_rep": use_rep, "refine": refine, "random_state": random_state, **params}
-    guided, colors, probability = None, None, [None] * len(parts)
+    guided, colors, probability, doubted = None, None, [None] * len(parts), None
     if asked.strokes is not None:
-        sources = spot_sources(parts, use_rep, key_added)
-        guided = guide(sources, tissue, asked.strokes, trust=trust, random_state=random_state)
+        sources = spot_sources(parts, use_rep)
+        guided = guide(sources, tissue, asked.strokes, trust=asked.trust, random_state=random_state)
         obs, uns, colors = guided_columns(guided.found, asked.strokes)
         probability = split(parts, guided.found.probability)
-        all_params |= {"trust": trust}
+        doubted = split(parts, np.isin(np.arange(len(code)), guided.found.doubted))
     else:
         obs, uns = labels_and_curve(
             code,
@@ -173,11 +183,13 @@ def divide_parts(
     all_params["n_domains"] = len(obs["domain"].categories)
     columns = {name: split(parts, values) for name, values in obs.items()}
     for number, part in enumerate(parts):
-        before = part.table.uns.get(key_added, {})
-        kept = before["params"] if isinstance(before.get("params"), Mapping) else {}
-        own_uns = uns | {"params": {**kept, **plain(all_params)}, "versions": versions()}
+        kept = embedding_params(part.table, key_added)
+        told = uns | {"params": {**kept, **plain(all_params)}, "versions": versions()}
+        if doubted is not None:
+            names = part.table.obs_names[doubted[number]].to_numpy(str)
+            told[_keys.GUIDED] = {**uns[_keys.GUIDED], "doubted": names}
         values = {name: each[number] for name, each in columns.items()}
-        write_domains(part, values, own_uns, key_added, colors=colors, probability=probability[number])
+        write_domains(part, values, told, key_added, colors=colors, probability=probability[number])
     return guided
 
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import Part, plain, versions
+from multist.access import Part, division_params, embedding_params, plain, versions
 from multist.tl.domains._clusters import write_domains
-from multist.tl.domains._inputs import Tissue, split
+from multist.tl.domains._inputs import Tissue, embedding_entry, split
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -49,8 +49,10 @@ def write_embedding(
             obs={_keys.image_weight_key(key_added): weight},
             obsm={_keys.embedding_key(key_added): code},
             obsp={} if listened is None else {key: listened},
-            uns={key_added: uns | {"params": plain(params | {"shape": list(part.table.shape)})}},
         )
+        kept = division_params(part.table, key_added)  # if the embedding is the same as before, so are its domains
+        new = kept | plain(params | {"shape": list(part.table.shape)})
+        part.write(uns={key_added: uns | {"params": new}})
 
 
 def structured_share(parts: Sequence[Part], use_rep: str) -> float:
@@ -58,12 +60,8 @@ def structured_share(parts: Sequence[Part], use_rep: str) -> float:
 
     One where it is not known of any, as of an embedding that somebody else made.
     """
-    held = [(part.table.uns.get(use_rep.removeprefix(_keys.embedding_key("")), {}), part.table.n_obs) for part in parts]
-    told = [
-        (entry[_keys.STRUCTURED_SHARE], n)
-        for entry, n in held
-        if isinstance(entry, Mapping) and _keys.STRUCTURED_SHARE in entry
-    ]
+    held = [(embedding_entry(part.table, use_rep), part.table.n_obs) for part in parts]
+    told = [(entry[_keys.STRUCTURED_SHARE], n) for entry, n in held if _keys.STRUCTURED_SHARE in entry]
     if told:
         shares, sizes = zip(*told, strict=True)
         return float(np.average(shares, weights=sizes))
@@ -99,11 +97,10 @@ def write_recognised(
     rows = zip(parts, *(split(parts, values) for values in (labels, confidence, probability)), strict=True)
     for part, codes, sure, each in rows:
         obs = {"domain": pd.Categorical.from_codes(codes, list(domains.names)), "confidence": sure}
-        before = part.table.uns.get(key_added, {}).get("params", {})
         write_domains(
             part,
             obs,
-            {**uns, "params": {**before, **all_params}},
+            {**uns, "params": {**embedding_params(part.table, key_added), **all_params}},
             key_added,
             colors=list(domains.colors),
             probability=each if domains.sources else None,

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from multist import _keys
 from multist._missing import is_missing_text, renamed
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
 from multist.access import Part, is_whole, listed, not_found, refuse_measurements, stored_colors
-from multist.tl.domains._inputs import Tissue, features_of
+from multist.tl.domains._inputs import Tissue, embedding_entry, features_of
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -119,15 +118,15 @@ class Guided(NamedTuple):
     sources: tuple[str, ...]
 
 
-def spot_sources(parts: Sequence[Part], use_rep: str, key_added: str) -> dict[str, np.ndarray]:
+def spot_sources(parts: Sequence[Part], use_rep: str) -> dict[str, np.ndarray]:
     """What is known of each spot by itself, by name.
 
     An embedding of :func:`multist.tl.multist_domains` is taken apart into ``"expression"`` and ``"image"``, and has the
     ``"components"`` that it was made of before them, where all tables have these. Any other is the ``"embedding"``.
     """
     code = features_of(parts, use_rep)
-    held = parts[0].table.uns.get(key_added, {})
-    key = held.get("params", {}).get("expression_key") if use_rep == _keys.embedding_key(key_added) else None
+    held = embedding_entry(parts[0].table, use_rep)
+    key = held.get("params", {}).get("expression_key")
     if key is None:
         return {"embedding": code}
     components = features_of(parts, key) if all(key in part.table.obsm for part in parts) else None
@@ -143,11 +142,11 @@ def embedded_sources(code: np.ndarray, n_image: int, components: np.ndarray | No
 
 
 def views_of(sources: Mapping[str, np.ndarray], adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
-    """The tissue at several scales: each spot by itself, and its first components averaged further and further."""
+    """The tissue at several scales: spots by themselves, their components averaged more and more, their image a bit."""
     from multist.cluster.stroke_views import scale_views
 
     near = list(sources.values())
-    return scale_views(near, near[0], adjacency)
+    return scale_views(near, near[0], adjacency, sources.get("image"))
 
 
 def guide(
@@ -190,7 +189,8 @@ def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, An
     names = list(strokes.names)
     for number in range(n_domains - len(names)):
         names.append(next(name for name in _further(number) if name not in names))
-    free = (color for color in domain_colors(2 * n_domains) if color not in strokes.colors.values())
+    taken = {color.lower() for color in strokes.colors.values()}
+    free = (color for color in domain_colors(2 * n_domains) if color.lower() not in taken)
     colors = [strokes.colors.get(name) or next(free) for name in names]
     columns = {
         "domain": pd.Categorical.from_codes(found.labels, names),

@@ -126,6 +126,12 @@ def split(parts: Sequence[Part], values: Any) -> list[Any]:
     return [values[span][:, span] if sparse.issparse(values) else values[span] for span in spans]
 
 
+def embedding_entry(table: AnnData, use_rep: str) -> Mapping[str, Any]:
+    """What ``uns`` tells of an embedding that this package made; empty of any other."""
+    entry = table.uns.get(use_rep.removeprefix(_keys.embedding_key("")), {})
+    return entry if isinstance(entry, Mapping) and isinstance(entry.get("params", {}), Mapping) else {}
+
+
 def features_of(parts: Sequence[Part], key: str) -> np.ndarray:
     """(n, p) rows of an ``obsm`` entry of all parts, checked.
 

@@ -106,12 +106,14 @@ class MultiST:
         with run(data, "fit", random_state=self.random_state, key_added=key_added, image=image, **keys) as work:
             named = None
             if labels_key is not None:  # refused before training
-                named = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added)
+                named = asked_domains(
+                    work.parts, n_domains, labels_key, unlabeled_category, trust=trust, key_added=key_added
+                )
             n_centres = named.counts[0] if named else n_domains or 1
             read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer}
             fitted = fit_parts(work.parts, self.config, n_centres, **read, device=self.device, **made, params=keys)
             if named is not None:
-                fitted = cluster_parts(fitted, work.parts, named, trust=trust, refine=False, **made, params=stage)
+                fitted = cluster_parts(fitted, work.parts, named, refine=False, **made, params=stage)
         self._fitted = fitted
         return self
 
@@ -198,9 +200,9 @@ class MultiST:
         made: dict[str, Any] = {"key_added": key_added, "random_state": self.random_state}
         with run(data, "cluster", copy=copy, image=False, **made, **stage) as work:
             asked = asked_domains(
-                work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added, refine=refine
+                work.parts, n_domains, labels_key, unlabeled_category, trust=trust, key_added=key_added, refine=refine
             )
-            with_domains = cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made, params=stage)
+            with_domains = cluster_parts(fitted, work.parts, asked, refine=refine, **made, params=stage)
         self._fitted = with_domains
         return work.result
 

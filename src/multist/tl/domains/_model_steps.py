@@ -114,7 +114,6 @@ def cluster_parts(
     parts: Sequence[Part],
     asked: Asked,
     *,
-    trust: float,
     refine: bool,
     key_added: str,
     random_state: int,
@@ -127,7 +126,6 @@ def cluster_parts(
     guided = divide_parts(
         parts,
         asked,
-        trust=trust,
         use_rep=key,
         refine=refine,
         key_added=key_added,

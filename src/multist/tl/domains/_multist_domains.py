@@ -113,7 +113,9 @@ def multist_domains(
         data, "multist_domains", random_state=random_state, key_added=key_added, copy=copy, image=image, **keys
     ) as work:
         # refused before training
-        asked = asked_domains(work.parts, n_domains, labels_key, unlabeled_category, key_added=key_added, refine=refine)
+        asked = asked_domains(
+            work.parts, n_domains, labels_key, unlabeled_category, trust=trust, key_added=key_added, refine=refine
+        )
         if config.losses is not None and len(asked.counts) > 1:
             raise ValueError(
                 "the published method needs a number of domains before training; give n_domains as one integer"
@@ -121,5 +123,5 @@ def multist_domains(
         made: dict[str, Any] = {"key_added": key_added, "random_state": random_state, "params": keys}
         read: dict[str, Any] = {"use_image": use_image, "use_rep": use_rep, "layer": layer}
         fitted = fit_parts(work.parts, config, asked.counts[0], **read, device=device, **made)
-        cluster_parts(fitted, work.parts, asked, trust=trust, refine=refine, **made)
+        cluster_parts(fitted, work.parts, asked, refine=refine, **made)
     return work.result

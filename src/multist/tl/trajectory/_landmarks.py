@@ -7,6 +7,7 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist import _keys
+from multist.access import open_part
 
 _NEAR_IN_SPACE = 6
 _MAX_SEARCHED = 5000  # landmarks up to which each cell is compared with all
@@ -55,11 +56,11 @@ def landmark_graph(xy: np.ndarray, section: np.ndarray) -> sparse.csr_matrix:
     section
         (n,) section of each.
     """
-    from multist.pp import spatial_graph
+    from multist.pp.stages import join_neighbors
 
     scratch = AnnData(obs={"section": section.astype(str)}, obsm={_keys.SPATIAL: xy})
-    spatial_graph(scratch, n_neighbors=_NEAR_IN_SPACE, coord_type="generic", library_key="section")
-    return scratch.obsp[_keys.CONNECTIVITIES]
+    record = open_part(scratch, library_key="section", image=False).record
+    return join_neighbors(record, n_neighbors=_NEAR_IN_SPACE, coord_type="generic")["obsp"][_keys.CONNECTIVITIES]
 
 
 def nearest_landmarks(

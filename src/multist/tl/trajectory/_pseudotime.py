@@ -11,7 +11,16 @@ from multist import _keys
 from multist._described import described
 from multist._settings import logger
 from multist._words import counted
-from multist.access import check_whole, domain_params, not_found, plain, read_features, run, versions
+from multist.access import (
+    check_whole,
+    domain_params,
+    not_found,
+    plain,
+    read_features,
+    refuse_measurements,
+    run,
+    versions,
+)
 from multist.tl._graph import ensure_graph
 from multist.tl.trajectory._diffusion import (
     diffusion_map,
@@ -268,4 +277,5 @@ def _domains(table: AnnData, cluster_key: str) -> pd.Series:
     if cluster_key not in table.obs:
         raise not_found(cluster_key, "obs", table.obs, argument="cluster_key")
     column = table.obs[cluster_key].astype("category")
+    refuse_measurements(column.cat.categories, cluster_key)
     return column.cat.rename_categories([str(name) for name in column.cat.categories])
