@@ -90,7 +90,7 @@ def test_patches_of_visium_can_be_had_in_micrometres_and_their_size_is_kept():
     embed_histology(adata, key_added="spots")
     embed_histology(adata, patch_size=110.0, patch_unit="um", key_added="um")
     np.testing.assert_allclose(adata.obsm["um"], adata.obsm["spots"], rtol=1e-4, atol=1e-4)
-    params = adata.uns["multist"]["histology"]
+    params = adata.uns["um"]["histology"]
     assert params["patch_um"] == pytest.approx([110]) and params["microns_per_pixel"] == pytest.approx([4])
 
 
