@@ -67,7 +67,7 @@ def test_of_many_spots_some_tell_how_common_a_class_is(learnt, other, monkeypatc
 
 
 def test_other_columns_are_named(learnt, other):
-    with pytest.raises(ValueError, match=r"have \[2, 1\] columns .* from \[1, 1\], .* fit the model again"):
+    with pytest.raises(ValueError, match=r"views have \[2, 1\] columns .* learnt from \[1, 1\].* fit the model again"):
         learnt.predict([[np.zeros((N, 2))], other[0][1]], other[1])
 
 
