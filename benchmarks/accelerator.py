@@ -1,11 +1,13 @@
 """Model and clustering on an accelerator: time, memory, share of the memory bandwidth, and agreement with the CPU.
 
     python benchmarks/accelerator.py [--sizes 3600 100000 1000000 10000000] [--agree-up-to 1000000] [--sections FOLDER]
+                                     [--encoders base large]
 
 Needs numpy, scipy, scikit-learn, torch and this checkout, which need not be installed; Fabric and DGL are used if they
-are there. Labelled sections of a folder are read as ``domains.py`` reads them, and need the package. Without an
-accelerator it runs small on the CPU. Tissue and graph are made before the clock starts. Prints Markdown tables and
-writes JSON.
+are there. Labelled sections of a folder are read as ``domains.py`` reads them, and need the package. So do encoders of
+patches: vision transformers of the usual sizes with weights drawn at random, which take as long as trained ones, and
+need transformers. Without an accelerator it runs small on the CPU. Tissue and graph are made before the clock starts.
+Prints Markdown tables and writes JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import json
 import platform
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +49,8 @@ ON_ACCELERATOR, ON_CPU = (3_600, 100_000, 1_000_000, 10_000_000), (1_500, 3_000)
 WIDTH, HEADS = 16, 4  # of the default network
 REPEATS = 5
 FLOAT = 4
+VISION_TRANSFORMERS = {"tiny": (192, 12, 3), "base": (768, 12, 12), "large": (1024, 24, 16)}  # width, depth, heads
+MOST_PATCHES_ON_CPU, FEW_PATCHES, PIXELS_PER_SPOT = 128, 8, 62
 MOST_KERNEL_CELLS = 1_000_000  # the steps alone are timed on one graph of at most so many cells
 
 
@@ -107,6 +112,35 @@ def real_section(section: Section, device: str) -> dict[str, Any]:
         "ari": float(adjusted_rand_score(truth, labels[known])),
         "cpu_ari": float(adjusted_rand_score(truth, cpu_labels[known])),
     }
+
+
+def encoder_speed(size: str, device: str, n_patches: int) -> dict[str, Any]:
+    """Patches per second of ``pp.embed_histology`` by a vision transformer of a usual size, with untrained weights.
+
+    A call reads the patches, checks which are kept, and encodes them; a first one on few patches is not counted.
+    """
+    from transformers import ViTConfig, ViTModel
+
+    import multist as mt
+
+    width, depth, heads = VISION_TRANSFORMERS[size]
+    config = ViTConfig(
+        hidden_size=width, num_hidden_layers=depth, num_attention_heads=heads, intermediate_size=4 * width
+    )
+    found: dict[str, Any] = {"encoder": size, "patch_pixels": config.image_size, "device": device}
+    with tempfile.TemporaryDirectory() as folder:
+        ViTModel(config).save_pretrained(folder)
+        for where, n in {device: n_patches, "cpu": min(n_patches, MOST_PATCHES_ON_CPU)}.items():
+            side = max(500, int(PIXELS_PER_SPOT * n**0.5))
+            tissue = mt.datasets.layered_tissue(n_spots=max(n, 100), n_genes=100, image_size=side, format="anndata")
+            for count, spots in (("warm", tissue[:FEW_PATCHES].copy()), (where, tissue[:n].copy())):
+                settings.cache_dir = Path(folder) / f"{where}-{count}"  # nothing is kept from another call
+                start = time.perf_counter()
+                mt.pp.embed_histology(spots, f"transformers:{folder}", device=where)
+                wait(where)
+                seconds = time.perf_counter() - start
+            found[f"{where}_patches_per_second"] = n / seconds
+    return found
 
 
 def kernels(n_cells: int, device: str) -> dict[str, Any]:
@@ -189,6 +223,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--agree-up-to", type=int, default=1_000_000, metavar="CELLS", help="also on the CPU")
     parser.add_argument("--sections", type=Path, metavar="FOLDER", help="of labelled sections, as of domains.py")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks/accelerator.json"))
+    parser.add_argument("--encoders", nargs="+", default=[], choices=list(VISION_TRANSFORMERS))
+    parser.add_argument("--patches", type=int, default=4_096, help="for the encoders")
     options = parser.parse_args(argv)
     options.device = "cuda" if torch.cuda.is_available() else "cpu"
     options.sizes = options.sizes or list(ON_ACCELERATOR if options.device == "cuda" else ON_CPU)
@@ -209,6 +245,7 @@ def main(argv: list[str] | None = None) -> int:
         "runs": [],
         "kernels": [],
         "sections": [],
+        "encoders": [],
     }
 
     def keep(kind: str, result: dict[str, Any]) -> None:
@@ -232,9 +269,13 @@ def main(argv: list[str] | None = None) -> int:
         for section in (load_section(options.sections, name) for name in section_names(options.sections)):
             if section is not None:
                 keep("sections", real_section(section, options.device))
+    for size in options.encoders:
+        keep("encoders", encoder_speed(size, options.device, options.patches))
     tables = [runs_table(report["runs"]), kernels_table(report["kernels"])]
     if report["sections"]:
         tables.append(sections_table(report["sections"]))
+    if report["encoders"]:
+        tables.append(encoders_table(report["encoders"]))
     print(*tables, sep="\n\n")
     return 1 if any(run.get("agreement", 1) < 0.99 for run in report["runs"]) else 0
 
@@ -277,6 +318,14 @@ def sections_table(found: list[dict[str, Any]]) -> str:
         for each in found
     ]
     return markdown([*header, "agreement", "ARI", "CPU ARI"], rows)
+
+
+def encoders_table(found: list[dict[str, Any]]) -> str:
+    lines = ["| vision transformer | device | patches per second | on the CPU |", "|" + "---|" * 4]
+    for each in found:
+        speeds = [each[f"{where}_patches_per_second"] for where in (each["device"], "cpu")]
+        lines.append(f"| {each['encoder']} | {each['device']} | {speeds[0]:,.1f} | {speeds[1]:,.1f} |")
+    return "\n".join(lines)
 
 
 def _maybe(value: float | None, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -52,7 +53,8 @@ def test_labelled_sections_are_compared_with_the_cpu(run_benchmark, tmp_path: Pa
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
     del tissue.obs["domain"]
     tissue.write_h5ad(tmp_path / "layered_tissue" / "unlabelled.h5ad")
-    done = run_benchmark("accelerator", tmp_path, "--sizes", "200", "--sections", tmp_path)
+    more = ["--encoders", "tiny", "--patches", "4"] if importlib.util.find_spec("transformers") else []
+    done = run_benchmark("accelerator", tmp_path, "--sizes", "200", "--sections", tmp_path, *more)
     assert done.returncode == 0, done.stderr
     (found,) = json.loads((tmp_path / "build" / "benchmarks" / "accelerator.json").read_text())["sections"]
     assert found["section"] == "layered_tissue/small" and found["spots"] == 250
@@ -60,3 +62,4 @@ def test_labelled_sections_are_compared_with_the_cpu(run_benchmark, tmp_path: Pa
     if not torch.cuda.is_available():  # then both are the CPU
         assert found["repeats"] and found["difference"] == 0 and found["agreement"] == 1
     assert "| layered_tissue/small | 250 |" in done.stdout
+    assert not more or "| tiny | " in done.stdout

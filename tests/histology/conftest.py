@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+TIMM_SHAPE = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 2}
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,10 +51,9 @@ def timm_folder(timm: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("timm")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = timm.create_model(
-            "vit_tiny_patch16_224", img_size=32, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=5
-        )
-    timm.models._hub.save_for_hf(model, folder, safe_serialization="both")
+        says = {"input_size": (3, 32, 32)}  # what it was trained on
+        model = timm.create_model("vit_tiny_patch16_224", num_classes=5, pretrained_cfg_overlay=says, **TIMM_SHAPE)
+    timm.models._hub.save_for_hf(model, folder, model_args=TIMM_SHAPE, safe_serialization="both")
     return folder
 
 

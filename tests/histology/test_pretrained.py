@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from multist.histology import pretrained, timm_model
 from multist.histology.pretrained import load_pretrained
@@ -68,8 +69,6 @@ def test_the_class_token_stands_in_for_a_pooling_that_was_never_trained(transfor
 
 @pytest.mark.slow
 def test_missing_weights_are_refused_rather_than_drawn_at_random(transformers, vit, tmp_path):
-    from safetensors.torch import load_file, save_file
-
     broken = shutil.copytree(vit, tmp_path / "broken")
     weights = load_file(broken / "model.safetensors")
     lost = next(name for name in weights if name.endswith("attention.query.weight") or name.endswith("q_proj.weight"))
@@ -142,6 +141,7 @@ def test_folders_without_a_model_are_named(library, request, tmp_path):
     with pytest.raises(ValueError, match="holds no config.json"):
         get_encoder(f"{library}:{tmp_path}")
     (tmp_path / "config.json").write_text('{"architecture": "no_such_thing", "model_type": "no_such_thing"}')
+    save_file({"weight": torch.zeros(1)}, tmp_path / "model.safetensors")
     with pytest.raises(ValueError, match=f"{library} does not know the model"):
         get_encoder(f"{library}:{tmp_path}")
 
@@ -176,8 +176,6 @@ class Intruder:
 
 def pickled(vit: Path, folder: Path, **more) -> Path:
     """A copy of the model whose weights are a ``.bin``."""
-    from safetensors.torch import load_file
-
     copy = shutil.copytree(vit, folder)
     weights = load_file(copy / "model.safetensors")
     (copy / "model.safetensors").unlink()

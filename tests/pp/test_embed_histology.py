@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import time
+
 import anndata as ad
 import numpy as np
 import pytest
 import torch
 
-from multist.access import resolve
+from multist.access import PatchReader, resolve
 from multist.histology.texture import feature_names
 from multist.pp import embed_histology, normalize_histology
 
@@ -45,6 +47,38 @@ def test_texture_is_written_with_its_parameters():
     assert params["encoder"] == "texture" and params["patch_size"] == 2.0 and params["patch_unit"] == "spot"
     assert list(params["feature_names"]) == feature_names() and list(params["image_key"]) == ["hires"]
     assert np.array_equal(adata.X, x)
+
+
+@pytest.mark.slow
+def test_the_next_patches_are_read_while_an_encoder_works(monkeypatch):
+    """And what is wrong with them is said all the same."""
+    batches, read = PatchReader.batches, []
+
+    def told(reader, *arguments, **options):
+        for batch in batches(reader, *arguments, **options):
+            read.append(len(batch[0]))
+            yield batch
+
+    def slow(batch):
+        before, start = len(read), time.monotonic()
+        while len(read) == before < 9 and time.monotonic() - start < 10:
+            time.sleep(0.001)
+        assert len(read) > before or before == 9
+        return mean_colour(batch)
+
+    monkeypatch.setattr(PatchReader, "batches", told)
+    embed_histology(section(), slow, batch_size=9, device="cpu")
+    assert read == [9] * 9
+
+    def torn(reader, *arguments, **options):
+        yield from list(batches(reader, *arguments, **options))[:2]
+        raise OSError("a chunk is damaged")
+
+    monkeypatch.setattr(PatchReader, "batches", torn)
+    adata = section()
+    with pytest.raises(OSError, match="a chunk is damaged"):
+        embed_histology(adata, mean_colour, batch_size=9, device="cpu")
+    assert "X_histology" not in adata.obsm
 
 
 @pytest.mark.slow

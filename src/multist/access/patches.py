@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -226,18 +225,29 @@ def _extent(corner: np.ndarray, width: float, pixels: int) -> tuple[int, int, in
 
 
 def _resample(window: np.ndarray, corner: np.ndarray, width: float, pixels: int) -> np.ndarray:
-    """Mean of the window over the area of each patch pixel, one axis after the other."""
+    """Mean of the window over the area of each patch pixel, first along y, then along x."""
     if width == pixels and (corner == 0).all() and window.shape[:2] == (pixels, pixels):
         return window
-    result = window.astype(np.float32)
-    for axis, start in ((0, corner[1]), (1, corner[0])):
-        index, weight = _area_weights(float(start), width / pixels, pixels, result.shape[axis])
-        shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
-        parts = (
-            np.take(result, index[:, tap], axis=axis) * weight[:, tap].reshape(shape) for tap in range(index.shape[1])
-        )
-        result = functools.reduce(np.add, parts)
-    return np.rint(result).astype(np.uint8)
+    height, breadth, n_channels = window.shape
+    # rows of pixels and channels, so that every step goes through memory in order
+    rows = window.reshape(height, -1).astype(np.float32)
+    index, weight = _area_weights(float(corner[1]), width / pixels, pixels, height)
+    rows = _weighted_sum(rows, index, weight[..., None], axis=0)
+    index, weight = _area_weights(float(corner[0]), width / pixels, pixels, breadth)
+    channels = (n_channels * index[:, None] + np.arange(n_channels)[:, None]).reshape(-1, index.shape[1])
+    rows = _weighted_sum(rows, channels, np.repeat(weight, n_channels, axis=0), axis=1)
+    return np.rint(rows, out=rows).astype(np.uint8).reshape(pixels, pixels, n_channels)
+
+
+def _weighted_sum(rows: np.ndarray, index: np.ndarray, weight: np.ndarray, *, axis: int) -> np.ndarray:
+    """Sum of the rows or columns (m, taps) by their weights."""
+    total = rows.take(index[:, 0], axis=axis)
+    total *= weight[:, 0]
+    for tap in range(1, index.shape[1]):
+        part = rows.take(index[:, tap], axis=axis)
+        part *= weight[:, tap]
+        total += part
+    return total
 
 
 def _area_weights(start: float, step: float, pixels: int, n: int) -> tuple[np.ndarray, np.ndarray]:

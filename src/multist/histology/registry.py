@@ -85,7 +85,7 @@ class PatchEncoder:
                 self.function.to(home)  # type: ignore[attr-defined]
 
     def _encode(self, patches: np.ndarray, torch: Any, device: torch.device) -> np.ndarray:
-        batch = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2))).to(device).float() / 255
+        batch = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2))).to(device).float().div_(255)
         if self.pretrained is not None:
             batch = self.pretrained.transform(batch)
         with torch.autocast(device.type, torch.float16, enabled=self.precision == "float16"):

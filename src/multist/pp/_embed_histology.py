@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -226,7 +227,7 @@ def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, ba
     order = []
     bar = progress_bar(len(reader), f"patches by {encoder.name}", "patches")
     with encoder.frozen() as encode, bar:
-        for rows, patches in reader.batches(batch_size, in_row_order=False):
+        for rows, patches in _one_ahead(reader.batches(batch_size, in_row_order=False)):
             batch = encode(patches) if kept is None else kept.encode(patches, encode)
             order.append(rows)
             if vectors is None:
@@ -242,6 +243,17 @@ def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, ba
     if kept is not None:
         kept.keep(vectors[np.concatenate(order)])
     return vectors
+
+
+def _one_ahead(
+    batches: Iterator[tuple[np.ndarray, np.ndarray]],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The same, each read in another thread while the one before is encoded."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
 
 
 def _kept(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder) -> KeptVectors | None:
