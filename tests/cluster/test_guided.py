@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from multist.cluster import guided
 from multist.cluster.guided import guided_domains
 from multist.cluster.guided_classifier import GuidedClassifier
+from multist.cluster.neighbour_walk import HeldOut
 from multist.cluster.stroke_doubt import probably_wrong
 from multist.cluster.stroke_folds import stroke_folds
 from multist.cluster.stroke_views import scale_views
@@ -239,17 +240,26 @@ def test_strokes_that_are_recognised_little_better_than_by_chance_are_named(righ
     """Of three classes chance gives a third, and a quarter of the way to all is a half."""
     truth = np.repeat([0, 1, 2], 100)
     told = np.where(np.arange(300) % 100 < 100 * right, truth, (truth + 1) % 3)
-    guided._warn_of_contradictions(np.eye(3)[told], truth, 3)
+    guided._warn_of_contradictions([HeldOut(np.arange(300), truth, np.eye(3)[told])], 3)
     assert (f"{100 * right:.0f} % of a class are recognised, and chance gives 33 %" in caplog.text) == said
 
 
 @pytest.mark.parametrize(("each", "said"), [(5, True), (4, False)])
 def test_a_class_with_few_strokes_says_nothing_of_contradictions(each, said, caplog):
     truth = np.repeat([0, 1], [20, each])
-    guided._warn_of_contradictions(np.eye(2)[1 - truth], truth, 2)
+    wrong = HeldOut(np.arange(len(truth)), truth, np.eye(2)[1 - truth])
+    guided._warn_of_contradictions([wrong, wrong], 2)
     assert ("contradict each other" in caplog.text) == said
-    guided._warn_of_contradictions(np.eye(2)[1 - truth[:20]], truth[:20], 2)
+    guided._warn_of_contradictions([HeldOut(*(each[:20] for each in wrong))], 2)
     assert caplog.text.count("contradict") == int(said)
+
+
+def test_strokes_that_a_further_domain_takes_contradict_nothing(caplog):
+    """All look like a domain that nobody named, and of the named ones like their own."""
+    truth = np.repeat([0, 1], 20)
+    probability = np.column_stack([0.5 * (truth == 0), 0.5 * (truth == 1), np.full(40, 0.6)])
+    guided._warn_of_contradictions([HeldOut(np.arange(40), truth, probability)], 2)
+    assert not caplog.text
 
 
 def test_belief_is_bayes_rule():

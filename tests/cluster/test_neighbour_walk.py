@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from multist.cluster.neighbour_walk import similar_edges, strength_from_held_out, walk_to_neighbours
+from multist.cluster.neighbour_walk import HeldOut, similar_edges, strength_from_held_out, walk_to_neighbours
 
 
 def chain(n: int) -> sp.csr_matrix:
@@ -58,9 +58,9 @@ def test_the_walk_takes_twenty_steps():
 
 def test_a_stroke_that_knows_better_than_its_neighbours_is_left_alone_and_no_stroke_tells_nothing():
     around, held = np.tile([0.9, 0.1], (9, 1)), np.array([[0.1, 0.9]])
-    assert strength_from_held_out(around, chain(9), np.array([4]), held, np.array([1])) == 0
+    assert strength_from_held_out(around, chain(9), [HeldOut(np.array([4]), np.array([1]), held)]) == 0
     none = np.array([], dtype=np.int64)
-    assert strength_from_held_out(around, chain(9), none, np.empty((0, 2)), none) == 1
+    assert strength_from_held_out(around, chain(9), [HeldOut(none, none, np.empty((0, 2)))]) == 1
 
 
 @pytest.mark.parametrize("held", [[0.1, 0.3], [0.3, 0.01], [0.05, 0.002], [0.5, 0.5]])
@@ -74,7 +74,7 @@ def test_the_strength_is_that_at_which_held_out_strokes_are_told_best(held):
         start[rows] = held
         told[strength] = np.log(walk_to_neighbours(start, chain(20), strength)[rows, classes] + 1e-3).mean()
     # tissue farther than six steps away makes no difference
-    assert strength_from_held_out(probability, chain(20), rows, held, classes) == max(told, key=told.get)
+    assert strength_from_held_out(probability, chain(20), [HeldOut(rows, classes, held)]) == max(told, key=told.get)
 
 
 def test_spots_farther_than_the_walk_from_strokes_are_not_looked_at():
@@ -82,5 +82,17 @@ def test_spots_farther_than_the_walk_from_strokes_are_not_looked_at():
     probability = np.full((40, 2), np.nan)
     probability[:14] = [0.9, 0.1]
     held, classes = np.array([[0.1, 0.9]]), np.array([0])
-    near = strength_from_held_out(probability[:14], chain(14), np.array([5]), held, classes)
-    assert strength_from_held_out(probability, chain(40), np.array([5]), held, classes) == near > 0
+    deals = [HeldOut(np.array([5]), classes, held)]
+    near = strength_from_held_out(probability[:14], chain(14), deals)
+    assert strength_from_held_out(probability, chain(40), deals) == near > 0
+
+
+def test_each_deal_of_strokes_counts_alike_however_many_of_them_could_be_held_out():
+    probability, left, right = np.tile([0.9, 0.1], (20, 1)), np.array([2, 3, 4]), np.array([15])
+    helped = HeldOut(left, np.zeros(3, int), np.tile([0.3, 0.7], (3, 1)))  # neighbours know better
+    alone = HeldOut(right, np.ones(1, int), np.array([[0.01, 0.99]]))  # neighbours know worse
+    apart = [strength_from_held_out(probability, chain(20), [deal]) for deal in (helped, alone)]
+    assert apart[0] > apart[1] == 0
+    together = strength_from_held_out(probability, chain(20), [helped, alone])
+    none = HeldOut(np.array([], int), np.array([], int), np.empty((0, 2)))
+    assert together == strength_from_held_out(probability, chain(20), [none, alone, helped]) == 0

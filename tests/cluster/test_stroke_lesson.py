@@ -50,9 +50,15 @@ def test_models_weigh_by_how_they_recognise_what_they_have_not_seen():
     held = np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.5, 0.5]]])
     gain = np.array([np.log(0.901) + np.log(0.801), 2 * np.log(0.501)])
     expected = np.exp(0.05 * gain) / np.exp(0.05 * gain).sum()
-    np.testing.assert_allclose(model_weights(held, np.array([0, 1])), expected)
+    np.testing.assert_allclose(model_weights([held], [np.array([0, 1])]), expected)
     # an impossible stroke costs no more than one in a thousand
-    assert model_weights(np.array([[[0.0, 1.0]], [[1.0, 0.0]]]), np.array([0]))[0] > 0.4
+    assert model_weights([np.array([[[0.0, 1.0]], [[1.0, 0.0]]])], [np.array([0])])[0] > 0.4
+    # the mean over deals counts, not their sum
+    twice = model_weights([held, held], [np.array([0, 1])] * 2)
+    np.testing.assert_allclose(twice, expected)
+    other = np.mean([gain, np.log([0.101, 0.501])], axis=0)
+    found = model_weights([held, held[:, :1]], [np.array([0, 1]), np.array([1])])
+    np.testing.assert_allclose(found, np.exp(0.05 * other) / np.exp(0.05 * other).sum())
 
 
 @pytest.fixture(scope="module")

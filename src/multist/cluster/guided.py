@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from multist._settings import logger
 from multist.cluster.further_domains import further_domains
 from multist.cluster.guided_classifier import GuidedClassifier
-from multist.cluster.neighbour_walk import similar_edges, strength_from_held_out, walk_to_neighbours
+from multist.cluster.neighbour_walk import HeldOut, similar_edges, strength_from_held_out, walk_to_neighbours
 from multist.cluster.stroke_doubt import doubtful_strokes
 from multist.cluster.stroke_folds import stroke_folds
 from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
@@ -20,6 +20,7 @@ from multist.cluster.stroke_mixture import Discriminant, fit_strokes
 from multist.cluster.stroke_views import ScaledViews, checked_views
 
 _MAX_LEARNT_FROM = 20_000  # spots without a stroke, and strokes, from which a mixture learns
+_N_DEALS = 5  # of strokes to folds: of a single deal, chance decides as much as the strokes
 _MAX_REMOTENESS = 3.0  # beyond which probabilities are not softened further
 _MIN_TELLING = 5  # strokes of each class that say whether they are recognised by more than chance
 _BY_CHANCE = 0.25  # part of the way from chance to all strokes, below which recognising them may be chance
@@ -134,10 +135,10 @@ def guided_domains(
     strokes = _Strokes(*(each[~doubted] for each in drawn))
     models = _learn(tissue, strokes, section, n_classes, n_more, rng)
     judged = _judge(tissue, strokes, xy, section, models, rng)
-    _warn_of_contradictions(judged.probability, judged.classes, n_classes)
+    _warn_of_contradictions(judged.deals, n_classes)
     before_walk, scores = tissue.mixed(models, judged.weights, section)
     edges = similar_edges(scores, adjacency)
-    strength = strength_from_held_out(before_walk, edges, judged.rows, judged.probability, judged.classes)
+    strength = strength_from_held_out(before_walk, edges, judged.deals)
     probability = _walk(before_walk, edges, strength, drawn, strokes, certain=trust == 1)
     # held-out strokes lie nearer to others than most of the tissue does, and say too much of it
     probability **= 1 / min(judged.remoteness, _MAX_REMOTENESS)
@@ -182,26 +183,23 @@ class _Judged(NamedTuple):
 
     Attributes
     ----------
-    rows, classes
-        (m,) rows of the strokes that could be held out, and class of each.
-    probability
-        (m, k) of each class, averaged over the models.
+    deals
+        One of each time that the strokes were dealt out to be held out.
     weights
         (g,) share of each model in the average.
     remoteness
         As in :class:`GuidedDomains`.
     """
 
-    rows: np.ndarray
-    classes: np.ndarray
-    probability: np.ndarray
+    deals: list[HeldOut]
     weights: np.ndarray
     remoteness: float
 
     @property
     def accuracy(self) -> float:
         """Share of the strokes that were recognised; nan of none."""
-        return float((self.probability.argmax(axis=1) == self.classes).mean()) if len(self.rows) else float("nan")
+        right = np.concatenate([deal.probability.argmax(axis=1) == deal.classes for deal in self.deals])
+        return float(right.mean()) if len(right) else float("nan")
 
 
 def _learn(
@@ -230,15 +228,22 @@ def _judge(
     rng: np.random.Generator,
 ) -> _Judged:
     """Hold strokes out, and see how models recognise them that learnt from the others."""
-    lesson = Lesson.drawn(*strokes, len(section), CHECK, rng)
     sections_apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
     # how far from a stroke means nothing in a section that has none
     near = np.flatnonzero(np.isin(section, section[strokes.rows]))
-    fold, remoteness = stroke_folds(sections_apart[near], np.searchsorted(near, lesson.strokes), lesson.classes, rng)
-    by_model = held_out(tissue, lesson, lesson.strokes, fold, section, models)
-    rows, classes = lesson.strokes[fold >= 0], lesson.classes[fold >= 0]
-    weights = model_weights(by_model, classes)
-    return _Judged(rows, classes, np.tensordot(weights, by_model, 1), weights, remoteness)
+    rows, classes, told, farther = [], [], [], []
+    for _ in range(_N_DEALS):
+        lesson = Lesson.drawn(*strokes, len(section), CHECK, rng)
+        place = np.searchsorted(near, lesson.strokes)
+        fold, remoteness = stroke_folds(sections_apart[near], place, lesson.classes, rng)
+        rows.append(lesson.strokes[fold >= 0])
+        classes.append(lesson.classes[fold >= 0])
+        told.append(held_out(tissue, lesson, lesson.strokes, fold, section, models))
+        farther.append(remoteness)
+    weights = model_weights(told, classes)
+    mixed = (np.tensordot(weights, by_model, 1) for by_model in told)
+    deals = [HeldOut(*deal) for deal in zip(rows, classes, mixed, strict=True)]
+    return _Judged(deals, weights, float(np.mean(farther)))
 
 
 def _walk(
@@ -263,12 +268,14 @@ def _walk(
     return walk_to_neighbours(with_strokes, edges, strength)
 
 
-def _warn_of_contradictions(expected: np.ndarray, truth: np.ndarray, n_classes: int) -> None:
+def _warn_of_contradictions(deals: Sequence[HeldOut], n_classes: int) -> None:
     """Warn if strokes that are held out are hardly recognised better than by chance."""
+    truth = np.concatenate([deal.classes for deal in deals])
     classes, counts = np.unique(truth, return_counts=True)
-    if len(classes) < 2 or counts.min() < _MIN_TELLING:
+    if len(classes) < 2 or counts.min() < _MIN_TELLING * len(deals):
         return
-    right = expected.argmax(axis=1) == truth
+    # further domains have no strokes, and may share what is named
+    right = np.concatenate([deal.probability[:, :n_classes].argmax(axis=1) == deal.classes for deal in deals])
     share = float(np.mean([right[truth == name].mean() for name in classes]))
     if share < _BY_CHANCE + (1 - _BY_CHANCE) / n_classes:
         logger.warning(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -11,6 +14,22 @@ _STRENGTHS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0)  # that are tried where strokes ar
 _WALK_STEPS = 20
 _HALO = 6  # steps around held-out strokes within which strengths are compared
 _UNTOLD = 1.0  # strength where no stroke could be held out
+
+
+class HeldOut(NamedTuple):
+    """What is said of strokes by models that have not seen them.
+
+    Attributes
+    ----------
+    rows, classes
+        (m,) rows of the strokes, and class of each.
+    probability
+        (m, k) of each class.
+    """
+
+    rows: np.ndarray
+    classes: np.ndarray
+    probability: np.ndarray
 
 
 def similar_edges(scores: np.ndarray, adjacency: sp.csr_matrix) -> sp.csr_matrix:
@@ -58,9 +77,7 @@ def walk_to_neighbours(
     return walked
 
 
-def strength_from_held_out(
-    probability: np.ndarray, edges: sp.csr_matrix, rows: np.ndarray, held_out: np.ndarray, classes: np.ndarray
-) -> float:
+def strength_from_held_out(probability: np.ndarray, edges: sp.csr_matrix, deals: Sequence[HeldOut]) -> float:
     """The strength with which strokes are recognised best while they are held out.
 
     Parameters
@@ -69,19 +86,25 @@ def strength_from_held_out(
         (n, k) of all spots.
     edges
         (n, n) weights.
-    rows, held_out, classes
-        (m,) rows with a stroke, (m, k) probabilities found without it, and (m,) its class.
+    deals
+        Of strokes to folds; the mean over them counts.
     """
-    if not len(rows):
+    told = [_recognised(probability, edges, deal) for deal in deals if len(deal.rows)]
+    if not told:
         return _UNTOLD
+    return _STRENGTHS[int(np.argmax(np.mean(told, axis=0)))]
+
+
+def _recognised(probability: np.ndarray, edges: sp.csr_matrix, deal: HeldOut) -> list[float]:
+    """Mean logarithm of the probability of the class that was drawn, after a walk of each strength."""
     reach = np.zeros(len(probability), dtype=bool)
-    reach[rows] = True
+    reach[deal.rows] = True
     for _ in range(_HALO):
         reach |= edges @ reach.astype(np.float32) > 0
     near = np.flatnonzero(reach)
-    place = np.searchsorted(near, rows)
+    place = np.searchsorted(near, deal.rows)
     start = probability[near]
-    start[place] = held_out
+    start[place] = deal.probability
     inner = edges[near][:, near]
-    of_drawn_class = [walk_to_neighbours(start, inner, strength)[place, classes] for strength in _STRENGTHS]
-    return _STRENGTHS[int(np.argmax([np.log(each + LEAST).mean() for each in of_drawn_class]))]
+    of_drawn_class = [walk_to_neighbours(start, inner, strength)[place, deal.classes] for strength in _STRENGTHS]
+    return [float(np.log(each + LEAST).mean()) for each in of_drawn_class]

@@ -49,7 +49,7 @@ def doubtful_strokes(
     if not len(told):
         return doubted
     by_model = held_out(tissue, lesson, strokes, fold, section)
-    expected = np.tensordot(model_weights(by_model, classes[told]), by_model, 1)
+    expected = np.tensordot(model_weights([by_model], [classes[told]]), by_model, 1)
     doubted[told] = probably_wrong(expected, classes[told]) > 0.5
     for name in range(k):
         if doubted[classes == name].all():  # a class needs a stroke

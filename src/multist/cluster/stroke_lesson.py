@@ -84,8 +84,15 @@ def held_out(
     return by_model[:, fold >= 0]
 
 
-def model_weights(by_model: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """(g,) weights of models from (g, m, k) probabilities of held-out strokes: those that recognise them weigh more."""
-    gain = np.log(by_model[:, np.arange(len(classes)), classes] + LEAST).sum(axis=1)
+def model_weights(by_model: Sequence[np.ndarray], classes: Sequence[np.ndarray]) -> np.ndarray:
+    """(g,) weights of models: those that recognise held-out strokes weigh more.
+
+    Parameters
+    ----------
+    by_model, classes
+        Of each deal of strokes to folds: (g, m, k) probabilities, and (m,) class of each stroke. Their mean counts.
+    """
+    each = zip(by_model, classes, strict=True)
+    gain = np.mean([np.log(told[:, np.arange(len(drawn)), drawn] + LEAST).sum(axis=1) for told, drawn in each], axis=0)
     weights = np.exp(_HEED * (gain - gain.max()))
     return weights / weights.sum()

@@ -45,11 +45,15 @@ class Discriminant(NamedTuple):
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """Rows of (n, k) scores as probabilities."""
-    probability = scores - scores.max(axis=1, keepdims=True)
+    """Rows of (n, k) scores as probabilities.
+
+    Classes are few and points many, and along the points this is several times faster than scipy's along the classes.
+    """
+    probability = np.ascontiguousarray(scores.T)
+    probability = probability - probability.max(axis=0)
     np.exp(probability, out=probability)
-    probability /= probability.sum(axis=1, keepdims=True)
-    return probability
+    probability /= probability.sum(axis=0)
+    return probability.T
 
 
 def class_shares(total: np.ndarray) -> np.ndarray:
