@@ -10,7 +10,7 @@ import pytest
 from shapely import box
 from spatialdata import SpatialData
 from spatialdata.models import Image2DModel, Labels2DModel, PointsModel, ShapesModel, TableModel
-from spatialdata.transformations import Identity, Scale, set_transformation
+from spatialdata.transformations import Identity, Scale, remove_transformation, set_transformation
 
 from multist.access import PatchReader, resolve
 
@@ -145,17 +145,14 @@ def test_points():
     assert np.isnan(record.diameter).all()
 
 
-def test_coordinate_system_is_global_if_shared_and_can_be_chosen(make_sdata, painted, toy):
+def test_coordinate_system_is_global_if_shared(make_sdata, painted, toy):
     sdata = make_sdata()
     for name in ("he", "spots"):
         set_transformation(sdata[name], Identity(), "a")
     set_transformation(sdata["spots"], toy.affine([[1, 0], [0, 1]], (3, 0)), "a")
     order = sdata["table"].obs["instance"].to_numpy()
     np.testing.assert_allclose(resolve(sdata).xy, painted.xy[order])
-    np.testing.assert_allclose(resolve(sdata, coordinate_system="a").xy, painted.xy[order] + [3, 0])
-    np.testing.assert_allclose(resolve(sdata, coordinate_system="a", image=False).xy, painted.xy[order] + [3, 0])
-    with pytest.raises(KeyError, match=r"'b' not found; found: .*'a'.*"):
-        resolve(sdata, coordinate_system="b")
+    np.testing.assert_allclose(resolve(sdata, image=False).xy, painted.xy[order])
 
 
 def test_image_is_the_one_rgb_image_that_shares_a_coordinate_system(make_sdata):
@@ -283,7 +280,9 @@ def test_microns_come_from_a_coordinate_system_of_that_name(make_sdata):
         set_transformation(sdata[name], Scale([0.25, 0.25], axes=("x", "y")), "microns")
     assert resolve(sdata).microns_per_pixel == pytest.approx((0.25,))
     assert resolve(sdata, image=False).microns_per_pixel == pytest.approx((0.25,))
-    assert resolve(sdata, image=False, coordinate_system="microns").microns_per_pixel == pytest.approx((1.0,))
+    for name in ("he", "spots"):
+        remove_transformation(sdata[name], "global")
+    assert resolve(sdata, image=False).microns_per_pixel == pytest.approx((1.0,))
 
 
 @pytest.mark.slow

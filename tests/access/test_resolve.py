@@ -132,8 +132,6 @@ def test_tables_are_named(make_sdata, visium):
         resolve(visium.X)
     with pytest.raises(ValueError, match="image must be True, False or 'auto'"):
         resolve(visium, image="yes")
-    with pytest.raises(ValueError, match="coordinate_system='global' is for a SpatialData"):
-        resolve(visium, coordinate_system="global")
 
 
 def test_a_region_that_is_not_there(make_sdata):

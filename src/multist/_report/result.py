@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from multist import _keys
+from multist._missing import as_names
 from multist._palette import domain_colors
 from multist._words import counted
 from multist.access import check_layer, listed, not_found, resolve, stored_colors
@@ -80,8 +81,7 @@ class Result:
         if column not in record.table.obs:
             raise not_found(column, "obs", record.table.obs, argument="cluster_key", key_added=key)
         check_layer(record.table, options.get("layer"))
-        domains = record.table.obs[column].astype("category").cat.remove_unused_categories()
-        domains = domains.cat.rename_categories([str(name) for name in domains.cat.categories])
+        domains = as_names(record.table.obs[column]).cat.remove_unused_categories()
         where = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
         return cls(data, key, record, column, domains, where, **options)
 

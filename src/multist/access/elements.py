@@ -70,15 +70,12 @@ def read_spots(sdata: SpatialData, table: AnnData) -> OwnSpots:
 
 def _placed(sdata: SpatialData, table: AnnData, spots: OwnSpots, options: ResolveOptions) -> SpatialRecord:
     """Spots taken to the pixels of their section's image, or without one to a coordinate system."""
-    system = options.coordinate_system
-    if system is not None and system not in sdata.coordinate_systems:
-        raise KeyError(f"coordinate_system {system!r} not found; found: {listed(sdata.coordinate_systems)}")
     # several sections may lie on one image
     open_image = cache(lambda key: element_image(key, sdata.images[key], options.white))
     section, names = find_sections(table, options.library_key)
     regions = {name: _names(spots.region[section == code]) for code, name in enumerate(names)}
     keys = _choose_images(sdata, regions, options, described=HISTOLOGY in table.obsm)
-    place = partial(_place, sdata, table, spots, regions, keys, open_image, options.coordinate_system)
+    place = partial(_place, sdata, table, spots, regions, keys, open_image)
     return place_sections(table, section, names, place, options)
 
 
@@ -89,14 +86,13 @@ def _place(
     regions_of: Mapping[str, list[str]],
     keys: Mapping[str, str | None],
     open_image: Callable[[str], SectionImage],
-    coordinate_system: str | None,
     name: str,
     rows: np.ndarray,
 ) -> PlacedSection:
     """One section, given by its name and the mask of its rows, with the regions and the images of all."""
     region, xy, diameter = (each[rows] for each in spots)
     regions, key = regions_of[name], keys[name]
-    system = choose_system(sdata, regions, key, coordinate_system)
+    system = choose_system(sdata, regions, key)
     to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
     affines = {}
     for part in regions:
@@ -154,8 +150,8 @@ def systems_of(element: Any) -> set[str]:
     return set(get_transformation(element, get_all=True))
 
 
-def shared_systems(sdata: SpatialData, names: Iterable[str], coordinate_system: str | None) -> list[str]:
-    """Coordinate systems that all elements share, ``"global"`` first."""
+def shared_systems(sdata: SpatialData, names: Iterable[str], coordinate_system: str | None = None) -> list[str]:
+    """Coordinate systems that all elements share, ``"global"`` first; at most ``coordinate_system`` if it is given."""
     shared = set.intersection(*(systems_of(sdata[name]) for name in names))
     if coordinate_system is not None:
         shared &= {coordinate_system}
@@ -177,9 +173,9 @@ def _inverse(matrix: np.ndarray, key: str, system: str) -> np.ndarray:
         raise ValueError(f"the transformation of image {key!r} to {system!r} cannot be inverted") from error
 
 
-def choose_system(sdata: SpatialData, regions: list[str], key: str | None, coordinate_system: str | None) -> str:
-    """The coordinate system in which regions and image, if any, are brought together."""
-    shared = shared_systems(sdata, [*regions, *([] if key is None else [key])], coordinate_system)
+def choose_system(sdata: SpatialData, regions: list[str], key: str | None) -> str:
+    """Where regions and image, if any, are brought together: ``"global"``, or else the first by name that all share."""
+    shared = shared_systems(sdata, [*regions, *([] if key is None else [key])])
     if shared:
         return shared[0]
     systems = {name: sorted(systems_of(sdata[name])) for name in regions}
@@ -202,20 +198,18 @@ def _choose_images(
 
 
 def _choose_image(sdata: SpatialData, regions: list[str], options: ResolveOptions) -> str | None:
-    image_key, coordinate_system = options.image_key, options.coordinate_system
+    image_key = options.image_key
     if image_key is not None:
         if image_key not in sdata.images:
             raise KeyError(f"image_key {image_key!r} not found in sdata.images; found: {listed(sdata.images)}")
-        if not shared_systems(sdata, [*regions, image_key], coordinate_system):
+        if not shared_systems(sdata, [*regions, image_key]):
             systems = {name: sorted(systems_of(sdata[name])) for name in [image_key, *regions]}
             raise ValueError(f"image {image_key!r} shares no coordinate system with the spots: {systems}")
         return image_key
     fitting = [
         key
         for key, element in sdata.images.items()
-        if looks_rgb(element)
-        and not _is_no_histology(sdata, key)
-        and shared_systems(sdata, [*regions, key], coordinate_system)
+        if looks_rgb(element) and not _is_no_histology(sdata, key) and shared_systems(sdata, [*regions, key])
     ]
     originals = sorted({key.removesuffix(NORMALIZED_SUFFIX) for key in fitting})
     normalized = [key for key in originals if key + NORMALIZED_SUFFIX in fitting]
@@ -260,13 +254,11 @@ def _is_no_histology(sdata: SpatialData, key: str) -> bool:
 
 def _no_image(sdata: SpatialData, sections: Mapping[str, list[str]], options: ResolveOptions) -> str:
     """Why no image is taken for sections, whose regions are given: what was seen, and what to do."""
-    system = options.coordinate_system
-    where = "a coordinate system" if system is None else f"coordinate system {system!r}"
     images = [f"{_with_systems(sdata, key)}, {_seen(sdata, key)}" for key in sdata.images]
     regions = dict.fromkeys(region for parts in sections.values() for region in parts)
     spots = [_with_systems(sdata, name) for name in regions]
     return (
-        f"no RGB image shares {where} with {'section' if len(sections) == 1 else 'sections'} "
+        f"no RGB image shares a coordinate system with {'section' if len(sections) == 1 else 'sections'} "
         f"{_first(list(map(repr, sections)), ', ')}; images: {_first(images)}; spots: {_first(spots)}. "
         "Stains of fluorescence are no histology. Add the H&E, link it by "
         "spatialdata.transformations.set_transformation, name an image of 1, 3 or 4 channels by image_key, or "

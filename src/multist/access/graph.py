@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
+def read_graph(table: AnnData) -> sparse.csr_matrix:
     """Weights between spots as finite, symmetric CSR; the table keeps its own.
 
     An edge that is given in one direction, such as one triangle of the matrix or nearest neighbours, joins both ends;
@@ -26,9 +26,7 @@ def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
     Parameters
     ----------
     table
-        The table; it is only read.
-    key
-        Key in ``obsp``: dense or sparse, in any order.
+        The table; it is only read. Its ``obsp["spatial_connectivities"]`` is dense or sparse, in any order.
 
     Returns
     -------
@@ -41,19 +39,23 @@ def read_graph(table: AnnData, key: str = CONNECTIVITIES) -> sparse.csr_matrix:
     ValueError
         It does not hold numbers, or holds negative ones.
     """
-    if key not in table.obsp:
-        raise not_found(key, "obsp", table.obsp)
-    held: Any = in_memory(table.obsp[key])
+    if CONNECTIVITIES not in table.obsp:
+        raise not_found(CONNECTIVITIES, "obsp", table.obsp)
+    held: Any = in_memory(table.obsp[CONNECTIVITIES])
     held = held if sparse.issparse(held) else np.asarray(held)
     if held.dtype.kind not in "biuf":
-        raise ValueError(f"obsp[{key!r}] holds {held.dtype}, not numbers")
+        raise ValueError(f"obsp[{CONNECTIVITIES!r}] holds {held.dtype}, not numbers")
     edges = sparse.coo_matrix(held)
     finite = np.isfinite(edges.data)
     if not finite.all():
-        edges_are = counted(int((~finite).sum()), f"edge of obsp[{key!r}] is", f"edges of obsp[{key!r}] are")
+        edges_are = counted(
+            int((~finite).sum()), f"edge of obsp[{CONNECTIVITIES!r}] is", f"edges of obsp[{CONNECTIVITIES!r}] are"
+        )
         logger.warning("%s NaN or infinite, and left out", edges_are)
     if (edges.data[finite] < 0).any():
-        raise ValueError(f"obsp[{key!r}] holds negative weights, so it is no graph of neighbours; run pp.spatial_graph")
+        raise ValueError(
+            f"obsp[{CONNECTIVITIES!r}] holds negative weights, so it is no graph of neighbours; run pp.spatial_graph"
+        )
     kept = finite & (edges.data != 0) & (edges.row != edges.col)
     weights = edges.data[kept].astype(np.float32)
     half = sparse.csr_matrix((weights, (edges.row[kept], edges.col[kept])), shape=edges.shape)

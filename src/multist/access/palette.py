@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from multist._missing import as_name
 from multist._settings import logger
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
     """
     from matplotlib.colors import is_color_like, to_hex
 
-    categories = [str(name) for name in table.obs[key].astype("category").cat.categories]
+    categories = [as_name(value) for value in table.obs[key].astype("category").cat.categories]
     stored: Any = table.uns.get(f"{key}_colors", ())
-    if isinstance(stored, pd.Series) and set(categories) <= {str(name) for name in stored.index}:
+    if isinstance(stored, pd.Series) and set(categories) <= {as_name(name) for name in stored.index}:
         stored = stored.to_dict()
     if isinstance(stored, Mapping):
-        by_name = {str(name): color for name, color in stored.items()}
+        by_name = {as_name(name): color for name, color in stored.items()}
         stored = [by_name.get(category) for category in categories]
     elif not isinstance(stored, np.ndarray | list | tuple | pd.Series | pd.Index) or getattr(stored, "ndim", 1) == 0:
         stored = ()

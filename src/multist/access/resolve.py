@@ -23,7 +23,6 @@ def resolve(
     table_key: str | None = None,
     image_key: str | None = None,
     library_key: str | None = None,
-    coordinate_system: str | None = None,
     image: bool | Literal["auto"] = "auto",
     prefer_normalized: bool = True,
     strays: bool = False,
@@ -52,9 +51,6 @@ def resolve(
     library_key
         Column of ``obs`` that names the sections. Left out, it is that of an earlier call, else the regions of a
         SpatialData's table are the sections.
-    coordinate_system
-        Of a SpatialData: where spots and image are brought together. Left out, ``"global"`` if they share it,
-        otherwise the first, by name, that they share.
     image
         ``True`` needs an image for every section, ``False`` never looks at images, ``"auto"`` takes what is there.
     prefer_normalized
@@ -88,7 +84,6 @@ def resolve(
     options = ResolveOptions(
         image_key=image_key,
         library_key=given_or_remembered(table, library_key),
-        coordinate_system=coordinate_system,
         image=image,
         prefer_normalized=prefer_normalized,
         strays=strays,
@@ -97,8 +92,6 @@ def resolve(
     )
     if is_spatialdata(data):
         record = resolve_spatialdata(data, table, options)
-    elif coordinate_system is not None:
-        raise ValueError(f"coordinate_system={coordinate_system!r} is for a SpatialData, but data is an AnnData")
     else:
         record = resolve_anndata(table, options)
         if not strays:  # a plot knows no neighbours

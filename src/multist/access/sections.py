@@ -21,7 +21,6 @@ class ResolveOptions:
 
     image_key: str | None = None
     library_key: str | None = None
-    coordinate_system: str | None = None
     image: bool | Literal["auto"] = "auto"
     prefer_normalized: bool = True
     strays: bool = False

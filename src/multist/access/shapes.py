@@ -179,7 +179,7 @@ def _transformations(sdata: Any, record: SpatialRecord, region: np.ndarray, sect
     if image is not None:
         return dict(get_transformation(sdata.images[image.key], get_all=True))
     regions = np.unique(region[record.section == section]).tolist()
-    return {choose_system(sdata, regions, None, None): Identity()}
+    return {choose_system(sdata, regions, None): Identity()}
 
 
 def _moved(element: Any, system: str) -> GeoDataFrame:

@@ -11,6 +11,8 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from multist._keys import SPATIAL
+from multist._missing import as_names
 from multist._settings import logger
 from multist._words import counted, shown
 from multist.access.absent import listed, not_found
@@ -154,6 +156,23 @@ def loaded(table: AnnData) -> AnnData:
     return copy
 
 
+def read_domains(table: AnnData, key: str) -> pd.Series:
+    """Column ``key`` of ``obs`` as a categorical of names.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If it holds measurements.
+    """
+    if key not in table.obs:
+        raise not_found(key, "obs", table.obs, argument="cluster_key")
+    column = table.obs[key].astype("category")
+    refuse_measurements(column.cat.categories, key)
+    return as_names(column)
+
+
 def refuse_measurements(values: pd.Index, key: str) -> None:
     """Raise a ValueError if the different values of ``obs[key]`` are no names: a fraction is measured."""
     if values.dtype.kind == "f" and not bool((values % 1 == 0).all()):
@@ -180,9 +199,7 @@ def _shallow(sdata: Any, tables: dict[str, AnnData]) -> SpatialData:
     )
 
 
-def find_sections(
-    table: AnnData, library_key: str | None, *, default: str = UNNAMED
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def find_sections(table: AnnData, library_key: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Section of each row, and the names of the sections in order of first appearance.
 
     Parameters
@@ -191,9 +208,7 @@ def find_sections(
         The table.
     library_key
         Column of ``obs`` that names the sections. Where it is None, it is that of an earlier call, else the regions of
-        a SpatialData's table are the sections, and any other table is one section.
-    default
-        Name of the one section of a table without regions.
+        a SpatialData's table are the sections, and any other table is one section, which ``uns["spatial"]`` may name.
 
     Returns
     -------
@@ -210,7 +225,8 @@ def find_sections(
     if library_key is None:
         library_key = table.uns.get(SPATIAL_ATTRS, {}).get("region_key")
     if library_key is None:
-        return np.zeros(table.n_obs, dtype=np.int64), (default,)
+        libraries = tuple(libraries_of(table, needed=False))
+        return np.zeros(table.n_obs, dtype=np.int64), libraries if len(libraries) == 1 else (UNNAMED,)
     if library_key not in table.obs:
         raise KeyError(f"library_key {library_key!r} not found in obs; found: {listed(table.obs)}")
     column = table.obs[library_key]
@@ -218,6 +234,21 @@ def find_sections(
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
     codes, names = pd.factorize(column.astype(str).to_numpy())
     return codes.astype(np.int64), tuple(str(name) for name in names)
+
+
+def libraries_of(table: AnnData, *, needed: bool) -> dict[str, Mapping[str, Any]]:
+    """The entries of ``uns["spatial"]`` that have the form of a Visium section."""
+    entries = table.uns.get(SPATIAL, {})
+    if not isinstance(entries, Mapping):
+        return {}
+    if {"images", "scalefactors"} & set(entries):
+        if needed:
+            raise ValueError(
+                "uns['spatial'] holds 'images' or 'scalefactors' itself; they belong to a section: "
+                "uns['spatial'][section]['images']"
+            )
+        return {}
+    return {str(name): entry for name, entry in entries.items() if isinstance(entry, Mapping)}
 
 
 def given_or_remembered(table: AnnData, library_key: str | None) -> str | None:
@@ -261,7 +292,7 @@ def in_memory(values: Any) -> Any:
     return values.to_memory() if hasattr(values, "to_memory") else values
 
 
-def read_features(table: AnnData, key: str, argument: str = "use_rep") -> np.ndarray:
+def read_features(table: AnnData, key: str) -> np.ndarray:
     """(n_obs, d) values of ``obsm[key]``, dense; possibly the table's own array.
 
     Parameters
@@ -270,8 +301,6 @@ def read_features(table: AnnData, key: str, argument: str = "use_rep") -> np.nda
         The table; it is only read.
     key
         Key in ``obsm``: an array, a sparse matrix, or a DataFrame.
-    argument
-        Name of the caller's argument, for the error.
 
     Raises
     ------
@@ -281,7 +310,7 @@ def read_features(table: AnnData, key: str, argument: str = "use_rep") -> np.nda
         It does not hold finite numbers in rows and columns.
     """
     if key not in table.obsm:
-        raise not_found(key, "obsm", table.obsm, argument=argument)
+        raise not_found(key, "obsm", table.obsm, argument="use_rep")
     held = in_memory(table.obsm[key])
     features = np.asarray(held.toarray() if sparse.issparse(held) else held)
     if features.dtype.kind not in "biuf":

@@ -17,7 +17,7 @@ from multist.access.images import array_image
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import VISIUM_PITCH, believed_microns, lattice_microns
 from multist.access.sections import PlacedSection, ResolveOptions, place_sections
-from multist.access.tables import find_sections, of_section
+from multist.access.tables import find_sections, libraries_of, of_section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ _IMAGE_KEYS = ("hires", "lowres")
 def resolve_anndata(table: AnnData, options: ResolveOptions) -> SpatialRecord:
     """The record of an AnnData; see :func:`multist.access.resolve`."""
     xy, array = _coordinates(table)
-    libraries = _libraries(table, needed=options.image is not False)
+    libraries = libraries_of(table, needed=options.image is not False)
     if options.library_key is None and len(libraries) > 1 and options.image is not False:
         raise ValueError(
             f"uns['spatial'] holds several sections ({listed(libraries)}); "
@@ -84,21 +84,6 @@ def _coordinates(table: AnnData) -> tuple[np.ndarray, bool]:
     xy = read_coordinates(table, SPATIAL)
     unfolded = unfold_array(xy, table)
     return (xy, False) if unfolded is None else (unfolded, True)
-
-
-def _libraries(table: AnnData, *, needed: bool) -> dict[str, Mapping[str, Any]]:
-    """The entries of ``uns["spatial"]`` that have the form of a Visium section."""
-    entries = table.uns.get(SPATIAL, {})
-    if not isinstance(entries, Mapping):
-        return {}
-    if {"images", "scalefactors"} & set(entries):
-        if needed:
-            raise ValueError(
-                "uns['spatial'] holds 'images' or 'scalefactors' itself; they belong to a section: "
-                "uns['spatial'][section]['images']"
-            )
-        return {}
-    return {str(name): entry for name, entry in entries.items() if isinstance(entry, Mapping)}
 
 
 def _entry(libraries: dict[str, Mapping[str, Any]], name: str, part: str) -> Mapping[str, Any]:

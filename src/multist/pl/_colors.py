@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from multist._missing import as_names
 from multist._palette import domain_colors
 from multist.access import not_found, stored_colors
 
@@ -30,9 +31,7 @@ def as_layer_values(values: pd.Series, *, whole_numbers_are_categories: bool = F
         if not (whole_numbers_are_categories and (numbers.dropna() % 1 == 0).all()):
             return numbers
         values = numbers.astype("Int64")
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype("category")
-    return values.cat.rename_categories([str(category) for category in values.cat.categories])
+    return as_names(values)
 
 
 def obs_values(obs: pd.DataFrame, key: str, argument: str, *, whole_numbers_are_categories: bool = False) -> pd.Series:

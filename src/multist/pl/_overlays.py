@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from multist._missing import is_missing_text, renamed
+from multist._missing import as_name, is_missing_text, renamed
 from multist._spacing import spacing
 from multist.pl import _colors
 from multist.pl._base import draw_circles, points_per_unit
@@ -56,9 +56,9 @@ def stroke_values(slides: Slides, key: str, unlabeled_category: str | None) -> p
     values = _colors.obs_values(slides.obs, key, "labels_key", whole_numbers_are_categories=True)
     if not isinstance(values.dtype, pd.CategoricalDtype):
         raise ValueError(f"labels_key {key!r} holds numbers that are no names of classes")
-    values = renamed(values, [str(name).strip() for name in values.cat.categories])
+    values = renamed(values, [as_name(name).strip() for name in values.cat.categories])
     told = [unlabeled_category] if unlabeled_category is not None else _unlabeled_of(slides, key)
-    unnamed = {str(name).strip() for name in told}
+    unnamed = {as_name(name).strip() for name in told}
     return values.cat.remove_categories(
         [name for name in values.cat.categories if is_missing_text(name) or name in unnamed]
     )

@@ -17,6 +17,7 @@ _RISING, _FALLING = 3, 3
 _MIN_CELLS = 10
 _SPAN = 0.25
 """Share of the cells that a point of the curve looks at."""
+_POINTS = 60  # of a curve, at even steps
 
 
 class Trend(NamedTuple):
@@ -90,7 +91,7 @@ def standardized(values: Any, gene: int, has_time: np.ndarray) -> np.ndarray:
     return column / sd if sd > 0 else column
 
 
-def local_trend(time: np.ndarray, values: np.ndarray, n_points: int = 60) -> Trend:
+def local_trend(time: np.ndarray, values: np.ndarray) -> Trend:
     """Local linear regression with tricube weights (Cleveland 1979, doi:10.1080/01621459.1979.10481038).
 
     Parameters
@@ -99,8 +100,6 @@ def local_trend(time: np.ndarray, values: np.ndarray, n_points: int = 60) -> Tre
         (n,) coordinate, finite.
     values
         (n,) values, finite.
-    n_points
-        Points of the curve, at even steps.
 
     Returns
     -------
@@ -109,8 +108,8 @@ def local_trend(time: np.ndarray, values: np.ndarray, n_points: int = 60) -> Tre
     order = np.argsort(time, kind="stable")
     time, values = time[order], values[order]
     window = min(len(time), max(10, int(_SPAN * len(time))))
-    at = np.linspace(time[0], time[-1], n_points)
-    mean, error = np.empty(n_points), np.empty(n_points)
+    at = np.linspace(time[0], time[-1], _POINTS)
+    mean, error = np.empty(_POINTS), np.empty(_POINTS)
     for i, point in enumerate(at):
         start = _nearest_window(time, point, window)
         x, y = time[start : start + window] - point, values[start : start + window]

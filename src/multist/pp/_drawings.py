@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from multist._missing import as_names
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._spacing import spacing
@@ -157,8 +158,7 @@ def annotate(
     values = np.full(table.n_obs, None, dtype=object)
     colors: dict[str, str] = {}
     if key_added in table.obs:
-        before = table.obs[key_added].astype("category")
-        before = before.cat.rename_categories([str(name) for name in before.cat.categories])
+        before = as_names(table.obs[key_added])
         colors = dict(zip(before.cat.categories, map(str, table.uns.get(f"{key_added}_colors", ())), strict=False))
         kept = before.notna().to_numpy() & ~rows
         values[kept] = before.to_numpy()[kept]

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from multist._missing import as_name
 from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
@@ -176,9 +177,7 @@ def _class_of(properties: dict[str, Any], *keys: str) -> tuple[str | None, str |
             parts, color = stated.get("names"), _hex(stated)
             # it shows the parts of a derived class this way
             stated = ": ".join(map(str, parts)) if isinstance(parts, list) else stated.get("name")
-        if isinstance(stated, float) and stated.is_integer():  # as whole numbers beside a missing one are written
-            stated = int(stated)
-        name = str(stated).strip() if isinstance(stated, str | int | float) else ""
+        name = as_name(stated).strip() if isinstance(stated, str | int | float) else ""
         if name:
             return name, color
     return None, None

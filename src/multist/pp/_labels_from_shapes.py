@@ -9,6 +9,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._described import described
+from multist._missing import as_name
 from multist._settings import logger
 from multist.access import get_table, read_drawn, run
 from multist.pp._drawings import CLASSES, COLORS, annotate, class_key, hex_color, name_spots
@@ -114,9 +115,7 @@ def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDa
         raise ValueError(f"column {label_key!r} of {shapes_key!r} names no class for any of {len(frame)} drawings")
     if not given.all():
         logger.warning("%d of %d drawings have no class and are left out", int((~given).sum()), len(frame))
-    whole = label.map(lambda value: isinstance(value, float) and value.is_integer())  # beside a missing number
-    label = label.where(~whole, label[whole].astype(int))
-    return frame.assign(name=label.astype(str).str.strip())[given]
+    return frame.assign(name=label.astype(object).map(as_name).str.strip())[given]
 
 
 def _tells(column: pd.Series) -> bool:

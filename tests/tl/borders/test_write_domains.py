@@ -113,6 +113,37 @@ def test_loupe_gets_one_row_per_spot_with_a_domain(tissue_table: ad.AnnData, tmp
     assert labels_of(tissue_table) == labels_of(tissue_table, "mine")
 
 
+def test_loupe_gets_the_barcodes_of_its_own_file_where_they_tell_spots_apart(tissue_table: ad.AnnData, tmp_path):
+    names = tissue_table.obs_names.to_series()
+    tissue_table.obs["barcode"] = [f"{name}-1" for name in names]
+    mt.tl.write_domains(tissue_table, tmp_path / "a.csv", "domain")
+    assert list(pd.read_csv(tmp_path / "a.csv")["Barcode"]) == list(tissue_table.obs["barcode"])
+    mt.pp.read_labels(tissue_table, tmp_path / "a.csv")
+    assert labels_of(tissue_table) == labels_of(tissue_table, "domain")
+    tissue_table.obs["barcode"] = "the same"
+    mt.tl.write_domains(tissue_table, tmp_path / "a.csv", "domain")
+    assert list(pd.read_csv(tmp_path / "a.csv")["Barcode"]) == list(names)
+
+
+@pytest.mark.parametrize("ending", [".geojson", ".csv"])
+def test_the_only_section_goes_by_the_name_that_its_image_has(tissue_table: ad.AnnData, tmp_path, ending: str):
+    (name,) = tissue_table.uns["spatial"]
+    mt.tl.write_domains(tissue_table, tmp_path / f"a{ending}", "domain", section=name)
+    mt.pp.read_labels(tissue_table, tmp_path / f"a{ending}", section=name)
+    assert labels_of(tissue_table) == labels_of(tissue_table, "domain")
+
+
+@pytest.mark.parametrize("ending", [".geojson", ".csv"])
+def test_numbers_as_names_have_no_fraction(tissue_table: ad.AnnData, tmp_path, ending: str):
+    """pandas stores whole numbers beside a missing one as floats."""
+    tissue_table.obs["mine"] = pd.Series(np.where(tissue_table.obs["depth"] < 0.5, 1.0, 2.0), tissue_table.obs_names)
+    tissue_table.obs.loc[tissue_table.obs_names[0], "mine"] = np.nan
+    tissue_table.obs["mine"] = tissue_table.obs["mine"].astype("category")
+    mt.tl.write_domains(tissue_table, tmp_path / f"a{ending}", "mine")
+    mt.pp.read_labels(tissue_table, tmp_path / f"a{ending}")
+    assert set(tissue_table.obs["annotation"].dropna()) == {"1", "2"}
+
+
 def test_names_of_any_script_survive(tissue_table: ad.AnnData, tmp_path):
     tissue_table.obs["mine"] = pd.Categorical(np.where(tissue_table.obs["depth"] < 0.5, "Rinde β — \u5c64", 'a "b", c'))
     for ending in (".geojson", ".csv"):
@@ -150,6 +181,7 @@ def test_several_sections(tmp_path):
         ("a.geojson", {"cluster_key": "none"}, ValueError, "names no domain"),
         ("a.csv", {"image_key": "hires"}, ValueError, "image_key is for a .geojson"),
         ("a.csv", {"section": "x"}, KeyError, "section 'x' not found"),
+        ("a.csv", {"cluster_key": "depth"}, ValueError, "holds measurements, such as .*, not names of domains"),
     ],
 )
 def test_what_cannot_be_written_is_refused_and_no_file_is_left(tissue_table, tmp_path, name, arguments, error, says):

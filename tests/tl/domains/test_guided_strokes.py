@@ -39,7 +39,7 @@ def some(truth: pd.Series, each: int, where: np.ndarray | None = None) -> pd.Ser
 def guided(both: ad.AnnData, strokes: pd.Series, **call) -> ad.AnnData:
     adata = both.copy()
     adata.obs["annotation"] = strokes
-    mt.tl.cluster_domains(adata, labels_key="annotation", library_key="section", **call)
+    mt.tl.cluster_domains(adata, **({"labels_key": "annotation", "library_key": "section"} | call))
     return adata
 
 
@@ -150,6 +150,7 @@ def test_a_blank_is_no_name(both, truth):
     ("call", "error", "says"),
     [
         ({"unlabeled_category": "Unknown"}, KeyError, "'Unknown' is no value of obs"),
+        ({"labels_key": ["annotation"]}, TypeError, r"the name of a column of obs; got \['annotation'\]"),
         ({"n_domains": 1000}, ValueError, "at most the number of spots, 400; got 1000"),
         ({"n_domains": 8.0}, TypeError, "None or an integer; got 8.0"),
         ({"n_domains": True}, TypeError, "None or an integer; got True"),

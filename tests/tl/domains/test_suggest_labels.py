@@ -22,5 +22,6 @@ def test_unnamed_spots_are_suggested_each_once(tissue_table):
     found = mt.tl.suggest_labels(adata, 6)
     assert len(set(found)) == 6
     assert adata.obs.loc[found, "annotation"].isna().all()
-    with pytest.raises(ValueError, match="positive"):
-        mt.tl.suggest_labels(adata, 0)
+    for wrong in (0, 2.5, "3", True):
+        with pytest.raises(ValueError, match=f"n must be a whole number of at least 1; got {wrong!r}"):
+            mt.tl.suggest_labels(adata, wrong)

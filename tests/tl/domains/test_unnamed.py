@@ -88,6 +88,26 @@ def test_a_number_can_stand_for_no_name():
     assert set(divided(adata, unlabeled_category=0)) == {"1", "2"}
 
 
+def test_numbers_beside_missing_ones_keep_their_colours_and_may_mean_no_name():
+    """pandas stores them with a fraction."""
+    adata = stroked(-1.0)
+    numbers = {"left": 1.0, "right": 2.0}
+    adata.obs["annotation"] = pd.Categorical([numbers.get(name, -1.0) for name in adata.obs["annotation"]])
+    adata.uns["annotation_colors"] = ["#111111", "#222222", "#333333"]
+    assert set(divided(adata, unlabeled_category=-1.0)) == {"1", "2"}
+    assert list(adata.uns["multist_domain_colors"]) == ["#222222", "#333333"]
+    assert len(mt.tl.suggest_labels(adata, 5)) == 5
+    panel = mt.pl.domains(adata, labels_key="annotation", show=False)
+    plt.close(panel.figure)
+
+
+def test_further_domains_that_stay_empty_are_told(caplog):
+    adata = stroked(None)
+    found = divided(adata, n_domains=100)
+    empty = 100 - len(set(found))
+    assert empty > 1 and f"{empty} further domains have no spot: what nobody named holds fewer" in caplog.text
+
+
 def test_a_number_and_the_same_as_text_are_one_name():
     adata = stroked(None)
     plain = divided(adata)

@@ -46,10 +46,6 @@ class Processes:
         self.device = self._fabric.device
         self.rank, self.count = self._fabric.global_rank, self._fabric.world_size
 
-    def share(self, parts: list[Any]) -> list[Any]:
-        """Those of the parts that this process works on."""
-        return parts[self.rank :: self.count]
-
     def backward(self, loss: Tensor) -> None:
         """Gradients of this process."""
         loss.backward() if self._fabric is None else self._fabric.backward(loss)
@@ -69,12 +65,6 @@ class Processes:
         parts = self._fabric.all_reduce(flat, reduce_op="mean").split([p.numel() for p in owners])
         for parameter, part in zip(owners, parts, strict=True):
             parameter.grad = part.view_as(parameter).clone()
-
-    def sum(self, x: Tensor) -> Tensor:
-        """Sum over the processes."""
-        if self.count == 1:
-            return x
-        return self._fabric.all_reduce(x.to(self.device), reduce_op="sum").to(x.device)
 
 
 def _fabric() -> Any:

@@ -9,7 +9,7 @@ from scipy import sparse
 
 from multist._facets import border_facets
 from multist._spacing import spacing
-from multist.access import not_found, refuse_measurements
+from multist.access import read_domains
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -36,11 +36,8 @@ def domain_codes(table: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
     ValueError
         If it holds measurements.
     """
-    if key not in table.obs:
-        raise not_found(key, "obs", table.obs, argument="cluster_key")
-    column = table.obs[key].astype("category").cat.remove_unused_categories()
-    refuse_measurements(column.cat.categories, key)
-    return column.cat.codes.to_numpy(dtype=np.int64), [str(name) for name in column.cat.categories]
+    column = read_domains(table, key).cat.remove_unused_categories()
+    return column.cat.codes.to_numpy(dtype=np.int64), list(column.cat.categories)
 
 
 def find_contacts(adjacency: sparse.spmatrix, codes: np.ndarray) -> list[Contact]:

@@ -11,7 +11,7 @@ from multist._facets import find_facets
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._words import counted
-from multist.access import stored_colors
+from multist.access import read_domains, stored_colors
 from multist.tl.borders._contacts import domain_codes
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _colors(record: SpatialRecord, cluster_key: str, names: list[str]) -> list[s
     """``"#RRGGBB"`` of each domain that has spots."""
     from matplotlib.colors import to_hex
 
-    categories = [str(name) for name in record.table.obs[cluster_key].astype("category").cat.categories]
+    categories = read_domains(record.table, cluster_key).cat.categories
     color_of = stored_colors(record.table, cluster_key) or dict(
         zip(categories, domain_colors(len(categories)), strict=True)
     )

@@ -11,7 +11,7 @@ from multist._described import described
 from multist._files import whole_file
 from multist._settings import logger
 from multist._words import counted
-from multist.access import find_sections, get_table, listed, not_found, resolve_drawn, section_code
+from multist.access import find_sections, get_table, listed, read_domains, resolve_drawn, section_code
 from multist.tl.borders._domain_outlines import section_frames
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
     from multist.access import SpatialRecord
+
+_BARCODE = "barcode"
 
 
 @described
@@ -44,7 +46,8 @@ def write_domains(
         The file, whose folder is made if it is not there, and which is replaced once the new one is whole. Its ending
         chooses: ``.geojson``, an annotation with class and colour for each domain, as :func:`multist.tl.domain_shapes`
         outlines them, in pixels of the image; ``.csv``, one row ``Barcode,<cluster_key>`` per spot that has a domain,
-        where the barcodes are ``obs_names``.
+        where the barcodes are those of a column ``obs["barcode"]``, or ``obs_names`` where there is none, or one that
+        names two spots alike.
     section
         The section to be written, where there are several: a ``.geojson`` belongs to one image. A ``.csv`` holds all
         without it.
@@ -86,15 +89,16 @@ def write_domains(
 
 
 def _as_csv(table: AnnData, cluster_key: str, section: str | None, library_key: str | None) -> tuple[str, int]:
-    if cluster_key not in table.obs:
-        raise not_found(cluster_key, "obs", table.obs, argument="cluster_key")
-    rows = table.obs[cluster_key].notna().to_numpy()
+    domains = read_domains(table, cluster_key)
+    rows = domains.notna().to_numpy()
     codes, names = find_sections(table, library_key)
     if section is not None:
         rows = rows & (codes == section_code(names, section))  # pandas 3 gives its own memory, to be read only
     if not rows.any():
         raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot")
-    groups = table.obs.loc[rows, cluster_key].astype(str)
+    groups = domains[rows]
+    if _BARCODE in table.obs and table.obs.loc[rows, _BARCODE].is_unique:
+        groups.index = table.obs.loc[rows, _BARCODE]
     return groups.to_csv(index_label="Barcode", header=[cluster_key], lineterminator="\n"), len(groups)
 
 

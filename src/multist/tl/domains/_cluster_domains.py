@@ -9,6 +9,7 @@ import numpy as np
 
 from multist import _keys
 from multist._described import described
+from multist._missing import as_names
 from multist.access import Part, decisions_of, embedding_params, get_table, plain, run, stored_colors, versions
 from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
 from multist.tl.domains._embedding_fields import structured_share
@@ -129,6 +130,8 @@ def asked_domains(
         return Asked(counts, None, trust, params)
     from multist.cluster.guided import check_trust
 
+    if not isinstance(labels_key, str):
+        raise TypeError(f"labels_key is the name of a column of obs; got {labels_key!r}")
     check_trust(trust)
     if labels_key in (_keys.domain_key(key_added), _keys.confidence_key(key_added), _keys.image_weight_key(key_added)):
         raise ValueError(
@@ -200,7 +203,7 @@ def _earlier_colors(parts: Sequence[Part], key: str, names: list[str], table_key
     """
     for part in parts:
         table = get_table(part.data, table_key)  # a new embedding has removed them from the draft
-        if key in table.obs and list(map(str, table.obs[key].astype("category").cat.categories)) == names:
+        if key in table.obs and list(as_names(table.obs[key]).cat.categories) == names:
             colors = stored_colors(table, key)
             if colors is not None:
                 return list(colors.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from multist._missing import is_missing_text, renamed
+from multist._missing import as_name, is_missing_text, renamed
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
@@ -82,10 +82,10 @@ def read_strokes(
     columns = [stroke_names(table, labels_key) for table in tables]
     colors: dict[str, str] = {}
     for table in tables:
-        stored = stored_colors(table, labels_key) or {} if labels_key in table.obs else {}
-        colors |= {name.strip(): color for name, color in stored.items()}
+        if labels_key in table.obs and (stored := stored_colors(table, labels_key)):
+            colors |= {name.strip(): color for name, color in stored.items()}
     names = list(dict.fromkeys(name for column in columns for name in column.cat.categories))
-    unlabeled = str(unlabeled_category).strip()
+    unlabeled = as_name(unlabeled_category).strip()
     if unlabeled_category is not None and not is_missing_text(unlabeled):
         if unlabeled not in names:
             raise KeyError(
@@ -180,6 +180,10 @@ def guide(
             counted(len(found.doubted), "stroke is", "strokes are"),
             "they stay as they were drawn" if trust == 1 else "they may be overruled",
         )
+    if empty := int((np.bincount(found.labels, minlength=found.probability.shape[1]) == 0).sum()):
+        logger.warning(
+            "%s no spot: what nobody named holds fewer", counted(empty, "further domain has", "further domains have")
+        )
     return Guided(found, tuple(sources))
 
 
@@ -263,11 +267,8 @@ def stroke_names(table: AnnData, key: str) -> pd.Series:
         column = column.astype("category")
     values = column.cat.categories
     refuse_measurements(values, key)
-    # a whole number is stored with a fraction where others are missing
-    whole = values.dtype.kind == "f"
-    written = [str(int(value) if whole else value) for value in values]
-    named = renamed(column, [text.strip() for text in written])
-    if padded := [text for text in written if text.strip() not in ("", text)]:
+    named = renamed(column, [as_name(value).strip() for value in values])
+    if padded := [value for value in values if isinstance(value, str) and value.strip() not in ("", value)]:
         logger.info("obs[%r]: %s without the blanks around", key, listed(padded))
     texts = [name for name in named.cat.categories if is_missing_text(name)]
     if texts:

@@ -8,7 +8,8 @@ import numpy as np
 
 from multist import _keys
 from multist._described import described
-from multist.access import not_found, open_part
+from multist._missing import as_name
+from multist.access import check_whole, not_found, open_part
 from multist.tl._graph import ensure_graph
 from multist.tl.domains._guided import stroke_names
 from multist.tl.domains._inputs import features_of
@@ -49,7 +50,7 @@ def suggest_labels(
     KeyError
         If no strokes guided the domains, or the embedding that they were found on is gone.
     ValueError
-        If ``n`` is not positive.
+        If ``n`` is no whole number above zero.
 
     Examples
     --------
@@ -59,6 +60,7 @@ def suggest_labels(
     """
     from multist.cluster.suggest import suggest
 
+    check_whole(n=n)
     part = open_part(data, table_key=table_key, library_key=library_key, image=False)
     table, probability_key = part.table, _keys.probability_key(key)
     if probability_key not in table.obsm:
@@ -67,7 +69,7 @@ def suggest_labels(
     labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)
     if labels_key in table.obs:  # a section that was recognised has no strokes
         column = stroke_names(table, labels_key)
-        named = (column.notna() & (column != str(params.get("unlabeled_category")).strip())).to_numpy()
+        named = (column.notna() & (column != as_name(params.get("unlabeled_category")).strip())).to_numpy()
     embedding = features_of([part], params.get("use_rep", _keys.embedding_key(key)))
     labels = np.where(named, 0, -1)
     rows = suggest(embedding, np.asarray(table.obsm[probability_key]), ensure_graph(part), labels, n)

@@ -14,10 +14,9 @@ from multist._words import counted
 from multist.access import (
     check_whole,
     domain_params,
-    not_found,
     plain,
+    read_domains,
     read_features,
-    refuse_measurements,
     run,
     versions,
 )
@@ -150,7 +149,7 @@ def pseudotime(
     ):
         part, table = work.part, work.part.table
         _check(choices, table.n_obs)
-        rep, domains = read_features(table, use_rep), _domains(table, cluster_key)
+        rep, domains = read_features(table, use_rep), read_domains(table, cluster_key)
         asked = read_root(root, table.obs_names, domains, cluster_key)
         near = ensure_graph(part) if spatial_weight > 0 and table.n_obs <= max_cells else None
         time, found = _run(part.record, near, rep, domains, asked, choices)
@@ -270,12 +269,3 @@ def _check(choices: _Choices, n_obs: int) -> None:
     if choices.on_disconnected not in get_args(OnDisconnected):
         choosable = ", ".join(map(repr, get_args(OnDisconnected)))
         raise ValueError(f"on_disconnected must be one of {choosable}, not {choices.on_disconnected!r}")
-
-
-def _domains(table: AnnData, cluster_key: str) -> pd.Series:
-    """Column of domains as a categorical of strings."""
-    if cluster_key not in table.obs:
-        raise not_found(cluster_key, "obs", table.obs, argument="cluster_key")
-    column = table.obs[cluster_key].astype("category")
-    refuse_measurements(column.cat.categories, cluster_key)
-    return column.cat.rename_categories([str(name) for name in column.cat.categories])
