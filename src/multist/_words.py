@@ -9,7 +9,7 @@ from typing import Any
 
 def did_you_mean(name: str, there: Iterable[Any]) -> str:
     """What to ask where a name is close to one of those that there are; empty where none is."""
-    close = get_close_matches(name, map(str, there), 1)
+    close = get_close_matches(str(name), map(str, there), 1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

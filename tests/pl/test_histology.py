@@ -53,6 +53,14 @@ def test_after_normalisation_both_images_reference_and_patches_twice(section):
     assert not np.array_equal(before, after)
 
 
+@pytest.mark.slow
+def test_a_normalised_section_from_zarr_looks_the_same(section, tmp_path):
+    normalize_histology(section)
+    section.write_zarr(tmp_path / "a.zarr")
+    titles = [ax.get_title() for ax in histology(section, spots=1, show=False)]
+    assert [ax.get_title() for ax in histology(ad.read_zarr(tmp_path / "a.zarr"), spots=1, show=False)] == titles
+
+
 def test_patches_are_those_of_the_named_spots_to_scale(section):
     names = [section.obs_names[5], section.obs_names[100]]
     axes = histology(section, spots=names, patch_size=3.0, show=False)

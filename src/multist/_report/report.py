@@ -11,6 +11,7 @@ from multist._report.parts import all_parts, tissue
 from multist._report.result import Result
 from multist._settings import logger
 from multist._words import counted
+from multist.access import check_whole
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -67,7 +68,7 @@ def report(
     KeyError
         If there are no domains, or a key does not exist; the message lists what there is.
     ValueError
-        If ``n_markers`` is not positive, or ``path`` has another suffix.
+        If ``n_markers`` is no whole number above zero, or ``path`` has another suffix.
 
     Notes
     -----
@@ -82,8 +83,7 @@ def report(
     """
     from multist import __version__
 
-    if n_markers < 1:
-        raise ValueError(f"n_markers is at least 1, got {n_markers}")
+    check_whole(n_markers=n_markers)
     suffix = Path(path).suffix
     if suffix.lower() not in ("", ".html", ".htm"):
         raise ValueError(

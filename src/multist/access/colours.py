@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import dask.array as da
 import numpy as np
 
+from multist._numbers import is_positive
+
 logger = logging.getLogger("multist")
 
 _DEPTHS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # white of 8, 10, 12, 14 and 16 bits
@@ -64,8 +66,8 @@ def read_scale(array: da.Array, name: str, white: float | None = None) -> Scale:
 
 def check_white(white: float | None) -> None:
     """Raise a ValueError if the value that a user gives for white is none."""
-    if white is not None and not (np.isfinite(white) and white > 0):
-        raise ValueError(f"white must be a positive number, the value of a white pixel; got {white}")
+    if white is not None and not is_positive(white):
+        raise ValueError(f"white must be a positive number, the value of a white pixel; got {white!r}")
 
 
 def to_rgb(array: da.Array, scale: Scale) -> da.Array:

@@ -107,7 +107,8 @@ class Draft:
             table.obs = table.obs.drop(columns=gone)
         for name, value in self._columns.items():
             if value is not _GONE:
-                table.obs[name] = value
+                # by position: dropping a column turns integer obs_names into text
+                table.obs[name] = value.array if isinstance(value, pd.Series) else value
         for group in ("obsm", "obsp", "uns"):
             for name, value in getattr(self, group).changes.items():
                 held = getattr(table, group)

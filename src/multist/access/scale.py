@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from multist._numbers import is_number
 from multist._settings import logger
 from multist._spacing import find_lattice
 
@@ -29,7 +30,7 @@ _TOLERANCE = 0.03  # of the shape of a lattice: what turning and resampling leav
 
 def is_plausible(microns: float) -> bool:
     """Whether a pixel of a slide can be as large; NaN, 0 and negative sizes are not."""
-    return bool(FINEST <= microns <= COARSEST)
+    return is_number(microns) and bool(FINEST <= microns <= COARSEST)
 
 
 def check_microns(microns: float) -> None:
@@ -37,7 +38,7 @@ def check_microns(microns: float) -> None:
     if not is_plausible(microns):
         raise ValueError(
             f"microns_per_pixel must be positive, from {FINEST:g} to {COARSEST:g} micrometres as slides have it; got "
-            f"{microns}"
+            f"{microns!r}"
         )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from multist import _keys
+from multist._missing import as_names
 from multist.access.absent import listed
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def refuse_stale(
         raise KeyError(f"{what} was made from obs[{key!r}], which is not there any more; {cure}")
     if digest_of(table.obs[key]) != digest:
         raise ValueError(f"{what} was made from other domains than obs[{key!r}] holds now; {cure}")
-    gone = set(map(str, names)) - set(table.obs[key].dropna().astype(str))
+    gone = set(map(str, names)) - set(as_names(table.obs[key]).dropna())
     if gone:
         raise ValueError(f"{what} names {listed(sorted(gone))}, which obs[{key!r}] does not hold any more; {cure}")
 

@@ -232,7 +232,7 @@ def find_sections(table: AnnData, library_key: str | None) -> tuple[np.ndarray, 
     column = table.obs[library_key]
     if column.isna().any():
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")
-    codes, names = pd.factorize(column.astype(str).to_numpy())
+    codes, names = pd.factorize(as_names(column).astype(str).to_numpy())
     return codes.astype(np.int64), tuple(str(name) for name in names)
 
 

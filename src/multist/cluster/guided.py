@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist._settings import logger
+from multist._threads import n_cores
 from multist.cluster.further_domains import further_domains
 from multist.cluster.guided_classifier import GuidedClassifier
 from multist.cluster.neighbour_walk import HeldOut, similar_edges, strength_from_held_out, walk_to_neighbours
@@ -231,18 +233,26 @@ def _judge(
     sections_apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
     # how far from a stroke means nothing in a section that has none
     near = np.flatnonzero(np.isin(section, section[strokes.rows]))
-    rows, classes, told, farther = [], [], [], []
+
+    lessons, folds, farther = [], [], []
     for _ in range(_N_DEALS):
         lesson = Lesson.drawn(*strokes, len(section), CHECK, rng)
         place = np.searchsorted(near, lesson.strokes)
         fold, remoteness = stroke_folds(sections_apart[near], place, lesson.classes, rng)
-        rows.append(lesson.strokes[fold >= 0])
-        classes.append(lesson.classes[fold >= 0])
-        told.append(held_out(tissue, lesson, lesson.strokes, fold, section, models))
+        lessons.append(lesson)
+        folds.append(fold)
         farther.append(remoteness)
+
+    def told_by(lesson: Lesson, fold: np.ndarray) -> np.ndarray:
+        return held_out(tissue, lesson, lesson.strokes, fold, section, models)
+
+    with ThreadPoolExecutor(n_cores()) as pool:
+        told = list(pool.map(told_by, lessons, folds))
+    classes = [lesson.classes[fold >= 0] for lesson, fold in zip(lessons, folds, strict=True)]
+    rows = [lesson.strokes[fold >= 0] for lesson, fold in zip(lessons, folds, strict=True)]
     weights = model_weights(told, classes)
     mixed = (np.tensordot(weights, by_model, 1) for by_model in told)
-    deals = [HeldOut(*deal) for deal in zip(rows, classes, mixed, strict=True)]
+    deals = [HeldOut(*each) for each in zip(rows, classes, mixed, strict=True)]
     return _Judged(deals, weights, float(np.mean(farther)))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import gene_names, get_table, not_found, refuse_stale
+from multist._numbers import is_positive
+from multist.access import check_whole, gene_names, get_table, not_found, refuse_stale
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
 from multist.pl._contact_graph import draw_graph
@@ -85,8 +86,9 @@ def borders(
     >>> mt.pl.borders(adata)
     """
     options = Look.of(look)
-    if not 0 < fdr <= 1 or n_pairs < 1:
-        raise ValueError(f"out of range: fdr={fdr} (above 0, up to 1), n_pairs={n_pairs} (above 0)")
+    check_whole(n_pairs=n_pairs)
+    if not (is_positive(fdr) and fdr <= 1):
+        raise ValueError(f"fdr must be above 0 and at most 1; got fdr={fdr!r}")
     result = _result(get_table(data, table_key), key)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
     pairs, joins = result["pairs"], result["borders"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from multist._missing import as_names
+from multist._missing import as_name, as_names
 from multist._palette import domain_colors
 from multist.access import not_found, stored_colors
 
@@ -122,7 +122,7 @@ def store_colors(tables: Sequence[AnnData], key: str, colors: dict[str, str]) ->
         if not isinstance(column.dtype, pd.CategoricalDtype) or table.is_view:
             continue
         if stored_colors(table, key) is None:
-            table.uns[f"{key}_colors"] = [colors[name] for name in map(str, column.cat.categories)]
+            table.uns[f"{key}_colors"] = [colors[name] for name in map(as_name, column.cat.categories)]
 
 
 def matched_colors(values: pd.Series, other: pd.Series, colors: dict[str, str]) -> dict[str, str]:

@@ -164,7 +164,7 @@ def _reference_patches(record: SpatialRecord, section: int, key: str) -> _Refere
     held = record.table.uns.get(MULTIST, {}).get(key, {})
     if "patch_xy" not in held:
         return None
-    here = np.asarray(held["patch_section"]).astype(str) == record.section_names[section]
+    here = np.array([str(name) == record.section_names[section] for name in held["patch_section"]])
     if not here.any():
         return None
     return _Reference(np.asarray(held["patch_xy"])[here], np.asarray(held["patch_width"])[here])

@@ -10,6 +10,7 @@ import pandas as pd
 
 from multist._missing import as_name, is_missing_text, renamed
 from multist._spacing import spacing
+from multist.access import listed
 from multist.pl import _colors
 from multist.pl._base import draw_circles, points_per_unit
 from multist.pl._places import beside_rings
@@ -49,7 +50,7 @@ def stroke_values(slides: Slides, key: str, unlabeled_category: str | None) -> p
     Raises
     ------
     KeyError
-        If there is no such column.
+        If there is no such column, or nothing in it is named ``unlabeled_category``.
     ValueError
         If it holds numbers that are no names.
     """
@@ -59,6 +60,11 @@ def stroke_values(slides: Slides, key: str, unlabeled_category: str | None) -> p
     values = renamed(values, [as_name(name).strip() for name in values.cat.categories])
     told = [unlabeled_category] if unlabeled_category is not None else _unlabeled_of(slides, key)
     unnamed = {as_name(name).strip() for name in told}
+    if unlabeled_category is not None and not unnamed & {*values.cat.categories, *filter(is_missing_text, unnamed)}:
+        raise KeyError(
+            f"unlabeled_category {unlabeled_category!r} is no value of obs[{key!r}]; "
+            f"found: {listed(values.cat.categories)}"
+        )
     return values.cat.remove_categories(
         [name for name in values.cat.categories if is_missing_text(name) or name in unnamed]
     )

@@ -18,6 +18,7 @@ _MIN_CELLS = 10
 _SPAN = 0.25
 """Share of the cells that a point of the curve looks at."""
 _POINTS = 60  # of a curve, at even steps
+_GAP = 0.1  # of the axis: farther from every cell than that there is no curve
 
 
 class Trend(NamedTuple):
@@ -103,7 +104,8 @@ def local_trend(time: np.ndarray, values: np.ndarray) -> Trend:
 
     Returns
     -------
-    The curve; the standard error is that of a linear smoother with the residuals of the local fit.
+    The curve, NaN far from all cells; the standard error is that of a linear smoother with the residuals of the local
+    fit.
     """
     order = np.argsort(time, kind="stable")
     time, values = time[order], values[order]
@@ -113,6 +115,9 @@ def local_trend(time: np.ndarray, values: np.ndarray) -> Trend:
     for i, point in enumerate(at):
         start = _nearest_window(time, point, window)
         x, y = time[start : start + window] - point, values[start : start + window]
+        if np.abs(x).min() > _GAP * (time[-1] - time[0]):
+            mean[i] = error[i] = np.nan
+            continue
         reach = np.abs(x).max() * 1.0001
         weight = (1 - (np.abs(x) / reach) ** 3) ** 3 if reach > 0 else np.ones(len(x))
         moments = [(weight * x**power).sum() for power in range(3)]

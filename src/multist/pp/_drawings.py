@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._missing import as_names
+from multist._numbers import is_positive
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._spacing import spacing
@@ -185,8 +186,8 @@ def _areas_and_points(drawings: GeoDataFrame, stroke_width: float) -> tuple[GeoS
     geometry = drawings.geometry
     kind = geometry.geom_type
     point, line = kind.isin(["Point", "MultiPoint"]), kind.isin(["LineString", "MultiLineString"])
-    if line.any() and not stroke_width > 0:
-        raise ValueError(f"stroke_width must be positive; got {stroke_width}")
+    if line.any() and not is_positive(stroke_width):
+        raise ValueError(f"stroke_width must be positive; got {stroke_width!r}")
     radius = drawings["radius"].fillna(0) if "radius" in drawings else pd.Series(0.0, index=drawings.index)
     circle = point & (radius > 0)
     areas = geometry.copy()

@@ -12,6 +12,7 @@ import numpy as np
 from multist import _keys
 from multist._described import described
 from multist._device import check_device
+from multist._numbers import is_positive
 from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, check_whole, run
@@ -105,8 +106,8 @@ def embed_histology(
     >>> mt.pp.embed_histology(sdata)
     >>> mt.pp.embed_histology(sdata, "timm:resnet18.a1_in1k", patch_size=112, patch_unit="um")  # doctest: +SKIP
     """
-    if not (np.isfinite(patch_size) and patch_size > 0):
-        raise ValueError(f"patch_size must be positive; got {patch_size}")
+    if not is_positive(patch_size):
+        raise ValueError(f"patch_size must be positive; got {patch_size!r}")
     if patch_unit not in ("spot", "um"):
         raise ValueError(f"patch_unit must be 'spot' or 'um'; got {patch_unit!r}")
     check_whole(batch_size=batch_size)

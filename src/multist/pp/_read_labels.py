@@ -13,6 +13,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._described import described
+from multist._numbers import is_positive
 from multist._settings import logger
 from multist.access import SPATIAL_ATTRS, find_sections, listed, resolve_drawn, run, section_code
 from multist.pp._drawings import annotate, name_spots
@@ -123,7 +124,7 @@ def read_labels(
     >>> mt.pp.read_labels(adata, ["tumor.csv", "stroma.csv"])  # two selections of Xenium Explorer
     """
     for name, number in (("scale", scale), ("stroke_width", stroke_width)):
-        if number is not None and not (np.isfinite(number) and number > 0):
+        if number is not None and not is_positive(number):
             raise ValueError(f"{name} must be a positive number; got {number!r}")
     paths = [Path(each).expanduser() for each in ([path] if isinstance(path, str | Path) else path)]
     contents = [_parse(each, label_key) for each in paths]

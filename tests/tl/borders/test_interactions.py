@@ -228,3 +228,16 @@ def test_copying_leaves_the_input_alone():
     other = mt.tl.interactions(sdata, all_pairs(sdata.tables["table"]), copy=True, **QUICK)
     assert set(sdata.tables["table"].uns) == set(before.tables["table"].uns)
     assert "interactions" in other.tables["table"].uns["multist"]
+
+
+@pytest.mark.parametrize("categorical", [False, True])
+def test_numbers_beside_a_missing_one_are_domains_like_any(tissue: ad.AnnData, categorical: bool):
+    """pandas stores them with a fraction, and the result names them without."""
+    adata = tissue.copy()
+    adata.obs["number"] = adata.obs["domain"].cat.codes.astype(float) % 3
+    adata.obs.loc[adata.obs_names[:5], "number"] = np.nan
+    if categorical:
+        adata.obs["number"] = adata.obs["number"].astype("category")
+    mt.tl.interactions(adata, all_pairs(adata).head(3), cluster_key="number", n_perms=20)
+    assert set(adata.uns["multist"]["interactions"]["pairs"]["ligand_domain"]) <= {"0", "1", "2"}
+    assert mt.tl.ligrec_result(adata)["pvalues"].shape[0] > 0

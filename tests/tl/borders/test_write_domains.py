@@ -120,9 +120,10 @@ def test_loupe_gets_the_barcodes_of_its_own_file_where_they_tell_spots_apart(tis
     assert list(pd.read_csv(tmp_path / "a.csv")["Barcode"]) == list(tissue_table.obs["barcode"])
     mt.pp.read_labels(tissue_table, tmp_path / "a.csv")
     assert labels_of(tissue_table) == labels_of(tissue_table, "domain")
-    tissue_table.obs["barcode"] = "the same"
-    mt.tl.write_domains(tissue_table, tmp_path / "a.csv", "domain")
-    assert list(pd.read_csv(tmp_path / "a.csv")["Barcode"]) == list(names)
+    for useless in ("the same", [None, *names[1:]]):
+        tissue_table.obs["barcode"] = useless
+        mt.tl.write_domains(tissue_table, tmp_path / "a.csv", "domain")
+        assert list(pd.read_csv(tmp_path / "a.csv")["Barcode"]) == list(names)
 
 
 @pytest.mark.parametrize("ending", [".geojson", ".csv"])

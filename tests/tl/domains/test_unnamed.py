@@ -97,8 +97,23 @@ def test_numbers_beside_missing_ones_keep_their_colours_and_may_mean_no_name():
     assert set(divided(adata, unlabeled_category=-1.0)) == {"1", "2"}
     assert list(adata.uns["multist_domain_colors"]) == ["#222222", "#333333"]
     assert len(mt.tl.suggest_labels(adata, 5)) == 5
-    panel = mt.pl.domains(adata, labels_key="annotation", show=False)
-    plt.close(panel.figure)
+    plt.close(mt.pl.domains(adata, labels_key="annotation", show=False).figure)
+    with pytest.raises(KeyError, match=r"unlabeled_category 7 is no value of .*; found: '-1', '1', '2'"):
+        mt.pl.domains(adata, labels_key="annotation", unlabeled_category=7, show=False)
+    plt.close("all")
+    del adata.uns["annotation_colors"]
+    plt.close(mt.pl.domains(adata, "annotation", show=False).figure)
+    assert len(adata.uns["annotation_colors"]) == 3
+
+
+def test_whole_numbers_for_names_of_observations_lose_no_domain():
+    """Where what hung on earlier domains goes, anndata makes text of them."""
+    adata = stroked(None)
+    adata.obs.reset_index(drop=True, inplace=True)
+    found = divided(adata)
+    mt.tl.pseudotime(adata)
+    assert len(set(divided(adata, n_domains=3))) == 3 and "multist_pseudotime" not in adata.obs
+    assert adata.obs["multist_domain"].notna().all() and divided(adata) == found
 
 
 def test_further_domains_that_stay_empty_are_told(caplog):

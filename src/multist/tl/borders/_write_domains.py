@@ -47,7 +47,7 @@ def write_domains(
         chooses: ``.geojson``, an annotation with class and colour for each domain, as :func:`multist.tl.domain_shapes`
         outlines them, in pixels of the image; ``.csv``, one row ``Barcode,<cluster_key>`` per spot that has a domain,
         where the barcodes are those of a column ``obs["barcode"]``, or ``obs_names`` where there is none, or one that
-        names two spots alike.
+        names two spots alike or one not at all.
     section
         The section to be written, where there are several: a ``.geojson`` belongs to one image. A ``.csv`` holds all
         without it.
@@ -97,8 +97,9 @@ def _as_csv(table: AnnData, cluster_key: str, section: str | None, library_key: 
     if not rows.any():
         raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot")
     groups = domains[rows]
-    if _BARCODE in table.obs and table.obs.loc[rows, _BARCODE].is_unique:
-        groups.index = table.obs.loc[rows, _BARCODE]
+    if _BARCODE in table.obs:
+        barcodes = table.obs.loc[rows, _BARCODE]
+        groups.index = barcodes if barcodes.is_unique and barcodes.notna().all() else groups.index
     return groups.to_csv(index_label="Barcode", header=[cluster_key], lineterminator="\n"), len(groups)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._described import described
+from multist._numbers import is_number
 from multist._settings import logger
 from multist._words import counted
 from multist.access import (
@@ -264,8 +265,8 @@ def _check(choices: _Choices, n_obs: int) -> None:
             f"n_neighbors={choices.n_neighbors} must be less than the number of cells, {n_obs}, and than "
             f"max_cells={choices.max_cells}"
         )
-    if not 0 <= choices.spatial_weight < 1:
-        raise ValueError(f"spatial_weight must be at least 0 and below 1, not {choices.spatial_weight}")
+    if not (is_number(choices.spatial_weight) and 0 <= choices.spatial_weight < 1):
+        raise ValueError(f"spatial_weight must be at least 0 and below 1, not {choices.spatial_weight!r}")
     if choices.on_disconnected not in get_args(OnDisconnected):
         choosable = ", ".join(map(repr, get_args(OnDisconnected)))
         raise ValueError(f"on_disconnected must be one of {choosable}, not {choices.on_disconnected!r}")
