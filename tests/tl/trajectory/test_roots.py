@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain
+from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain, warn_of_crowd
 
 
 def test_the_rule_does_not_depend_on_the_sign_of_a_component():
@@ -50,3 +50,13 @@ def test_a_name_of_both_is_the_domain(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO, logger="multist"):
         assert read_root("0", pd.Index(["1", "0"]), domains, "domain") == Root(domain="0")
     assert "the domain is taken" in caplog.text
+
+
+@pytest.mark.parametrize(("crowd", "said"), [(0.6, False), (0.75, True)])
+def test_a_pseudotime_that_hardly_tells_most_cells_apart_is_warned_of(crowd, said, caplog):
+    cells = np.arange(1000) / 1000
+    time = np.where(cells < crowd, 0.9 + 0.1 * cells, cells * 0.8)
+    warn_of_crowd(time)
+    assert (f"tells {100 * crowd:.0f} % of the cells hardly apart" in caplog.text) == said
+    warn_of_crowd(np.linspace(0, 1, 1000))
+    assert caplog.text.count("hardly apart") == int(said)

@@ -32,7 +32,7 @@ from multist.tl.trajectory._diffusion import (
 )
 from multist.tl.trajectory._landmarks import carry_over, choose_landmarks, landmark_graph, nearest_landmarks
 from multist.tl.trajectory._parts import STRAY, describe_parts, find_parts, root_part
-from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain, warn_of_middle
+from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain, warn_of_crowd, warn_of_middle
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -229,6 +229,8 @@ def _part_times(
         if part == home:
             warn_of_middle(leading, domain_of, cell)
         time[members] = diffusion_time(diffusion, cell)
+        if part == home:
+            warn_of_crowd(time[members])
         roots.append(int(members[cell]))
     return time, roots
 
