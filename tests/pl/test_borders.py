@@ -11,6 +11,9 @@ import pandas as pd
 import pytest
 
 import multist as mt
+from multist.pl import _borders
+from multist.pl._base import Window
+from multist.pl._look import Look
 
 pytestmark = pytest.mark.slow  # nearly all of them draw or read images
 
@@ -157,6 +160,24 @@ def test_sections_have_a_panel_each_and_lines_only_where_domains_touch():
     assert "lesion" in {text.get_text() for text in first.texts}
     assert "lesion" not in {text.get_text() for text in second.texts}
     assert len(second.lines) < len(first.lines)
+
+
+@pytest.mark.parametrize("n_sections", [2, 3, 4])
+def test_maps_lie_two_in_a_row_and_no_band_is_left_between_them_and_the_pairs(n_sections: int):
+    names = [f"domain_{number}" for number in range(5)]
+    matrix = pd.DataFrame(list(itertools.permutations(names, 2)), columns=["ligand_domain", "receptor_domain"])
+    matrix["source"], matrix["target"], matrix["pair"] = "A", "B", "A – B"
+    matrix["border"] = matrix["ligand_domain"] + " → " + matrix["receptor_domain"]
+    canvas = _borders._canvas([Window(0, 0, 100, 100)] * n_sections, matrix, Look())
+    for ax in canvas.axes[:-1]:
+        ax.set(aspect=1, xlim=(0, 100), ylim=(100, 0))
+    canvas.figure.draw_without_rendering()
+    boxes = [ax.get_position() for ax in canvas.axes]
+    assert len({round(box.x0, 3) for box in boxes[:-1]}) == 2
+    assert [round(box.y0, 3) for box in boxes[:-1:2]] == sorted({round(box.y0, 3) for box in boxes[:-1]}, reverse=True)
+    inches = canvas.figure.get_figheight() * (min(box.y0 for box in boxes[:-1]) - boxes[-1].y1)
+    assert 0 < inches < 1
+    plt.close(canvas.figure)
 
 
 def test_without_a_result_it_says_how_to_get_one(tested: ad.AnnData):

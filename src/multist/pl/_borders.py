@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _ALPHA = 0.45
 _GRAPH, _BELOW = 3.3, 0.8
 """Inches of a map at most, and of its title and legend."""
+_COLUMNS = 2  # of maps, in which the names of domains have room
 
 
 @drawn(MapOptions)
@@ -136,16 +137,22 @@ def _canvas(windows: list[_base.Window], shown: pd.DataFrame, look: Look) -> Can
     inner, outer = matrix_inches(shown)
     beside = outer[0] <= 0.6 * PAGE and n_sections == 1
     aspect = float(np.median([window.aspect for window in windows]))
-    width = min(_GRAPH, PAGE - outer[0] if beside else PAGE / n_sections)
+    columns = min(n_sections, _COLUMNS)
+    rows = -(-n_sections // columns)
+    width = min(_GRAPH, PAGE - outer[0] if beside else PAGE / columns)
     height = width / aspect
     if beside:
         size, shape = (width + outer[0], max(height + _BELOW, outer[1])), (1, 2)
         ratios: dict[str, Any] = {"width_ratios": [width, inner[0]]}
     else:
-        size, shape = (max(width * n_sections, outer[0]), height + _BELOW + outer[1]), (2, n_sections)
-        ratios = {"height_ratios": [height, inner[1]]}
+        page = max(width * columns, outer[0])
+        # the maps lie above the matrix, without what is beside it
+        height = min(height, (page - outer[0] + inner[0]) / columns / aspect)
+        size, shape = (page, rows * (height + _BELOW) + outer[1]), (rows + 1, columns)
+        ratios = {"height_ratios": [*[height] * rows, inner[1]]}
     figure = plt.figure(figsize=look.figsize or size, layout="constrained")
     # the ratios are those of the panels without what surrounds them
     grid = figure.add_gridspec(*shape, **ratios)
-    places = [grid[0, section] for section in range(n_sections)] + [grid[0, 1] if beside else grid[1, :]]
+    places = [grid[divmod(section, columns)] for section in range(n_sections)]
+    places.append(grid[0, 1] if beside else grid[rows, :])
     return laid_out(figure, [figure.add_subplot(place) for place in places], look)

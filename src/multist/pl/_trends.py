@@ -18,7 +18,7 @@ _MIN_CELLS = 10
 _SPAN = 0.25
 """Share of the cells that a point of the curve looks at."""
 _POINTS = 60  # of a curve, at even steps
-_GAP = 0.1  # of the axis: farther from every cell than that there is no curve
+_GAP = 0.05  # of the axis: farther from every cell than that there is no curve
 
 
 class Trend(NamedTuple):
