@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from multist._numbers import is_positive
+
 if TYPE_CHECKING:
     import dask.array as da
     from anndata import AnnData
@@ -97,7 +99,7 @@ class SpatialRecord:
         """
         if microns_per_pixel is None:
             return self
-        if not (np.isfinite(microns_per_pixel) and microns_per_pixel > 0):
+        if not is_positive(microns_per_pixel):
             raise ValueError(f"microns_per_pixel must be positive, not {microns_per_pixel}")
         return replace(self, microns_per_pixel=(float(microns_per_pixel),) * len(self.section_names))
 

@@ -233,7 +233,6 @@ def _judge(
     sections_apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
     # how far from a stroke means nothing in a section that has none
     near = np.flatnonzero(np.isin(section, section[strokes.rows]))
-
     lessons, folds, farther = [], [], []
     for _ in range(_N_DEALS):
         lesson = Lesson.drawn(*strokes, len(section), CHECK, rng)

@@ -10,6 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from scipy import sparse
 
+from multist._numbers import is_number
 from multist._progress import first_call_compiles
 from multist._settings import logger, settings
 
@@ -132,6 +133,12 @@ def _some_of_each(domain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     chosen = np.sort(np.concatenate(drawn))
     logger.info("squidpy's test compares %d spots of %d, drawn from each domain", len(chosen), len(labelled))
     return chosen
+
+
+def check_threshold(threshold: float) -> None:
+    """Raise a ValueError if it is no share of spots."""
+    if not (is_number(threshold) and 0 <= threshold <= 1):
+        raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold!r}")
 
 
 def too_few(threshold: float) -> str:

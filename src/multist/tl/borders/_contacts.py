@@ -27,15 +27,7 @@ class Contact(NamedTuple):
 
 
 def domain_codes(table: AnnData, key: str) -> tuple[np.ndarray, list[str]]:
-    """(n_obs,) codes, -1 for none, and the names of the domains that have spots.
-
-    Raises
-    ------
-    KeyError
-        If there is no such column.
-    ValueError
-        If it holds measurements.
-    """
+    """(n_obs,) codes, -1 for none, and names of the domains that have spots; raises what ``read_domains`` raises."""
     column = read_domains(table, key).cat.remove_unused_categories()
     return column.cat.codes.to_numpy(dtype=np.int64), list(column.cat.categories)
 

@@ -12,13 +12,12 @@ import pandas as pd
 
 from multist import _keys
 from multist._described import described
-from multist._numbers import is_number
 from multist._settings import logger
 from multist._words import counted
 from multist.access import check_whole, domain_params, plain, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._border_test import Evidence, Spots, border_test
-from multist.tl.borders._cluster_test import ClusterEvidence, adjusted, cluster_test, too_few
+from multist.tl.borders._cluster_test import ClusterEvidence, adjusted, check_threshold, cluster_test, too_few
 from multist.tl.borders._contacts import (
     Contact,
     border_lengths,
@@ -148,8 +147,7 @@ def interactions(
     >>> found[found["border_fdr"] <= 0.05]
     """
     check_whole(reach=reach, patch_size=patch_size, min_edges=min_edges, n_perms=n_perms)
-    if not (is_number(threshold) and 0 <= threshold <= 1):
-        raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold!r}")
+    check_threshold(threshold)
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
     chance: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
     genes: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols}

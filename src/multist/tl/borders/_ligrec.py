@@ -10,9 +10,8 @@ import pandas as pd
 
 from multist import _keys
 from multist._described import described
-from multist._numbers import is_number
 from multist.access import check_whole, domain_params, plain, run, versions
-from multist.tl.borders._cluster_test import adjusted, squidpys_test, too_few
+from multist.tl.borders._cluster_test import adjusted, check_threshold, squidpys_test, too_few
 from multist.tl.borders._contacts import domain_codes
 from multist.tl.borders._molecules import Molecules, find_molecules, molecule_expression
 from multist.tl.borders._pairs import read_pairs
@@ -93,8 +92,7 @@ def ligrec(
     >>> sq.pl.ligrec(mt.tl.ligrec_result(sdata, of="ligrec"), alpha=0.01)
     """
     check_whole(n_perms=n_perms)
-    if not (is_number(threshold) and 0 <= threshold <= 1):
-        raise ValueError(f"threshold is a share of spots, from 0 to 1; got {threshold!r}")
+    check_threshold(threshold)
     with run(
         data, "ligrec", random_state=random_state, key_added=key_added, copy=copy, spatial=False, table_key=table_key
     ) as work:
