@@ -52,7 +52,7 @@ def test_texture_is_written_with_its_parameters():
 @pytest.mark.slow
 def test_the_next_patches_are_read_while_an_encoder_works(monkeypatch):
     """And what is wrong with them is said all the same."""
-    batches, read = PatchReader.batches, []
+    batches, read, encoded = PatchReader.batches, [], []
 
     def told(reader, *arguments, **options):
         for batch in batches(reader, *arguments, **options):
@@ -60,10 +60,11 @@ def test_the_next_patches_are_read_while_an_encoder_works(monkeypatch):
             yield batch
 
     def slow(batch):
-        before, start = len(read), time.monotonic()
-        while len(read) == before < 9 and time.monotonic() - start < 10:
+        encoded.append(len(batch))
+        ahead, start = min(len(encoded) + 1, 9), time.monotonic()
+        while len(read) < ahead and time.monotonic() - start < 10:
             time.sleep(0.001)
-        assert len(read) > before or before == 9
+        assert len(read) == ahead
         return mean_colour(batch)
 
     monkeypatch.setattr(PatchReader, "batches", told)
