@@ -60,9 +60,9 @@ def test_models_are_mixed_by_their_weights_and_their_scores_are_centred(views, a
     found, scores = views.mixed(models, np.array([0.25, 0.75]), np.zeros(2, int))
     each = [model.scores(views.points(g, slice(None))) for g, model in enumerate(models)]
     parts = [np.exp(score) / np.exp(score).sum(axis=1, keepdims=True) for score in each]
-    np.testing.assert_allclose(found, 0.25 * parts[0] + 0.75 * parts[1])
+    np.testing.assert_allclose(found, 0.25 * parts[0] + 0.75 * parts[1], atol=1e-6)
     centred = [score - score.mean(axis=1, keepdims=True) for score in each]
-    np.testing.assert_allclose(scores, 0.25 * centred[0] + 0.75 * centred[1])
+    np.testing.assert_allclose(scores, 0.25 * centred[0] + 0.75 * centred[1], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist._settings import logger
-from multist._threads import n_cores
 from multist.cluster.further_domains import further_domains
 from multist.cluster.guided_classifier import GuidedClassifier
 from multist.cluster.neighbour_walk import HeldOut, similar_edges, strength_from_held_out, walk_to_neighbours
@@ -233,22 +231,15 @@ def _judge(
     sections_apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
     # how far from a stroke means nothing in a section that has none
     near = np.flatnonzero(np.isin(section, section[strokes.rows]))
-    lessons, folds, farther = [], [], []
+    rows, classes, told, farther = [], [], [], []
     for _ in range(_N_DEALS):
         lesson = Lesson.drawn(*strokes, len(section), CHECK, rng)
         place = np.searchsorted(near, lesson.strokes)
         fold, remoteness = stroke_folds(sections_apart[near], place, lesson.classes, rng)
-        lessons.append(lesson)
-        folds.append(fold)
+        rows.append(lesson.strokes[fold >= 0])
+        classes.append(lesson.classes[fold >= 0])
+        told.append(held_out(tissue, lesson, lesson.strokes, fold, section, models))
         farther.append(remoteness)
-
-    def told_by(lesson: Lesson, fold: np.ndarray) -> np.ndarray:
-        return held_out(tissue, lesson, lesson.strokes, fold, section, models)
-
-    with ThreadPoolExecutor(n_cores()) as pool:
-        told = list(pool.map(told_by, lessons, folds))
-    classes = [lesson.classes[fold >= 0] for lesson, fold in zip(lessons, folds, strict=True)]
-    rows = [lesson.strokes[fold >= 0] for lesson, fold in zip(lessons, folds, strict=True)]
     weights = model_weights(told, classes)
     mixed = (np.tensordot(weights, by_model, 1) for by_model in told)
     deals = [HeldOut(*each) for each in zip(rows, classes, mixed, strict=True)]

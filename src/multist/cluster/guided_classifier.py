@@ -94,7 +94,7 @@ class GuidedClassifier:
             model = Discriminant(slope, offset, np.tile(self.shares, (section.max() + 1, 1)))
             points = tissue.points(g, rows)
             for _ in range(_SHARE_ROUNDS):
-                named = model.probability(points, section[rows])
+                named = model.probability(points, section[rows]).astype(np.float64)
                 total = [named[section[rows] == code].sum(axis=0) for code in range(section.max() + 1)]
                 model = model._replace(share=class_shares(np.stack(total)))
             models.append(model)

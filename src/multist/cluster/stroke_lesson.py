@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from multist._threads import n_cores
 from multist.cluster.stroke_mixture import Discriminant, fit_strokes
 from multist.cluster.stroke_views import ScaledViews
 
@@ -73,14 +75,20 @@ def held_out(
     ``whole`` are models of the whole lesson, from which further domains start, since they have no strokes.
     """
     by_model = np.full((len(tissue.groups), len(strokes), lesson.belief.shape[1]), np.nan)
-    for number in np.unique(fold[fold >= 0]):
+
+    def tell(number: int, g: int) -> None:
         out = strokes[fold == number]
         part = lesson.without(np.isin(lesson.strokes, out))
-        for g in range(len(tissue.groups)):
-            points = tissue.points(g, part.rows)
-            further = whole[g].probability(points, section[part.rows]) if whole and whole[g].n_unnamed else None
-            model = fit_strokes(points, part.belief, section[part.rows], start=further)
-            by_model[g, fold == number] = model.probability(tissue.points(g, out), section[out])
+        points = tissue.points(g, part.rows)
+        further = whole[g].probability(points, section[part.rows]) if whole and whole[g].n_unnamed else None
+        model = fit_strokes(points, part.belief, section[part.rows], start=further)
+        by_model[g, fold == number] = model.probability(tissue.points(g, out), section[out])
+
+    with ThreadPoolExecutor(n_cores()) as pool:
+        # the widest views take longest, so they come first
+        tasks = [(number, g) for g in reversed(range(len(tissue.groups))) for number in np.unique(fold[fold >= 0])]
+        for done in [pool.submit(tell, *task) for task in tasks]:
+            done.result()
     return by_model[:, fold >= 0]
 
 

@@ -36,12 +36,14 @@ class Discriminant(NamedTuple):
     n_unnamed: int = 0
 
     def scores(self, points: np.ndarray) -> np.ndarray:
-        """(n, k) logarithms of likelihoods, up to a constant of each point."""
-        return (points @ self.slope + self.offset) / _TEMPERATURE
+        """(n, k) float32 logarithms of likelihoods at (n, d) float32 points, up to a constant of each point."""
+        scores = points @ (self.slope / _TEMPERATURE).astype(np.float32)
+        scores += (self.offset / _TEMPERATURE).astype(np.float32)
+        return scores
 
     def probability(self, points: np.ndarray, section: np.ndarray) -> np.ndarray:
-        """(n, k) posterior probabilities of (n, d) points in the (n,) sections that were fitted."""
-        return softmax(self.scores(points) + np.log(self.share)[section])
+        """(n, k) float32 posterior probabilities of (n, d) float32 points in the (n,) sections that were fitted."""
+        return softmax(self.scores(points) + np.log(self.share).astype(np.float32)[section])
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
@@ -76,7 +78,7 @@ def fit_strokes(
     Parameters
     ----------
     points
-        (n, d), centred; the m strokes come first.
+        (n, d) float32, centred; the m strokes come first.
     belief
         (m, k) probability of each class at each stroke as it was drawn: one-hot where strokes are certain.
     section
@@ -86,10 +88,10 @@ def fit_strokes(
     """
     n, width = points.shape
     m, k = belief.shape
-    scatter = points.T @ points
-    drawn, log_belief = points[:m], np.log(np.maximum(belief, _SMALL))
+    scatter = (points.T @ points).astype(np.float64)
+    drawn, log_belief = points[:m].astype(np.float64), np.log(np.maximum(belief, _SMALL))
     certain = bool(((belief == 0) | (belief == 1)).all())
-    weight, probability = belief, start
+    weight, probability = belief, None if start is None else start.astype(np.float32)
     members = [m + np.flatnonzero(section[m:] == code) for code in range(section.max() + 1)]
     floor = 1e-3 * np.sqrt(np.diag(scatter) / n) + _SMALL
     for turn in range(_EM_ROUNDS):
@@ -101,13 +103,14 @@ def fit_strokes(
             mean, share = stroke_mean, np.tile((count + 1) / (count + 1).sum(), (len(members), 1))
             covariance = _rounder(scatter / n, 1.0) if among is None else among
         else:
-            size, all_sums = probability.sum(axis=0), probability.T @ points
+            size = probability.sum(axis=0, dtype=np.float64)
+            all_sums = (probability.T @ points).astype(np.float64)
             total = _FREE_WEIGHT * size + (1 - _FREE_WEIGHT) * count
             mean = (_FREE_WEIGHT * all_sums + (1 - _FREE_WEIGHT) * sums) / np.maximum(total, _SMALL)[:, None]
             cross = all_sums.T @ mean
             spread = _rounder((scatter - cross - cross.T + (mean * size[:, None]).T @ mean) / n, _SHRINK)
             covariance = spread if among is None else _COMMON * spread + (1 - _COMMON) * among
-            share = class_shares(np.stack([probability[rows].sum(axis=0) for rows in members]))
+            share = class_shares(np.stack([probability[rows].sum(axis=0, dtype=np.float64) for rows in members]))
         slope = np.linalg.solve(_rounder(covariance, _RIDGE), mean.T)
         model = Discriminant(slope, -0.5 * (slope.T * mean).sum(axis=1), share, int((belief.max(axis=0) < 0.5).sum()))
         probability = model.probability(points, section)

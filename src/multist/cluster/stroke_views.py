@@ -10,6 +10,8 @@ import scipy.sparse as sp
 from multist._rows import row_slices
 from multist.cluster.stroke_mixture import Discriminant
 
+_WIDE, _WIDEST = (2, 5), (3, 8, 12)  # steps over which the second and the third group average
+
 
 def scale_views(
     near: Sequence[np.ndarray], components: np.ndarray, adjacency: sp.csr_matrix, image: np.ndarray | None = None
@@ -37,11 +39,12 @@ def scale_views(
     walk.data[:] = 1
     walk = sp.diags((1 / np.asarray(walk.sum(axis=1)).ravel()).astype(np.float32)) @ walk
     average, averages = np.asarray(components, dtype=np.float32), {}
-    for step in range(1, 13):
+    for step in range(1, max(_WIDE + _WIDEST) + 1):
         average = walk @ average
-        averages[step] = average
+        if step in _WIDE + _WIDEST:
+            averages[step] = average
     seen = [] if image is None else [walk @ (walk @ np.asarray(image, dtype=np.float32))]
-    return [list(near), [averages[2], averages[5]], [averages[3], averages[8], averages[12], *seen]]
+    return [list(near), [averages[step] for step in _WIDE], [*(averages[step] for step in _WIDEST), *seen]]
 
 
 class ScaledViews:
@@ -61,10 +64,12 @@ class ScaledViews:
         return cls(groups, centers, scales)
 
     def points(self, group: int, rows: np.ndarray | slice) -> np.ndarray:
-        """(m, d) float64 points of (m,) rows: group ``group`` and all narrower ones."""
+        """(m, d) float32 points of (m,) rows: group ``group`` and all narrower ones."""
         blocks = []
         for views, center, scale in zip(self.groups[: group + 1], self.centers, self.scales, strict=False):
-            blocks.append((np.hstack([view[rows] for view in views]).astype(np.float64) - center) / scale)
+            points = np.hstack([view[rows] for view in views]) - center
+            points /= scale
+            blocks.append(points.astype(np.float32))
         return np.hstack(blocks)
 
     def mixed(
