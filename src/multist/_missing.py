@@ -15,6 +15,12 @@ def is_missing_text(name: object) -> bool:
     return str(name).strip().lower() in _TEXTS
 
 
+def is_named(values: pd.Series) -> np.ndarray:
+    """(n,) bool. Where there is a value that is not missing, also not as text."""
+    missing = [value for value in values.dropna().unique() if is_missing_text(value)]
+    return (values.notna() & ~values.isin(missing)).to_numpy()
+
+
 def as_name(value: object) -> str:
     """A value as the name of a class; a whole number without the fraction that it has beside missing ones."""
     if isinstance(value, float | np.floating) and float(value).is_integer():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Iterable, Iterator
 
 # The colours of Okabe and Ito (Color Universal Design, 2008), without black and with their pink moved back because it
 # is that of eosin; then each the farthest in CIELAB from all before it, from glass and from eosin, under normal,
@@ -39,3 +40,9 @@ def domain_colors(n: int) -> list[str]:
             colors.append(color)
         step += 1
     return colors
+
+
+def spare_colors(n: int, taken: Iterable[str]) -> Iterator[str]:
+    """``n`` colours of :func:`domain_colors` at least that are not ``taken``, whatever case these are written in."""
+    used = {color.lower() for color in taken}
+    return (color for color in domain_colors(n + len(used)) if color.lower() not in used)

@@ -122,6 +122,29 @@ def test_decisions_go_through_files(table, form, tmp_path):
     assert list(map(str, read["several"])) == ["one", "two words, and more"] and len(read["none"]) == 0
 
 
+@pytest.mark.parametrize("entry", ["neighbors", "spatial"])
+def test_entries_of_others_are_not_mixed_with_results(table, entry):
+    table.uns[entry] = {"params": {"n_neighbors": 15}}
+    with (
+        pytest.raises(ValueError, match=rf"uns\['{entry}'\] holds 'params' and is not of this package"),
+        run(table, "test", key_added=entry, image=False),
+    ):
+        pass
+    assert set(table.uns[entry]) == {"params"}
+    with run(table, "test", key_added="mine", image=False):
+        pass
+    with run(table, "test", key_added="mine", image=False):
+        pass
+    assert "schema" in table.uns["mine"]
+
+
+def test_coordinates_are_not_replaced_by_results(table):
+    before = table.obsm["spatial"].copy()
+    with pytest.raises(ValueError, match=r"obsm\['spatial'\] holds the coordinates"), run(table, "test") as work:
+        work.part.write(obsm={"spatial": np.ones((6, 4))})
+    np.testing.assert_array_equal(table.obsm["spatial"], before)
+
+
 def test_lists_give_lists(table):
     other = table.copy()
     with run([table, other], "test", image=False, copy=True) as work:

@@ -102,6 +102,12 @@ def test_no_domain_is_smaller_than_a_handful():
     assert len(np.bincount(found)) == 4
 
 
+def test_only_what_is_large_enough_for_two_domains_is_split():
+    labels = np.repeat([0, 1, 2], [60, 60, 7])
+    points = np.random.default_rng(0).normal(size=(127, 2)) * np.where(labels == 2, 100, 1)[:, None]
+    assert np.bincount(with_exact_count(labels, points, 5)).min() >= 5
+
+
 def test_gaps_in_the_numbers_are_closed_and_the_largest_comes_first():
     labels = np.repeat([7, 2, 4], [10, 30, 20])
     found = with_exact_count(labels, points_of(labels), 3)

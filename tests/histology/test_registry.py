@@ -39,6 +39,20 @@ def test_mode_is_restored_after_an_error():
     assert network.training and torch.is_grad_enabled()
 
 
+def test_mode_is_restored_where_the_device_refuses_the_network():
+    network = Network().train()
+
+    def refuse(device):
+        if not network.training:
+            raise RuntimeError("out of memory")
+        return network
+
+    network.to = refuse
+    with pytest.raises(RuntimeError, match="out of memory"), get_encoder(network, device="cpu").frozen():
+        pass
+    assert network.training
+
+
 def test_callable_gets_channels_first_in_unit_range():
     def function(batch):
         assert batch.shape == (5, 3, 8, 8) and float(batch.max()) <= 1

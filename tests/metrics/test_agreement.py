@@ -23,7 +23,7 @@ def test_merged_domains_are_complete_but_not_homogeneous() -> None:
     assert scores["ari"] == pytest.approx(0)
 
 
-@pytest.mark.parametrize("missing", [np.nan, "nan", None])
+@pytest.mark.parametrize("missing", [np.nan, "nan", None, "<NA>", "NaT", " NaN "])
 def test_unlabelled_truth_does_not_count(missing: object) -> None:
     truth = pd.Series(["a", "a", "b", "b", missing, missing], dtype=object)
     assert agreement(truth, [0, 0, 1, 1, 0, 1])["ari"] == pytest.approx(1)

@@ -26,6 +26,12 @@ def test_one_stray_spot_is_counted() -> None:
     assert coherence(labels, GRID)["pas"] == pytest.approx(1 / 400)
 
 
+def test_no_spot_is_its_own_neighbour_where_several_lie_at_one_place() -> None:
+    found = coherence(np.arange(22) % 2 == 0, np.repeat([[0.0, 0], [1, 1]], 11, axis=0))
+    # of the eleven spots at each place five have the rarer label, and see four of their own among the ten others
+    assert found == pytest.approx({"pas": 10 / 22, "chaos": 0})
+
+
 def test_unit_and_further_columns_do_not_matter() -> None:
     labels = GRID[:, 0] < 10
     moved = np.column_stack([GRID * 55.0 + 1000, np.arange(400)])

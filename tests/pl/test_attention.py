@@ -304,6 +304,9 @@ def test_the_figure_is_returned_and_ncols_sets_its_shape(section: ad.AnnData):
         (SPOT, {"alpha": 2}, ValueError, "alpha"),
         (SPOT, {"radius": -1}, ValueError, "radius"),
         (SPOT, {"ncols": 0}, ValueError, "ncols"),
+        (SPOT, {"ncols": 1.5}, ValueError, "ncols must be a whole number"),
+        (SPOT, {"vmax": "p99"}, ValueError, "vmax is a positive factor, or None, got 'p99'"),
+        (SPOT, {"vmin": 0}, ValueError, "vmin is a positive factor"),
     ],
 )
 def test_impossible_calls_are_refused(section: ad.AnnData, spots, options, error, message):

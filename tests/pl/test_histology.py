@@ -74,6 +74,16 @@ def test_patches_are_those_of_the_named_spots_to_scale(section):
         assert (mark.get_x() + mark.get_width() / 2, mark.get_y() + mark.get_height() / 2) == pytest.approx(tuple(xy))
 
 
+def test_spots_are_a_number_of_any_kind_or_names_of_any_kind(section):
+    name = section.obs_names[5]
+    for spots in (name, [name], np.array([name]), section.obs_names[5:6]):
+        figure = histology(section, spots=spots, return_fig=True)
+        assert len(figure.axes) == 2
+    assert len(histology(section, spots=np.int64(3), return_fig=True).axes) == 4
+    with pytest.raises(ValueError, match=r"spots must be a whole number of at least 1; got 1\.5"):
+        histology(section, spots=1.5)
+
+
 def test_errors_say_what_exists(section):
     with pytest.raises(KeyError, match="'s'"):
         histology(section, section="t")

@@ -332,6 +332,8 @@ def test_older_results_have_the_colours_of_the_domains_they_repeat(section: ad.A
 
 def test_spots_that_nobody_named_carry_no_stroke(section: ad.AnnData):
     section.obs["mine"] = pd.Categorical(np.where(np.arange(100) % 10 == 0, section.obs["multist_domain"], "nobody"))
+    section.obs["blank"] = section.obs["mine"].cat.rename_categories({"nobody": " "})
+    assert len(circles(mt.pl.domains(section, labels_key="blank", show=False))[-1].get_facecolors()) == 10
     (ax,) = [mt.pl.domains(section, labels_key="mine", unlabeled_category="nobody", show=False)]
     assert len(circles(ax)[-1].get_facecolors()) == 10
     section.uns["multist"] = {"params": {"labels_key": "mine", "unlabeled_category": "nobody"}}

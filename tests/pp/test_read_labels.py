@@ -289,6 +289,11 @@ def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, 
     assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000", "#00FF00"]
 
 
+def test_colours_have_either_spelling(spot_grid, write_file):
+    mt.pp.read_labels(spot_grid, write_file("Barcode,g,Colour\nACGT000-1,a,#FF0000\n", "groups.csv"))
+    assert named(spot_grid) == {"a": {(0, 0)}} and list(spot_grid.uns["annotation_colors"]) == ["#FF0000"]
+
+
 def test_instances_of_a_spatialdata_are_cell_ids(tissue, write_file):
     table = tissue.tables["table"]
     first = table.obs["spot_id"].iloc[:5].tolist()

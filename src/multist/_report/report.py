@@ -53,7 +53,8 @@ def report(
     n_markers
         Genes that are listed of each domain.
     layer
-        Layer with counts or log-normalised expression, for markers and trends; None takes ``X``.
+        Layer with counts or log-normalised expression, for markers and trends; None takes the first of ``X``, a layer
+        of counts and ``raw`` that holds such.
     gene_symbols
         Column of ``var`` with the names to write, where ``var_names`` are identifiers.
     image_key

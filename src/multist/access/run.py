@@ -17,6 +17,7 @@ from anndata import AnnData
 
 from multist import _keys
 from multist._settings import logger
+from multist.access.absent import listed
 from multist.access.draft import Draft
 from multist.access.images import array_image, element_image
 from multist.access.record import SpatialRecord
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from multist.access.record import SectionImage
 
 SCHEMA = 1
+_OF_THIS_PACKAGE = {"schema", "versions"}  # of which each entry of results has one, and those of others none
 """Number of the form in which results lie in ``uns``; it goes up when a reader has to know."""
 
 _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scipy", "scikit-learn")
@@ -132,6 +134,10 @@ class Part:
         uns: Mapping[str, Any] | None = None,
     ) -> None:
         """Take results, see :func:`write_table`; what was made from a field that is new now goes."""
+        if _keys.SPATIAL in (obsm or {}) and _keys.SPATIAL in self.table.obsm:
+            raise ValueError(
+                f"obsm[{_keys.SPATIAL!r}] holds the coordinates, which would be lost: give another key_added"
+            )
         self._forget(replaced(cast("Draft", self.table), obs=obs, obsm=obsm, obsp=obsp))
         if _keys.CONNECTIVITIES in (obsp or {}):
             self.graph = None
@@ -371,6 +377,11 @@ def _refuse_foreign(table: AnnData, key_added: str) -> None:
                 f"{name} is of type {type(value).__name__} and not of this package, and would be "
                 f"lost: rename it, or give another key_added"
             )
+    if key_added != _keys.MULTIST and held and not _OF_THIS_PACKAGE & set(held):
+        raise ValueError(
+            f"uns[{key_added!r}] holds {listed(held)} and is not of this package; results would mix with it: give "
+            f"another key_added"
+        )
 
 
 def _refuse_view_on_disk(table: AnnData) -> None:

@@ -71,8 +71,9 @@ def with_exact_count(labels: np.ndarray, points: np.ndarray, n_domains: int) -> 
         inside = labels == name
         labels[inside] = kept[((points[inside, None] - means) ** 2).sum(axis=2).argmin(axis=1)]
     while len(names := np.unique(labels)) < n_domains:
+        # halves are no smaller than a domain may be; of fewer domains than wanted one is large enough
         scatter = [
-            points[labels == k].var(axis=0).sum() * (labels == k).sum() if (labels == k).sum() > 1 else -1
+            points[labels == k].var(axis=0).sum() * (labels == k).sum() if (labels == k).sum() >= 2 * smallest else -1
             for k in names
         ]
         rows = np.flatnonzero(labels == names[int(np.argmax(scatter))])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from multist.histology.pretrained import Pretrained
 
-logger = logging.getLogger("multist")
 
 BUILT_IN = ("texture",)
 """Encoders that need no weights; they work on the whole image rather than on patches."""
@@ -74,8 +72,9 @@ class PatchEncoder:
         if isinstance(self.function, torch.nn.Module):
             modes = {module: module.training for module in self.function.modules()}
             home = next((p.device for p in self.function.parameters()), None)
-            self.function.eval().to(device)
         try:
+            if isinstance(self.function, torch.nn.Module):
+                self.function.eval().to(device)
             with torch.no_grad():
                 yield lambda patches: self._encode(patches, torch, device)
         finally:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from multist._missing import is_named
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -15,7 +17,7 @@ def agreement(truth: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     Parameters
     ----------
     truth
-        (n_obs,) known domains. Observations whose truth is missing (NaN, None or the text ``"nan"``) do not count.
+        (n_obs,) known domains. Observations without one (NaN, None or such as text, ``"nan"``) do not count.
     labels
         (n_obs,) found domains, in the same order. Their names do not matter.
 
@@ -48,7 +50,7 @@ def agreement(truth: ArrayLike, labels: ArrayLike) -> dict[str, float]:
         raise ValueError(
             f"{len(label_series)} labels for {len(known_series)} observations with a truth; pass one label each"
         )
-    both_named = (known_series.notna() & (known_series.astype(str) != "nan")).to_numpy()
+    both_named = is_named(known_series)
     if not both_named.any():
         raise ValueError("no observation has a known domain: every entry of truth is missing")
     if label_series[both_named].isna().any():

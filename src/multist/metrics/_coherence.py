@@ -56,12 +56,12 @@ def coherence(labels: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     if len(points) < 2 or not np.isfinite(points).all() or (points.std(0) == 0).any():
         raise ValueError("xy needs at least two observations with finite coordinates that vary along both axes")
     z = (points - points.mean(0)) / points.std(0)
-    search = NearestNeighbors(n_neighbors=min(N_NEIGHBORS + 1, len(z))).fit(z)
-    near = search.kneighbors(z, return_distance=False)[:, 1:]
+    # without points of its own, it leaves out each point itself, also where others lie at the same place
+    near = NearestNeighbors(n_neighbors=min(N_NEIGHBORS, len(z) - 1)).fit(z).kneighbors(return_distance=False)
     pas = ((names[near] != names[:, None]).sum(1) > near.shape[1] / 2).mean()
     total = 0.0
     for name in np.unique(names):
         places = z[names == name]
         if len(places) > 2:
-            total += NearestNeighbors(n_neighbors=2).fit(places).kneighbors(places)[0][:, 1].sum()
+            total += NearestNeighbors(n_neighbors=1).fit(places).kneighbors()[0].sum()
     return {"pas": float(pas), "chaos": float(total / len(z))}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from multist._missing import is_named
 from multist._words import counted
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def section_mixing(
     section
         (n_obs,) section of each observation.
     domain
-        (n_obs,) known domains. Observations whose domain is missing (NaN, None or the text ``"nan"``) do not count in
+        (n_obs,) known domains. Observations without one (NaN, None or such as text, ``"nan"``) do not count in
         ``ilisi_within``.
     n_neighbors
         Nearest neighbours to look at. They are fewer, in all or in a domain, where the smallest section has not so many
@@ -87,7 +88,7 @@ def section_mixing(
     scores = {"ilisi": found[0]}
     if domain is not None:
         domains = _aligned(domain, len(points), "domain")
-        has_domain = domains.notna() & (domains.astype(str) != "nan")
+        has_domain = is_named(domains)
         names = domains[has_domain].astype(str)
         rows = [np.asarray(index) for index in names.groupby(names).groups.values()]
         parts = [part for these in rows if (part := _mixed(points[these], code[these], n_neighbors)) is not None]

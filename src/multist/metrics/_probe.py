@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from multist._missing import is_named
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -22,7 +24,7 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
     embedding
         (n_obs, d), finite.
     truth
-        (n_obs,) known domains. Observations whose truth is missing (NaN, None or the text ``"nan"``) do not count.
+        (n_obs,) known domains. Observations without one (NaN, None or such as text, ``"nan"``) do not count.
     xy
         (n_obs, 2) coordinates of one section, in any unit; further columns are ignored.
 
@@ -63,7 +65,7 @@ def probe(embedding: ArrayLike, truth: ArrayLike, xy: ArrayLike) -> dict[str, fl
         raise ValueError(
             f"{len(points)} rows of embedding, {len(series)} of truth and {len(place)} of xy; pass one each"
         )
-    labelled = (series.notna() & (series.astype(str) != "nan")).to_numpy()
+    labelled = is_named(series)
     points, labels, place = points[labelled], series[labelled].astype(str).to_numpy(), place[labelled, :2]
     for name, values in (("embedding", points), ("xy", place)):
         if not np.isfinite(values).all():

@@ -9,8 +9,9 @@ import pandas as pd
 import scipy.sparse as sp
 
 from multist import _keys
+from multist._numbers import is_positive
 from multist._settings import logger
-from multist.access import get_table, listed, not_found
+from multist.access import check_whole, get_table, listed, not_found
 from multist.pl._attention_panels import Close, Style, attention_panels, draw_close, explain_closes
 from multist.pl._layer import Layer, domain_layer
 from multist.pl._look import Look, MapOptions, drawn
@@ -92,10 +93,13 @@ def attention(
     >>> mt.pl.attention(adata, ["AAACAAGTATCTCCCA-1", "AAACAGAGCGACTCCT-1"], save="attention.png")
     """
     options = Look.of(look)
-    if radius is not None and not radius > 0:
+    if radius is not None and not is_positive(radius):
         raise ValueError(f"radius is a positive number of spot diameters, or None, got {radius}")
-    if ncols is not None and ncols < 1:
-        raise ValueError(f"ncols is at least 1, got {ncols}")
+    for name, limit in (("vmin", options.vmin), ("vmax", options.vmax)):
+        if limit is not None and not is_positive(limit):
+            raise ValueError(f"{name} is a positive factor, or None, got {limit!r}")
+    if ncols is not None:
+        check_whole(ncols=ncols)
     names = [spots] if isinstance(spots, str) else list(dict.fromkeys(spots))
     rows = _rows(get_table(data, table_key), names)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._missing import as_name, as_names
-from multist._palette import domain_colors
+from multist._palette import domain_colors, spare_colors
 from multist.access import not_found, stored_colors
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ def matched_colors(values: pd.Series, other: pd.Series, colors: dict[str, str]) 
     np.add.at(shared, (values.cat.codes.to_numpy()[both_named], other.cat.codes.to_numpy()[both_named]), 1)
     rows, columns = linear_sum_assignment(shared, maximize=True)
     partner = {row: column for row, column in zip(rows, columns, strict=True) if shared[row, column]}
-    used = {color.lower() for color in colors.values()}
-    spare = iter([c for c in domain_colors(shared.shape[0] + len(used)) if c.lower() not in used])
+    spare = spare_colors(shared.shape[0], colors.values())
     names = list(other.cat.categories)
     return {
         category: colors[names[partner[row]]] if row in partner else next(spare)

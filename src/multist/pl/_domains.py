@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist._keys import domain_key
+from multist.access import check_whole
 from multist.pl import _base
 from multist.pl._canvas import Canvas, panel_width, panels
 from multist.pl._colors import obs_values, store_colors
@@ -84,7 +85,8 @@ def domains(
     rings
         Spots to point at by numbered rings: a list of ``obs_names``, or a column of ``obs`` that holds True for them.
     layer
-        Layer of the expression of genes; None takes ``X``. Counts are normalised and logged for the plot.
+        Layer of the expression of genes; None takes the first of ``X``, a layer of counts and ``raw`` that holds counts
+        or log-normalised values. Counts are normalised and logged for the plot.
     gene_symbols
         Column of ``var`` with the names by which genes are asked for, where ``var_names`` are others.
     ncols
@@ -113,8 +115,8 @@ def domains(
     >>> mt.pl.domains(adata, "MBP", layer="counts", outline="multist_domain", vmax="p99")
     """
     options = Look.of(look)
-    if ncols is not None and ncols < 1:
-        raise ValueError(f"ncols is at least 1, got {ncols}")
+    if ncols is not None:
+        check_whole(ncols=ncols)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
     keys = _listed(color)
     if not keys:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from multist._keys import MULTIST, NORMALIZED_SUFFIX, STAIN_REFERENCE
-from multist.access import PatchReader, listed, resolve, section_code
+from multist._numbers import is_positive
+from multist.access import PatchReader, check_whole, listed, resolve, section_code
 from multist.pl import _base
 from multist.pl._canvas import PAGE, Canvas, canvas_of, user_axes
 from multist.pl._look import FigureOptions, Look, drawn
@@ -89,7 +91,7 @@ def histology(
     --------
     >>> mt.pl.histology(sdata, spots=6, save="histology.png")
     """
-    if not patch_size > 0:
+    if not is_positive(patch_size):
         raise ValueError(f"patch_size is a positive number of spot diameters, got {patch_size}")
     if image_key is None:
         raise ValueError("pl.histology draws patches of an image: name it by image_key, or leave that out")
@@ -127,9 +129,8 @@ def histology(
 
 def _chosen_rows(record: SpatialRecord, section: int, spots: int | Sequence[str]) -> np.ndarray:
     here = np.flatnonzero(record.section == section)
-    if isinstance(spots, int):
-        if spots < 1:
-            raise ValueError(f"spots is at least 1, got {spots}")
+    if not isinstance(spots, Iterable):
+        check_whole(spots=spots)
         # slices from left to right, of each the spot nearest to its middle, a bit above and below by turns
         slices = np.array_split(here[np.argsort(record.xy[here, 0], kind="stable")], min(spots, len(here)))
         chosen = []
@@ -137,7 +138,8 @@ def _chosen_rows(record: SpatialRecord, section: int, spots: int | Sequence[str]
             target = np.median(record.xy[part, 0]), np.quantile(record.xy[part, 1], (0.3, 0.7)[i % 2])
             chosen.append(part[np.argmin(np.hypot(*(record.xy[part] - target).T))])
         return np.array(chosen)
-    positions = record.table.obs_names.get_indexer(list(spots))
+    spots = [spots] if isinstance(spots, str) else list(spots)
+    positions = record.table.obs_names.get_indexer(spots)
     missing = [name for name, row in zip(spots, positions, strict=True) if row < 0 or record.section[row] != section]
     if missing or len(positions) == 0:
         asked = f"no spot {listed(missing)}" if missing else "spots names none"

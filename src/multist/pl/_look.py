@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast, get_args
 
 from multist._described import SHARED, with_parameters
+from multist._numbers import is_number, is_positive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,20 +94,20 @@ class Look:
         """Refuse what cannot be drawn."""
         if self.ax is not None and self.figsize is not None:
             raise ValueError("figsize is the size of a new figure; it has no meaning beside ax")
-        if self.figsize is not None and not all(0 < side < math.inf for side in self.figsize):
+        if self.figsize is not None and not all(map(is_positive, self.figsize)):
             raise ValueError(f"figsize is a width and a height in inches, both positive; got {self.figsize}")
-        if self.dpi is not None and not self.dpi > 0:
+        if self.dpi is not None and not is_positive(self.dpi):
             raise ValueError(f"dpi is a positive number of dots per inch, got {self.dpi}")
-        if not self.size > 0:
+        if not is_positive(self.size):
             raise ValueError(f"size is a positive number of spot diameters, got {self.size}")
         for name in ("alpha", "img_alpha"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
+            if value is not None and not (is_number(value) and 0 <= value <= 1):
                 raise ValueError(f"{name} lies between 0 and 1, got {value}")
         if self.legend_loc not in (None, *get_args(LegendLoc)):
             places = ", ".join(map(repr, get_args(LegendLoc)))
             raise ValueError(f"legend_loc is one of {places}, or None for none; got {self.legend_loc!r}")
-        if self.microns_per_pixel is not None and not self.microns_per_pixel > 0:
+        if self.microns_per_pixel is not None and not is_positive(self.microns_per_pixel):
             raise ValueError(f"microns_per_pixel is positive, got {self.microns_per_pixel}")
 
     @classmethod

@@ -66,7 +66,7 @@ def stroke_values(slides: Slides, key: str, unlabeled_category: str | None) -> p
             f"found: {listed(values.cat.categories)}"
         )
     return values.cat.remove_categories(
-        [name for name in values.cat.categories if is_missing_text(name) or name in unnamed]
+        [name for name in values.cat.categories if not name or is_missing_text(name) or name in unnamed]
     )
 
 

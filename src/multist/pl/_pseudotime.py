@@ -59,7 +59,8 @@ def pseudotime(
     gene_symbols
         Column of ``var`` with the names by which genes are asked for and labelled, where ``var_names`` are others.
     layer
-        Layer of the expression; None takes ``X``. Whole numbers are taken for counts and normalised for the plot.
+        Layer of the expression; None takes the first of ``X``, a layer of counts and ``raw`` that holds counts or
+        log-normalised values. Whole numbers are taken for counts and normalised for the plot.
     cluster_key
         ``obs`` column of the domains; None takes the one the pseudotime was computed with.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from multist._missing import as_names
 from multist._numbers import is_positive
-from multist._palette import domain_colors
+from multist._palette import spare_colors
 from multist._settings import logger
 from multist._spacing import spacing
 from multist._words import counted
@@ -168,8 +168,7 @@ def annotate(
     values[rows] = names
     column = pd.Categorical(values)
     colors = colors | dict(stated or {})
-    taken = {colors[name].lower() for name in column.categories if name in colors}
-    free = (color for color in domain_colors(len(column.categories) + len(taken)) if color.lower() not in taken)
+    free = spare_colors(len(column.categories), [colors[name] for name in column.categories if name in colors])
     shown = [colors[name] if name in colors else next(free) for name in column.categories]
     logger.info(
         "obs[%r]: %d of %d spots named, %s",

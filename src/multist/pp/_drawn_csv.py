@@ -11,7 +11,7 @@ import pandas as pd
 
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import hex_color, with_class
+from multist.pp._drawings import COLORS, hex_color, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -103,7 +103,7 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
     ids = table.iloc[:, 0].str.strip().to_numpy()
     if selection and label_key is None:  # the cells of a selection with what was measured of each
         return Groups(ids, np.full(len(ids), selection, dtype=object), {})
-    color = next((name for name in table.columns[1:] if name.lower() == "color"), None)
+    color = next((name for name in table.columns[1:] if name.lower() in COLORS), None)
     # Excel leaves separators behind the last column
     columns = [name for name in table.columns[1:] if name not in ("", color)] if label_key is None else [label_key]
     if len(columns) != 1:
@@ -134,7 +134,8 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str
     if not areas:
         raise ValueError(f"{source} holds no corners below its header")
     firsts = selections.groupby(selections, sort=False).head(1).index
-    colors = _colors(np.array(names, dtype=object), table.loc[firsts, "color"]) if "color" in table else {}
+    color = next((name for name in COLORS if name in table), None)
+    colors = _colors(np.array(names, dtype=object), table.loc[firsts, color]) if color else {}
     if label_key is not None and not any(names):
         raise ValueError(
             f"column {label_key!r} of {source} names no class for any of {counted(len(areas), 'selection')}"

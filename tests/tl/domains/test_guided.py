@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import multist as mt
+from multist._palette import domain_colors
 from multist.metrics import agreement
 
 pytestmark = pytest.mark.slow  # the first to run makes what all of them read
@@ -75,6 +76,17 @@ def test_further_domains_get_names_of_their_own(embedded):
     mt.tl.cluster_domains(adata, 9, labels_key="annotation")
     assert {"other 1", "other 2"} <= set(adata.obs["multist_domain"].cat.categories)
     assert len(set(adata.uns["multist_domain_colors"])) == 9
+
+
+def test_colours_of_names_that_nobody_drew_are_kept_free(embedded):
+    adata = embedded.copy()
+    column = adata.obs["annotation"].cat.add_categories([f"unused {number}" for number in range(20)])
+    adata.obs["annotation"] = column
+    adata.uns["annotation_colors"] = domain_colors(len(column.cat.categories))
+    mt.tl.cluster_domains(adata, 9, labels_key="annotation")
+    colors = dict(zip(adata.obs["multist_domain"].cat.categories, adata.uns["multist_domain_colors"], strict=True))
+    further = {colors["other 1"], colors["other 2"]}
+    assert len(further) == 2 and not further & set(adata.uns["annotation_colors"])
 
 
 def test_domains_without_strokes_leave_nothing_of_the_strokes(embedded):

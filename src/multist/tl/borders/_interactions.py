@@ -86,8 +86,8 @@ def interactions(
         Genes joined by ``_`` are a complex, of which, spot by spot, the least expressed subunit counts; all have to be
         there. Upper and lower case make no difference where a name is not there as it is written.
     layer
-        Layer with counts or log-normalised expression; ``X`` if left out. Counts are normalised to 10,000 per spot and
-        logged in a copy of the genes that are needed.
+        Layer with counts or log-normalised expression; left out, the first of ``X``, a layer of counts and ``raw`` that
+        holds such. Counts are normalised to 10,000 per spot and logged in a copy of the genes that are needed.
     reach
         Steps on the spatial graph within which spots act on each other. On Visium one is 100 um.
     patch_size

@@ -56,7 +56,8 @@ def ligrec(
     pairs
         Ligands and receptors, as :func:`multist.tl.interactions` takes them. Nothing is downloaded.
     layer
-        Layer with counts or log-normalised expression; ``X`` if left out.
+        Layer with counts or log-normalised expression; left out, the first of ``X``, a layer of counts and ``raw`` that
+        holds such.
     n_perms
         Number of permutations.
 

@@ -94,7 +94,7 @@ def molecule_expression(table: AnnData, layer: str | None, genes: list[tuple[int
     table
         The table.
     layer
-        Layer to read; None for ``X``.
+        Layer to read; None for the first of ``X``, a layer of counts and ``raw`` that will do.
     genes
         Positions of the genes of each molecule.
 

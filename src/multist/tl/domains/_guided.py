@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._missing import as_name, is_missing_text, renamed
-from multist._palette import domain_colors
+from multist._palette import spare_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
@@ -193,8 +193,7 @@ def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, An
     names = list(strokes.names)
     for number in range(n_domains - len(names)):
         names.append(next(name for name in _further(number) if name not in names))
-    taken = {color.lower() for color in strokes.colors.values()}
-    free = (color for color in domain_colors(2 * n_domains) if color.lower() not in taken)
+    free = spare_colors(n_domains, strokes.colors.values())
     colors = [strokes.colors.get(name) or next(free) for name in names]
     columns = {
         "domain": pd.Categorical.from_codes(found.labels, names),
