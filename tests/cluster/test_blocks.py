@@ -11,14 +11,13 @@ from multist.cluster.refine import leading_axes, majority_vote
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", [1, 37, 399, 400, 401])
-@pytest.mark.parametrize("n_rounds", [1, 3])
-def test_the_vote_of_the_surroundings(lattice, monkeypatch, block, n_rounds):
+def test_the_vote_of_the_surroundings(lattice, monkeypatch, block):
     labels, near = np.random.default_rng(0).integers(3, size=400), lattice(20, 20)
     labels[:200] = 0
-    whole = majority_vote(labels, near, n_rounds=n_rounds)
+    whole = majority_vote(labels, near)
     assert (whole != labels).any()
     monkeypatch.setattr(refine, "_SPOTS_AT_ONCE", block)
-    np.testing.assert_array_equal(majority_vote(labels, near, n_rounds=n_rounds), whole)
+    np.testing.assert_array_equal(majority_vote(labels, near), whole)
 
 
 def test_the_vote_by_hand(lattice):

@@ -50,7 +50,7 @@ def _sizes(result: Result) -> Part:
     """How many spots each domain has, and what is known of them."""
     count = result.domains.value_counts(sort=False)
     columns = {
-        "confidence": result.column(f"{result.key}_confidence"),
+        "confidence": result.column(_keys.confidence_key(result.key)),
         "weight of the image": result.column(_keys.image_weight_key(result.key)),
         "pseudotime": result.column(_keys.pseudotime_key(result.key)),
     }
@@ -86,7 +86,7 @@ def _markers(result: Result) -> Part | str:
 
 def _count(result: Result) -> Part | str:
     """Why there are as many domains as there are."""
-    if not isinstance(result.entry.get("n_domains"), Mapping):
+    if not isinstance(result.entry.get(_keys.CURVE), Mapping):
         return "the number was given; n_domains='auto' in tl.multist_domains chooses it"
     figure = pl.n_domains(result.data, result.key, table_key=result.where["table_key"], return_fig=True, show=False)
     text = "How well each number of domains fits, and how far repetitions agree on it."

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import dask.array as da
 import numpy as np
 
 from multist._numbers import is_positive
-
-logger = logging.getLogger("multist")
+from multist._settings import logger
 
 _DEPTHS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)  # white of 8, 10, 12, 14 and 16 bits
 _OVERSHOOT = 0.1  # share of white by which resampled decimal numbers may go beyond it

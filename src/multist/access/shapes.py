@@ -16,7 +16,13 @@ from multist.access.elements import affine_to, choose_system, linked_rows, share
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.spots import apply_affine, element_spots
-from multist.access.tables import check_columns, get_table, given_or_remembered, is_spatialdata
+from multist.access.tables import (
+    check_columns,
+    get_table,
+    given_or_remembered,
+    is_spatialdata,
+    refuse_several_libraries,
+)
 from multist.access.write import check_names
 
 if TYPE_CHECKING:
@@ -66,11 +72,8 @@ def resolve_drawn(
     table = get_table(data, table_key)
     libraries = table.uns.get(SPATIAL)
     library_key = given_or_remembered(table, library_key)
-    if library_key is None and isinstance(libraries, Mapping) and len(libraries) > 1:
-        raise ValueError(
-            f"uns['spatial'] holds several sections ({listed(libraries)}); "
-            "pass library_key, the column of obs that names the section of each row"
-        )
+    if isinstance(libraries, Mapping):
+        refuse_several_libraries(libraries, library_key)
     return resolve(data, image_key=image_key, library_key=library_key, image=image_key is not None)
 
 

@@ -251,6 +251,15 @@ def libraries_of(table: AnnData, *, needed: bool) -> dict[str, Mapping[str, Any]
     return {str(name): entry for name, entry in entries.items() if isinstance(entry, Mapping)}
 
 
+def refuse_several_libraries(libraries: Mapping[str, Any], library_key: str | None) -> None:
+    """Raise a ValueError where ``uns["spatial"]`` holds several sections and nobody says which rows are of which."""
+    if library_key is None and len(libraries) > 1:
+        raise ValueError(
+            f"uns['spatial'] holds several sections ({listed(libraries)}); "
+            "pass library_key, the column of obs that names the section of each row"
+        )
+
+
 def given_or_remembered(table: AnnData, library_key: str | None) -> str | None:
     """The column that names the sections: as given, else that of earlier calls.
 

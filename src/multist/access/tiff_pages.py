@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-logger = logging.getLogger("multist")
+from multist._settings import logger
 
 _REDUCED, _MASK, _MACRO = 1, 4, 8  # bits of NewSubfileType; Aperio marks its overview of the whole glass by 1 and 8
 _COLOUR = (2, 6)  # RGB, and YCbCr, which some codecs make RGB

@@ -17,7 +17,7 @@ from multist.access.images import array_image
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import VISIUM_PITCH, believed_microns, lattice_microns
 from multist.access.sections import PlacedSection, ResolveOptions, place_sections
-from multist.access.tables import find_sections, libraries_of, of_section
+from multist.access.tables import find_sections, libraries_of, of_section, refuse_several_libraries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +30,8 @@ def resolve_anndata(table: AnnData, options: ResolveOptions) -> SpatialRecord:
     """The record of an AnnData; see :func:`multist.access.resolve`."""
     xy, array = _coordinates(table)
     libraries = libraries_of(table, needed=options.image is not False)
-    if options.library_key is None and len(libraries) > 1 and options.image is not False:
-        raise ValueError(
-            f"uns['spatial'] holds several sections ({listed(libraries)}); "
-            "pass library_key, the column of obs that names the section of each row"
-        )
+    if options.image is not False:
+        refuse_several_libraries(libraries, options.library_key)
     section, names = find_sections(table, options.library_key)
     if options.library_key is None and len(libraries) == 1:
         section, names = np.zeros(table.n_obs, dtype=np.int64), tuple(libraries)

@@ -77,11 +77,6 @@ class MixtureFit:
         k, d = len(self.means), self.n_dimensions
         return k - 1 + k * d + d * (d + 1) // 2
 
-    @property
-    def bic(self) -> float:
-        """Bayesian information criterion with mclust's sign: larger is better."""
-        return 2 * self.log_likelihood - self.n_parameters * float(np.log(len(self.labels)))
-
 
 def fit_mixture(
     points: np.ndarray,

@@ -9,7 +9,7 @@ _MIN_DOMAIN_SPOTS = 5  # spots of a domain, where there are enough; with fewer i
 _SPOTS_AT_ONCE = 2**16  # spots whose neighbourhoods of two steps are held at once
 
 
-def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix, *, n_rounds: int = 1) -> np.ndarray:
+def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix) -> np.ndarray:
     """Give a spot the label that more than half of the spots within two steps have, its own not counted.
 
     The strict majority leaves straight borders and layers of two or more spots where they are; only lone spots change.
@@ -20,15 +20,13 @@ def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix, *, n_rounds: int
         (n,) int.
     adjacency
         (n, n) sparse neighbourhoods.
-    n_rounds
-        How often.
     """
     near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
-    for _ in range(n_rounds):
-        named = np.eye(labels.max() + 1, dtype=np.float32)[labels]
-        starts = range(0, len(labels), _SPOTS_AT_ONCE)
-        labels = np.concatenate([_voted(labels, named, near, start) for start in starts]) if len(labels) else labels
-    return labels
+    if not len(labels):
+        return labels
+    named = np.eye(labels.max() + 1, dtype=np.float32)[labels]
+    starts = range(0, len(labels), _SPOTS_AT_ONCE)
+    return np.concatenate([_voted(labels, named, near, start) for start in starts])
 
 
 def _voted(labels: np.ndarray, named: np.ndarray, near: sp.csr_matrix, start: int) -> np.ndarray:

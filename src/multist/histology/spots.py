@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
 
+from multist._settings import logger
 from multist._spacing import spacing
-
-logger = logging.getLogger("multist")
 
 
 def typical_diameter(diameter: np.ndarray, xy: np.ndarray) -> float:

@@ -154,7 +154,7 @@ def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: La
         draw_outlines(ax, record.xy[around], codes[around])
     seen = np.flatnonzero(away < reach + np.nan_to_num(diameter) / 2)
     drawn = style.options.size * np.where(record.diameter > 0, diameter, _UNKNOWN * diameter)
-    points = _points_per_unit(ax, window) * drawn
+    points = _base.points_per_unit(ax) * drawn
     order = np.argsort(-drawn[close.keys], kind="stable")  # where cells overlap, small ones lie above large ones
     layers = {_FAINT: (np.setdiff1d(seen, close.keys), None), _EDGE: (close.keys[order], close.weight[order])}
     for line, (rows, weight) in layers.items():
@@ -168,19 +168,10 @@ def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: La
     return set(style.domains.values.cat.codes.to_numpy()[seen].tolist())
 
 
-def _points_per_unit(ax: Axes, window: _base.Window) -> float:
-    return (
-        72
-        / ax.figure.dpi
-        * min(ax.get_window_extent().width, ax.get_window_extent().height)
-        / (window.right - window.left)
-    )
-
-
 def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, points: np.ndarray) -> None:
     """The relative weights where there is room, first those farthest from 1."""
     window = close.window
-    per_point = 1 / _points_per_unit(ax, window)
+    per_point = 1 / _base.points_per_unit(ax)
     with np.errstate(divide="ignore"):
         order = np.argsort(-np.abs(np.log(close.weight)), kind="stable")
     dark = style.rgba(close.weight)[:, :3] @ (0.299, 0.587, 0.114) < 0.5

@@ -42,7 +42,7 @@ _SAID = {
     _keys.domain_key(): "domains",
     _keys.image_weight_key(): "weight of the image",
     _keys.pseudotime_key(): "pseudotime",
-    f"{_keys.MULTIST}_confidence": "confidence",
+    _keys.confidence_key(): "confidence",
 }
 """What the columns that this package writes are called in a figure."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._spacing import spacing
-from multist.access import SpatialRecord, resolve, spot_polygons
+from multist.access import SpatialRecord, as_list, resolve, spot_polygons
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -126,11 +125,9 @@ def slides(data: Any, *, image_key: str | None, table_key: str | None, library_k
     Raises
     ------
     ValueError
-        A list is empty.
+        A list is empty or names an object twice.
     """
-    objects = list(data) if isinstance(data, Sequence) and not isinstance(data, str) else [data]
-    if not objects:
-        raise ValueError("data is an empty list; give at least one AnnData or SpatialData")
+    objects = as_list(data)
     keys = {"image_key": image_key, "table_key": table_key, "library_key": library_key}
     return of_records(objects, [resolve_shown(each, **keys) for each in objects])
 

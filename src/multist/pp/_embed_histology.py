@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,11 +118,10 @@ def embed_histology(
     keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
     with run(data, "embed_histology", copy=copy, image=True, white=white, **keys) as work:
         fields = describe_histology(
-            work.part.record,
+            work.part.record.with_scale(microns_per_pixel),
             network,
             patch_size=patch_size,
             patch_unit=patch_unit,
-            microns_per_pixel=microns_per_pixel,
             key_added=key_added,
             batch_size=batch_size,
         )
@@ -136,13 +135,12 @@ def describe_histology(
     *,
     patch_size: float = 2.0,
     patch_unit: str = "spot",
-    microns_per_pixel: float | None = None,
     key_added: str = _keys.HISTOLOGY,
     batch_size: int = 128,
 ) -> Fields:
     """The stage of :func:`embed_histology`: the fields that it writes; without a network those of ``"texture"``."""
-    sizes = [microns_per_pixel or size for size in record.microns_per_pixel]
-    widths = _patch_widths(record, patch_size, patch_unit, sizes)
+    sizes = record.microns_per_pixel
+    widths = _patch_widths(record, patch_size, patch_unit)
     check_patches(record, widths)
     refuse_black(record)
     if network is None:
@@ -170,12 +168,11 @@ def describe_histology(
     return {"obsm": {key_added: vectors}, "uns": {entry: {"histology": params}}}
 
 
-def _patch_widths(
-    record: SpatialRecord, patch_size: float, patch_unit: str, microns: Sequence[float | None]
-) -> np.ndarray:
+def _patch_widths(record: SpatialRecord, patch_size: float, patch_unit: str) -> np.ndarray:
     """(n_obs,) widths of the patches in intrinsic pixels, one for each section."""
     widths = np.empty(len(record.xy))
-    for section, (name, image, size) in enumerate(zip(record.section_names, record.images, microns, strict=True)):
+    each = zip(record.section_names, record.images, record.microns_per_pixel, strict=True)
+    for section, (name, image, size) in enumerate(each):
         rows = record.section == section
         if patch_unit == "um" and size is None:
             raise ValueError(

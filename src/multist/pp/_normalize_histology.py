@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,6 +13,7 @@ from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, get_table, run
 from multist.access.patches import refuse_black
+from multist.access.write import check_names
 from multist.histology.reference_patches import choose_patches, patch_densities, score_patches
 from multist.histology.spots import check_width, typical_diameter
 from multist.histology.stain_reference import METHODS, StainReference
@@ -107,8 +107,7 @@ def normalize_histology(
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown; known: {', '.join(map(repr, METHODS))}")
-    if not re.fullmatch(r"(?!__)[A-Za-z0-9_.-]+", reference_key_added):
-        raise ValueError(f"reference_key_added {reference_key_added!r} cannot be stored; use letters, digits, _ . -")
+    check_names({reference_key_added: None}, {}, "reference_key_added: uns['multist']")
     target = given_reference(reference, reference_key_added, method)
     keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
     with run(

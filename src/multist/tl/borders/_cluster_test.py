@@ -147,6 +147,16 @@ def too_few(threshold: float) -> str:
     return f"ligand or receptor is in {share} of the spots of its domain"
 
 
+def with_true_labels(share: np.ndarray, n_perms: int) -> np.ndarray:
+    """p-values from squidpy's share of permutations, which can be zero: the true labels are one more of them."""
+    return (share * n_perms + 1) / (n_perms + 1)
+
+
+def without_true_labels(pvalue: np.ndarray, n_perms: int) -> np.ndarray:
+    """Share of permutations, as squidpy tells it, from what :func:`with_true_labels` made of it."""
+    return np.round(pvalue * (n_perms + 1) - 1) / n_perms
+
+
 def adjusted(pvalues: np.ndarray) -> np.ndarray:
     """False discovery rates after Benjamini and Hochberg; NaN where there is no p-value."""
     from scipy.stats import false_discovery_control

@@ -17,7 +17,14 @@ from multist._words import counted
 from multist.access import check_whole, domain_params, plain, run, versions
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._border_test import Evidence, Spots, border_test
-from multist.tl.borders._cluster_test import ClusterEvidence, adjusted, check_threshold, cluster_test, too_few
+from multist.tl.borders._cluster_test import (
+    ClusterEvidence,
+    adjusted,
+    check_threshold,
+    cluster_test,
+    too_few,
+    with_true_labels,
+)
 from multist.tl.borders._contacts import (
     Contact,
     border_lengths,
@@ -271,8 +278,7 @@ def _pair_table(
     why = np.select([unexpressed, skipped], [too_few, "a domain has fewer spots than a patch"], "").astype(object)
     tested = lambda values: np.where(skipped, np.nan, values).ravel()
     border_pvalue = tested(np.maximum(borders.ligand, borders.receptor))
-    # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
-    cluster_pvalue = (clusters.pvalue.ravel() * n_perms + 1) / (n_perms + 1)
+    cluster_pvalue = with_true_labels(clusters.pvalue.ravel(), n_perms)
     table = pd.DataFrame(
         {
             "source": np.repeat(pairs["source"].to_numpy(dtype=object), per_pair),

@@ -11,7 +11,7 @@ import pandas as pd
 from multist import _keys
 from multist._described import described
 from multist.access import check_whole, domain_params, plain, run, versions
-from multist.tl.borders._cluster_test import adjusted, check_threshold, squidpys_test, too_few
+from multist.tl.borders._cluster_test import adjusted, check_threshold, squidpys_test, too_few, with_true_labels
 from multist.tl.borders._contacts import domain_codes
 from multist.tl.borders._molecules import Molecules, find_molecules, molecule_expression
 from multist.tl.borders._pairs import read_pairs
@@ -106,8 +106,7 @@ def ligrec(
         directed = [(a, b) for a in range(len(names)) for b in range(len(names))]
         expression = molecule_expression(table, layer, molecules.genes)
         mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
-        # squidpy's share of permutations can be zero; with the true labels as one of them it cannot
-        pvalue = (pvalue.ravel() * n_perms + 1) / (n_perms + 1)
+        pvalue = with_true_labels(pvalue.ravel(), n_perms)
         found = _pair_table(molecules, [(names[a], names[b]) for a, b in directed], mean, pvalue, threshold)
         params = {
             **domain_params(table, cluster_key),

@@ -11,6 +11,7 @@ import pandas as pd
 from multist import _keys
 from multist._described import described
 from multist.access import get_table, not_found, refuse_stale
+from multist.tl.borders._cluster_test import without_true_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -74,7 +75,7 @@ def ligrec_result(
     columns = pd.MultiIndex.from_frame(ends, names=[None, None]).sort_values()
     at = rows.get_indexer(pd.MultiIndex.from_frame(table[["source", "target"]].astype(str)))
     to = columns.get_indexer(pd.MultiIndex.from_frame(table[["ligand_domain", "receptor_domain"]].astype(str)))
-    shares = np.round(table["cluster_pvalue"].to_numpy() * (n_perms + 1) - 1) / n_perms
+    shares = without_true_labels(table["cluster_pvalue"].to_numpy(), n_perms)
     frames = {}
     for name, values, fill in (("means", table["mean"].to_numpy(), 0), ("pvalues", shares, np.nan)):
         matrix = np.full((len(rows), len(columns)), np.nan)
