@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.sparse as sp
 
+from multist._neighbourhood import neighbourhood_mean
 from multist._rows import row_slices
 from multist.cluster.stroke_mixture import Discriminant
 
@@ -35,9 +36,7 @@ def scale_views(
     -------
     Three groups: ``near``, averages over 2 and 5 steps, averages over 3, 8 and 12 steps and of the image over 2.
     """
-    walk = sp.csr_matrix(adjacency, dtype=np.float32) + sp.identity(len(components), format="csr", dtype=np.float32)
-    walk.data[:] = 1
-    walk = sp.diags((1 / np.asarray(walk.sum(axis=1)).ravel()).astype(np.float32)) @ walk
+    walk = neighbourhood_mean(adjacency, with_self=True)
     average, averages = np.asarray(components, dtype=np.float32), {}
     for step in range(1, max(_WIDE + _WIDEST) + 1):
         average = walk @ average

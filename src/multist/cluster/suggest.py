@@ -7,6 +7,8 @@ import scipy.sparse as sp
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
+from multist._neighbourhood import neighbourhood_mean
+
 _LEAST_DOUBT = 1.0  # of the mean doubt: what a few strokes make certain may be wrong
 _MOST = 2_000  # spots that are looked at, as suggestions and as what these speak for
 
@@ -80,9 +82,7 @@ def suggest(
 def _doubt(probability: np.ndarray, adjacency: sp.csr_matrix) -> np.ndarray:
     """(m,) entropy of the classes around each spot, with a floor."""
     doubt = -(probability * np.log(np.maximum(probability, 1e-12))).sum(axis=1)
-    near = sp.csr_matrix(adjacency, dtype=np.float64) + sp.identity(len(doubt), format="csr")
-    near.data[:] = 1
-    doubt = near @ doubt / np.asarray(near.sum(axis=1)).ravel()
+    doubt = neighbourhood_mean(adjacency, with_self=True) @ doubt
     return doubt + max(_LEAST_DOUBT * float(doubt.mean()), 1e-9)
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from multist.model.features.neighbourhood import ENOUGH, neighbourhood_mean, second_ring
+from multist._neighbourhood import neighbourhood_mean
+from multist.model.features.neighbourhood import ENOUGH, second_ring
 
 STEPS = (1, 2, 4, 8, 16)
 """Lengths of the averages, in steps on the graph. They double, so that one of them is near any width of a domain."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from multist._neighbourhood import neighbourhood_mean
+
 ENOUGH = 20_000
 """Spots from which numbers of the whole tissue are estimated; tables with more are held in float32."""
 
@@ -12,19 +14,6 @@ ENOUGH = 20_000
 def as_floats(features: np.ndarray) -> np.ndarray:
     """Of few spots every digit is kept; of many, half of the memory counts for more."""
     return np.asarray(features, dtype=np.float64 if len(features) <= ENOUGH else np.float32)
-
-
-def neighbourhood_mean(adjacency: sp.csr_matrix, *, with_self: bool) -> sp.csr_matrix:
-    """(n, n) float32 operator that averages over the neighbours; a spot without any keeps its own value."""
-    near = sp.csr_matrix(adjacency, dtype=np.float32, copy=True)
-    near.eliminate_zeros()
-    near.data = np.ones_like(near.data)
-    itself = np.ones(near.shape[0], dtype=np.float32) if with_self else (np.diff(near.indptr) == 0).astype(np.float32)
-    near = (near + sp.diags(itself, dtype=np.float32)).tocsr()
-    near.eliminate_zeros()
-    degree = np.diff(near.indptr)
-    near.data = np.repeat(1 / degree, degree).astype(np.float32)
-    return near
 
 
 def smooth(features: np.ndarray, adjacency: sp.csr_matrix, n_hops: int) -> np.ndarray:

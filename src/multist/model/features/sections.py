@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from multist.model.features.neighbourhood import neighbourhood_mean
+from multist._neighbourhood import neighbourhood_mean
 
 _MAX_COMPARED = 1000  # spots of each section that are compared
 _N_NEIGHBORS = 30  # of a spot in the features, among which other sections are counted
