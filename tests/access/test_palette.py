@@ -49,3 +49,10 @@ def test_where_one_is_missing_or_none_new_ones_are_taken_and_the_log_says_so(sto
 def test_what_is_no_list_is_none(stored, caplog):
     assert read(stored) is None
     assert not caplog.text
+
+
+def test_a_part_keeps_the_colours_of_the_categories_that_it_holds():
+    table = ad.AnnData(obs=pd.DataFrame({"d": pd.Categorical(["b", "d"], ["a", "b", "c", "d"])}, index=["s", "t"]))
+    table.uns["d_colors"] = ["#111111", "#222222"]
+    found = stored_colors(table, "d")
+    assert (found["b"], found["d"]) == ("#111111", "#222222") and len(set(found.values())) == 4

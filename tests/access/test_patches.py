@@ -295,15 +295,30 @@ def dark(value: int, lit: int | None = None) -> SpatialRecord:
 
 @pytest.mark.parametrize(("value", "black"), [(0, True), (11, True), (12, False), (200, False)])
 def test_what_is_black(value, black):
-    assert patches.black_sections(dark(value)) == (("s",) if black else ())
+    assert patches.unstained_sections(dark(value)) == ({patches.BLACK: ("s",)} if black else {})
+
+
+@pytest.mark.parametrize(
+    ("color", "stained"), [((150, 60, 140), True), ((0, 0, 200), False), ((37, 15, 35), True), ((20, 60, 160), False)]
+)
+def test_stained_tissue_has_some_light_of_every_colour(color, stained):
+    record = dark(0)
+    image = np.zeros((600, 100, 3), np.uint8)
+    image[200:] = color  # a third of the spots lie on a black frame, or where nothing fluoresces
+    record = replace(record, images=(SectionImage("he", (da.from_array(image),), (1.0,)),))
+    assert patches.unstained_sections(record) == ({} if stained else {patches.FLUORESCENT: ("s",)})
+    patches.refuse_unstained(record, fluorescent=False)
+    if not stained:
+        with pytest.raises(ValueError, match="is fluorescence by its colours under the spots of section 's'"):
+            patches.refuse_unstained(record)
 
 
 @pytest.mark.parametrize("lit", [0, 59])
 def test_light_under_the_first_or_the_last_spot_is_seen(lit):
-    assert patches.black_sections(dark(0, lit)) == ()
-    patches.refuse_black(dark(0, lit))
+    assert patches.unstained_sections(dark(0, lit)) == {}
+    patches.refuse_unstained(dark(0, lit))
     with pytest.raises(ValueError, match=r"the image \('he'\) is black under all spots of section 's'"):
-        patches.refuse_black(dark(0))
+        patches.refuse_unstained(dark(0))
 
 
 def test_a_patch_may_reach_over_half_of_the_image_and_no_farther():

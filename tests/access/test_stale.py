@@ -207,8 +207,16 @@ def test_a_result_of_other_domains_is_refused(table):
     refuse_stale(table, params, "it", "f", ["a", "b"])
     with pytest.raises(ValueError, match="it names 'c', which obs"):
         refuse_stale(table, params, "it", "f", ["a", "c"])
-    part = table[:3]
-    refuse_stale(part, params, "it", "f", ["c"])  # a part of it is not compared
+    part = table[:3].copy()
+    refuse_stale(part, params, "it", "f", ["c"])  # of a part of it, names alone are compared
+    part.obs["multist_domain"] = part.obs["multist_domain"].cat.rename_categories({"a": "new"})
+    with pytest.raises(ValueError, match="it was made from domains of other names"):
+        refuse_stale(part, params, "it", "f", ["a", "b"])
+    swapped = table.copy()
+    swapped.obs["multist_domain"] = swapped.obs["multist_domain"].cat.rename_categories({"a": "b", "b": "a"})
+    refuse_stale(swapped, params, "it", "f")  # what names no domain
+    with pytest.raises(ValueError, match="it was made before domains of .* changed their names"):
+        refuse_stale(swapped, params, "it", "f", ["a", "b"])
     refuse_stale(table, {name: params[name] for name in ("cluster_key", "n_obs")}, "it", "f", ["c"])
     table.obs["multist_domain"] = pd.Categorical(list("abbb"))
     with pytest.raises(ValueError, match="it was made from other domains .* run f again"):

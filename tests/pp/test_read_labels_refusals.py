@@ -45,6 +45,8 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
         ("# nothing else\n", "holds no table"),
         ("Barcode,g\nACGT000-1,x\nACGT000-1,y\n", "1 observations are in two groups"),
         ("X,Y\n1,2\n3,4\n", "has 2 corners"),
+        ("x,y,label\n1,2,a\n3,4,b\n5,6,a\n", "has 'label' beside x and y, and no selection: .*labels_from_shapes"),
+        ("X,Y,Class\n1,2,a\n3,4,b\n5,6,a\n", "corners of selection .* are of several classes .'a', 'b'.; points"),
         ("X,Y\n1,2\n3,oops\n5,6\n", "row 2 .* has no number"),
         ("X,Y\n1,2\n3,inf\n5,6\n", "row 2 .* has no number"),
         ("X,Y\n", "holds no corners"),

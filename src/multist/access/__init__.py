@@ -23,10 +23,11 @@ from multist.access.genes import (
 )
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
-from multist.access.patches import PatchReader, black_sections
+from multist.access.patches import PatchReader, unstained_sections
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.run import (
+    ONE_AT_A_TIME,
     Part,
     as_list,
     check_whole,
@@ -53,6 +54,7 @@ from multist.access.tables import (
 from multist.access.write import Fields
 
 __all__ = [
+    "ONE_AT_A_TIME",
     "SPATIAL_ATTRS",
     "Expression",
     "Fields",
@@ -64,7 +66,6 @@ __all__ = [
     "SpatialRecord",
     "advice",
     "as_list",
-    "black_sections",
     "check_columns",
     "check_layer",
     "check_whole",
@@ -102,6 +103,7 @@ __all__ = [
     "stored_colors",
     "summed_twins",
     "symbols_advice",
+    "unstained_sections",
     "versions",
     "warn_of_raw_components",
     "with_table",

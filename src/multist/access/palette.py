@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from multist._missing import as_name
+from multist._palette import spare_colors
 from multist._settings import logger
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
     elif not isinstance(stored, np.ndarray | list | tuple | pd.Series | pd.Index) or getattr(stored, "ndim", 1) == 0:
         stored = ()
     chosen = [_plain(color) for color in list(stored)[: len(categories)]]
+    present = table.obs[key].astype("category").cat.remove_unused_categories().cat.categories
+    if (
+        len(chosen) == len(present) < len(categories)
+    ):  # a part of a table may have kept categories that it does not hold
+        held = dict(zip(map(as_name, present), chosen, strict=True))
+        others = spare_colors(len(categories), [color for color in chosen if isinstance(color, str)])
+        chosen = [held[category] if category in held else next(others) for category in categories]
     if len(chosen) == len(categories) and all(is_color_like(color) for color in chosen):
         colors = [str(c) if isinstance(c, str) else to_hex(c, keep_alpha=len(c) == 4) for c in chosen]
         return dict(zip(categories, colors, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from multist.access.record import SectionImage, SpatialRecord
 from multist.access.tables import of_section
 from multist.histology.spots import check_width
 
-_PLACES_LOOKED_AT = 40  # places of a section at which the image is looked at
+BLACK = "black under all spots"
+FLUORESCENT = "fluorescence by its colours under the spots"
+_PLACES_LOOKED_AT, _PLACES_LIT = 40, 5  # places of a section at which the image is looked at, and of these not black
 _MAX_BLACK = 12  # what JPEG makes of 0, at most
+_MIN_PALE = 0.25  # darkest channel of stained tissue as a share of the brightest: .7 to .9 on eleven slides
 
 
 class PatchReader:
@@ -173,9 +177,12 @@ def check_patches(record: SpatialRecord, widths: np.ndarray) -> None:
             check_width(width / 2, "half a patch", image.key, image.shape)
 
 
-def black_sections(record: SpatialRecord) -> tuple[str, ...]:
-    """Names of the sections whose image is black wherever a spot is, at a few dozen places of each."""
-    black = []
+def unstained_sections(record: SpatialRecord) -> dict[str, tuple[str, ...]]:
+    """What images are that show no stained tissue under the spots, :data:`BLACK` or not, and in which sections.
+
+    Looked at are up to a few dozen places of each section, until enough are lit.
+    """
+    found: dict[str, tuple[str, ...]] = {}
     for section, image in enumerate(record.images):
         rows = np.flatnonzero(record.section == section)
         if image is None or len(rows) == 0:
@@ -192,22 +199,24 @@ def black_sections(record: SpatialRecord) -> tuple[str, ...]:
             images=(image,),
         )
         reader = PatchReader(looks, size=side, pixels=8, fill=0)
-        if all(
-            reader[row].max() < _MAX_BLACK for row in range(len(reader))
-        ):  # one that is not is enough, and the first as a rule
-            black.append(record.section_names[section])
-    return tuple(black)
+        patches = (reader[row] for row in range(len(reader)))
+        lit = list(islice((patch for patch in patches if patch.max() >= _MAX_BLACK), _PLACES_LIT))
+        if not lit:
+            found[BLACK] = (*found.get(BLACK, ()), record.section_names[section])
+        elif np.median([patch.min(axis=-1).mean() / patch.max(axis=-1).mean() for patch in lit]) < _MIN_PALE:
+            found[FLUORESCENT] = (*found.get(FLUORESCENT, ()), record.section_names[section])
+    return found
 
 
-def refuse_black(record: SpatialRecord) -> None:
-    """Raise a ValueError if the image of a section is black wherever a spot is."""
-    black = black_sections(record)
-    if black:
-        keys = sorted({image.key for image in record.images if image is not None})
-        raise ValueError(
-            f"the image ({listed(keys)}) is black under all spots{of_section(*black)}: name another by image_key, or "
-            "find domains without it (use_image=False)"
-        )
+def refuse_unstained(record: SpatialRecord, *, fluorescent: bool = True) -> None:
+    """Raise a ValueError if the image of a section is black under the spots, or fluorescence unless that is allowed."""
+    for what, names in unstained_sections(record).items():
+        if fluorescent or what == BLACK:
+            keys = sorted({image.key for image in record.images if image is not None})
+            raise ValueError(
+                f"the image ({listed(keys)}) is {what}{of_section(*names)}: name another by image_key, or find domains "
+                "without it (use_image=False)"
+            )
 
 
 def _pick_level(image: SectionImage, pixel: float) -> int:

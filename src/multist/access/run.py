@@ -35,10 +35,15 @@ if TYPE_CHECKING:
 
     from multist.access.record import SectionImage
 
+ONE_AT_A_TIME = (
+    "data is a list of {} objects, and here it is one: call this for each, or concatenate them and name the column of "
+    "their sections by library_key"
+)
+"""What is wrong with a list of so many objects."""
 SCHEMA = 1
-_OF_THIS_PACKAGE = {"schema", "versions"}  # of which each entry of results has one, and those of others none
 """Number of the form in which results lie in ``uns``; it goes up when a reader has to know."""
 
+_OF_THIS_PACKAGE = {"schema", "versions"}  # of which each entry of results has one, and those of others none
 _VERSIONS = ("multist", "torch", "scanpy", "squidpy", "anndata", "spatialdata", "numpy", "scipy", "scikit-learn")
 _installed_version = cache(version)  # which reads a file each time
 _INTERRUPTED = "interrupted: the data is as it was before, and nothing of this run was written"
@@ -216,9 +221,10 @@ class Run:
 
     @property
     def part(self) -> Part:
-        """The one object of a face that takes one."""
-        (part,) = self.parts
-        return part
+        """The one object of a face that takes one; raises TypeError where a list was given."""
+        if len(self.parts) > 1:
+            raise TypeError(ONE_AT_A_TIME.format(len(self.parts)))
+        return self.parts[0]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from scipy import sparse
 
 from multist import _keys
 from multist._missing import as_names
+from multist._settings import logger
 from multist.access.absent import listed
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ _EMBEDDING = ("multist_domains", "fit", "embed", "predict")
 _DIVIDING = ("cluster_domains", "cluster", "predict")
 """Functions whose decisions are about the embedding, and about the domains."""
 
-DIGEST = "domains_digest"
-"""Parameter that tells the domains a result was made from."""
+DIGEST, NAMES = "domains_digest", "domains_names"
+"""Parameters that tell the domains a result was made from, and what these were called."""
 
 
 class Result(NamedTuple):
@@ -121,7 +122,8 @@ def refuse_stale(
     Parameters
     ----------
     table
-        The table. One with fewer spots than the result was made from is taken as a part of it, and not compared.
+        The table. One with fewer spots than the result was made from is taken as a part of it; only names are compared
+        then, and the log says of how many spots the result is.
     params
         What the result was made with; one without a digest, of an earlier version, is not compared.
     what, function
@@ -137,21 +139,41 @@ def refuse_stale(
         If the domains are others, or have other names.
     """
     key, digest = params.get("cluster_key"), params.get(DIGEST)
-    if key is None or digest is None or int(params["n_obs"]) != table.n_obs:
+    if key is None or digest is None:
         return
     cure = f"run {function} again, or put back the domains"
     if key not in table.obs:
         raise KeyError(f"{what} was made from obs[{key!r}], which is not there any more; {cure}")
+    named, n_before = set(map(str, names)), int(params["n_obs"])
+    now, before = _in_order(table.obs[key]), list(map(str, params.get(NAMES, ())))
+    if table.n_obs != n_before:
+        if named and before and set(now) - set(before):
+            raise ValueError(f"{what} was made from domains of other names than obs[{key!r}] holds now; {cure}")
+        if table.n_obs < n_before:
+            logger.info("%s was made from %d spots, of which data holds %d", what, n_before, table.n_obs)
+        return
     if digest_of(table.obs[key]) != digest:
         raise ValueError(f"{what} was made from other domains than obs[{key!r}] holds now; {cure}")
-    gone = set(map(str, names)) - set(as_names(table.obs[key]).dropna())
-    if gone:
+    if gone := named - set(now):
         raise ValueError(f"{what} names {listed(sorted(gone))}, which obs[{key!r}] does not hold any more; {cure}")
+    if named and before and before != now:
+        raise ValueError(f"{what} was made before domains of obs[{key!r}] changed their names; {cure}")
 
 
 def domain_params(table: AnnData, cluster_key: str) -> dict[str, Any]:
     """What a result keeps of the domains that it is made from."""
-    return {"cluster_key": cluster_key, DIGEST: digest_of(table.obs[cluster_key]), "n_obs": int(table.n_obs)}
+    domains = table.obs[cluster_key]
+    return {
+        "cluster_key": cluster_key,
+        DIGEST: digest_of(domains),
+        NAMES: np.array(_in_order(domains), dtype=str),
+        "n_obs": int(table.n_obs),
+    }
+
+
+def _in_order(domains: pd.Series) -> list[str]:
+    """Names of the domains, each where its first spot is."""
+    return as_names(domains).dropna().unique().tolist()
 
 
 def _entries(table: Draft) -> Iterator[tuple[str, Mapping[str, Any]]]:

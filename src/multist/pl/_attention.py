@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -100,10 +101,12 @@ def attention(
             raise ValueError(f"{name} is a positive factor, or None, got {limit!r}")
     if ncols is not None:
         check_whole(ncols=ncols)
+    if not isinstance(spots, Iterable):
+        raise TypeError(f"spots are names of obs_names, one or several; got {spots!r}")
     names = [spots] if isinstance(spots, str) else list(dict.fromkeys(spots))
     rows = _rows(get_table(data, table_key), names)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    (record,) = tissue.records
+    record = tissue.only
     weights = _weights(record.table, key, rows)
     domains = domain_layer(tissue, cluster_key or _keys.domain_key(key), options)
     diameter = np.full(record.table.n_obs, np.nan)

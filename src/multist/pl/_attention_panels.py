@@ -141,7 +141,7 @@ def attention_panels(n_spots: int, ncols: int | None, domains: Layer, look: Look
 
 def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: Layer, diameter: np.ndarray) -> set[int]:
     """Draw one close-up and return the codes of the domains that are seen in it, -1 for none."""
-    (record,) = tissue.records
+    record = tissue.only
     window, codes = close.window, domains.values.cat.codes.to_numpy()
     _base.draw_section(ax, tissue, int(record.section[close.row]), window, style.options)
     away = np.abs(record.xy - record.xy[close.row]).max(axis=1)

@@ -110,7 +110,7 @@ def _touching(tissue: Slides, rows: np.ndarray, labels: np.ndarray) -> set[froze
 
     from multist.access import read_graph
 
-    (table,) = tissue.tables
+    table = tissue.only.table
     if _keys.CONNECTIVITIES not in table.obsp:
         return None
     edges = sparse.coo_matrix(read_graph(table)[rows][:, rows])

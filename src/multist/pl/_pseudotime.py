@@ -87,7 +87,7 @@ def pseudotime(
     """
     options = Look.of(look)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    (table,) = tissue.tables
+    table = tissue.only.table
     check_layer(table, layer)
     time, domains = _columns(tissue, key, cluster_key, options)
     names = gene_names(table, gene_symbols)
@@ -110,7 +110,7 @@ def pseudotime(
 
 def _columns(tissue: Slides, key: str, cluster_key: str | None, options: Look) -> tuple[Layer, Layer]:
     """Pseudotime and domains, checked."""
-    column, (table,) = _keys.pseudotime_key(key), tissue.tables
+    column, table = _keys.pseudotime_key(key), tissue.only.table
     if column not in table.obs:
         raise not_found(column, "obs", table.obs.columns, key_added=key)
     time = Layer(column, table.obs[column].astype(float), None, **numbers_of(options))

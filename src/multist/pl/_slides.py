@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._spacing import spacing
-from multist.access import SpatialRecord, as_list, resolve, spot_polygons
+from multist.access import ONE_AT_A_TIME, SpatialRecord, as_list, resolve, spot_polygons
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -51,6 +51,13 @@ class Slides:
     def tables(self) -> list[AnnData]:
         """Those of the records."""
         return [record.table for record in self.records]
+
+    @property
+    def only(self) -> SpatialRecord:
+        """The record of a plot of one object; raises TypeError where several were given."""
+        if len(self.records) > 1:
+            raise TypeError(ONE_AT_A_TIME.format(len(self.records)))
+        return self.records[0]
 
     def rows(self, section: int) -> np.ndarray:
         """Positions of the spots of a section."""

@@ -22,6 +22,7 @@ _EXPECTED = (
     "above (Xenium Explorer, coordinates of a selection), separated by commas, semicolons or tabs"
 )
 _AXES = {"x", "y"}
+_POINTS = "points that have a class each are read from GeoJSON, or by pp.labels_from_shapes"
 _SEPARATORS = ",;\t"
 
 
@@ -83,6 +84,12 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
         table.columns = table.columns.str.lower()
         if separator == ";":  # which is written where the comma is the decimal point
             table[["x", "y"]] = table[["x", "y"]].apply(lambda numbers: numbers.str.replace(",", "."))
+        unknown = [name for name in table.columns if name not in {"x", "y", "class", "", *COLORS}]
+        if label_key is None and not selection and "selection" not in table and unknown:
+            raise ValueError(
+                f"{source} has {listed(unknown)} beside x and y, and no selection: rows are taken for corners of "
+                f"areas, and {_POINTS}"
+            )
         return _selections(table, source, selection or whole, label_key)
     if table.empty:
         raise ValueError(f"{source} holds no rows below its header")
@@ -129,7 +136,12 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str
         if len(rows) < 3:
             raise ValueError(f"selection {name!r} of {source} has {len(rows)} corners; an area has three at least")
         areas.append(Polygon(places[rows]))
-        classed = table[label].iloc[rows[0]].strip() if label in table else ""
+        classes = table[label].iloc[rows].str.strip().unique() if label in table else [""]
+        if len(classes) > 1:
+            raise ValueError(
+                f"the corners of selection {name!r} of {source} are of several classes ({listed(classes)}); {_POINTS}"
+            )
+        classed = classes[0]
         names.append(classed or (str(name) if label_key is None else None))
     if not areas:
         raise ValueError(f"{source} holds no corners below its header")

@@ -16,7 +16,7 @@ from multist._numbers import is_positive
 from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, check_whole, run
-from multist.access.patches import check_patches, refuse_black
+from multist.access.patches import check_patches, refuse_unstained
 from multist.access.scale import check_microns
 from multist.access.tables import of_section
 from multist.histology.kept import KeptVectors
@@ -94,7 +94,8 @@ def embed_histology(
         If ``image_key`` or ``table_key`` does not exist, or a section has no image.
     ValueError
         If the patch size is not positive, its unit is unknown, the pixel size in micrometres is needed and unknown or
-        impossible, spots or patches are wider than the image, the image is black under all spots, or the
+        impossible, spots or patches are wider than the image, the image is black under all spots, or, without
+        an encoder of your own, fluorescence, or the
         encoder is unknown or returns something other than one finite vector per patch.
     ImportError
         If the library of a named model is not installed.
@@ -142,7 +143,7 @@ def describe_histology(
     sizes = record.microns_per_pixel
     widths = _patch_widths(record, patch_size, patch_unit)
     check_patches(record, widths)
-    refuse_black(record)
+    refuse_unstained(record, fluorescent=network is None)
     if network is None:
         vectors, names = _texture(record, widths)
         _warn_of_glass(record, vectors[:, names.index("tissue")])

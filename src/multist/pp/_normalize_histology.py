@@ -12,7 +12,7 @@ from multist._described import described
 from multist._progress import progress_bar
 from multist._settings import logger
 from multist.access import Fields, PatchReader, get_table, run
-from multist.access.patches import refuse_black
+from multist.access.patches import refuse_unstained
 from multist.access.write import check_names
 from multist.histology.reference_patches import choose_patches, patch_densities, score_patches
 from multist.histology.spots import check_width, typical_diameter
@@ -94,7 +94,7 @@ def normalize_histology(
         If an image or table does not exist, a section has no image, or the reference's object holds no reference.
     ValueError
         If the method is unknown, the reference was fitted by another method or is malformed, spots are wider than the
-        image, the image is black under all spots, or no tissue is found.
+        image, the image is black under all spots or fluorescence by its colours, or no tissue is found.
     RuntimeError
         If squidpy finds no plausible haematoxylin and eosin.
 
@@ -158,7 +158,7 @@ def change_stain(
     random_state: int = 0,
 ) -> tuple[Stained, Fields]:
     """The stage of :func:`normalize_histology`: a new image for each section of a record, and the fields beside."""
-    refuse_black(record)
+    refuse_unstained(record)
     slides = _slides(record)
     if method == "patches":
         levels, target = _by_patches(record, slides, target, random_state)

@@ -149,6 +149,19 @@ def test_a_black_image_is_said_once_and_left_out(tissue_table, quick, dtype, cap
             step(tissue_table)
 
 
+def test_fluorescence_is_left_out_and_no_stain(tissue_table, quick, caplog):
+    entry = next(iter(tissue_table.uns["spatial"].values()))
+    entry["images"]["hires"] = (255 - entry["images"]["hires"]) * np.array([0, 0, 1], np.uint8)
+    mt.tl.multist_domains(tissue_table, 3, config=quick)
+    assert "the image is ignored: it is fluorescence by its colours under the spots of section" in caplog.text
+    assert "X_histology" not in tissue_table.obsm
+    for step in (mt.pp.embed_histology, mt.pp.normalize_histology):
+        with pytest.raises(ValueError, match="is fluorescence by its colours"):
+            step(tissue_table)
+    mt.pp.embed_histology(tissue_table, lambda patches: patches.mean(dim=(2, 3)))
+    assert "X_histology" in tissue_table.obsm
+
+
 def test_a_black_slide_of_a_spatialdata_is_left_out_too(tissue, quick, caplog):
     sdata = copy_data(tissue)
     key = next(iter(sdata.images))

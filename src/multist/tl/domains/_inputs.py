@@ -12,7 +12,7 @@ from scipy import sparse
 from multist import _keys
 from multist._settings import logger
 from multist._words import counted
-from multist.access import as_list, black_sections, get_table, read_features
+from multist.access import as_list, get_table, read_features, unstained_sections
 from multist.access.tables import of_section
 from multist.histology.spots import typical_diameter
 from multist.tl._graph import ensure_graph
@@ -181,11 +181,8 @@ def takes_image(parts: Sequence[Part], use_image: bool | Literal["auto"]) -> boo
                 _MIN_SPOT_PIXELS,
             )
             return False
-        black = () if embedded else black_sections(record)
-        if black:
-            logger.warning(
-                "the image is ignored: it is black under all spots%s; name another by image_key", of_section(*black)
-            )
+        for what, names in {} if embedded else unstained_sections(record).items():
+            logger.warning("the image is ignored: it is %s%s; name another by image_key", what, of_section(*names))
             return False
     return True
 
