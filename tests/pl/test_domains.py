@@ -258,6 +258,20 @@ def test_legends_cover_no_panel(where, color):
 
 
 @pytest.mark.slow
+def test_long_names_take_several_lines_and_leave_room_for_the_map(caplog):
+    adata = make_section()
+    names = [f"Invasive ductal carcinoma with desmoplastic stroma {number:02d}" for number in range(15)]
+    adata.obs["long"] = pd.Categorical(np.array(names)[np.arange(adata.n_obs) % 15], names)
+    ax = mt.pl.domains(adata, "long", show=False)
+    ax.figure.canvas.draw()
+    assert min(ax.bbox.width, ax.bbox.height) > 2 * ax.figure.dpi and not caplog.text
+    assert [label.replace("\n", " ") for label in legend_of(ax)] == names
+    box = ax.get_legend().get_window_extent()
+    assert box.x0 >= ax.bbox.x1 and box.height <= ax.figure.bbox.height
+    mt.pl.domains(adata, "long", figsize=(3, 3), show=False)
+    assert "legend_loc='bottom margin' or fewer groups= leave it more" in caplog.text
+
+
 def test_too_many_categories_for_a_legend_are_drawn_without_and_the_log_says_so(caplog):
     adata = make_section(n_spots=120)
     adata.obs["date"] = [f"2024-01-01 {i % 61:03}" for i in range(120)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from multist._files import whole_file
+from multist._settings import logger
 from multist.pl._look import DPI, DPI_PNG
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ LABEL = 0.15
 """Inches of height that a label of an axis needs."""
 _MAX_WIDTH, _MAX_HEIGHT = 3.1, 4.0
 """Inches of a panel, whatever room there is."""
+_MIN_SIDE = 0.3
+"""Inches of a panel in which something can be seen."""
 _BETWEEN, _TITLE = 0.12, 0.3
 
 
@@ -77,14 +82,14 @@ class Canvas:
         look, show = self.look, self.look.show
         if look.ax is None:
             # what is drawn beside panels moves with their size, so one layout leaves some of it over its neighbours
-            _lay_out(self.figure)
+            self._warn_of_small_panels(has_room=_lay_out(self.figure))
         if look.save is not None and look.save is not False:
             path = _scanpys_path(name) if look.save is True else Path(look.save).expanduser()
             if not path.suffix:
                 path = path.with_suffix(f".{plt.rcParams['savefig.format']}")
             png = path.suffix.lower() == ".png"
             dpi = look.dpi or (DPI_PNG if png else DPI)
-            with whole_file(path) as file:
+            with whole_file(path) as file, _collapse("ignore"):
                 self.figure.savefig(file, bbox_inches="tight", pad_inches=0.02, facecolor="white", dpi=dpi)
         if show is None:
             show = not look.save and look.ax is None and not look.return_fig
@@ -98,6 +103,14 @@ class Canvas:
         if show:
             return None
         return self.axes[0] if len(self.axes) == 1 and not listed else self.axes
+
+    def _warn_of_small_panels(self, *, has_room: bool) -> None:
+        sides = [min(ax.bbox.width, ax.bbox.height) / self.figure.dpi for ax in self.axes]
+        if not has_room or min(sides, default=_MIN_SIDE) < _MIN_SIDE:
+            logger.warning(
+                "what is written leaves hardly any room for a panel: a larger figsize, shorter names, "
+                "legend_loc='bottom margin' or fewer groups= leave it more"
+            )
 
 
 def user_axes(look: Look, count: int) -> list[Axes] | None:
@@ -124,10 +137,25 @@ def laid_out(figure: Figure, axes: list[Axes], look: Look) -> Canvas:
     return Canvas(figure, axes, look)
 
 
-def _lay_out(figure: Figure) -> None:
+def _lay_out(figure: Figure) -> bool:
+    """Give panels their places; False if there is no room for them."""
     engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
+    if engine is None:
+        return True
+    try:
+        with _collapse("error"):
+            engine.execute(figure)
+    except UserWarning:
+        return False
+    return True
+
+
+@contextmanager
+def _collapse(action: Literal["error", "ignore"]) -> Iterator[None]:
+    """What to do with matplotlib's words for panels without room, which are warned of in ours."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(action, "constrained_layout not applied", UserWarning)
+        yield
 
 
 def panels(

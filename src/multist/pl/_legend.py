@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from multist.pl._layer import Layer
     from multist.pl._look import LegendLoc
 
-_MAX_ROWS = 12
-"""Entries of a legend one below the other."""
+_MAX_ROWS, _MAX_LINES = 12, 24
+"""Entries of a legend one below the other, and lines of these."""
+_MAX_LINE = 28
+"""Letters of a line of an entry; longer names take several."""
 _CHARACTER = 0.062
 """Inches of a letter at the legend's size of print."""
 _BAR = 0.75
@@ -53,10 +56,9 @@ def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[
         return max(_BAR + (0.15 if layer.unit else 0.0), _CHARACTER * len(title), 0.3 + _CHARACTER * widest), 0.0
     names = [*_entries(layer), *extra]
     if where == "right margin":
-        width = -(-len(names) // _MAX_ROWS) * (0.3 + _CHARACTER * max(map(len, names), default=0))
-        return max(width, _CHARACTER * len(title)) + 0.1, 0.0
+        return max(_columns(names) * (0.3 + _CHARACTER * _longest(names)), _CHARACTER * len(title)) + 0.1, 0.0
     if where == "bottom margin":
-        return 0.0, 0.17 * (1 + -(-len(names) // 3))
+        return 0.0, 0.17 * (1 + -(-len(_lines(names)) // 3))
     return 0.0, 0.0
 
 
@@ -100,8 +102,23 @@ def explain(
 
 
 def _entries(layer: Layer) -> dict[str, str]:
-    """What the legend of a map lists; nothing if there is too much."""
-    return {} if layer.is_crowded else layer.entries()
+    """What the legend of a map lists, long names in several lines; nothing if there is too much."""
+    entries = {} if layer.is_crowded else layer.entries()
+    return {textwrap.fill(name, _MAX_LINE, break_on_hyphens=False): color for name, color in entries.items()}
+
+
+def _lines(names: Sequence[str]) -> list[str]:
+    return [line for name in names for line in name.split("\n")]
+
+
+def _longest(names: Sequence[str]) -> int:
+    """Letters of the longest line."""
+    return max(map(len, _lines(names)), default=0)
+
+
+def _columns(names: Sequence[str]) -> int:
+    """Of a legend beside a panel."""
+    return max(-(-len(names) // _MAX_ROWS), -(-len(_lines(names)) // _MAX_LINES))
 
 
 def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str, low: float) -> None:
@@ -146,11 +163,11 @@ def _legend(
     if not handles:
         return
     usual_place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-    usual_place["ncols"] = -(-len(handles) // _MAX_ROWS)
+    labels = [str(handle.get_label()) for handle in handles]
+    usual_place["ncols"] = _columns(labels)
     if below:
         width = ax.get_window_extent().width / ax.figure.dpi
-        longest = max(len(str(handle.get_label())) for handle in handles)
-        columns = int(width / (0.3 + _CHARACTER * longest))
+        columns = int(width / (0.3 + _CHARACTER * _longest(labels)))
         usual_place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": max(1, min(columns, len(handles)))}
     ax.legend(
         handles=handles,
