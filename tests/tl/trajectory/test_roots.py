@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain, warn_of_crowd
+from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain, warn_of_crowd, warn_of_sections
 
 
 def test_the_rule_does_not_depend_on_the_sign_of_a_component():
@@ -60,3 +60,12 @@ def test_a_pseudotime_that_hardly_tells_most_cells_apart_is_warned_of(crowd, sai
     assert (f"tells {100 * crowd:.0f} % of the cells hardly apart" in caplog.text) == said
     warn_of_crowd(np.linspace(0, 1, 1000))
     assert caplog.text.count("hardly apart") == int(said)
+
+
+@pytest.mark.parametrize(("shift", "said"), [(0.0, False), (0.5, False), (0.95, True)])
+def test_a_pseudotime_that_goes_from_section_to_section_is_warned_of(shift, said, caplog):
+    time = np.concatenate([np.linspace(0, 1, 200) + shift, np.linspace(0, 1, 300), [np.nan]])
+    warn_of_sections(time, np.repeat([0, 1], [200, 301]), ("second", "first"))
+    assert ("a cell of 'first' comes before one of 'second'" in caplog.text) == said
+    warn_of_sections(time[:200], np.zeros(200, int), ("alone",))
+    assert caplog.text.count("apart") == int(said)

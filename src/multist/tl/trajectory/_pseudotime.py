@@ -32,7 +32,15 @@ from multist.tl.trajectory._diffusion import (
 )
 from multist.tl.trajectory._landmarks import carry_over, choose_landmarks, landmark_graph, nearest_landmarks
 from multist.tl.trajectory._parts import STRAY, describe_parts, find_parts, root_part
-from multist.tl.trajectory._roots import Root, read_root, root_cell, root_domain, warn_of_crowd, warn_of_middle
+from multist.tl.trajectory._roots import (
+    Root,
+    read_root,
+    root_cell,
+    root_domain,
+    warn_of_crowd,
+    warn_of_middle,
+    warn_of_sections,
+)
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -207,6 +215,7 @@ def _run(
     if not few:
         exact, time = time, carry_over(time, parts, near, distance)
         time[rows] = exact
+    warn_of_sections(time, record.section, record.section_names)
     return time, found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,9 @@ _BOTH_SIDES = 0.25
 
 _NEARLY_THE_SAME, _MOST = 0.1, 2 / 3
 """Part of pseudotime, and share of the cells in it; on seven public sections a tenth holds .4 of them at most."""
+
+_APART = 0.98
+"""Share of the pairs of cells from which sections lie one behind the other in pseudotime."""
 
 
 class Root(NamedTuple):
@@ -155,6 +159,35 @@ def warn_of_crowd(time: np.ndarray) -> None:
             "other cells, are far from all others; see pl.pseudotime, and pass another root, or leave those cells out",
             100 * share,
         )
+
+
+def warn_of_sections(time: np.ndarray, section: np.ndarray, names: Sequence[str]) -> None:
+    """Say so where pseudotime goes from one section to the next, and not through the tissue of each.
+
+    Parameters
+    ----------
+    time
+        (n,) pseudotime; cells without any do not count.
+    section
+        (n,) int code of each cell.
+    names
+        Of the sections.
+    """
+    from scipy.stats import mannwhitneyu
+
+    each = [time[(section == code) & np.isfinite(time)] for code in range(len(names))]
+    order = sorted((code for code in range(len(names)) if len(each[code])), key=lambda code: np.median(each[code]))
+    for first, second in pairwise(order):
+        later = mannwhitneyu(each[second], each[first]).statistic / (len(each[first]) * len(each[second]))
+        if later > _APART:
+            logger.warning(
+                "pseudotime tells sections apart: in %.1f %% of pairs a cell of %r comes before one of %r; find it in "
+                "each section by itself, or in an embedding that mixes them",
+                100 * later,
+                names[first],
+                names[second],
+            )
+            return
 
 
 def _medians(component: np.ndarray, domains: np.ndarray, names: Iterable[str]) -> dict[str, float]:
