@@ -72,6 +72,11 @@ def black(table: ad.AnnData) -> None:
     table.uns["spatial"]["tissue"]["images"]["hires"][:] = 0
 
 
+def fluorescent(table: ad.AnnData) -> None:
+    image = table.uns["spatial"]["tissue"]["images"]["hires"]
+    image[:] = (255 - image) * np.array([0, 0, 1], np.uint8)
+
+
 def coarse(table: ad.AnnData) -> None:
     table.uns["spatial"]["tissue"]["scalefactors"]["spot_diameter_fullres"] = 4.0
 
@@ -114,6 +119,7 @@ DOUBTS = {
     "all spots on glass": Doubt(white, SEEN, "144 of 144 spots of section 'tissue' lie on glass", "scale factor"),
     "image of nothing": Doubt(noise, SEEN, "the image adds nothing", "expression and space alone"),
     "black image": Doubt(black, SEEN, "black under all spots of section 'tissue'", "image_key"),
+    "fluorescence": Doubt(fluorescent, SEEN, "fluorescence by its colours under the spots of section", "image_key"),
     "image too coarse": Doubt(coarse, SEEN, "a spot is only 4.0 pixels wide", "use_image=True"),
     "graph in pieces": Doubt(pieces, PLAIN, "is in 2 pieces, the largest of 72 of 144 spots", "pp.spatial_graph"),
     "spots beside the tissue": Doubt(

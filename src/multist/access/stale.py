@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -145,7 +146,7 @@ def refuse_stale(
     if key not in table.obs:
         raise KeyError(f"{what} was made from obs[{key!r}], which is not there any more; {cure}")
     named, n_before = set(map(str, names)), int(params["n_obs"])
-    now, before = _in_order(table.obs[key]), list(map(str, params.get(NAMES, ())))
+    now, before = _in_order(table.obs[key]), json.loads(params.get(NAMES, "[]"))
     if table.n_obs != n_before:
         if named and before and set(now) - set(before):
             raise ValueError(f"{what} was made from domains of other names than obs[{key!r}] holds now; {cure}")
@@ -166,7 +167,7 @@ def domain_params(table: AnnData, cluster_key: str) -> dict[str, Any]:
     return {
         "cluster_key": cluster_key,
         DIGEST: digest_of(domains),
-        NAMES: np.array(_in_order(domains), dtype=str),
+        NAMES: json.dumps(_in_order(domains)),  # one text, so that parameters of two results can be compared
         "n_obs": int(table.n_obs),
     }
 
