@@ -258,6 +258,13 @@ def test_legends_cover_no_panel(where, color):
 
 
 @pytest.mark.slow
+def test_names_that_differ_in_blanks_alone_have_an_entry_each():
+    adata = make_section()
+    adata.obs["blank"] = pd.Categorical(np.array(["a", "a ", "b\tc"])[np.arange(adata.n_obs) % 3])
+    assert list(legend_of(mt.pl.domains(adata, "blank", show=False))) == ["a", "a ", "b\tc"]
+
+
+@pytest.mark.slow
 def test_long_names_take_several_lines_and_leave_room_for_the_map(caplog):
     adata = make_section()
     names = [f"Invasive ductal carcinoma with desmoplastic stroma {number:02d}" for number in range(15)]

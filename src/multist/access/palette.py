@@ -36,9 +36,8 @@ def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
         stored = ()
     chosen = [_plain(color) for color in list(stored)[: len(categories)]]
     present = table.obs[key].astype("category").cat.remove_unused_categories().cat.categories
-    if (
-        len(chosen) == len(present) < len(categories)
-    ):  # a part of a table may have kept categories that it does not hold
+    # a part of a table may have kept categories that it does not hold, and their colours not
+    if len(chosen) == len(present) < len(categories):
         held = dict(zip(map(as_name, present), chosen, strict=True))
         others = spare_colors(len(categories), [color for color in chosen if isinstance(color, str)])
         chosen = [held[category] if category in held else next(others) for category in categories]

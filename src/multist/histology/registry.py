@@ -67,21 +67,19 @@ class PatchEncoder:
         import torch
 
         device = torch.device(choose_device(self._device_name))
-        modes: dict[Any, bool] = {}
-        home = None
-        if isinstance(self.function, torch.nn.Module):
-            modes = {module: module.training for module in self.function.modules()}
-            home = next((p.device for p in self.function.parameters()), None)
+        network = self.function if isinstance(self.function, torch.nn.Module) else None
+        modes = {} if network is None else {module: module.training for module in network.modules()}
+        home = None if network is None else next((p.device for p in network.parameters()), None)
         try:
-            if isinstance(self.function, torch.nn.Module):
-                self.function.eval().to(device)
+            if network is not None:
+                network.eval().to(device)
             with torch.no_grad():
                 yield lambda patches: self._encode(patches, torch, device)
         finally:
             for module, mode in modes.items():
                 module.training = mode
-            if home is not None:
-                self.function.to(home)  # type: ignore[attr-defined]
+            if network is not None and home is not None:
+                network.to(home)
 
     def _encode(self, patches: np.ndarray, torch: Any, device: torch.device) -> np.ndarray:
         batch = torch.from_numpy(np.ascontiguousarray(patches.transpose(0, 3, 1, 2))).to(device).float().div_(255)

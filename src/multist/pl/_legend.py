@@ -104,7 +104,12 @@ def explain(
 def _entries(layer: Layer) -> dict[str, str]:
     """What the legend of a map lists, long names in several lines; nothing if there is too much."""
     entries = {} if layer.is_crowded else layer.entries()
-    return {textwrap.fill(name, _MAX_LINE, break_on_hyphens=False): color for name, color in entries.items()}
+    return {_in_lines(name): color for name, color in entries.items()}
+
+
+def _in_lines(name: str) -> str:
+    """A long name; a short one keeps its blanks, in which alone it may differ from another."""
+    return name if len(name) <= _MAX_LINE else textwrap.fill(name, _MAX_LINE, break_on_hyphens=False)
 
 
 def _lines(names: Sequence[str]) -> list[str]:

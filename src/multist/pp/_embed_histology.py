@@ -94,9 +94,8 @@ def embed_histology(
         If ``image_key`` or ``table_key`` does not exist, or a section has no image.
     ValueError
         If the patch size is not positive, its unit is unknown, the pixel size in micrometres is needed and unknown or
-        impossible, spots or patches are wider than the image, the image is black under all spots, or, without
-        an encoder of your own, fluorescence, or the
-        encoder is unknown or returns something other than one finite vector per patch.
+        impossible, spots or patches are wider than the image, the image is black under all spots, or fluorescence for
+        ``"texture"``, or the encoder is unknown or returns something other than one finite vector per patch.
     ImportError
         If the library of a named model is not installed.
     OSError
