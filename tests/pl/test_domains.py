@@ -275,6 +275,9 @@ def test_long_names_take_several_lines_and_leave_room_for_the_map(caplog):
     assert [label.replace("\n", " ") for label in legend_of(ax)] == names
     box = ax.get_legend().get_window_extent()
     assert box.x0 >= ax.bbox.x1 and box.height <= ax.figure.bbox.height
+    below = mt.pl.domains(adata, "long", legend_loc="bottom margin", show=False)
+    below.figure.canvas.draw()
+    assert min(below.bbox.width, below.bbox.height) > 2 * below.figure.dpi and not caplog.text
     mt.pl.domains(adata, "long", figsize=(3, 3), show=False)
     assert "legend_loc='bottom margin' or fewer groups= leave it more" in caplog.text
 

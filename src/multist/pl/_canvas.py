@@ -25,7 +25,7 @@ PAGE = 7.2
 """Inches between the margins of a page."""
 LABEL = 0.15
 """Inches of height that a label of an axis needs."""
-_MAX_WIDTH, _MAX_HEIGHT = 3.1, 4.0
+MAX_WIDTH, _MAX_HEIGHT = 3.1, 4.0
 """Inches of a panel, whatever room there is."""
 _MIN_SIDE = 0.3
 """Inches of a panel in which something can be seen."""
@@ -191,7 +191,7 @@ def panels(
     if given_axes is not None:
         return canvas_of(given_axes, look)
     rows, columns = (max(cell[side] for cell in cells) + 1 for side in (0, 1))
-    width = min(_MAX_WIDTH, first * panel_width(columns - 1 + first, beside))
+    width = min(MAX_WIDTH, first * panel_width(columns - 1 + first, beside))
     height = min(width / aspect, _MAX_HEIGHT)
     width, height = min(width, height * aspect), max(height, least)
     size = (
@@ -205,7 +205,7 @@ def panels(
 
 def panel_width(columns: float, beside: float) -> float:
     """Inches of each of so many panels, when legends beside them take their part of the page."""
-    return min(_MAX_WIDTH, max(0.8, (PAGE - beside) / columns - _BETWEEN))
+    return min(MAX_WIDTH, max(0.8, (PAGE - beside) / columns - _BETWEEN))
 
 
 def inches_of(ax: Axes) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from multist._settings import logger
 from multist._words import shown
-from multist.pl._canvas import inches_of
+from multist.pl._canvas import MAX_WIDTH, inches_of
 from multist.pl._places import name_boxes
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[
     if where == "right margin":
         return max(_columns(names) * (0.3 + _CHARACTER * _longest(names)), _CHARACTER * len(title)) + 0.1, 0.0
     if where == "bottom margin":
-        return 0.0, 0.17 * (1 + -(-len(_lines(names)) // 3))
+        return 0.0, 0.17 * (1 + -(-len(_lines(names)) // min(3, _columns_below(names, MAX_WIDTH))))
     return 0.0, 0.0
 
 
@@ -121,6 +121,11 @@ def _longest(names: Sequence[str]) -> int:
     return max(map(len, _lines(names)), default=0)
 
 
+def _columns_below(names: Sequence[str], width: float) -> int:
+    """Of a legend below a panel of so many inches."""
+    return max(1, int(width / (0.3 + _CHARACTER * _longest(names))))
+
+
 def _columns(names: Sequence[str]) -> int:
     """Of a legend beside a panel."""
     return max(-(-len(names) // _MAX_ROWS), -(-len(_lines(names)) // _MAX_LINES))
@@ -172,8 +177,8 @@ def _legend(
     usual_place["ncols"] = _columns(labels)
     if below:
         width = ax.get_window_extent().width / ax.figure.dpi
-        columns = int(width / (0.3 + _CHARACTER * _longest(labels)))
-        usual_place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": max(1, min(columns, len(handles)))}
+        columns = min(_columns_below(labels, width), len(handles))
+        usual_place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": columns}
     ax.legend(
         handles=handles,
         frameon=False,
