@@ -32,9 +32,8 @@ def further_domains(
     rng
         Of the seedings.
     """
-    last = len(tissue.groups) - 1
     # a spot by itself is noisy; what counts is what surrounds it
-    points = tissue.points(last, rows)[:, len(tissue.centers[0]) if last else 0 :]
+    points = tissue.points(rows)[:, tissue.widths[0] if len(tissue.groups) > 1 else 0 :]
     drawn = belief[:, :n_classes] / belief[:, :n_classes].sum(axis=1, keepdims=True)
     named = (drawn.T @ points[: len(belief)]) / drawn.sum(axis=0)[:, None]
     square = (points * points).sum(axis=1)[:, None]

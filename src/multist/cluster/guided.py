@@ -213,9 +213,9 @@ def _learn(
     """A model of each group of views and all narrower ones."""
     lesson = Lesson.drawn(*strokes, len(section), _MAX_LEARNT_FROM, rng)
     start = further_domains(tissue, lesson.rows, lesson.belief, n_classes, n_more, rng) if n_more else None
+    points, strokes_first, where = tissue.points(lesson.rows), np.arange(len(lesson.strokes)), section[lesson.rows]
     return [
-        fit_strokes(tissue.points(group, lesson.rows), lesson.belief, section[lesson.rows], start=start)
-        for group in range(len(tissue.groups))
+        fit_strokes(points[:, :width], strokes_first, lesson.belief, where, start=start) for width in tissue.widths
     ]
 
 

@@ -89,12 +89,11 @@ class GuidedClassifier:
         section = np.zeros(len(groups[0][0]), dtype=np.int64) if section is None else np.asarray(section)
         rows = np.arange(0, len(section), -(-len(section) // _MAX_COUNTED))
         tissue = ScaledViews(groups, self.centers, self.scales)
-        models = []
-        for g, (slope, offset) in enumerate(zip(self.slopes, self.offsets, strict=True)):
+        models, points = [], tissue.points(rows)
+        for slope, offset in zip(self.slopes, self.offsets, strict=True):
             model = Discriminant(slope, offset, np.tile(self.shares, (section.max() + 1, 1)))
-            points = tissue.points(g, rows)
             for _ in range(_SHARE_ROUNDS):
-                named = model.probability(points, section[rows]).astype(np.float64)
+                named = model.probability(points[:, : len(slope)], section[rows]).astype(np.float64)
                 total = [named[section[rows] == code].sum(axis=0) for code in range(section.max() + 1)]
                 model = model._replace(share=class_shares(np.stack(total)))
             models.append(model)

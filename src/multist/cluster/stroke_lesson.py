@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from multist._threads import n_cores
-from multist.cluster.stroke_mixture import Discriminant, fit_strokes
+from multist.cluster.stroke_mixture import Discriminant, fit_strokes, products
 from multist.cluster.stroke_views import ScaledViews
 
 CHECK = 2_000
@@ -56,11 +56,6 @@ class Lesson:
         """(m + f,)."""
         return np.concatenate([self.strokes, self.free])
 
-    def without(self, out: np.ndarray) -> Lesson:
-        """The same with some strokes, an (m,) mask, among the spots without one."""
-        free = np.concatenate([self.free, self.strokes[out]])
-        return Lesson(self.strokes[~out], self.classes[~out], self.belief[~out], free)
-
 
 def held_out(
     tissue: ScaledViews,
@@ -75,14 +70,17 @@ def held_out(
     ``whole`` are models of the whole lesson, from which further domains start, since they have no strokes.
     """
     by_model = np.full((len(tissue.groups), len(strokes), lesson.belief.shape[1]), np.nan)
+    points, where = tissue.points(lesson.rows), section[lesson.rows]
+    scatter = products(points)  # the same whichever strokes are held out, and its corner is that of narrower views
 
     def tell(number: int, g: int) -> None:
-        out = strokes[fold == number]
-        part = lesson.without(np.isin(lesson.strokes, out))
-        points = tissue.points(g, part.rows)
-        further = whole[g].probability(points, section[part.rows]) if whole and whole[g].n_unnamed else None
-        model = fit_strokes(points, part.belief, section[part.rows], start=further)
-        by_model[g, fold == number] = model.probability(tissue.points(g, out), section[out])
+        width, out = tissue.widths[g], strokes[fold == number]
+        kept = np.flatnonzero(~np.isin(lesson.strokes, out))
+        seen = points[:, :width]
+        further = whole[g].probability(seen, where) if whole and whole[g].n_unnamed else None
+        known = scatter[:width, :width]
+        model = fit_strokes(seen, kept, lesson.belief[kept], where, scatter=known, start=further)
+        by_model[g, fold == number] = model.probability(tissue.points(out)[:, :width], section[out])
 
     with ThreadPoolExecutor(n_cores()) as pool:
         # the widest views take longest, so they come first

@@ -65,7 +65,13 @@ def class_shares(total: np.ndarray) -> np.ndarray:
 
 
 def fit_strokes(
-    points: np.ndarray, belief: np.ndarray, section: np.ndarray, *, start: np.ndarray | None = None
+    points: np.ndarray,
+    strokes: np.ndarray,
+    belief: np.ndarray,
+    section: np.ndarray,
+    *,
+    scatter: np.ndarray | None = None,
+    start: np.ndarray | None = None,
 ) -> Discriminant:
     """Fit classes with one covariance to strokes and to the spots without any.
 
@@ -78,21 +84,26 @@ def fit_strokes(
     Parameters
     ----------
     points
-        (n, d) float32, centred; the m strokes come first.
+        (n, d) float32, centred.
+    strokes
+        (m,) rows of the points that have a stroke.
     belief
         (m, k) probability of each class at each stroke as it was drawn: one-hot where strokes are certain.
     section
         (n,) int code from zero.
+    scatter
+        (d, d) float64 :func:`products` of the points, if they are known.
     start
         (n, k) probabilities to start from; those of the strokes alone if None.
     """
-    n, width = points.shape
-    m, k = belief.shape
-    scatter = (points.T @ points).astype(np.float64)
-    drawn, log_belief = points[:m].astype(np.float64), np.log(np.maximum(belief, _SMALL))
+    n = len(points)
+    scatter = products(points) if scatter is None else scatter
+    drawn, log_belief = points[strokes].astype(np.float64), np.log(np.maximum(belief, _SMALL))
     certain = bool(((belief == 0) | (belief == 1)).all())
     weight, probability = belief, None if start is None else start.astype(np.float32)
-    members = [m + np.flatnonzero(section[m:] == code) for code in range(section.max() + 1)]
+    free = np.ones(n, dtype=bool)
+    free[strokes] = False
+    members = [np.flatnonzero(free & (section == code)) for code in range(section.max() + 1)]
     floor = 1e-3 * np.sqrt(np.diag(scatter) / n) + _SMALL
     for turn in range(_EM_ROUNDS):
         count, sums = weight.sum(axis=0), weight.T @ drawn
@@ -115,15 +126,22 @@ def fit_strokes(
         model = Discriminant(slope, -0.5 * (slope.T * mean).sum(axis=1), share, int((belief.max(axis=0) < 0.5).sum()))
         probability = model.probability(points, section)
         if not certain:
-            weight = softmax(np.log(np.maximum(probability[:m], _SMALL)) + log_belief)
-        probability[:m] = weight
+            weight = softmax(np.log(np.maximum(probability[strokes], _SMALL)) + log_belief)
+        probability[strokes] = weight
     return model
+
+
+def products(points: np.ndarray) -> np.ndarray:
+    """(d, d) float64 sum of the products of (n, d) float32 points."""
+    return (points.T @ points).astype(np.float64)
 
 
 def _rounder(covariance: np.ndarray, part: float) -> np.ndarray:
     """A little shrunken towards equal variances."""
     width = len(covariance)
-    return (1 - part) * covariance + part * max(np.trace(covariance) / width, _SMALL) * np.eye(width)
+    shrunken = (1 - part) * covariance
+    shrunken.flat[:: width + 1] += part * max(np.trace(covariance) / width, _SMALL)
+    return shrunken
 
 
 def _among_strokes(drawn: np.ndarray, weight: np.ndarray, mean: np.ndarray, floor: np.ndarray) -> np.ndarray | None:

@@ -62,10 +62,15 @@ class ScaledViews:
         )
         return cls(groups, centers, scales)
 
-    def points(self, group: int, rows: np.ndarray | slice) -> np.ndarray:
-        """(m, d) float32 points of (m,) rows: group ``group`` and all narrower ones."""
+    @property
+    def widths(self) -> list[int]:
+        """(g,) columns of the points that are a group and all narrower ones."""
+        return np.cumsum([len(center) for center in self.centers]).tolist()
+
+    def points(self, rows: np.ndarray | slice) -> np.ndarray:
+        """(m, d) float32 points of (m,) rows: all groups, the narrowest first."""
         blocks = []
-        for views, center, scale in zip(self.groups[: group + 1], self.centers, self.scales, strict=False):
+        for views, center, scale in zip(self.groups, self.centers, self.scales, strict=True):
             points = np.hstack([view[rows] for view in views]) - center
             points /= scale
             blocks.append(points.astype(np.float32))
@@ -78,7 +83,7 @@ class ScaledViews:
         n, k = len(section), len(models[0].offset)
         probability, scores = np.zeros((n, k)), np.zeros((n, k))
         for rows in row_slices(n):
-            points = self.points(len(models) - 1, rows)
+            points = self.points(rows)
             for model, weight in zip(models, weights, strict=True):
                 part = points[:, : len(model.slope)]
                 probability[rows] += weight * model.probability(part, section[rows])
