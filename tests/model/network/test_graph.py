@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multist.model.network.graph import SpatialGraph, build_graph, with_self
+from multist.model.network.graph import SpatialGraph, build_graph, take_rows, with_self
 
 N = 60
 ALONE = (0, 31, N - 1)
@@ -42,7 +42,7 @@ def attend(graph: SpatialGraph, query: torch.Tensor, key: torch.Tensor, value: t
     """What each spot gathers, and with what weights."""
     bias = torch.zeros(len(graph.sender), query.shape[1]) if bias is None else bias
     weight = graph.weigh(query, key, bias)
-    return graph.gather(weight, value), weight
+    return graph.sum_edges(weight[..., None] * take_rows(value, graph.sender)), weight
 
 
 def dense_attention(inside: np.ndarray, bias: np.ndarray, *qkv: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:

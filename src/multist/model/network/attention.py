@@ -75,8 +75,10 @@ class ImageAttention(nn.Module):
     def forward(self, hidden: Hidden, expression: Tensor, image: Tensor) -> Tensor:
         """(n_asking, p) expression of the hidden spots as their surroundings tell it."""
         weight = torch.cat([hidden.ring_weight, self.weights(hidden, expression, image)], dim=1)
-        value = torch.cat([self.ring_scale, self.scale])[None] * expression[:, None]
-        return hidden.graph.gather(weight, value.contiguous()).sum(1)[: hidden.n_asking]
+        # the heads differ by a scale of each factor alone, so that they are added up before the edges are
+        share = weight @ torch.cat([self.ring_scale, self.scale])
+        told = hidden.graph.sum_edges(share * take_rows(expression, hidden.graph.sender))
+        return told[: hidden.n_asking]
 
 
 class LearntAttention(NamedTuple):
@@ -238,8 +240,9 @@ def _train(
     # each process hides spots of its own
     rng = np.random.default_rng([*seed, processes.rank])
     test, states, errors = reach.of(judged), [], []
+    all_of_them = reach.of(seen) if len(seen) <= _SPOTS_A_STEP else None
     for step in range(1, config.epochs + 1):
-        hidden = reach.of(some_of(seen, _SPOTS_A_STEP, rng))
+        hidden = all_of_them or reach.of(some_of(seen, _SPOTS_A_STEP, rng))
         loss = _squared_errors(network, hidden, genes, picture).mean()
         processes.backward(loss)
         processes.average_gradients(parameters)

@@ -67,9 +67,19 @@ class SpatialGraph(ABC):
         (n_edges, heads) weights, which sum to one over the edges of a receiver.
         """
 
-    @abstractmethod
-    def gather(self, weight: Tensor, value: Tensor) -> Tensor:
-        """Sum of (n, heads, width) values of the senders by (n_edges, heads) weights."""
+    def sum_edges(self, values: Tensor) -> Tensor:
+        """(n, ...) sums of (n_edges, ...) values over each neighbourhood, in the order of the edges."""
+        if self.device.type != "cuda":
+            return values.new_zeros((self.n_spots, *values.shape[1:])).index_add(0, self.receiver, values)
+        if not len(values):  # which the kernel below refuses
+            return values.new_zeros((self.n_spots, *values.shape[1:]))
+        # index_add adds in the order in which threads finish
+        return torch.segment_reduce(values, "sum", offsets=self._offsets, axis=0, unsafe=True, initial=0)
+
+    @cached_property
+    def _offsets(self) -> Tensor:
+        """(n + 1,) places at which the edges of each receiver begin."""
+        return torch.as_tensor(self._indptr, device=self.device)
 
     def mean_neighbours(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
         """Mean of (n, d) features over each neighbourhood; where ``visible`` (n, 1) is zero, a spot does not count."""
@@ -98,7 +108,7 @@ class TorchGraph(SpatialGraph):
     def sum_neighbours(self, x: Tensor) -> Tensor:
         """See :meth:`SpatialGraph.sum_neighbours`."""
         if self.device.type != "cpu":  # sparse products may differ from run to run on CUDA, and are not there on MPS
-            return self._sum_edges(take_rows(x, self.sender))
+            return self.sum_edges(take_rows(x, self.sender))
         return torch.sparse.mm(self._matrix, x)
 
     def weigh(self, query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
@@ -109,25 +119,7 @@ class TorchGraph(SpatialGraph):
         nothing = score.new_full((self.n_spots, score.shape[1]), -torch.inf)
         top = nothing.scatter_reduce(0, index, score.detach(), "amax")
         weight = (score - top.index_select(0, self.receiver)).exp()
-        return weight / take_rows(self._sum_edges(weight), self.receiver)
-
-    def gather(self, weight: Tensor, value: Tensor) -> Tensor:
-        """See :meth:`SpatialGraph.gather`."""
-        return self._sum_edges(weight[..., None] * take_rows(value, self.sender))
-
-    def _sum_edges(self, values: Tensor) -> Tensor:
-        """(n, ...) sums of (n_edges, ...) values over each neighbourhood, in the order of the edges."""
-        if self.device.type != "cuda":
-            return values.new_zeros((self.n_spots, *values.shape[1:])).index_add(0, self.receiver, values)
-        if not len(values):  # which the kernel below refuses
-            return values.new_zeros((self.n_spots, *values.shape[1:]))
-        # index_add adds in the order in which threads finish
-        return torch.segment_reduce(values, "sum", offsets=self._offsets, axis=0, unsafe=True, initial=0)
-
-    @cached_property
-    def _offsets(self) -> Tensor:
-        """(n + 1,) places at which the edges of each receiver begin."""
-        return torch.as_tensor(self._indptr, device=self.device)
+        return weight / take_rows(self.sum_edges(weight), self.receiver)
 
     @cached_property
     def _matrix(self) -> Tensor:
@@ -165,10 +157,6 @@ class DGLGraph(SpatialGraph):
         """See :meth:`SpatialGraph.weigh`."""
         score = self._ops.u_dot_v(self._graph, key, query) / query.shape[-1] ** 0.5
         return self._ops.edge_softmax(self._graph, score + bias[..., None])[..., 0]
-
-    def gather(self, weight: Tensor, value: Tensor) -> Tensor:
-        """See :meth:`SpatialGraph.gather`."""
-        return self._ops.u_mul_e_sum(self._graph, value, weight[..., None])
 
 
 def build_graph(
