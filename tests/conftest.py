@@ -95,12 +95,13 @@ def two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dashboard: d
 
 @pytest.fixture(scope="session")
 def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
-    """Whoever names no number of steps trains for ten, on one deal of blocks.
+    """Whoever names no number of steps trains for ten, on one deal of blocks; strokes are dealt out once.
 
     That is for where it counts that a line runs and not what it finds.
     """
 
     def shorten(patch: pytest.MonkeyPatch) -> None:
+        from multist.cluster import guided
         from multist.model import config
         from multist.model.features import image_gain
 
@@ -112,6 +113,7 @@ def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
 
         patch.setattr(config, "as_config", short)
         patch.setattr(image_gain, "_MOST_DEALS", 1)
+        patch.setattr(guided, "_N_DEALS", 1)
 
     return shorten
 
@@ -119,6 +121,12 @@ def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
 @pytest.fixture
 def short_training(monkeypatch: pytest.MonkeyPatch, shorten_training: Callable[[pytest.MonkeyPatch], None]) -> None:
     shorten_training(monkeypatch)
+
+
+@pytest.fixture
+def one_deal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strokes are dealt out once, where it counts what is taken for a stroke and not what is learnt from it."""
+    monkeypatch.setattr("multist.cluster.guided._N_DEALS", 1)
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ MARGIN = 2  # of glass around the tissue, in pitches
 
 
 @pytest.fixture(autouse=True)
-def no_progress_bars(monkeypatch):
+def quiet_and_quick(monkeypatch, one_deal):
     monkeypatch.setattr(mt.settings, "progress", False)
 
 
