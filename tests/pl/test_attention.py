@@ -209,6 +209,18 @@ def test_where_no_image_took_part_all_count_alike_and_the_log_says_so(section: a
 
 
 @pytest.mark.slow
+def test_of_a_spot_whose_surroundings_were_cut_off_it_is_said_how_much_is_missing(section: ad.AnnData, caplog):
+    part = section[[not name.endswith(("5", "6")) for name in section.obs_names]]
+    (ax,) = mt.pl.attention(part, SPOT, show=False)
+    assert len(circles(ax)) == 8 and "others" not in ax.get_xlabel()
+    # (0.5 + 0.5 + 0.6 + 0.6) / 12 lay across the border
+    assert "s44 listened to spots that were cut off the table, with 18 % of its weight" in caplog.text
+    caplog.clear()
+    mt.pl.attention(section, SPOT, show=False)
+    assert caplog.text == ""
+
+
+@pytest.mark.slow
 def test_only_the_section_of_the_spot_is_shown(section: ad.AnnData):
     lower = section.copy()
     lower.obs_names = "lower-" + lower.obs_names

@@ -282,6 +282,14 @@ def test_long_names_take_several_lines_and_leave_room_for_the_map(caplog):
     assert "legend_loc='bottom margin' or fewer groups= leave it more" in caplog.text
 
 
+def test_a_part_of_a_table_lists_the_domains_that_it_holds_in_their_colours():
+    adata = make_section()
+    adata.obs["truth"] = pd.Categorical(["kept"] * 5 + ["cut off"] * (adata.n_obs - 5))
+    whole = legend_of(mt.pl.domains(adata, "truth", show=False))
+    assert list(whole) == ["cut off", "kept"]
+    assert legend_of(mt.pl.domains(adata[:5], "truth", show=False)) == {"kept": whole["kept"]}
+
+
 def test_too_many_categories_for_a_legend_are_drawn_without_and_the_log_says_so(caplog):
     adata = make_section(n_spots=120)
     adata.obs["date"] = [f"2024-01-01 {i % 61:03}" for i in range(120)]

@@ -214,9 +214,7 @@ def _learn(
     lesson = Lesson.drawn(*strokes, len(section), _MAX_LEARNT_FROM, rng)
     start = further_domains(tissue, lesson.rows, lesson.belief, n_classes, n_more, rng) if n_more else None
     points, strokes_first, where = tissue.points(lesson.rows), np.arange(len(lesson.strokes)), section[lesson.rows]
-    return [
-        fit_strokes(points[:, :width], strokes_first, lesson.belief, where, start=start) for width in tissue.widths
-    ]
+    return [fit_strokes(points[:, :width], strokes_first, lesson.belief, where, start=start) for width in tissue.widths]
 
 
 def _judge(

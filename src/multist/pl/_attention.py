@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _MAX_SPOTS = 12
 """Spots in a figure; more are too small to read."""
+_WHOLE = 0.999
+"""Sum of the weights of a spot from which on none is missing, but for rounding."""
 
 
 @drawn(MapOptions)
@@ -152,12 +154,16 @@ def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray
     for i, row in enumerate(rows):
         part = slice(chosen.indptr[i], chosen.indptr[i + 1])
         given = chosen.data[part].astype(float)
+        spot = table.obs_names[row]
         if not given.sum() > 0:
-            raise ValueError(
-                f"obsp[{name!r}] has no weights for {table.obs_names[row]!r}: it has no neighbours, or they were cut "
-                "off"
+            raise ValueError(f"obsp[{name!r}] has no weights for {spot!r}: it has no neighbours, or they were cut off")
+        if name in table.obsp and given.sum() < _WHOLE:
+            logger.warning(
+                "%s listened to spots that were cut off the table, with %.0f %% of its weight: the others are drawn "
+                "relative to equal weights among themselves",
+                spot,
+                100 * (1 - given.sum()),
             )
-        # rows sum to one, unless spots were cut off the table since
         weights.append((chosen.indices[part], given / given.mean()))
     return weights
 
