@@ -12,6 +12,7 @@ from multist.cluster.mixture import whitening, with_sphere
 from multist.cluster.neighbour_prior import NeighbourPrior
 
 _RIDGE = 1e-6  # of the mean variance
+_SMALL = 1e-12  # least variance that a ridge is taken of, and least share of a domain
 
 
 class DomainClassifier(NamedTuple):
@@ -47,9 +48,15 @@ class DomainClassifier(NamedTuple):
         covariance /= len(points)
         if prior is not None:
             covariance = with_sphere(covariance, whitening(points, prior)[1], prior.weight)
-        covariance.flat[:: len(covariance) + 1] += _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
-        slope = np.linalg.solve(covariance, mean.T).T
-        return cls(slope, np.log(count / len(points)) - 0.5 * (slope * mean).sum(axis=1))
+        return cls.of_gaussians(mean, covariance, count / len(points))
+
+    @classmethod
+    def of_gaussians(cls, means: np.ndarray, covariance: np.ndarray, weights: np.ndarray) -> DomainClassifier:
+        """From (k, d) means, the (d, d) covariance that they share, and (k,) shares of the points."""
+        width = len(covariance)
+        ridge = _RIDGE * max(float(np.trace(covariance)) / width, _SMALL)
+        slope = np.linalg.solve(covariance + ridge * np.eye(width), means.T).T
+        return cls(slope, np.log(weights.clip(_SMALL)) - 0.5 * (slope * means).sum(axis=1))
 
     def predict(self, points: np.ndarray) -> np.ndarray:
         """(n, k) probability of each domain at (n, d) points."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist.cluster.assign import DomainClassifier
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import MixtureFit, fit_mixture
 from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior
@@ -173,9 +174,7 @@ def _stability(
 
 def _assigned(points: np.ndarray, fit: MixtureFit) -> np.ndarray:
     """(n,) most probable component of each point."""
-    slope = fit.means @ np.linalg.pinv(fit.covariance, hermitian=True)
-    offset = np.log(fit.weights.clip(1e-12)) - 0.5 * (slope * fit.means).sum(axis=1)
-    return (points @ slope.T + offset).argmax(axis=1)
+    return DomainClassifier.of_gaussians(fit.means, fit.covariance, fit.weights).predict(points).argmax(axis=1)
 
 
 def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:
