@@ -35,8 +35,11 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
     return bar(total=total, desc=what, unit=f" {unit}", delay=DELAY, leave=False, disable=not settings.progress)
 
 
-def with_progress(items: Iterable[Any], total: int, what: str, *, hidden: bool = False) -> Iterable[Any]:
-    """The items, with a bar of their own unless it is ``hidden`` or ``settings.progress`` is off."""
+def with_progress(items: Iterable[Any], total: int | None, what: str, *, hidden: bool = False) -> Iterable[Any]:
+    """The items, with a bar of their own unless it is ``hidden`` or ``settings.progress`` is off.
+
+    Where nobody knows their number, ``total`` is None, and the bar only counts.
+    """
     if hidden or not settings.progress:
         return items
     from tqdm.auto import tqdm as bar

@@ -71,6 +71,10 @@ ASKED = {
     "tl.write_domains, csv": (DOMAINS, lambda: mt.tl.write_domains(section(), "x.csv")),
     "tl.write_domains, geojson": (DOMAINS, lambda: mt.tl.write_domains(section(), "x.geojson")),
     "report": (DOMAINS, lambda: mt.report(section(), "x.html")),
+    "domains by another name": (
+        "Run tl.multist_domains first, or name 'coarse_domain'",
+        lambda: mt.tl.interactions(section("coarse_domain", "coarse_confidence", "my_domain"), PAIRS),
+    ),
     "the graph": ("Run pp.spatial_graph first", lambda: read_graph(section())),
     "another result": (
         "Run tl.multist_domains first, with key_added='fine'",

@@ -66,6 +66,15 @@ def advice(name: str, found: Iterable[Any] = (), key_added: str = _keys.MULTIST)
         given = [argument] * bool(argument) + [f"key_added={key_added!r}"] * (key_added != _keys.MULTIST)
         argument = f", with {' and '.join(given)}" if given else ""
     if maker:
-        return f". Run {maker} first{argument}"
+        others = _other_domains(found) if name == _keys.domain_key(key_added) else []
+        return f". Run {maker} first{argument}{f', or name {listed(others)}' * bool(others)}"
     meant = did_you_mean(name, found)
     return f".{meant}" if meant else ""
+
+
+def _other_domains(columns: Iterable[Any]) -> list[str]:
+    """Domains among columns of ``obs`` that were found under another ``key_added``."""
+    names, end = set(columns), _keys.domain_key("")
+    return sorted(
+        name for name in names if str(name).endswith(end) and _keys.confidence_key(str(name).removesuffix(end)) in names
+    )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist._progress import with_progress
 from multist.cluster.assign import DomainClassifier
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import MixtureFit, fit_mixture
@@ -103,11 +104,12 @@ def choose_count(
     sample = points[rows]
     prior = neighbour_prior(points, adjacency, structured_share)
     # the starts' own seeds, so that one candidate does not depend on which others there are
-    fits = [
-        fit_mixture(sample, int(k), prior=prior, n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state)
-        for k in counts
-    ]
-    stability = [_stability(sample, int(k), halves, prior, n_starts, random_state) for k in counts]
+    fits, stability = [], []
+    for k in with_progress(counts.tolist(), len(counts), "multist: numbers of domains"):
+        fits.append(
+            fit_mixture(sample, k, prior=prior, n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state)
+        )
+        stability.append(_stability(sample, k, halves, prior, n_starts, random_state))
     most = most_domains(len(points))
     finest = fit_mixture(
         sample,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist._progress import with_progress
 from multist._settings import logger
 from multist.cluster.further_domains import further_domains
 from multist.cluster.guided_classifier import GuidedClassifier
@@ -230,7 +231,7 @@ def _judge(
     # how far from a stroke means nothing in a section that has none
     near = np.flatnonzero(np.isin(section, section[strokes.rows]))
     rows, classes, told, farther = [], [], [], []
-    for _ in range(_N_DEALS):
+    for _ in with_progress(range(_N_DEALS), _N_DEALS, "multist: strokes held out"):
         lesson = Lesson.drawn(*strokes, len(section), CHECK, rng)
         place = np.searchsorted(near, lesson.strokes)
         fold, remoteness = stroke_folds(sections_apart[near], place, lesson.classes, rng)

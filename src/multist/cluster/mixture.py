@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from multist._progress import with_progress
 from multist._rows import row_slices
 from multist._settings import logger
 from multist._threads import n_cores
@@ -145,7 +147,7 @@ def fit_mixture(
     mixtures = TiedMixtures(x, max_iter=max_iter, tol=tol, roundness=roundness)
     drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
     found: list[_Found] = []
-    for each in _searches(mixtures, drawn):
+    for each in with_progress(_searches(mixtures, drawn), n_searches, f"multist: {n_components} domains"):
         found.append(each)
         best = max(found, key=_likelihood)
         if _hits(found, best, len(x)) == _ENOUGH_HITS:
@@ -198,7 +200,9 @@ def _recombined(mixtures: TiedMixtures, found: list[_Found], random: np.random.R
     """What searches come to that begin with recombinations of what was found, and of what they found themselves."""
     n, idle = len(mixtures.points), 0
     added: list[_Found] = []
-    while idle < _PATIENCE:
+    for _ in with_progress(itertools.count(), None, f"multist: {len(found[0][0])} domains, recombined"):
+        if idle == _PATIENCE:
+            break
         parents = _different([*found, *added], n)[:_PARENTS]
         if len(parents) < 2:
             break

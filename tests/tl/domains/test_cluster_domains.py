@@ -7,9 +7,11 @@ import logging
 import anndata as ad
 import numpy as np
 import pytest
+import tqdm.auto
 from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
+from multist import _progress
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +287,21 @@ def test_a_model_recognises_single_cells_as_it_found_them(cells: ad.AnnData):
     assert (new.obs["multist_domain"] == mine.obs["multist_domain"]).mean() > 0.99
     sure = [float(adata.obs["multist_confidence"].mean()) for adata in (new, mine)]
     assert sure[0] == pytest.approx(sure[1], abs=0.08)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("progress", [True, False])
+def test_long_searches_show_how_far_they_are_unless_told_not_to(fused: ad.AnnData, monkeypatch, capsys, progress):
+    monkeypatch.setattr(_progress, "DELAY", 0)
+    monkeypatch.setattr(tqdm.auto.tqdm, "monitor_interval", 0)
+    monkeypatch.setattr(mt.settings, "progress", progress)
+    monkeypatch.setattr(mt.settings, "verbosity", "error")
+    table = fused.copy()
+    table.obs["annotation"] = table.obs["domain"].where(np.arange(table.n_obs) % 9 == 0)
+    mt.tl.cluster_domains(table, 12)
+    mt.tl.cluster_domains(table, [2, 3])
+    mt.tl.cluster_domains(table, labels_key="annotation")
+    shown = capsys.readouterr().err
+    bars = ("12 domains", "12 domains, recombined", "numbers of domains", "strokes held out")
+    assert [f"multist: {bar}:" in shown for bar in bars] == [progress] * 4
+    assert progress or not shown
