@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from multist._settings import logger, settings
@@ -32,16 +33,30 @@ def progress_bar(total: int, what: str, unit: str) -> tqdm:
     """
     from tqdm.auto import tqdm as bar
 
-    return bar(total=total, desc=what, unit=f" {unit}", delay=DELAY, leave=False, disable=not settings.progress)
+    return bar(total=total, desc=what, unit=f" {unit}", delay=DELAY, leave=False, disable=not _bars_are_shown())
 
 
 def with_progress(items: Iterable[Any], total: int | None, what: str, *, hidden: bool = False) -> Iterable[Any]:
     """The items, with a bar of their own unless it is ``hidden`` or ``settings.progress`` is off.
 
-    Where nobody knows their number, ``total`` is None, and the bar only counts.
+    Where nobody knows their number, ``total`` is None, and the bar only counts. Whoever takes them may leave early.
     """
-    if hidden or not settings.progress:
-        return items
+    return items if hidden or not _bars_are_shown() else _with_bar(items, total, what)
+
+
+def _with_bar(items: Iterable[Any], total: int | None, what: str) -> Iterator[Any]:
     from tqdm.auto import tqdm as bar
 
-    return bar(items, desc=what, total=total, delay=DELAY, leave=False)
+    moving = bar(desc=what, total=total, delay=DELAY, leave=False)
+    try:
+        for each in items:
+            yield each
+            moving.update()
+    finally:
+        moving.total = moving.n or None  # a notebook takes a bar that ends early for a failure, and keeps it
+        moving.close()
+
+
+def _bars_are_shown() -> bool:
+    """Whether they are not turned off, and this is the first of the processes that ``torchrun`` started."""
+    return settings.progress and (os.environ.get("RANK", "0") == "0" or "MASTER_ADDR" not in os.environ)

@@ -214,7 +214,7 @@ def test_of_a_spot_whose_surroundings_were_cut_off_it_is_said_how_much_is_missin
     (ax,) = mt.pl.attention(part, SPOT, show=False)
     assert len(circles(ax)) == 8 and "others" not in ax.get_xlabel()
     # (0.5 + 0.5 + 0.6 + 0.6) / 12 lay across the border
-    assert "s44 listened to spots that were cut off the table, with 18 % of its weight" in caplog.text
+    assert "'s44' listened to spots that were cut off the table, with 18 % of its weight" in caplog.text
     caplog.clear()
     mt.pl.attention(section, SPOT, show=False)
     assert caplog.text == ""

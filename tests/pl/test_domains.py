@@ -282,12 +282,15 @@ def test_long_names_take_several_lines_and_leave_room_for_the_map(caplog):
     assert "legend_loc='bottom margin' or fewer groups= leave it more" in caplog.text
 
 
-def test_a_part_of_a_table_lists_the_domains_that_it_holds_in_their_colours():
+def test_a_legend_lists_the_categories_that_a_spot_has_in_their_colours():
     adata = make_section()
-    adata.obs["truth"] = pd.Categorical(["kept"] * 5 + ["cut off"] * (adata.n_obs - 5))
-    whole = legend_of(mt.pl.domains(adata, "truth", show=False))
-    assert list(whole) == ["cut off", "kept"]
-    assert legend_of(mt.pl.domains(adata[:5], "truth", show=False)) == {"kept": whole["kept"]}
+    names = ["here", "nowhere", "there"]
+    adata.obs["truth"] = pd.Categorical(["here", "there"] * (adata.n_obs // 2), names)
+    adata.uns["truth_colors"] = ["#112233", "#445566", "#778899"]
+    assert legend_of(mt.pl.domains(adata, "truth", show=False)) == {"here": "#112233", "there": "#778899"}
+    adata.obs["annotation"] = pd.Categorical(["nowhere"] + [None] * (adata.n_obs - 1), names)
+    # a stroke of which no domain is left is explained by itself
+    assert "by hand: nowhere" in legend_of(mt.pl.domains(adata, "truth", labels_key="annotation", show=False))
 
 
 def test_too_many_categories_for_a_legend_are_drawn_without_and_the_log_says_so(caplog):

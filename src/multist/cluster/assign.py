@@ -58,6 +58,10 @@ class DomainClassifier(NamedTuple):
         slope = np.linalg.solve(covariance + ridge * np.eye(width), means.T).T
         return cls(slope, np.log(weights.clip(_SMALL)) - 0.5 * (slope * means).sum(axis=1))
 
+    def scores(self, points: np.ndarray) -> np.ndarray:
+        """(n, k) log-probability of each domain at (n, d) points, up to a constant of each point."""
+        return np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset
+
     def predict(self, points: np.ndarray) -> np.ndarray:
         """(n, k) probability of each domain at (n, d) points."""
-        return softmax(np.asarray(points, dtype=np.float64) @ self.slope.T + self.offset, axis=1)
+        return softmax(self.scores(points), axis=1)

@@ -176,7 +176,7 @@ def _stability(
 
 def _assigned(points: np.ndarray, fit: MixtureFit) -> np.ndarray:
     """(n,) most probable component of each point."""
-    return DomainClassifier.of_gaussians(fit.means, fit.covariance, fit.weights).predict(points).argmax(axis=1)
+    return DomainClassifier.of_gaussians(fit.means, fit.covariance, fit.weights).scores(points).argmax(axis=1)
 
 
 def _patch_size(residuals: np.ndarray, adjacency: sp.csr_matrix) -> float:

@@ -147,7 +147,8 @@ def fit_mixture(
     mixtures = TiedMixtures(x, max_iter=max_iter, tol=tol, roundness=roundness)
     drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
     found: list[_Found] = []
-    for each in with_progress(_searches(mixtures, drawn), n_searches, f"multist: {n_components} domains"):
+    what, is_quick = f"multist: {n_components} domains", n_searches == 1
+    for each in with_progress(_searches(mixtures, drawn), n_searches, what, hidden=is_quick):
         found.append(each)
         best = max(found, key=_likelihood)
         if _hits(found, best, len(x)) == _ENOUGH_HITS:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_SPOTS = 12
 """Spots in a figure; more are too small to read."""
-_WHOLE = 0.999
+_WHOLE = 0.995
 """Sum of the weights of a spot from which on none is missing, but for rounding."""
 
 
@@ -159,7 +159,7 @@ def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray
             raise ValueError(f"obsp[{name!r}] has no weights for {spot!r}: it has no neighbours, or they were cut off")
         if name in table.obsp and given.sum() < _WHOLE:
             logger.warning(
-                "%s listened to spots that were cut off the table, with %.0f %% of its weight: the others are drawn "
+                "%r listened to spots that were cut off the table, with %.0f %% of its weight: the others are drawn "
                 "relative to equal weights among themselves",
                 spot,
                 100 * (1 - given.sum()),

@@ -90,17 +90,17 @@ class Layer:
     @property
     def is_crowded(self) -> bool:
         """Whether there are more categories than a legend beside a panel can list."""
-        return len(self._drawn_colors) > _MOST_LISTED
+        return len(self.drawn_colors) > _MOST_LISTED
 
     def entries(self) -> dict[str, str]:
         """Colours to explain: the categories that a spot has, and one entry for spots in none of them."""
         if not self.values.isna().any():
-            return self._drawn_colors
-        return {**self._drawn_colors, (_OTHERS_LABEL if self.left_out else _MISSING_LABEL): MISSING_COLOR}
+            return self.drawn_colors
+        return {**self.drawn_colors, (_OTHERS_LABEL if self.left_out else _MISSING_LABEL): MISSING_COLOR}
 
     @property
-    def _drawn_colors(self) -> dict[str, str]:
-        """Without categories that a part of a table kept and does not hold."""
+    def drawn_colors(self) -> dict[str, str]:
+        """Colours of the categories that a spot has."""
         held = set(self.values.unique()) if self.colors else set()
         return {name: color for name, color in (self.colors or {}).items() if name in held}
 

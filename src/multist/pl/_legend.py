@@ -96,7 +96,7 @@ def explain(
                 "%s has %d categories, too many for a legend, which is left out: choose some by groups=, or draw a "
                 "column that puts them together",
                 shown(layer.key),
-                len(layer.colors or {}),
+                len(layer.drawn_colors),
             )
         _legend(ax, _entries(layer), below=where == "bottom margin", title=title, extra=extra or {})
 

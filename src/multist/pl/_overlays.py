@@ -118,7 +118,7 @@ def stroke_entries(colors: dict[str, str], beside: Layer) -> dict[str, dict[str,
     if not colors:
         return {}
     edge = {"markersize": 4.5, "markeredgecolor": "black", "markeredgewidth": 0.8}
-    if beside.is_numeric or set(colors) <= set(beside.colors or {}):
+    if beside.is_numeric or set(colors) <= set(beside.entries()):
         return {"labelled by hand": {"color": "white", **edge}}
     return {f"by hand: {name}": {"color": color, **edge} for name, color in colors.items()}
 

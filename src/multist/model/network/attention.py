@@ -159,7 +159,7 @@ def fit_attention(
     slopes = [slopes_of_neighbours(values, adjacency, rows) for rows in others]
     trained = [
         _train(seen[f], slopes[f], judged[f], genes, picture, reach, config, processes, (random_state, f))
-        for f in with_progress(range(len(seen)), len(seen), "multist: attention", hidden=processes.rank > 0)
+        for f in with_progress(range(len(seen)), len(seen), "multist: attention")
     ]
     errors = np.concatenate([np.stack(each.errors, axis=1) for each in trained])  # spots by looks
     best = int(errors.mean(axis=0).argmin())
