@@ -117,7 +117,10 @@ def test_what_was_not_measured_is_not_drawn_and_what_was_not_tested_is_said(sect
     *_, borders = mt.pl.modality_weights(section, show=False)
     assert labels(borders) == ["0 | 1"]
     assert dots(borders) == {(0, "#0072b2"): (0.9, False)}
-    assert "not tested" in {text.get_text() for text in borders.get_legend().get_texts()}
+    entries = {text.get_text() for text in borders.get_legend().get_texts()}
+    assert "not tested" in entries and "expression" in entries and "histology" not in entries
+    (circle,) = [line for line in borders.lines if line.get_marker() == "o"]
+    assert list(circle.get_ydata()) == [0], "in the middle where there is no other beside it"
     assert borders.get_title() == "borders of layers"
 
 

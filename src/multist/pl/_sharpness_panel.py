@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _COLORS = {"expression": "#0072b2", "histology": "#d55e00"}
 _APART = 0.17
+"""Lines of two modalities above and below the name of their border."""
 _SIGNIFICANCE = 0.05
 _MAX_BORDERS = 20
 
@@ -40,7 +41,9 @@ def draw_sharpness(ax: Axes, shown: pd.DataFrame) -> None:
         What :func:`shown_borders` gives.
     """
     lowest = 0.5
-    for modality, shift in (("expression", -_APART), ("histology", _APART)):
+    modalities = [modality for modality in _COLORS if shown[modality].notna().any()]
+    shifts = (-_APART, _APART) if len(modalities) == 2 else (0.0,)
+    for modality, shift in zip(modalities, shifts, strict=True):
         color = _COLORS[modality]
         for place, row in enumerate(shown.to_dict("records")):
             value, null = row[modality], row[f"{modality}_null"]
@@ -59,16 +62,16 @@ def draw_sharpness(ax: Axes, shown: pd.DataFrame) -> None:
     ax.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
-    drawn = shown[list(_COLORS)].notna().to_numpy()
-    tested = shown[[f"{modality}_pvalue" for modality in _COLORS]].notna().to_numpy()
-    _legend(ax, untested=bool((drawn & ~tested).any()))
+    drawn = shown[modalities].notna().to_numpy()
+    tested = shown[[f"{modality}_pvalue" for modality in modalities]].notna().to_numpy()
+    _legend(ax, modalities, untested=bool((drawn & ~tested).any()))
 
 
-def _legend(ax: Axes, *, untested: bool) -> None:
+def _legend(ax: Axes, modalities: list[str], *, untested: bool) -> None:
     from matplotlib.lines import Line2D
 
     dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4.5}
-    handles = [Line2D([], [], color=color, label=modality, **dot) for modality, color in _COLORS.items()]
+    handles = [Line2D([], [], color=_COLORS[modality], label=modality, **dot) for modality in modalities]
     handles += [
         Line2D([], [], color="0.4", markerfacecolor="white", label=f"p > {_SIGNIFICANCE:g}", **dot),
         Line2D([], [], color="black", linestyle="none", marker="|", markersize=7, label="lines within, 95 %"),
