@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multist.cluster.stroke_lesson import Lesson, held_out, model_weights
-from multist.cluster.stroke_mixture import fit_strokes
+from multist.cluster.stroke_mixture import fit_strokes, products
 from multist.cluster.stroke_views import ScaledViews
 
 
@@ -75,6 +75,6 @@ def test_held_out_strokes_are_judged_by_what_the_others_teach(tissue):
         kept = np.flatnonzero(fold != number)  # what is left out is tissue that nobody named
         for group, width in enumerate(views.widths):
             points = views.points(slice(None))[:, :width]
-            model = fit_strokes(points, strokes[kept], belief[kept], section)
+            model = fit_strokes(points, products(points), strokes[kept], belief[kept], section)
             expected = model.probability(points[out], section[out])
             np.testing.assert_allclose(found[group, fold[fold >= 0] == number], expected, atol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf
 
-from multist.cluster.stroke_mixture import Discriminant, class_shares, fit_strokes, softmax
+from multist.cluster.stroke_mixture import Discriminant, class_shares, fit_strokes, products, softmax
 
 
 def test_shares_of_a_section_with_few_spots_lean_on_all_together():
@@ -70,7 +70,7 @@ def textbook(points: np.ndarray, belief: np.ndarray, rounds: int = 13) -> tuple[
 
 def test_it_is_the_mixture_that_is_described(two):
     points, belief, truth = two
-    model = fit_strokes(points, np.arange(12), belief, np.zeros(120, int))
+    model = fit_strokes(points, products(points), np.arange(12), belief, np.zeros(120, int))
     slope, offset = textbook(points, belief)
     np.testing.assert_allclose(model.slope, slope, rtol=1e-6)
     np.testing.assert_allclose(model.offset, offset, rtol=1e-6)
@@ -84,22 +84,25 @@ def test_strokes_that_may_be_wrong_are_overruled_by_what_they_look_like(two):
     doubted = 0.8 * belief + 0.2 * belief[:, ::-1]
     doubted[3] = 0.8 * wrong + 0.2 * wrong[::-1]
     certain = np.where(np.arange(12)[:, None] == 3, wrong, belief)
-    both = [fit_strokes(points, np.arange(12), each, np.zeros(120, int)).slope for each in (doubted, certain)]
-    right = fit_strokes(points, np.arange(12), belief, np.zeros(120, int)).slope
+    both = [
+        fit_strokes(points, products(points), np.arange(12), each, np.zeros(120, int)).slope
+        for each in (doubted, certain)
+    ]
+    right = fit_strokes(points, products(points), np.arange(12), belief, np.zeros(120, int)).slope
     assert np.abs(both[0] - right).max() < 0.5 * np.abs(both[1] - right).max()
     np.testing.assert_array_equal(belief, np.eye(2)[truth[:12]])
 
 
 def test_one_stroke_of_each_class_has_an_answer(two):
     points, belief, truth = two
-    model = fit_strokes(points, np.array([0, 6]), belief[[0, 6]], np.zeros(120, int))
+    model = fit_strokes(points, products(points), np.array([0, 6]), belief[[0, 6]], np.zeros(120, int))
     assert (model.probability(points, np.zeros(120, int)).argmax(axis=1) == truth).mean() > 0.8
 
 
 def test_each_section_has_shares_of_its_own(two):
     points, belief, truth = two
     section = np.where((truth == 1) & (np.arange(120) >= 12), 1, 0)
-    share = fit_strokes(points, np.arange(12), belief, section).share
+    share = fit_strokes(points, products(points), np.arange(12), belief, section).share
     assert share.shape == (2, 2)
     assert share[0, 0] > 0.8 and share[1, 1] > 0.8
     np.testing.assert_allclose(share.sum(axis=1), 1)
@@ -110,6 +113,8 @@ def test_a_class_without_strokes_starts_where_it_is_told_to(two):
     strokes = belief[:6] @ np.eye(2)  # class 0 only
     start = np.eye(2)[truth]
     rows = np.concatenate([np.arange(6), np.arange(12, 120)])
-    model = fit_strokes(points[rows], np.arange(6), strokes, np.zeros(len(rows), int), start=start[rows])
+    model = fit_strokes(
+        points[rows], products(points[rows]), np.arange(6), strokes, np.zeros(len(rows), int), start=start[rows]
+    )
     assert model.n_unnamed == 1
     assert (model.probability(points, np.zeros(120, int)).argmax(axis=1) == truth).mean() > 0.85

@@ -17,7 +17,7 @@ from multist.cluster.neighbour_walk import HeldOut, similar_edges, strength_from
 from multist.cluster.stroke_doubt import doubtful_strokes
 from multist.cluster.stroke_folds import stroke_folds
 from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
-from multist.cluster.stroke_mixture import Discriminant, fit_strokes
+from multist.cluster.stroke_mixture import Discriminant, fit_strokes, products
 from multist.cluster.stroke_views import ScaledViews, checked_views
 
 _MAX_LEARNT_FROM = 20_000  # spots without a stroke, and strokes, from which a mixture learns
@@ -214,8 +214,12 @@ def _learn(
     """A model of each group of views and all narrower ones."""
     lesson = Lesson.drawn(*strokes, len(section), _MAX_LEARNT_FROM, rng)
     start = further_domains(tissue, lesson.rows, lesson.belief, n_classes, n_more, rng) if n_more else None
-    points, strokes_first, where = tissue.points(lesson.rows), np.arange(len(lesson.strokes)), section[lesson.rows]
-    return [fit_strokes(points[:, :width], strokes_first, lesson.belief, where, start=start) for width in tissue.widths]
+    points, first, where = tissue.points(lesson.rows), np.arange(len(lesson.strokes)), section[lesson.rows]
+    scatter = products(points)  # its corner is that of narrower views
+    return [
+        fit_strokes(points[:, :width], scatter[:width, :width], first, lesson.belief, where, start=start)
+        for width in tissue.widths
+    ]
 
 
 def _judge(

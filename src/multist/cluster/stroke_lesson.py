@@ -71,15 +71,14 @@ def held_out(
     """
     by_model = np.full((len(tissue.groups), len(strokes), lesson.belief.shape[1]), np.nan)
     points, where = tissue.points(lesson.rows), section[lesson.rows]
-    scatter = products(points)  # the same whichever strokes are held out, and its corner is that of narrower views
+    scatter = products(points)  # its corner is that of narrower views
 
     def tell(number: int, g: int) -> None:
         width, out = tissue.widths[g], strokes[fold == number]
         kept = np.flatnonzero(~np.isin(lesson.strokes, out))
-        seen = points[:, :width]
+        seen, known = points[:, :width], scatter[:width, :width]
         further = whole[g].probability(seen, where) if whole and whole[g].n_unnamed else None
-        known = scatter[:width, :width]
-        model = fit_strokes(seen, kept, lesson.belief[kept], where, scatter=known, start=further)
+        model = fit_strokes(seen, known, kept, lesson.belief[kept], where, start=further)
         by_model[g, fold == number] = model.probability(tissue.points(out)[:, :width], section[out])
 
     with ThreadPoolExecutor(n_cores()) as pool:

@@ -66,11 +66,11 @@ def class_shares(total: np.ndarray) -> np.ndarray:
 
 def fit_strokes(
     points: np.ndarray,
+    scatter: np.ndarray,
     strokes: np.ndarray,
     belief: np.ndarray,
     section: np.ndarray,
     *,
-    scatter: np.ndarray | None = None,
     start: np.ndarray | None = None,
 ) -> Discriminant:
     """Fit classes with one covariance to strokes and to the spots without any.
@@ -85,19 +85,18 @@ def fit_strokes(
     ----------
     points
         (n, d) float32, centred.
+    scatter
+        (d, d) float64 :func:`products` of the points, which are the same whichever strokes are learnt from.
     strokes
         (m,) rows of the points that have a stroke.
     belief
         (m, k) probability of each class at each stroke as it was drawn: one-hot where strokes are certain.
     section
         (n,) int code from zero.
-    scatter
-        (d, d) float64 :func:`products` of the points, if they are known.
     start
         (n, k) probabilities to start from; those of the strokes alone if None.
     """
     n = len(points)
-    scatter = products(points) if scatter is None else scatter
     drawn, log_belief = points[strokes].astype(np.float64), np.log(np.maximum(belief, _SMALL))
     certain = bool(((belief == 0) | (belief == 1)).all())
     weight, probability = belief, None if start is None else start.astype(np.float32)
