@@ -6,7 +6,12 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 _ASKED = os.environ.get("OMP_NUM_THREADS", "")  # before anybody changes it for child processes, as dask does
 
@@ -28,14 +33,12 @@ def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
         Number of threads; None takes ``OMP_NUM_THREADS`` as it was when this package was first used, or else the
         physical cores that this process may use, and no more than ``torch.get_num_threads()``.
     """
-    from threadpoolctl import ThreadpoolController
-
     for library in libraries:
         import_module(library)
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
     n_threads = limit or min(n_cores(), before or sys.maxsize)
-    with ThreadpoolController().limit(limits=n_threads):
+    with _pools(len(sys.modules)).limit(limits=n_threads):
         if torch:
             torch.set_num_threads(n_threads)
         try:
@@ -43,6 +46,14 @@ def steady_threads(*libraries: str, limit: int | None = None) -> Iterator[None]:
         finally:
             if torch:
                 torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def _pools(n_modules: int) -> ThreadpoolController:
+    """The pools of threads that so many modules have brought; to look for them takes ten milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def n_cores() -> int:
