@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import logging
 import os
 import random
@@ -48,6 +49,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     place = {file: number for number, file in enumerate(files)}
     rng.shuffle(items)
     items.sort(key=lambda item: place[item.path])  # stable, so that the tests of a file stay shuffled
+
+
+def pytest_collection_finish() -> None:
+    """What was imported is no garbage; a look through all of it takes a second."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -97,36 +103,33 @@ def two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dashboard: d
 def shorten_training() -> Callable[[pytest.MonkeyPatch], None]:
     """Whoever names no number of steps trains for ten, on one deal of blocks; strokes are dealt out once.
 
-    That is for where it counts that a line runs and not what it finds.
+    One search for domains is enough.
     """
 
     def shorten(patch: pytest.MonkeyPatch) -> None:
-        from multist.cluster import guided
+        from multist.cluster import guided, mixture
         from multist.model import config
         from multist.model.features import image_gain
 
-        as_config, usual = config.as_config, config.MultiSTConfig().epochs
-
-        def short(given: Any) -> config.MultiSTConfig:
-            named = as_config(given)
-            return named.replace(epochs=10) if named.epochs == usual else named
-
-        patch.setattr(config, "as_config", short)
+        new, usual = config.MultiSTConfig.__init__, config.MultiSTConfig().epochs
+        patch.setattr(new, "__defaults__", tuple(10 if value == usual else value for value in new.__defaults__))
         patch.setattr(image_gain, "_MOST_DEALS", 1)
         patch.setattr(guided, "_N_DEALS", 1)
+        patch.setattr(mixture, "_ENOUGH_HITS", 1)
 
     return shorten
 
 
-@pytest.fixture
-def short_training(monkeypatch: pytest.MonkeyPatch, shorten_training: Callable[[pytest.MonkeyPatch], None]) -> None:
-    shorten_training(monkeypatch)
-
-
-@pytest.fixture
-def one_deal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strokes are dealt out once, where it counts what is taken for a stroke and not what is learnt from it."""
-    monkeypatch.setattr("multist.cluster.guided._N_DEALS", 1)
+@pytest.fixture(autouse=True)
+def short_training(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    shorten_training: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    """Training is short, but for tests marked ``full_training``, which ask what is found, and in the rooms of arrays."""
+    room = request.path.relative_to(Path(__file__).parent).parts[0]
+    if room not in ("cluster", "model") and request.node.get_closest_marker("full_training") is None:
+        shorten_training(monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -142,7 +145,7 @@ def code_of() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def run_readme(code_of, tmp_path, monkeypatch, short_training) -> Callable[..., dict[str, str]]:
+def run_readme(code_of, tmp_path, monkeypatch) -> Callable[..., dict[str, str]]:
     """Run the README's own lines, from the stains to the pseudotime, on an object; give those refused, and why.
 
     What is named beside the object (``table_key=`` and so on) is passed in each line that takes the object.

@@ -47,7 +47,7 @@ def test_a_small_run_on_a_bare_machine(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_labelled_sections_are_compared_with_the_cpu(run_benchmark, tmp_path: Path, short_training):
+def test_labelled_sections_are_compared_with_the_cpu(run_benchmark, tmp_path: Path):
     tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")

@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark, short_training):
+def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark):
     done = run_benchmark("borders", tmp_path, "--seeds", "1", "--spots", "450", "--output", "out.json")
     assert done.returncode == 0, done.stderr
     assert "| cortex_a, cortex_b | expression | 1 |" in done.stdout

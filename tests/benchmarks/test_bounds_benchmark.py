@@ -11,7 +11,7 @@ import multist as mt
 
 
 @pytest.mark.slow
-def test_the_truth_shown_is_no_worse_than_what_was_found(tmp_path: Path, run_benchmark, short_training):
+def test_the_truth_shown_is_no_worse_than_what_was_found(tmp_path: Path, run_benchmark):
     tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")

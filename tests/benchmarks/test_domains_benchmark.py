@@ -48,7 +48,7 @@ def read_tables(text: str) -> dict[str, pd.DataFrame]:
 
 
 @pytest.mark.slow
-def test_the_quick_run_gives_tables_and_json(folder: Path, run_benchmark, short_training):
+def test_the_quick_run_gives_tables_and_json(folder: Path, run_benchmark):
     done = run_benchmark("domains", folder, folder, "--quick", "--output", "out/domains.json")
     assert done.returncode == 0, done.stderr
     tables = read_tables(done.stdout)

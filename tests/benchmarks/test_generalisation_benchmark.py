@@ -69,7 +69,7 @@ def test_parts_cover_the_section_and_draws_differ(made):
 
 
 @pytest.mark.slow
-def test_variants_are_scored_and_counted(tmp_path: Path, run_benchmark, short_training):
+def test_variants_are_scored_and_counted(tmp_path: Path, run_benchmark):
     tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, image_size=400, format="anndata")
     (tmp_path / "layered_tissue").mkdir()
     tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")

@@ -58,7 +58,7 @@ def test_only_labelled_spots_without_a_stroke_count(guided, truth):
 
 
 @pytest.mark.slow
-def test_the_quick_run_gives_tables_a_curve_and_json(tmp_path: Path, run_benchmark, short_training):
+def test_the_quick_run_gives_tables_a_curve_and_json(tmp_path: Path, run_benchmark):
     tissue = mt.datasets.layered_tissue(n_spots=200, n_genes=100, image_size=300, format="anndata")
     # each domain is left out in turn
     tissue = tissue[tissue.obs["domain"].isin(["cortex_a", "band", "stroma_loose"])].copy()

@@ -116,7 +116,7 @@ def test_tissue_has_the_same_regions_whatever_the_number_of_cells(scale):
 
 
 @pytest.mark.slow
-def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path, run_benchmark, one_process, short_training):
+def test_a_small_run_gives_tables_json_and_a_plot(tmp_path: Path, run_benchmark, one_process):
     done = run_benchmark("scale", tmp_path, "--sizes", "600", "1200", "--plot", "plot.png")
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "build" / "benchmarks" / "scale.json").read_text())
@@ -220,7 +220,7 @@ def test_steps_are_judged_by_budget_and_by_half_of_the_cells(steps):
 
 
 @pytest.mark.slow
-def test_a_step_is_measured_and_a_failure_told(steps, tmp_path, one_process, short_training):
+def test_a_step_is_measured_and_a_failure_told(steps, tmp_path, one_process):
     found = steps.run("domains", 600, tmp_path)
     assert found["cells"] == 600 and found["seconds"] > 0 and 0.1 < found["peak_gb"] < 3
     assert "failed" in steps.run("pseudotime", 2, tmp_path)

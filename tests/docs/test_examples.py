@@ -62,7 +62,7 @@ def analysed(tmp_path_factory):
 
 
 @pytest.fixture
-def namespace(analysed, tmp_path, monkeypatch, short_training):
+def namespace(analysed, tmp_path, monkeypatch):
     """The names that examples use, and a folder with the files that they read."""
     import scanpy as sc
     import spatialdata as sd

@@ -29,7 +29,7 @@ MARGIN = 2  # of glass around the tissue, in pitches
 
 
 @pytest.fixture(autouse=True)
-def quiet_and_quick(monkeypatch, one_deal):
+def quiet_and_quick(monkeypatch):
     monkeypatch.setattr(mt.settings, "progress", False)
 
 

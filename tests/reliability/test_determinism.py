@@ -49,6 +49,7 @@ def digest_elsewhere() -> str:
     return run.stdout.strip()
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 def test_same_bits(new_tissue):
     first = digest(new_tissue())

@@ -192,6 +192,7 @@ WAYS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 }
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_the_image_of_another_section_speaks_and_its_own_keeps_silent(new_tissue, way, caplog):
@@ -220,6 +221,7 @@ def blobs() -> np.ndarray:
     return rng.normal(size=(300, 3)) + 8 * np.repeat(np.eye(3), 100, axis=0)
 
 
+@pytest.mark.full_training
 def test_a_mixture_that_has_not_converged_speaks(table, monkeypatch, caplog):
     short = {"max_iter": 1, "n_starts": 2, "tol": 1e-9}
     monkeypatch.setattr("multist.cluster.domains.fit_mixture", lambda *args, **more: fit_mixture(*args, **more | short))
@@ -245,6 +247,7 @@ def test_one_that_has_converged_keeps_silent(caplog):
     assert "converged" not in caplog.text
 
 
+@pytest.mark.full_training
 def test_domains_that_are_cut_rather_than_found_speak(caplog):
     points = np.repeat(np.eye(3), 40, axis=0)
     graph = sparse.csr_matrix((120, 120))

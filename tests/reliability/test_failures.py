@@ -204,13 +204,19 @@ def half(chosen: list[tuple[str, Place]], error: type[BaseException]) -> list[tu
 
 
 @pytest.fixture(scope="module")
-def everywhere(of_anndata) -> list[tuple[str, Place]]:
-    return chosen_places(CALLS, of_anndata)
+def everywhere(of_anndata, shorten_training) -> list[tuple[str, Place]]:
+    for name in ("ligrec", "published"):  # compile, or load, what takes twice as long while it is traced
+        CALLS[name].call(of_anndata(FINISHED))
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_training(patch)
+        return chosen_places(CALLS, of_anndata)
 
 
 @pytest.fixture(scope="module")
-def with_elements(of_spatialdata) -> list[tuple[str, Place]]:
-    return chosen_places(OF_SPATIALDATA, of_spatialdata)
+def with_elements(of_spatialdata, shorten_training) -> list[tuple[str, Place]]:
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_training(patch)
+        return chosen_places(OF_SPATIALDATA, of_spatialdata)
 
 
 @pytest.mark.slow

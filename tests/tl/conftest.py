@@ -18,7 +18,6 @@ import multist as mt
 from multist.access.tables import copy_data
 from multist.datasets import layered_tissue
 from multist.model.config import MultiSTConfig
-from multist.model.features import image_gain
 
 
 @pytest.fixture(autouse=True)
@@ -26,10 +25,9 @@ def no_progress_bars(monkeypatch):
     monkeypatch.setattr(mt.settings, "progress", False)
 
 
-@pytest.fixture
-def quick(monkeypatch) -> MultiSTConfig:
-    """Enough training to see that it runs, on one deal of blocks."""
-    monkeypatch.setattr(image_gain, "_MOST_DEALS", 1)
+@pytest.fixture(scope="session")
+def quick() -> MultiSTConfig:
+    """Enough training to see that it runs."""
     return MultiSTConfig(epochs=8)
 
 

@@ -105,6 +105,7 @@ def test_squidpy_and_scanpy_take_it_unchanged(result):
     pd.testing.assert_series_equal(table.obs["multist_domain"], domains)
 
 
+@pytest.mark.full_training
 def test_a_result_read_back_is_run_again_to_the_same_bits(solved, tmp_path):
     copy_data(solved).write(tmp_path / "result.zarr")
     back = sd.read_zarr(tmp_path / "result.zarr")

@@ -31,6 +31,7 @@ def scoring(real_data: Path):
         sys.modules.update(others)
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
@@ -55,6 +56,7 @@ def test_cortex_is_divided_no_worse_than_without_a_network(cortex_divided, scori
     assert ours["pas"] < 0.1
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_breast_tumour_with_its_hires_image(real_data):

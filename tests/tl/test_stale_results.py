@@ -50,6 +50,7 @@ def test_new_domains_remove_what_hangs_on_the_old_and_nothing_else(full):
     assert "pseudotime" not in full.uns["multist"]["decisions"] and "pseudotime" in full.uns["other"]["decisions"]
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 def test_the_same_domains_once_more_are_not_new(full):
     before = full.obs["multist_domain"].copy()

@@ -144,10 +144,12 @@ def _slide_scale(image: WorkingImage, overview: Overview, xy: np.ndarray, diamet
     values, blob = np.concatenate(samples, axis=1), np.concatenate(blobs)
     if values.shape[1] == 0:
         return SlideScale(overview.white, one, np.zeros((2, len(QUANTILES))), np.inf, level)
-    unit = np.maximum(np.subtract(*np.percentile(values, [95, 5], axis=1)), 0.05)
-    middle, spread = np.median(blob), 1.4826 * np.median(np.abs(blob - np.median(blob)))
+    high, low, *below = np.quantile(values, [0.95, 0.05, *QUANTILES], axis=1)
+    unit = np.maximum(high - low, 0.05)
+    middle = np.median(blob)
+    spread = 1.4826 * np.median(np.abs(blob - middle))
     nucleus = float(middle + 2 * max(spread, 1e-3)) / unit[0]
-    quantiles = np.quantile(values[:2], QUANTILES, axis=1).T / unit[:2, None]
+    quantiles = np.stack(below, axis=1)[:2] / unit[:2, None]
     return SlideScale(overview.white, unit, quantiles, nucleus, level)
 
 

@@ -152,6 +152,7 @@ def test_spatialdata_and_a_graph_that_has_to_be_made(caplog: pytest.LogCaptureFi
     assert table.obs["own_domain"].nunique() == 3
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 @pytest.mark.xfail(reason="the embedding repeats itself over more spots, so fewer count as independent: 6 are found")
 def test_auto_finds_the_planted_number(large_divided):
@@ -160,6 +161,7 @@ def test_auto_finds_the_planted_number(large_divided):
     assert adata.uns["multist"]["n_domains"]["chosen"] == adata.obs["domain"].nunique()
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 def test_auto_says_five_to_nine_on_the_cortex(cortex_divided):
     adata = cortex_divided("151674")
@@ -210,6 +212,7 @@ def said_of_cells(adata: ad.AnnData, key: str = "multist") -> list[str]:
     return [line for line in decisions if "single cells" in line]
 
 
+@pytest.mark.full_training
 def test_single_cells_are_told_from_spots(cells: ad.AnnData, fused: ad.AnnData):
     """Their domains are shaped as neighbours differ, which is said, and found again from the embedding."""
     share = cells.uns["multist"]["structured_share"]
@@ -289,6 +292,7 @@ def test_a_model_recognises_single_cells_as_it_found_them(cells: ad.AnnData):
     assert sure[0] == pytest.approx(sure[1], abs=0.08)
 
 
+@pytest.mark.full_training
 @pytest.mark.slow
 @pytest.mark.parametrize("progress", [True, False])
 def test_long_searches_show_how_far_they_are_unless_told_not_to(fused: ad.AnnData, monkeypatch, capsys, progress):

@@ -12,7 +12,7 @@ import pytest
 import multist as mt
 from multist.metrics import agreement
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_deal")]  # the first to run makes what all of them read
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 
 
 @pytest.fixture(scope="module")

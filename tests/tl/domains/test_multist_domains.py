@@ -25,6 +25,7 @@ def domains(data, n_domains=7, **kwargs):
     return get_table(data)
 
 
+@pytest.mark.full_training
 def test_neither_modality_alone_suffices_and_both_together_do(large_divided):
     table = large_divided.copy()
     domains(table, use_image=False, key_added="expression")
@@ -146,6 +147,7 @@ def test_auto_leaves_an_image_aside_in_which_spots_are_dots(tissue_table, quick,
     assert (table.obs["multist_image_weight"] == 0).all()
 
 
+@pytest.mark.full_training
 def test_an_image_of_noise_does_not_count_at_all(telling, quick):
     embedded = telling
     table = domains(embedded, config=quick)
@@ -195,6 +197,7 @@ def test_the_stain_reference_stays_beside_the_parameters(embedded, quick):
     assert "params" in table.uns["multist"]
 
 
+@pytest.mark.full_training
 def test_same_call_same_bits_and_the_global_random_states_are_left_alone(telling, quick):
     embedded = telling
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002

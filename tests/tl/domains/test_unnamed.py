@@ -12,7 +12,7 @@ import pytest
 
 import multist as mt
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_deal")]  # the first to run makes what all of them read
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 
 
 def stroked(unnamed: object, *, n_strokes: int = 6) -> ad.AnnData:
