@@ -12,7 +12,7 @@ from multist import _keys
 from multist._missing import as_names
 from multist._palette import domain_colors
 from multist._words import counted
-from multist.access import check_layer, listed, not_found, resolve, stored_colors
+from multist.access import check_layer, listed, not_found, resolve_shown, stored_colors
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -68,21 +68,13 @@ class Result:
         KeyError
             There are no domains.
         """
-        record = resolve(
-            data,
-            table_key=table_key,
-            image_key=None if image_key == "auto" else image_key,
-            library_key=library_key,
-            image=False if image_key is None else "auto",
-            prefer_normalized=False,
-            strays=True,
-        )
+        where = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
+        record = resolve_shown(data, **where)
         column = cluster_key or _keys.domain_key(key)
         if column not in record.table.obs:
             raise not_found(column, "obs", record.table.obs, argument="cluster_key", key_added=key)
         check_layer(record.table, options.get("layer"))
         domains = as_names(record.table.obs[column]).cat.remove_unused_categories()
-        where = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
         return cls(data, key, record, column, domains, where, **options)
 
     @property

@@ -25,7 +25,7 @@ from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
 from multist.access.patches import PatchReader, unstained_sections
 from multist.access.record import SectionImage, SpatialRecord
-from multist.access.resolve import resolve
+from multist.access.resolve import resolve, resolve_shown
 from multist.access.run import (
     ONE_AT_A_TIME,
     Part,
@@ -95,6 +95,7 @@ __all__ = [
     "refuse_twins",
     "resolve",
     "resolve_drawn",
+    "resolve_shown",
     "run",
     "section_code",
     "shown_expression",

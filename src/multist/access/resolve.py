@@ -98,3 +98,30 @@ def resolve(
             warn_of_depth(record, SPATIAL)
     check_apart(record)
     return record
+
+
+def resolve_shown(
+    data: AnnData | SpatialData, *, image_key: str | None, table_key: str | None, library_key: str | None
+) -> SpatialRecord:
+    """The record of what a plot or a report shows.
+
+    Spots off the image are drawn where they are, with a warning; where most are off an image that is not named, it is
+    left out.
+
+    Parameters
+    ----------
+    data, table_key, library_key
+        As :func:`resolve` takes them.
+    image_key
+        Name of an image, ``"auto"`` for the only one, as it was scanned, or None for none.
+    """
+    named = image_key not in (None, "auto")
+    return resolve(
+        data,
+        table_key=table_key,
+        image_key=image_key if named else None,
+        library_key=library_key,
+        image=False if image_key is None else "auto",
+        prefer_normalized=False,
+        strays=True,
+    )

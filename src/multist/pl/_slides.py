@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from multist._spacing import spacing
-from multist.access import ONE_AT_A_TIME, SpatialRecord, as_list, resolve, spot_polygons
+from multist.access import ONE_AT_A_TIME, SpatialRecord, as_list, resolve_shown, spot_polygons
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -92,33 +92,6 @@ class Slides:
         return record, section - self._first[record], offset
 
 
-def resolve_shown(
-    data: AnnData | SpatialData, *, image_key: str | None, table_key: str | None, library_key: str | None
-) -> SpatialRecord:
-    """The record of what a plot shows.
-
-    Spots off the image are drawn where they are, with a warning; where most are off an image that is not named, it is
-    left out.
-
-    Parameters
-    ----------
-    data, table_key, library_key
-        As the plots take them.
-    image_key
-        Name of an image, ``"auto"`` for the only one, as it was scanned, or None for none.
-    """
-    named = image_key not in (None, "auto")
-    return resolve(
-        data,
-        table_key=table_key,
-        image_key=image_key if named else None,
-        library_key=library_key,
-        image=False if image_key is None else "auto",
-        prefer_normalized=False,
-        strays=True,
-    )
-
-
 def slides(data: Any, *, image_key: str | None, table_key: str | None, library_key: str | None) -> Slides:
     """Sections of an object or of a list of them.
 
@@ -127,7 +100,7 @@ def slides(data: Any, *, image_key: str | None, table_key: str | None, library_k
     data
         An AnnData or SpatialData, or a list of them.
     image_key, table_key, library_key
-        As :func:`resolve_shown` takes them.
+        As :func:`~multist.access.resolve.resolve_shown` takes them.
 
     Raises
     ------
