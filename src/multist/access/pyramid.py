@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask.array as da
 import numpy as np
 
 from multist.access.images import element_scales
+
+if TYPE_CHECKING:
+    from xarray import DataArray, DataTree
 
 MICRONS = "um"
 """Coordinate system in which a slide lies whose pixels have a known size."""
@@ -55,8 +58,8 @@ def rgb_element(source: Any, levels: tuple[Any, ...]) -> Any:
         missing are made by averaging the one before.
     """
     from spatialdata.models import Image2DModel
-    from spatialdata.transformations import get_transformation, set_transformation
-    from xarray import DataArray, Dataset, DataTree
+    from spatialdata.transformations import get_transformation
+    from xarray import DataArray
 
     scales = element_scales(source)
     given = [da.asarray(level) for level in levels]
@@ -70,15 +73,12 @@ def rgb_element(source: Any, levels: tuple[Any, ...]) -> Any:
         return Image2DModel.parse(
             da.moveaxis(given[0], 2, 0), dims=("c", "y", "x"), c_coords=["r", "g", "b"], transformations=transformations
         )
-    nodes = {}
-    for k, (array, scale) in enumerate(zip(given, scales, strict=True)):
+    images = []
+    for array, scale in zip(given, scales, strict=True):
         coords = {axis: scale.coords[axis].values for axis in ("y", "x") if axis in scale.coords}
-        image = DataArray(da.moveaxis(array, 2, 0), dims=("c", "y", "x"), coords={"c": ["r", "g", "b"], **coords})
-        nodes[f"scale{k}"] = Dataset({"image": image})
-    element = DataTree.from_dict(nodes)
-    set_transformation(element, dict(transformations), set_all=True)
-    Image2DModel().validate(element)
-    return element
+        coords["c"] = np.array(["r", "g", "b"])
+        images.append(DataArray(da.moveaxis(array, 2, 0), dims=("c", "y", "x"), coords=coords))
+    return multiscale(images, dict(transformations))
 
 
 def image_element(
@@ -100,8 +100,8 @@ def image_element(
     The element, whose pixels are those of ``"global"``, and which lies in ``MICRONS`` too if their size is known.
     """
     from spatialdata.models import Image2DModel
-    from spatialdata.transformations import Identity, Scale, set_transformation
-    from xarray import DataArray, Dataset, DataTree
+    from spatialdata.transformations import Identity, Scale
+    from xarray import DataArray
 
     transformations: dict[str, Any] = {"global": Identity()}
     if microns_per_pixel is not None:
@@ -111,14 +111,22 @@ def image_element(
         return Image2DModel.parse(
             arrays[0], dims=("c", "y", "x"), c_coords=list(channels), transformations=transformations
         )
-    nodes = {}
-    for k, array in enumerate(arrays):
+    images = []
+    for array in arrays:
         # centres of the pixels in those of the finest level, as spatialdata writes them
         steps = {axis: arrays[0].shape[i] / array.shape[i] for i, axis in ((1, "y"), (2, "x"))}
         centres = {axis: (np.arange(array.shape[i]) + 0.5) * steps[axis] for i, axis in ((1, "y"), (2, "x"))}
-        image = DataArray(array, dims=("c", "y", "x"), coords={"c": list(channels), **centres})
-        nodes[f"scale{k}"] = Dataset({"image": image})
-    element = DataTree.from_dict(nodes)
+        images.append(DataArray(array, dims=("c", "y", "x"), coords={"c": list(channels), **centres}))
+    return multiscale(images, transformations)
+
+
+def multiscale(images: Sequence[DataArray], transformations: dict[str, Any]) -> DataTree:
+    """An image element of several scales (channel, y, x), the finest first."""
+    from spatialdata.models import Image2DModel
+    from spatialdata.transformations import set_transformation
+    from xarray import Dataset, DataTree
+
+    element = DataTree.from_dict({f"scale{k}": Dataset({"image": image}) for k, image in enumerate(images)})
     set_transformation(element, transformations, set_all=True)
     Image2DModel().validate(element)
     return element

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist.access.pyramid import multiscale
 from multist.histology.stain_reference import StainReference
 from multist.histology.stains import optical_density
 
@@ -89,8 +90,8 @@ def _slide(overview: Overview, levels: list[Any], white: np.ndarray) -> Any:
     import dask.array as da
     import spatialdata as sd
     from spatialdata.models import Image2DModel, Labels2DModel
-    from spatialdata.transformations import Identity, set_transformation
-    from xarray import DataArray, Dataset, DataTree
+    from spatialdata.transformations import Identity
+    from xarray import DataArray
 
     stained = overview.tissue & (optical_density(overview.rgb, overview.white).min(axis=-1) > _STAINED)
     if stained.sum() < _MIN_PIXELS:
@@ -103,12 +104,8 @@ def _slide(overview: Overview, levels: list[Any], white: np.ndarray) -> Any:
     if len(balanced) == 1:
         image: Any = Image2DModel.parse(balanced[0], dims=("c", "y", "x"), c_coords=["r", "g", "b"])
     else:
-        nodes = {
-            f"scale{k}": Dataset({"image": DataArray(scale, dims=("c", "y", "x"), coords={"c": ["r", "g", "b"]})})
-            for k, scale in enumerate(balanced)
-        }
-        image = DataTree.from_dict(nodes)
-        set_transformation(image, {"global": Identity()}, set_all=True)
+        parts = [DataArray(scale, dims=("c", "y", "x"), coords={"c": ["r", "g", "b"]}) for scale in balanced]
+        image = multiscale(parts, {"global": Identity()})
     return sd.SpatialData(images={_KEY: image}, labels={f"{_KEY}_tissue": labels})
 
 
