@@ -13,7 +13,7 @@ import pandas as pd
 
 from multist._keys import HISTOLOGY, NORMALIZED_SUFFIX
 from multist._settings import logger
-from multist.access.absent import listed
+from multist.access.absent import listed, not_found
 from multist.access.check import check_finite
 from multist.access.images import element_image, looks_rgb, told_channels
 from multist.access.record import SectionImage, SpatialRecord
@@ -201,7 +201,7 @@ def _choose_image(sdata: SpatialData, regions: list[str], options: ResolveOption
     image_key = options.image_key
     if image_key is not None:
         if image_key not in sdata.images:
-            raise KeyError(f"image_key {image_key!r} not found in sdata.images; found: {listed(sdata.images)}")
+            raise not_found(image_key, "sdata.images", sdata.images, argument="image_key")
         if not shared_systems(sdata, [*regions, image_key]):
             systems = {name: sorted(systems_of(sdata[name])) for name in [image_key, *regions]}
             raise ValueError(f"image {image_key!r} shares no coordinate system with the spots: {systems}")

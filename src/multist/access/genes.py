@@ -13,7 +13,7 @@ from scipy import sparse
 
 from multist._settings import logger
 from multist._words import counted
-from multist.access.absent import listed
+from multist.access.absent import listed, not_found
 from multist.access.expression import Expression, layer_names, sparse_rows
 
 _SHOWN = 3
@@ -35,7 +35,7 @@ def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
     if gene_symbols is None:
         return names
     if gene_symbols not in table.var:
-        raise KeyError(f"gene_symbols {gene_symbols!r} not found in var; found: {listed(table.var)}")
+        raise not_found(gene_symbols, "var", table.var, argument="gene_symbols")
     column = table.var[gene_symbols]
     return np.where(column.isna(), names, column.astype(str).to_numpy())
 

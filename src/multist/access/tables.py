@@ -94,7 +94,7 @@ def get_table(data: AnnData | SpatialData, table_key: str | None = None) -> AnnD
         if table_key is None:
             raise ValueError(f"sdata.tables holds several tables; pass table_key, one of: {listed(tables)}")
         if table_key not in tables:
-            raise KeyError(f"table_key {table_key!r} not found in sdata.tables; found: {listed(tables)}")
+            raise not_found(table_key, "sdata.tables", tables, argument="table_key")
         table, where = tables[table_key], f"sdata.tables[{table_key!r}]"
     check_table(table, where)
     return table
@@ -228,7 +228,7 @@ def find_sections(table: AnnData, library_key: str | None) -> tuple[np.ndarray, 
         libraries = tuple(libraries_of(table, needed=False))
         return np.zeros(table.n_obs, dtype=np.int64), libraries if len(libraries) == 1 else (UNNAMED,)
     if library_key not in table.obs:
-        raise KeyError(f"library_key {library_key!r} not found in obs; found: {listed(table.obs)}")
+        raise not_found(library_key, "obs", table.obs, argument="library_key")
     column = table.obs[library_key]
     if column.isna().any():
         raise ValueError(f"obs[{library_key!r}] names no section for {int(column.isna().sum())} of {len(column)} rows")

@@ -11,7 +11,7 @@ import numpy as np
 
 from multist._keys import HISTOLOGY, NORMALIZED_SUFFIX, SPATIAL
 from multist._settings import logger
-from multist.access.absent import listed
+from multist.access.absent import listed, not_found
 from multist.access.coordinates import read_coordinates, unfold_array
 from multist.access.images import array_image
 from multist.access.record import SectionImage, SpatialRecord
@@ -175,7 +175,7 @@ def _find_image(libraries: dict[str, Mapping[str, Any]], name: str, options: Res
             f"{listed(libraries)}; give both the same names"
         )
     elif image_key not in images and libraries:
-        raise KeyError(f"image_key {image_key!r} not found in {where}['images']; found: {listed(images)}")
+        raise not_found(image_key, f"{where}['images']", images, argument="image_key")
     elif image_key not in images:
         raise KeyError(f"image_key {image_key!r} not found: the data has no uns['spatial']")
     if image_key is None and options.image is not True:

@@ -148,7 +148,7 @@ def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
     """
     if isinstance(rings, str):
         if rings not in slides.obs:
-            found = ", ".join(map(repr, slides.obs.columns)) or "no column"
+            found = listed(slides.obs)
             raise KeyError(f"rings {rings!r} not found in obs; found: {found}. Spots by name are given as a list")
         column = slides.obs[rings]
         if not pd.api.types.is_bool_dtype(column):

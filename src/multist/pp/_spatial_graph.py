@@ -17,6 +17,7 @@ from multist.access import (
     Fields,
     SpatialRecord,
     check_whole,
+    not_found,
     read_coordinates,
     run,
 )
@@ -215,7 +216,7 @@ def _aligned(record: SpatialRecord, key: str) -> np.ndarray:
     """(n_obs, 2) coordinates that the sections share."""
     obsm = record.table.obsm
     if key not in obsm:
-        raise KeyError(f"aligned_key {key!r} not found in obsm; found: {', '.join(map(repr, obsm)) or 'nothing'}")
+        raise not_found(key, "obsm", obsm, argument="aligned_key")
     if len(record.section_names) < 2:
         raise ValueError("aligned_key joins sections, but there is one: name the sections by library_key")
     return read_coordinates(record.table, key)
