@@ -1,4 +1,4 @@
-"""Spots on a lattice."""
+"""Spots on a lattice, and quick searches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import scipy.sparse as sp
+
+from multist.cluster.mixture import fit_mixture
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,15 @@ def lattice() -> Callable[..., sp.csr_matrix]:
         return sp.csr_matrix(near.astype(np.float32))
 
     return make
+
+
+@pytest.fixture
+def few_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searches begin with four starts if nothing else is asked for."""
+    monkeypatch.setitem(fit_mixture.__kwdefaults__, "n_starts", 4)
+
+
+@pytest.fixture
+def one_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No search is repeated, or recombined with others."""
+    monkeypatch.setattr("multist.cluster.mixture._ENOUGH_HITS", 1)

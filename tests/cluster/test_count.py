@@ -11,6 +11,8 @@ import scipy.sparse as sp
 from multist.cluster import count as count_module
 from multist.cluster.count import choose_count
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 
 def lattice(side: int) -> sp.csr_matrix:
     """Four neighbours on a square."""
@@ -34,7 +36,7 @@ def stripes(side: int, count: int, *, hops: int, seed: int = 0) -> tuple[np.ndar
 @pytest.mark.parametrize("hops", [0, 2])
 def test_the_planted_number_is_found(count: int, hops: int):
     points, adjacency = stripes(24, count, hops=hops)
-    assert choose_count(points, adjacency, range(2, 8), n_starts=6).chosen == count
+    assert choose_count(points, adjacency, range(2, 8)).chosen == count
 
 
 @pytest.mark.slow
@@ -42,7 +44,7 @@ def test_correlated_neighbours_count_as_fewer_observations():
     sizes = []
     for hops in (0, 1, 3):
         points, adjacency = stripes(30, 3, hops=hops)
-        sizes.append(choose_count(points, adjacency, [3], n_starts=4).patch_size)
+        sizes.append(choose_count(points, adjacency, [3]).patch_size)
     assert sizes[0] < sizes[1] < sizes[2]
     assert 1 <= sizes[0] <= 5  # a white spot and at most its four neighbours
 
@@ -51,7 +53,7 @@ def test_correlated_neighbours_count_as_fewer_observations():
 def test_the_smooth_noise_alone_is_not_taken_for_domains():
     """A criterion for independent spots splits a smooth field into as many parts as it may."""
     points, adjacency = stripes(30, 1, hops=4)
-    curve = choose_count(points, adjacency, [1, 2, 4, 8], n_starts=6)
+    curve = choose_count(points, adjacency, [1, 2, 4, 8])
     assert curve.chosen == 1
     patch = curve.patch_size
     assert patch > 5
@@ -60,7 +62,7 @@ def test_the_smooth_noise_alone_is_not_taken_for_domains():
 @pytest.mark.slow
 def test_the_curve_says_how_stable_each_number_is():
     points, adjacency = stripes(24, 4, hops=1)
-    curve = choose_count(points, adjacency, [6, 4, 4], n_starts=6)
+    curve = choose_count(points, adjacency, [6, 4, 4])
     assert curve.candidates.tolist() == [4, 6]
     assert curve.stability[0] > 0.95 > curve.stability[1]
     assert (curve.icl <= curve.bic).all()
@@ -69,7 +71,7 @@ def test_the_curve_says_how_stable_each_number_is():
 @pytest.mark.slow
 def test_what_else_is_tried_does_not_matter():
     points, adjacency = stripes(20, 3, hops=1)
-    few, more = (choose_count(points, adjacency, counts, n_starts=4) for counts in ([3, 5], [2, 3, 4, 5, 11]))
+    few, more = (choose_count(points, adjacency, counts) for counts in ([3, 5], [2, 3, 4, 5, 11]))
     assert few.patch_size == more.patch_size
     np.testing.assert_array_equal(few.bic, more.bic[[1, 3]])
     np.testing.assert_array_equal(few.stability, more.stability[[1, 3]])
@@ -88,14 +90,14 @@ def test_the_finest_mixture_has_no_more_components_than_there_are_different_poin
 
     fit_mixture = count_module.fit_mixture
     monkeypatch.setattr(count_module, "fit_mixture", noted)
-    choose_count(points, sp.csr_matrix((300, 300)), [2], n_starts=1)
+    choose_count(points, sp.csr_matrix((300, 300)), [2])
     assert fitted[-1] == 3
 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_curve():
     points, adjacency = stripes(20, 3, hops=1)
-    first, second = (choose_count(points, adjacency, [2, 3, 4], n_starts=4, random_state=3) for _ in range(2))
+    first, second = (choose_count(points, adjacency, [2, 3, 4], random_state=3) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -104,7 +106,7 @@ def test_the_same_seed_gives_the_same_curve():
 def test_flat_directions_do_no_harm():
     points, adjacency = stripes(20, 3, hops=1)
     padded = np.hstack([points, np.zeros((len(points), 2))])
-    plain, more = (choose_count(x, adjacency, range(2, 6), n_starts=4) for x in (points, padded))
+    plain, more = (choose_count(x, adjacency, range(2, 6)) for x in (points, padded))
     assert more.chosen == 3
     np.testing.assert_allclose(more.bic, plain.bic, rtol=1e-4)  # nothing is charged for them
 
@@ -159,7 +161,7 @@ def test_of_numbers_with_strong_evidence_the_most_stable_is_taken_and_of_those_t
     bic, stable = {2: 5.0, 3: 30.0, 4: 39.0, 5: 40.0}, {2: 1.0, 3: 0.9, 4: 0.9, 5: 0.7}
     monkeypatch.setattr(count_module, "_bic", lambda fit, _: bic[len(fit.means)])
     monkeypatch.setattr(count_module, "_stability", lambda _, count, *__: stable[count])
-    curve = choose_count(points, adjacency, [5, 4, 3, 2], n_starts=1)
+    curve = choose_count(points, adjacency, [5, 4, 3, 2])
     assert curve.candidates.tolist() == [2, 3, 4, 5] and curve.bic.tolist() == [5, 30, 39, 40]
     assert curve.chosen == 3
     entropy = (curve.bic - curve.icl) / 2 * curve.patch_size / len(points)
@@ -169,5 +171,5 @@ def test_of_numbers_with_strong_evidence_the_most_stable_is_taken_and_of_those_t
 def test_a_half_with_too_few_different_points_is_not_stable():
     points = np.repeat(np.eye(4), [20, 20, 1, 1], axis=0)
     halves = [np.arange(0, 42, 2), np.arange(0, 20)]
-    assert count_module._stability(points, 2, halves, None, 2, 0) == 0
-    assert count_module._stability(points[:40], 2, [np.arange(10, 30), np.arange(12, 28)], None, 2, 0) == 1
+    assert count_module._stability(points, 2, halves, None, 0) == 0
+    assert count_module._stability(points[:40], 2, [np.arange(10, 30), np.arange(12, 28)], None, 0) == 1

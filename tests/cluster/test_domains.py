@@ -14,6 +14,8 @@ from multist.cluster import domains, sampled
 from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture
 
+pytestmark = pytest.mark.usefixtures("few_starts", "one_search")
+
 SIDE = 20
 
 
@@ -80,7 +82,7 @@ def test_refinement_takes_lone_spots_away(lattice, truth, embedding):
 @pytest.mark.slow
 @pytest.mark.parametrize("n_domains", [1, 2, 9, 30, 200, 400])
 def test_exactly_the_number_asked_for(lattice, embedding, n_domains):
-    found = find_domains(embedding, lattice(SIDE, SIDE), n_domains, n_starts=2)
+    found = find_domains(embedding, lattice(SIDE, SIDE), n_domains)
     assert len(np.unique(found.labels)) == n_domains
     assert found.labels.shape == found.confidence.shape == (400,)
 
@@ -92,7 +94,7 @@ def test_embeddings_that_say_little(lattice, kind):
         "two values": np.repeat([[0.0, 1], [1, 0]], 200, axis=0),
         "one column": np.linspace(0, 1, 400)[:, None],
     }[kind]
-    found = find_domains(embedding, lattice(SIDE, SIDE), 5, n_starts=4)
+    found = find_domains(embedding, lattice(SIDE, SIDE), 5)
     assert len(np.unique(found.labels)) == 5
 
 
@@ -107,7 +109,7 @@ def test_memory_grows_with_the_spots_not_with_all_pairs():
     points = np.random.default_rng(0).normal(size=(n, 4)) + 4 * (np.arange(n)[:, None] > n / 2)
     chain = sp.diags([np.ones(n - 1), np.ones(n - 1)], [-1, 1], format="csr")
     tracemalloc.start()
-    find_domains(points, chain, 3, n_starts=2)
+    find_domains(points, chain, 3)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < n * n / 4  # a matrix of all pairs takes this even with two bits per pair
@@ -130,7 +132,7 @@ def test_same_seed_same_bits_and_the_global_random_state_is_left_alone(lattice, 
 
 
 def test_domains_that_are_cut_and_not_found_are_warned_of(lattice, caplog):
-    find_domains(np.repeat([[0.0, 1], [1, 0]], 200, axis=0), lattice(SIDE, SIDE), 3, n_starts=2)
+    find_domains(np.repeat([[0.0, 1], [1, 0]], 200, axis=0), lattice(SIDE, SIDE), 3)
     assert "the embedding has only 2 different points, so that 3 domains are cut" in caplog.text
     caplog.clear()
     find_domains(np.ones((400, 2)), lattice(SIDE, SIDE), 2)
@@ -138,7 +140,7 @@ def test_domains_that_are_cut_and_not_found_are_warned_of(lattice, caplog):
     caplog.clear()
     found = find_domains(np.ones((400, 2)), lattice(SIDE, SIDE), 1)
     assert (found.confidence == 1).all() and not found.labels.any()
-    find_domains(np.repeat([[0.0, 1], [1, 0]], 200, axis=0), lattice(SIDE, SIDE), 2, n_starts=2)
+    find_domains(np.repeat([[0.0, 1], [1, 0]], 200, axis=0), lattice(SIDE, SIDE), 2)
     assert "different point" not in caplog.text
 
 
@@ -161,7 +163,7 @@ def test_a_few_odd_spots_take_up_no_domain(n_odd, enough, lattice, embedding, tr
         monkeypatch.setattr(module, "ENOUGH", enough)
     points = embedding.copy()
     points[:n_odd] += 60 * np.random.default_rng(1).normal(size=8)
-    found = find_domains(points, lattice(SIDE, SIDE), 4, n_starts=4)
+    found = find_domains(points, lattice(SIDE, SIDE), 4)
     assert adjusted_rand_score(truth[n_odd:], found.labels[n_odd:]) > 0.95
     assert np.isfinite(found.confidence).all() and (found.confidence > 0).all()
     assert f"{n_odd} spot" in caplog.text and "too few for a domain, joined the likeliest domain" in caplog.text
@@ -173,14 +175,14 @@ def test_odd_spots_hidden_by_odder_ones_are_found_as_well(lattice, caplog):
     points = np.random.default_rng(0).normal(size=(400, 3))
     points[200:, 0] += 8
     points[[0, 1, 2], [1, 2, 1]] += [1e6, 1e4, -200]
-    found = find_domains(points, lattice(SIDE, SIDE), 2, n_starts=4)
+    found = find_domains(points, lattice(SIDE, SIDE), 2)
     assert adjusted_rand_score(np.arange(3, 400) < 200, found.labels[3:]) > 0.98
     assert "3 spots unlike all others" in caplog.text
 
 
 def test_where_many_are_odd_too_many_domains_were_asked_for(lattice, embedding, caplog):
     caplog.set_level("INFO")
-    find_domains(embedding, lattice(SIDE, SIDE), 40, n_starts=2)
+    find_domains(embedding, lattice(SIDE, SIDE), 40)
     assert "unlike all others" not in caplog.text and "cut off the widest" in caplog.text
 
 
@@ -191,7 +193,7 @@ def test_odd_spots_join_by_the_rule_of_the_mixture_and_its_prior(structured_shar
     monkeypatch.setattr(domains.DomainClassifier, "fit", lambda *args: seen.append(args) or fit(*args))
     points, graph = embedding.copy(), lattice(SIDE, SIDE)
     points[7] += 500
-    find_domains(points, graph, 4, structured_share=structured_share, n_starts=4)
+    find_domains(points, graph, 4, structured_share=structured_share)
     ((divided, _, n_domains, prior),) = seen
     assert divided.shape == (399, 8) and n_domains == 4
     assert (prior is None) == (structured_share == 1)
@@ -200,7 +202,7 @@ def test_odd_spots_join_by_the_rule_of_the_mixture_and_its_prior(structured_shar
 def test_odd_spots_join_the_nearest_of_domains_without_any_extent(lattice):
     points = np.repeat([[0.0, 0], [1, 0], [0, 1]], [132, 133, 133], axis=0)
     points = np.concatenate([points, [[0, 30], [0, 31]]])
-    found = find_domains(points, lattice(SIDE, SIDE), 3, n_starts=4)
+    found = find_domains(points, lattice(SIDE, SIDE), 3)
     assert (found.labels[-2:] == found.labels[-3]).all()
     assert len(set(found.labels[[0, 140, 300]])) == 3
 
@@ -208,7 +210,7 @@ def test_odd_spots_join_the_nearest_of_domains_without_any_extent(lattice):
 def test_odd_spots_are_left_where_too_few_different_ones_remain(lattice, caplog):
     points = np.repeat([[0.0, 1], [1, 0]], 200, axis=0)
     points[:3] = [[5, 5], [5, 6], [6, 5]]
-    found = find_domains(points, lattice(SIDE, SIDE), 3, n_starts=4)
+    found = find_domains(points, lattice(SIDE, SIDE), 3)
     assert sorted(set(found.labels)) == [0, 1, 2]
     assert "only 2 of 3 domains have 5 spots or more of their own" in caplog.text
 
@@ -230,8 +232,8 @@ def test_the_axes_are_the_principal_ones_with_the_largest_loading_positive(monke
 @pytest.mark.parametrize("scale", [1e-300, 3.7, 1e300])
 def test_units_of_the_embedding_do_not_matter(lattice, embedding, scale):
     graph = lattice(SIDE, SIDE)
-    expected = find_domains(embedding, graph, 4, n_starts=2).labels
-    np.testing.assert_array_equal(find_domains(embedding * scale, graph, 4, n_starts=2).labels, expected)
+    expected = find_domains(embedding, graph, 4).labels
+    np.testing.assert_array_equal(find_domains(embedding * scale, graph, 4).labels, expected)
 
 
 @pytest.mark.parametrize("enough", [10_000, 100])
@@ -239,8 +241,9 @@ def test_units_of_the_embedding_do_not_matter(lattice, embedding, scale):
 def test_a_division_that_no_second_search_found_is_told(repeated, enough, lattice, embedding, monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setattr(domains, "ENOUGH", enough)
+    monkeypatch.setattr("multist.cluster.mixture._ENOUGH_HITS", 2)
     monkeypatch.setattr("multist.cluster.mixture._SAME", 1e9 if repeated else 0.0)
-    find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=2)
+    find_domains(embedding, lattice(SIDE, SIDE), 4)
     assert ("no two searches for 4 domains came to the likeliest" in caplog.text) != repeated
 
 
@@ -250,9 +253,9 @@ def test_more_points_than_the_search_sees_are_sampled(lattice, embedding, monkey
     monkeypatch.setattr(domains, "sampled_mixture", lambda *a, **k: called.append(k) or sampled(*a, **k))
     for enough, times in ((400, 0), (399, 1)):
         monkeypatch.setattr(domains, "ENOUGH", enough)
-        found = find_domains(embedding, lattice(SIDE, SIDE), 4, n_starts=5, random_state=9)
+        found = find_domains(embedding, lattice(SIDE, SIDE), 4, random_state=9)
         assert len(called) == times and found.confidence.dtype == np.float64
-    assert called[0] == {"prior": None, "n_starts": 5, "random_state": 9}
+    assert called[0] == {"prior": None, "random_state": 9}
 
 
 @pytest.mark.slow

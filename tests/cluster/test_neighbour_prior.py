@@ -14,6 +14,8 @@ from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture, with_sphere
 from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior, prior_weight
 
+pytestmark = pytest.mark.usefixtures("few_starts")
+
 SIDE = 24
 
 
@@ -66,8 +68,7 @@ def test_the_number_of_domains_is_chosen_with_it(lattice, truth):
     kind = rng.integers(2, size=len(truth))
     points = np.column_stack([4.0 * truth, 2.0 * kind]) + rng.normal(size=(len(truth), 2)) * [1.0, 0.5]
     chosen = [
-        choose_count(points, lattice(SIDE, SIDE), [2, 3, 4], structured_share=share, n_starts=4).chosen
-        for share in (1.0, 0.1)
+        choose_count(points, lattice(SIDE, SIDE), [2, 3, 4], structured_share=share).chosen for share in (1.0, 0.1)
     ]
     assert chosen == [4, 2]
 
@@ -105,7 +106,7 @@ def test_points_of_a_few_values_are_no_obstacle(n, distinct, lattice):
     points = np.random.default_rng(n).normal(size=(distinct, 2))[np.arange(n) % distinct]
     near = lattice(n // 4, 4)
     with np.errstate(all="raise", under="ignore"):
-        assert choose_count(points, near, range(2, distinct + 1), structured_share=0.1, n_starts=4).chosen >= 2
+        assert choose_count(points, near, range(2, distinct + 1), structured_share=0.1).chosen >= 2
         found = find_domains(points, near, distinct, structured_share=0.1)
     assert len(np.unique(found.labels)) == distinct
 

@@ -17,7 +17,6 @@ from multist.cluster.neighbour_prior import NeighbourPrior
 from multist.cluster.sampled import sampled_mixture
 
 N, K = 24_000, 6
-QUICK = {"n_starts": 6}
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +38,13 @@ def strip(groups) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def whole(groups) -> MixtureFit:
     """All points divided at once."""
-    return fit_mixture(groups[0], K, **QUICK)
+    return fit_mixture(groups[0], K)
 
 
 @pytest.fixture(scope="module")
 def found(groups) -> tuple[np.ndarray, np.ndarray]:
     """Labels and probabilities by a sample."""
-    return sampled_mixture(groups[0], K, **QUICK)[:2]
+    return sampled_mixture(groups[0], K)[:2]
 
 
 def chain(n: int):
@@ -73,18 +72,17 @@ def test_the_probability_is_that_of_all_points(whole, found):
 def test_polishing_on_all_points_brings_it_closer(groups, whole, monkeypatch):
     points = groups[0]
     monkeypatch.setattr(sampled, "ENOUGH", 400)
-    polished = adjusted_rand_score(whole.labels, sampled_mixture(points, K, **QUICK)[0])
+    polished = adjusted_rand_score(whole.labels, sampled_mixture(points, K)[0])
     monkeypatch.setattr(sampled, "_MAX_ROUNDS", 0)
-    assert polished > adjusted_rand_score(whole.labels, sampled_mixture(points, K, **QUICK)[0]) + 0.005
+    assert polished > adjusted_rand_score(whole.labels, sampled_mixture(points, K)[0]) + 0.005
 
 
 @pytest.mark.slow
 def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
     points, truth = strip
-    options = {"n_starts": 6}
-    found = find_domains(points, chain(N), K, **options)
+    found = find_domains(points, chain(N), K)
     monkeypatch.setattr(domains, "ENOUGH", N)
-    exact = find_domains(points, chain(N), K, **options)
+    exact = find_domains(points, chain(N), K)
     assert adjusted_rand_score(exact.labels, found.labels) > 0.99
     assert abs(adjusted_rand_score(truth, exact.labels) - adjusted_rand_score(truth, found.labels)) < 0.01
     assert abs(exact.confidence - found.confidence).mean() < 0.01
@@ -93,7 +91,7 @@ def test_domains_of_many_spots_are_those_of_the_exact_path(strip, monkeypatch):
 @pytest.mark.slow
 def test_blocks_do_not_matter(groups, found, monkeypatch):
     monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", 3 * K * 1000 + 7)
-    labels, sure, _ = sampled_mixture(groups[0], K, **QUICK)
+    labels, sure, _ = sampled_mixture(groups[0], K)
     assert (labels == found[0]).mean() > 0.9999 and np.abs(sure - found[1]).mean() < 1e-4
 
 
@@ -104,7 +102,7 @@ def test_responsibilities_of_all_points_are_never_held(groups, monkeypatch):
     monkeypatch.setattr(sampled, "to_posteriors", lambda x: held.append(x.size) or to_posteriors(x))
     monkeypatch.setattr(sampled, "_BLOCK_ENTRIES", 200_000)
     tracemalloc.start()
-    sampled_mixture(points, K, **QUICK)
+    sampled_mixture(points, K)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert max(held) <= 200_000 and len(held) > 20
@@ -120,7 +118,7 @@ def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkey
     work = []
     for n in sizes:
         done.clear()
-        find_domains(groups[0][:n], chain(n), K, n_starts=12)
+        find_domains(groups[0][:n], chain(n), K)
         work.append(sum(done))
     least = np.minimum.accumulate(work[::-1])[::-1]
     assert (work <= 1.1 * least).all(), dict(zip(sizes, work, strict=True))
@@ -131,14 +129,14 @@ def test_more_points_are_more_work_but_no_more_than_in_proportion(groups, monkey
 def test_a_few_points_among_many_equal_ones():
     points = np.zeros((30_000, 3))
     points[:40] = np.random.default_rng(0).normal(size=(40, 3))
-    assert sampled_mixture(points, 5, **QUICK)[0].shape == (len(points),)
-    labels = find_domains(points, chain(len(points)), 5, n_starts=4).labels
+    assert sampled_mixture(points, 5)[0].shape == (len(points),)
+    labels = find_domains(points, chain(len(points)), 5).labels
     assert len(np.unique(labels)) == 5
 
 
 @pytest.mark.slow
 def test_same_seed_same_bits(groups, found):
-    again, other = (sampled_mixture(groups[0], K, random_state=s, **QUICK) for s in (0, 1))
+    again, other = (sampled_mixture(groups[0], K, random_state=s) for s in (0, 1))
     np.testing.assert_array_equal(found[0], again[0])
     np.testing.assert_array_equal(found[1], again[1])
     assert (found[1] != other[1]).any()
@@ -175,8 +173,8 @@ def test_what_is_polished_stays_what_was_found_in_the_sample():
     half, kind = rng.integers(2, size=(2, 12_000))
     points = np.column_stack([3.0 * half, 3.0 * kind]) + rng.normal(size=(12_000, 2)) * [1.0, 0.7]
     prior = NeighbourPrior(np.diag([1.0, 9.0]), 0.9)
-    found = sampled_mixture(points, 2, prior=prior, **QUICK)
-    whole = fit_mixture(points, 2, prior=prior, **QUICK)
+    found = sampled_mixture(points, 2, prior=prior)
+    whole = fit_mixture(points, 2, prior=prior)
     assert adjusted_rand_score(whole.labels, found.labels) > 0.99
     np.testing.assert_allclose(np.sort(found.confidence), np.sort(whole.responsibilities.max(axis=1)), atol=0.02)
 
@@ -201,5 +199,5 @@ def test_where_nearly_all_points_are_equal_the_sample_has_the_others(monkeypatch
     monkeypatch.setattr(sampled, "ENOUGH", 50)
     points = np.zeros((2000, 2))
     points[[5, 900, 1999]] = [[9.0, 0], [0, 9], [9, 9]]
-    label, *_ = sampled.sampled_mixture(points, 4, n_starts=2)
+    label, *_ = sampled.sampled_mixture(points, 4)
     assert len(label) == 2000

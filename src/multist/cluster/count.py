@@ -58,7 +58,6 @@ def choose_count(
     candidates: Iterable[int],
     *,
     structured_share: float = 1.0,
-    n_starts: int = 12,
     random_state: int = 0,
 ) -> CountCurve:
     """Choose the number of domains by an information criterion, and by stability where that cannot tell.
@@ -78,8 +77,6 @@ def choose_count(
         Numbers of domains, from 1 to the number of distinct points.
     structured_share
         As :func:`multist.cluster.domains.find_domains` takes it.
-    n_starts
-        Starts of each mixture.
     random_state
         Seed.
 
@@ -106,18 +103,11 @@ def choose_count(
     # the starts' own seeds, so that one candidate does not depend on which others there are
     fits, stability = [], []
     for k in with_progress(counts.tolist(), len(counts), "multist: numbers of domains"):
-        fits.append(
-            fit_mixture(sample, k, prior=prior, n_starts=n_starts, n_searches=_SEARCHES, random_state=random_state)
-        )
-        stability.append(_stability(sample, k, halves, prior, n_starts, random_state))
+        fits.append(fit_mixture(sample, k, prior=prior, n_searches=_SEARCHES, random_state=random_state))
+        stability.append(_stability(sample, k, halves, prior, random_state))
     most = most_domains(len(points))
     finest = fit_mixture(
-        sample,
-        min(most, count_distinct(sample, most)),
-        prior=prior,
-        n_starts=n_starts,
-        n_searches=1,
-        random_state=random_state,
+        sample, min(most, count_distinct(sample, most)), prior=prior, n_searches=1, random_state=random_state
     )
     patch = _patch_size(points - finest.means[_assigned(points, finest)], adjacency)
     bic = np.array([_bic(fit, len(points) / patch) for fit in fits])
@@ -157,7 +147,6 @@ def _stability(
     count: int,
     halves: list[np.ndarray],
     prior: NeighbourPrior | None,
-    n_starts: int,
     random_state: int,
 ) -> float:
     """Mean adjusted Rand index of the partitions of all points by mixtures fitted to halves of them."""
@@ -168,7 +157,7 @@ def _stability(
         if len(np.unique(points[half], axis=0)) < count:
             return 0.0
         seed = (random_state + i) % 2**32
-        fit = fit_mixture(points[half], count, prior=prior, n_starts=n_starts, n_searches=1, random_state=seed)
+        fit = fit_mixture(points[half], count, prior=prior, n_searches=1, random_state=seed)
         partitions.append(_assigned(points, fit))
     pairs = [adjusted_rand_score(a, b) for i, a in enumerate(partitions) for b in partitions[:i]]
     return float(np.mean(pairs))

@@ -43,7 +43,6 @@ def find_domains(
     *,
     structured_share: float = 1.0,
     refine: bool = False,
-    n_starts: int = 12,
     random_state: int = 0,
 ) -> Domains:
     """Partition an embedding into exactly ``n_domains`` domains.
@@ -66,8 +65,6 @@ def find_domains(
         :func:`multist.cluster.neighbour_prior.neighbour_prior`.
     refine
         Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
-    n_starts
-        Of a search, as :func:`multist.cluster.mixture.fit_mixture` takes it.
     random_state
         Seed.
     """
@@ -89,7 +86,7 @@ def find_domains(
             structured_share,
             prior.weight,
         )
-    asked: dict[str, Any] = {"prior": prior, "n_starts": n_starts, "random_state": random_state}
+    asked: dict[str, Any] = {"prior": prior, "random_state": random_state}
     smallest = fewest_spots(len(points), n_domains)
     labels, confidence, repeated = _without_odd_ones(points, n_domains, smallest, asked)
     if not repeated:

@@ -43,7 +43,6 @@ def sampled_mixture(
     n_components: int,
     *,
     prior: NeighbourPrior | None = None,
-    n_starts: int = 12,
     random_state: int = 0,
 ) -> Partition:
     """Partition of many points by a tied-covariance mixture, the likeliest one of a sample polished on all points.
@@ -57,8 +56,8 @@ def sampled_mixture(
         (n, d) float, finite, with at least ``n_components`` different rows.
     n_components
         Number of components.
-    prior, n_starts
-        Of the searches on the sample, as :func:`multist.cluster.mixture.fit_mixture` takes them.
+    prior
+        As :func:`multist.cluster.mixture.fit_mixture` takes it.
     random_state
         Seed of the sample and of the starts.
     """
@@ -66,7 +65,7 @@ def sampled_mixture(
     rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
     if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
         rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
-    fit = fit_mixture(points[rows], n_components, prior=prior, n_starts=n_starts, random_state=random_state)
+    fit = fit_mixture(points[rows], n_components, prior=prior, random_state=random_state)
     weights = np.ascontiguousarray(fit.responsibilities.T)
     center, whiten = whitening(points, prior)
     roundness = prior.weight if prior else 0.0
