@@ -227,6 +227,7 @@ def run_python(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["multist", *(f"multist.{face}" for face in FACES)])
 def test_importing_loads_nothing_of_others(module: str):
     loaded = f"import sys; before = set(sys.modules); import {module}; print(*set(sys.modules) - before)"

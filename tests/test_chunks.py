@@ -25,6 +25,7 @@ def counted(shape: tuple[int, int], chunk: tuple[int, int] = (CHUNK, CHUNK)) -> 
     return lazy, pixels, computed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 5 * CHUNK**2 * 3, 10**9])
 def test_windows_are_those_of_the_image_whatever_fits(limit):
     lazy, pixels, _ = counted((430, 520))

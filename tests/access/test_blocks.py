@@ -53,6 +53,7 @@ def processes(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()} - {"ended"}
 
 
+@pytest.mark.slow
 def test_work_gets_its_own_rows_in_order():
     values = da.from_array(np.arange(40, dtype=np.float32).reshape(20, 2), chunks=((7, 13), 2))
     found = list(block_results(values, lambda block, one: block.sum(axis=1).A1 - one, np.arange(20) * 4 + 1))

@@ -33,6 +33,7 @@ def test_rows_are_linked_by_instance_not_by_order(make_sdata, painted):
     np.testing.assert_allclose(record.xy, painted.xy[subset])
 
 
+@pytest.mark.slow
 def test_missing_instances_are_named(make_sdata):
     with pytest.raises(ValueError, match=r"2 of 3 rows .* region 'spots' does not have \(1000, 1001\)"):
         resolve(make_sdata(instances=[0, 1000, 1001]))
@@ -117,6 +118,7 @@ def labelled_sdata(scale_factors=None):
     return SpatialData(images={"he": rgb(100, 140, scale=0.5)}, labels={"cells": element}, tables={"t": table})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale_factors", [None, [2]])
 def test_labels(scale_factors):
     record = resolve(labelled_sdata(scale_factors), image=True)

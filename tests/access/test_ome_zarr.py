@@ -46,6 +46,7 @@ def write(path, rgb, axes="cyx", fmt=None, unit="micrometer", size=0.5, steps=(1
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fmt", [FormatV04(), FormatV05()], ids=["0.4", "0.5"])
 @pytest.mark.parametrize("axes", ["cyx", "czyx", "tczyx"])
 def test_an_ome_zarr_image_is_a_lazy_slide(tmp_path, rgb, fmt, axes):

@@ -46,6 +46,7 @@ def assert_patches_are_of_their_rows(record, spots, toy, size=24.0):
         np.testing.assert_array_equal(toy.spot_of(reader[:]), spots)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_row_order", [True, False])
 @pytest.mark.parametrize(("pixels", "batch_size"), [(6, 1000), (24, 1), (24, 7), (51, 7)])
 def test_patch_belongs_to_its_row_in_batches_of_any_size_and_order(make_sdata, toy, pixels, batch_size, in_row_order):
@@ -90,6 +91,7 @@ def test_patch_belongs_to_its_row_where_the_image_is_only_in_a_hires_system(make
     assert_patches_are_of_their_rows(record, spots, toy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image_key", ["hires", "lowres"])
 def test_patch_belongs_to_its_row_in_visium_form(visium, toy, image_key):
     record = resolve(visium, image_key=image_key, image=True)
@@ -313,6 +315,7 @@ def test_stained_tissue_has_some_light_of_every_colour(color, stained):
             patches.refuse_unstained(record)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lit", [0, 59])
 def test_light_under_the_first_or_the_last_spot_is_seen(lit):
     assert patches.unstained_sections(dark(0, lit)) == {}

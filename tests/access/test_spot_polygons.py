@@ -69,6 +69,7 @@ def test_cells_have_their_own_outlines_in_pixels(cells: sd.SpatialData):
     np.testing.assert_array_equal(only, third)
 
 
+@pytest.mark.slow
 def test_circles_of_a_spatialdata_are_circles(tissue: sd.SpatialData):
     record = resolve(tissue)
     assert spot_polygons(tissue, record, np.arange(20)) is None

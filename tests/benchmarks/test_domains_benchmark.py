@@ -88,6 +88,7 @@ def test_the_quick_run_gives_tables_and_json(folder: Path, run_benchmark):
     assert inputs["both, 2 hops"] > max(inputs["components, 2 hops"], inputs["image, 2 hops"])
 
 
+@pytest.mark.slow
 def test_an_unknown_section_is_named(folder: Path, run_benchmark):
     done = run_benchmark("domains", folder, folder, "--only", "osmfish")
     assert done.returncode != 0
@@ -142,6 +143,7 @@ def test_the_floor_smooths_and_votes():
     assert min(scores) > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_metrics_are_those_of_the_shared_scores(seed: int):
     if not SCORE.is_file():

@@ -180,6 +180,7 @@ def test_odd_spots_hidden_by_odder_ones_are_found_as_well(lattice, caplog):
     assert "3 spots unlike all others" in caplog.text
 
 
+@pytest.mark.slow
 def test_where_many_are_odd_too_many_domains_were_asked_for(lattice, embedding, caplog):
     caplog.set_level("INFO")
     find_domains(embedding, lattice(SIDE, SIDE), 40)
@@ -236,6 +237,7 @@ def test_units_of_the_embedding_do_not_matter(lattice, embedding, scale):
     np.testing.assert_array_equal(find_domains(embedding * scale, graph, 4).labels, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("enough", [10_000, 100])
 @pytest.mark.parametrize("repeated", [True, False])
 def test_a_division_that_no_second_search_found_is_told(repeated, enough, lattice, embedding, monkeypatch, caplog):

@@ -41,6 +41,7 @@ def some(truth, each, seed=1, of=(0, 1, 2)):
     return labels
 
 
+@pytest.mark.slow
 def test_a_few_strokes_name_the_tissue_and_are_kept(bands):
     truth, views, adjacency, xy = bands
     labels = some(truth, 4)
@@ -69,6 +70,7 @@ def test_one_spot_in_each_class_is_enough_to_have_an_answer(bands):
     assert np.isnan(found.held_out_accuracy)
 
 
+@pytest.mark.slow
 def test_one_class_may_have_a_single_spot(bands):
     truth, views, adjacency, xy = bands
     labels = some(truth, 6)
@@ -142,6 +144,7 @@ def test_overconfidence_is_no_evidence_of_wrong_names_and_lone_contradictions_ar
     assert set(np.flatnonzero(probably_wrong(honest, spoilt) > 0.5)) >= set(wrong)
 
 
+@pytest.mark.slow
 def test_tissue_that_nobody_named_becomes_a_domain_of_its_own(bands):
     truth, views, adjacency, xy = bands
     labels = some(truth, 6, of=(0, 1))
@@ -175,6 +178,7 @@ def test_a_class_that_one_section_lacks_stays_rare_there(lattice):
     assert (found.labels[section == 1] == 2).mean() < 0.03
 
 
+@pytest.mark.slow
 def test_the_next_section_is_recognised_from_stored_arrays(lattice, bands):
     truth, views, adjacency, xy = bands
     learnt = guided_domains(views, adjacency, xy, some(truth, 6), 3).classifier

@@ -78,6 +78,7 @@ def test_one_component_is_one_normal(iris):
     assert (fit.labels == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scaled", "shifted", "turned"])
 def test_units_and_axes_do_not_matter(kind):
     points, truth = blobs()
@@ -92,6 +93,7 @@ def test_units_and_axes_do_not_matter(kind):
     assert adjusted_rand_score(truth, plain.labels) > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-15, 1e25])
 def test_points_in_any_unit_are_divided_alike(unit):
     """Starts are drawn in single precision, which holds no squares of such numbers."""
@@ -99,6 +101,7 @@ def test_points_in_any_unit_are_divided_alike(unit):
     np.testing.assert_array_equal(fit_mixture(unit * points, 4).labels, fit_mixture(points, 4).labels)
 
 
+@pytest.mark.slow
 def test_more_starts_are_never_less_likely():
     points = blobs(k=8, seed=3)[0]
     likelihoods = [fit_mixture(points, 8, n_starts=n).log_likelihood for n in (1, 32)]
@@ -241,6 +244,7 @@ def test_rounds_of_few_and_equal_points():
     assert np.isfinite(fit.log_likelihood) and np.isfinite(fit.responsibilities).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["column twice", "constant column", "more columns than points", "one column"])
 def test_directions_without_variance_are_no_obstacle(kind):
     points, truth = blobs(d=3)

@@ -161,6 +161,7 @@ def test_a_section_is_what_space_ranger_wrote(host, name, tmp_path):
     sdata.write(tmp_path / "again.zarr")
 
 
+@pytest.mark.slow
 def test_the_cortex_has_its_layers(host, monkeypatch):
     matrix = host.files["/h5/151673_filtered_feature_bc_matrix.h5"]
     monkeypatch.setitem(_dlpfc.COUNTS, "151673", hashlib.sha256(matrix).hexdigest())

@@ -73,6 +73,7 @@ def kept(cache: Path, repository: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "advice"),
     [

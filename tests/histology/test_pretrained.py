@@ -183,6 +183,7 @@ def pickled(vit: Path, folder: Path, **more) -> Path:
     return copy
 
 
+@pytest.mark.slow
 def test_a_bin_of_numbers_is_read_and_one_that_holds_code_is_refused_and_not_run(transformers, vit, tmp_path):
     sound = pickled(vit, tmp_path / "sound")
     assert np.array_equal(encoded(f"transformers:{sound}", PATCHES), encoded(f"transformers:{vit}", PATCHES))

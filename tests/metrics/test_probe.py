@@ -48,6 +48,7 @@ def test_a_rare_domain_that_is_missed_shows_in_the_balanced_score():
     assert score["accuracy"] > 0.9 and score["balanced"] == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [None, np.nan, "nan"])
 def test_observations_without_a_truth_do_not_count(missing):
     xy, truth = tissue()
@@ -86,6 +87,7 @@ def test_unusable_input_is_named(change, message):
         mt.metrics.probe(*change(codes(truth), truth, xy))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_it_is_the_shared_probe(seed):
     if not SHARED.is_file():

@@ -47,6 +47,7 @@ def assert_same(one: Embedding, other: Embedding) -> None:
         assert (one.attention != other.attention).nnz == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_shapes_and_what_is_recorded(large_arrays, name):
     model, found = fit(large_arrays, CONFIGS[name])
@@ -143,6 +144,7 @@ def test_the_image_brings_in_what_expression_does_not_show(large_arrays):
     assert told(large_arrays.image) > told(None) + 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["expression", "histology", "no image"])
 def test_features_of_another_number_are_refused(tissue_arrays, what):
     model = fit(tissue_arrays, CONFIGS["not trained"])[0]

@@ -151,6 +151,7 @@ def test_edges_show_the_domains_and_a_line_divides_them(section: ad.AnnData):
     assert entries == ["left", "right", "chosen spot"]
 
 
+@pytest.mark.slow
 def test_spots_without_a_domain_are_in_the_legend_however_many_domains_there_are(section: ad.AnnData):
     domains = [f"d{i}" for i in range(section.n_obs)]
     domains[section.obs_names.get_loc("s45")] = None

@@ -130,6 +130,7 @@ def test_every_spot_has_the_colour_of_its_category():
     assert legend_of(ax) == {"0": "#112233", "1": "#445566", "2": "#778899"}
 
 
+@pytest.mark.slow
 def test_colours_are_written_where_there_are_none_and_nothing_else_changes():
     adata = make_section()
     before = adata.copy()
@@ -293,6 +294,7 @@ def test_a_legend_lists_the_categories_that_a_spot_has_in_their_colours():
     assert "by hand: nowhere" in legend_of(mt.pl.domains(adata, "truth", labels_key="annotation", show=False))
 
 
+@pytest.mark.slow
 def test_too_many_categories_for_a_legend_are_drawn_without_and_the_log_says_so(caplog):
     adata = make_section(n_spots=120)
     adata.obs["date"] = [f"2024-01-01 {i % 61:03}" for i in range(120)]
@@ -309,6 +311,7 @@ def test_too_many_categories_for_a_legend_are_drawn_without_and_the_log_says_so(
     assert not caplog.records
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gene_symbols", [None, "symbol"])
 def test_a_column_with_the_name_of_a_gene_is_drawn_and_the_gene_by_its_layer(gene_symbols, caplog):
     adata = make_section()

@@ -74,6 +74,7 @@ def test_patches_are_those_of_the_named_spots_to_scale(section):
         assert (mark.get_x() + mark.get_width() / 2, mark.get_y() + mark.get_height() / 2) == pytest.approx(tuple(xy))
 
 
+@pytest.mark.slow
 def test_spots_are_a_number_of_any_kind_or_names_of_any_kind(section):
     name = section.obs_names[5]
     for spots in (name, [name], np.array([name]), section.obs_names[5:6]):

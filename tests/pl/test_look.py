@@ -268,6 +268,7 @@ def covered_by_the_bar(ax: plt.Axes, boxes: list[AnchoredOffsetbox]) -> tuple[in
     return int(((high > box.min) & (low < box.max)).all(axis=1).sum()), where
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("gone", "corner"),
     [
@@ -294,6 +295,7 @@ def test_scale_bars_cover_no_spot_beside_other_panels(name: str, everything: ad.
     assert covered_by_the_bar(tissue, bar_boxes) == (0, "lower left")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["nm", "µm", "mm"])
 def test_scale_bars_name_their_unit_in_plain_letters(unit: str, everything: ad.AnnData):
     bar = draw("domains", everything, return_fig=True).findobj(ScaleBar)[0]

@@ -59,6 +59,7 @@ def dots(ax: plt.Axes) -> dict[tuple[int, str], tuple[float, bool]]:
     }
 
 
+@pytest.mark.slow
 def test_the_map_has_every_spot_in_the_colour_of_its_weight(section: ad.AnnData):
     tissue, _ = mt.pl.modality_weights(section, show=False)
     (circles,) = [c for c in tissue.collections if isinstance(c, EllipseCollection)]

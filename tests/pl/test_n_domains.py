@@ -26,6 +26,7 @@ def counted() -> ad.AnnData:
     return adata
 
 
+@pytest.mark.slow
 def test_it_shows_every_candidate_and_the_chosen_one(counted: ad.AnnData):
     ax = mt.pl.n_domains(counted, show=False)
     assert "4" in ax.get_title()

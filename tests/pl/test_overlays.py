@@ -35,6 +35,7 @@ def circles(ax: plt.Axes) -> list[EllipseCollection]:
     return [c for c in ax.collections if isinstance(c, EllipseCollection)]
 
 
+@pytest.mark.slow
 def test_genes_are_drawn_log_normalised_by_name_or_symbol_and_from_layers(section: ad.AnnData):
     from multist.access import log_expression
 
@@ -219,6 +220,7 @@ def test_rings_are_explained(section: ad.AnnData, by_name: bool, entry: str):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_name", [True, False])
 def test_rings_are_numbered(section: ad.AnnData, by_name: bool):
     section.obs["ask"] = section.obs_names.isin(["s7", "s42"])
@@ -230,6 +232,7 @@ def test_rings_are_numbered(section: ad.AnnData, by_name: bool):
     assert [text.get_text() for text in ax.texts] == ["1", "2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "near", [["s42", "s43", "s53"], ["s0", "s9", "s90", "s99"], ["s44", "s45", "s54", "s55", "s46"]]
 )
@@ -297,6 +300,7 @@ def test_cells_of_a_spatialdata_are_polygons():
     assert len(shapes.get_paths()[0].vertices) >= 8
 
 
+@pytest.mark.slow
 def test_a_list_of_sections_is_drawn_as_one_table_would_be(section: ad.AnnData):
     other = section.copy()
     other.obs["multist_domain"] = pd.Categorical(np.where(section.obs["weight"] < 0.5, "left", "third"))
@@ -330,6 +334,7 @@ def test_older_results_have_the_colours_of_the_domains_they_repeat(section: ad.A
     assert section.uns["older_colors"] == ["#000001", "#000002"]
 
 
+@pytest.mark.slow
 def test_spots_that_nobody_named_carry_no_stroke(section: ad.AnnData):
     section.obs["mine"] = pd.Categorical(np.where(np.arange(100) % 10 == 0, section.obs["multist_domain"], "nobody"))
     section.obs["blank"] = section.obs["mine"].cat.rename_categories({"nobody": " "})
@@ -340,6 +345,7 @@ def test_spots_that_nobody_named_carry_no_stroke(section: ad.AnnData):
     assert len(circles(mt.pl.domains(section, labels_key="mine", show=False))[-1].get_facecolors()) == 10
 
 
+@pytest.mark.slow
 def test_strokes_have_the_colours_of_the_panel_that_they_lie_on(section: ad.AnnData):
     section.obs["truth"] = section.obs["multist_domain"].copy()
     section.uns["multist_domain_colors"], section.uns["truth_colors"] = ["#111111", "#222222"], ["#aa0000", "#00aa00"]
@@ -352,6 +358,7 @@ def test_strokes_have_the_colours_of_the_panel_that_they_lie_on(section: ad.AnnD
         assert {to_hex(each) for each in circles(ax)[-1].get_facecolors()} == {color}
 
 
+@pytest.mark.slow
 def test_rings_may_be_an_index(section: ad.AnnData):
     given, listed = (mt.pl.domains(section, rings=of, show=False) for of in (section.obs_names[:2], ["s0", "s1"]))
     assert len(circles(given)) == len(circles(listed))

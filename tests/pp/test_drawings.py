@@ -24,6 +24,7 @@ def unknown(xy: np.ndarray) -> np.ndarray:
     return np.full(len(xy), np.nan)
 
 
+@pytest.mark.slow
 def test_points_within_the_tissue_name_the_nearest_cell(cells: np.ndarray):
     clicks = np.random.default_rng(1).uniform(20, 980, (500, 2))
     nearest = cKDTree(cells).query(clicks)[1]

@@ -42,6 +42,7 @@ def aligned(found, expected):
     return found * np.sign((found * expected).sum(axis=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", ["sqrt", "log"])
 @pytest.mark.parametrize("library_key", [None, "group"])
 def test_equals_scanpys_steps_one_by_one(library_key, transform):

@@ -42,6 +42,7 @@ def decimals(adata):
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [None, "counts"])
 def test_layer_with_counts_beside_normalised_values(layer, caplog):
     adata, plain = counts(), counts()
@@ -66,6 +67,7 @@ def test_counts_in_raw_are_embedded_with_their_own_genes():
     assert adata.uns["pca"]["params"]["source"] == "raw"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
 def test_what_was_logged_is_embedded_as_it_is(form, caplog):
     import scanpy as sc
@@ -134,6 +136,7 @@ def test_counts_and_logged_values_do_not_share_axes():
     assert adata.obsm["X_pca"].shape == reference.obsm["X_pca"].shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_matrix, np.asarray])
 @pytest.mark.parametrize("where", ["X", "layer", "raw"])
 def test_counts_on_disk_are_found_like_those_in_memory(form, where, tmp_path):

@@ -94,6 +94,7 @@ def test_of_equal_drawings_the_first_counts_and_equal_names_are_no_conflict(capl
     assert "3 spots" in caplog.text
 
 
+@pytest.mark.slow
 def test_points_name_the_nearest_spot_and_those_beside_the_tissue_none(caplog):
     frame = pd.DataFrame({"x": [1.0, 53.0, 300.0], "y": [2.0, 44.0, 300.0], "class": pd.Categorical(["a", "b", "a"])})
     points = PointsModel.parse(frame, coordinates={"x": "x", "y": "y"}, transformations={"global": Identity()})
@@ -212,6 +213,7 @@ def test_colours_come_from_the_element_then_from_before_then_are_new():
     assert new not in (red, before)
 
 
+@pytest.mark.slow
 def test_sections_are_named_one_after_the_other():
     def areas(system: str, **columns: Any) -> gpd.GeoDataFrame:
         return ShapesModel.parse(

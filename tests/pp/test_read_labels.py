@@ -127,6 +127,7 @@ def test_the_text_that_tells_drawings_apart_is_their_class_and_the_log_says_so(s
     assert f"is what '{key}' says" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["id", "fid", "uuid", "OBJECTID"])
 def test_identifiers_of_drawings_are_no_classes(spot_grid, write_file, key):
     mt.pp.read_labels(spot_grid, write_file(halves({key: "a1", "kind": "x"}, {key: "a2", "kind": "x"})))
@@ -135,6 +136,7 @@ def test_identifiers_of_drawings_are_no_classes(spot_grid, write_file, key):
     assert set(named(spot_grid)) == {"x", "y"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "repeated", "classes"), [(8, False, 8), (9, False, 1), (9, True, 8)])
 def test_a_text_that_differs_between_all_of_many_drawings_is_no_class(spot_grid, write_file, n, repeated, classes):
     points = [feature("Point", [PITCH * i, 0], remark=f"remark {i % 8 if repeated else i}") for i in range(n)]

@@ -94,6 +94,7 @@ def test_the_size_of_a_pixel_can_be_given(pyramid, rgb):
     assert resolve(section(read_slide(pyramid.parent / "plain.tif"))).microns_per_pixel == (None,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_other_formats_are_read_whole(tmp_path, rgb, suffix):
     image_module = pytest.importorskip("PIL.Image")

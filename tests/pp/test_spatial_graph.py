@@ -36,6 +36,7 @@ def table(xy, **obs):
     return ad.AnnData(np.zeros((len(xy), 2), dtype=np.float32), obs=frame, obsm={"spatial": np.asarray(xy)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beside", ["nothing", "a column with gaps", "a column at random"])
 def test_sections_over_one_another_are_warned_of_whatever_else_there_is(beside, caplog):
     rng = np.random.default_rng(0)

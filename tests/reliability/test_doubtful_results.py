@@ -221,6 +221,7 @@ def blobs() -> np.ndarray:
     return rng.normal(size=(300, 3)) + 8 * np.repeat(np.eye(3), 100, axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.full_training
 def test_a_mixture_that_has_not_converged_speaks(table, monkeypatch, caplog):
     short = {"max_iter": 1, "n_starts": 2, "tol": 1e-9}
@@ -286,6 +287,7 @@ def test_a_root_in_the_middle_speaks_and_names_the_ends(gradient, caplog):
     assert "pass a root at one end, such as" in said[0] and "'deep'" in said[0] and "'outer'" in said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", ["deep", "outer", "auto", "spot0"])
 def test_a_root_at_an_end_keeps_silent(gradient, caplog, root):
     mt.tl.pseudotime(gradient, root=root, use_rep="X_steady")

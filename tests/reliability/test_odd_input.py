@@ -534,6 +534,7 @@ NO_VIEW = {"places are masked", *(name for name in CASES if name.endswith("twice
 """Of these anndata itself makes no view."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CASES if name not in {*FINISHED, *NO_VIEW}][::6])
 @pytest.mark.filterwarnings("error::anndata.ImplicitModificationWarning")
 def test_a_view_stays_a_view_and_its_parent_as_it_was(name, table, untouched):
@@ -563,6 +564,7 @@ GOOD = {
 }
 
 
+@pytest.mark.slow
 def test_sealed_memory_is_read_only(finished, sealed):
     finished.var["n_cells"] = np.arange(finished.n_vars)
     sealed(finished)
@@ -573,6 +575,7 @@ def test_sealed_memory_is_read_only(finished, sealed):
             values[0] = values[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_odd_but_sound_works_on_memory_that_is_read_only(name, table, quick, sealed, looked_at):
     GOOD[name](table)

@@ -296,6 +296,7 @@ def test_where_a_section_lies_changes_no_other(asked, tissue):
         assert_same_bits(other, results[0])
 
 
+@pytest.mark.slow
 @both
 def test_a_model_divides_a_section_the_same_whatever_else_is_there(asked, tissue):
     tables = [tissue(0, asked), tissue(0, asked), tissue(7, asked)]

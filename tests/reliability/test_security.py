@@ -113,6 +113,7 @@ def test_the_network_is_blocked_from_the_start(refused_of_a_module):
     assert "tests have no network" in refused_of_a_module
 
 
+@pytest.mark.slow
 def test_the_network_is_blocked_in_a_process_that_is_started_and_in_its_own():
     ways = {name: way for name, way in WAYS_OUT.items() if name != "requests"}  # which takes long to import
     tried = f"print(json.dumps([refused(way) for way in {list(ways.values())}]))"

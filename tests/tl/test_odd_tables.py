@@ -84,6 +84,7 @@ def plain():
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_the_form_of_a_table_does_not_matter(name, change, plain):

@@ -10,6 +10,8 @@ import spatialdata as sd
 
 import multist as mt
 
+pytestmark = pytest.mark.slow  # the first to run makes what all of them read
+
 
 @pytest.fixture(scope="module")
 def made_full(made_tissue) -> ad.AnnData:
@@ -37,7 +39,6 @@ def full(made_full) -> ad.AnnData:
 HANGING = ("pseudotime", "interactions", "ligrec", "border_sharpness", "border_sharpness_params")
 
 
-@pytest.mark.slow
 def test_new_domains_remove_what_hangs_on_the_old_and_nothing_else(full):
     mt.tl.cluster_domains(full, 2)
     assert not set(HANGING) & set(full.uns["multist"]) and "multist_pseudotime" not in full.obs
@@ -51,7 +52,6 @@ def test_new_domains_remove_what_hangs_on_the_old_and_nothing_else(full):
 
 
 @pytest.mark.full_training
-@pytest.mark.slow
 def test_the_same_domains_once_more_are_not_new(full):
     before = full.obs["multist_domain"].copy()
     mt.tl.cluster_domains(full, [3, 4])
@@ -59,13 +59,11 @@ def test_the_same_domains_once_more_are_not_new(full):
     assert set(HANGING) <= set(full.uns["multist"]) and "multist_pseudotime" in full.obs
 
 
-@pytest.mark.slow
 def test_domains_beside_the_old_ones_leave_them_alone(full):
     mt.tl.cluster_domains(full, 2, key_added="coarse")
     assert set(HANGING) <= set(full.uns["multist"]) and full.obs["coarse_domain"].nunique() == 2
 
 
-@pytest.mark.slow
 def test_a_new_embedding_removes_domains_that_were_made_from_the_old(full, quick):
     mt.tl.cluster_domains(full, 2, key_added="coarse")
     mt.tl.cluster_domains(full, 2, key_added="own", use_rep="X_pca")
@@ -120,7 +118,6 @@ ANEW = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ANEW)
 def test_what_an_embedding_was_made_from_made_anew_removes_it_and_all_that_follows(fused, name):
     assert {*EMBEDDED, "uns border_sharpness"} <= fields(fused)
@@ -133,7 +130,6 @@ def test_what_an_embedding_was_made_from_made_anew_removes_it_and_all_that_follo
     assert "obs['multist_domain'] is removed: it was made from" in said
 
 
-@pytest.mark.slow
 def test_the_same_components_features_and_graph_once_more_remove_nothing(made_tissue, quick):
     adata = made_tissue[1][:150].copy()
     again = [lambda t: mt.pp.embed_expression(t, n_comps=10), mt.pp.embed_histology, mt.pp.spatial_graph]
@@ -152,7 +148,6 @@ def test_what_had_no_part_in_an_embedding_leaves_it(full):
     assert {"X_multist", "multist_domain"} <= fields(full) and set(HANGING) <= set(full.uns["multist"])
 
 
-@pytest.mark.slow
 def test_an_image_in_another_stain_removes_the_features_that_were_read_from_it(fused):
     mt.pp.normalize_histology(fused, "reinhard")
     assert not {"X_histology", "uns histology", *EMBEDDED} & fields(fused)
@@ -192,7 +187,6 @@ def test_outlines_of_domains_go_with_them_and_others_stay(outlined, tmp_path):
     assert set(outlined.shapes) == {"spots", "halves", "fine"}
 
 
-@pytest.mark.slow
 def test_a_copy_with_new_domains_leaves_the_outlines_of_the_original(outlined):
     table = outlined.tables["table"]
     table.obsm["X_multist"], table.obs["multist_domain"] = np.c_[table.obs["depth"]], table.obs["fine"]
@@ -231,7 +225,6 @@ def test_names_drawn_anew_remove_what_was_made_from_them(full, tmp_path):
     assert set(HANGING) <= set(full.uns["multist"])
 
 
-@pytest.mark.slow
 def test_domains_know_their_embedding_after_the_same_one_is_made_once_more(made_tissue, quick):
     adata = made_tissue[1][:150].copy()
     del adata.uns["spatial"]
@@ -253,7 +246,6 @@ def test_parameters_of_strokes_go_with_the_domains_that_they_guided(full):
     assert not {"trust", "unlabeled_category"} & set(full.uns["multist"]["params"])
 
 
-@pytest.mark.slow
 def test_histology_of_another_name_has_parameters_of_its_own(made_tissue):
     adata = made_tissue[1][:150].copy()
     mt.pp.embed_histology(adata)
@@ -271,7 +263,6 @@ DRAW = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAW)
 def test_domains_that_somebody_changed_are_refused_by_name(full, name):
     full.obs["multist_image_weight"] = 0.5
@@ -281,7 +272,6 @@ def test_domains_that_somebody_changed_are_refused_by_name(full, name):
         DRAW[name](full)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["borders", "ligrec_result"])
 def test_domains_that_somebody_renamed_are_refused_where_the_result_names_them(full, name):
     full.obs["multist_domain"] = full.obs["multist_domain"].cat.rename_categories({"0": "cortex"})
@@ -296,7 +286,6 @@ def test_domains_that_are_gone_are_named(full):
         mt.tl.ligrec_result(full)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_a_result_is_still_known_after_a_file(full, form, tmp_path):
     path = tmp_path / f"a.{form}"

@@ -55,6 +55,7 @@ def dense_attention(inside: np.ndarray, bias: np.ndarray, *qkv: torch.Tensor) ->
     return np.einsum("ijh,jhd->ihd", weight, value), weight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_sum_and_mean_are_those_of_scipy(backend, adjacency):
     graph, x = build_graph(with_self(adjacency), backend=backend), features(N, 5)

@@ -65,6 +65,7 @@ def test_a_straight_border_on_a_lattice_has_its_length_in_any_direction(angle: f
     assert found[0, 1] == pytest.approx(40 * 7.0, rel=0.13)  # 4/pi is the mean over directions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cells", "error"), [(False, 0.05), (True, 0.12)])
 def test_a_circle_has_its_circumference(cells: bool, error: float):
     xy = np.random.default_rng(0).uniform(0, 60, (3600, 2)) if cells else hexagonal(60)

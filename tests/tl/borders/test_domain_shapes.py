@@ -129,6 +129,7 @@ def test_each_section_has_its_own_outlines():
     assert frame["n_spots"].sum() == adata.n_obs
 
 
+@pytest.mark.slow
 def test_shapes_of_the_same_name_are_replaced_and_other_elements_are_not(tissue):
     mt.tl.domain_shapes(tissue, "domain")
     tissue.tables["table"].obs["domain"] = "all"

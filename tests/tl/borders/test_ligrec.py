@@ -11,6 +11,8 @@ import spatialdata as sd
 import multist as mt
 from multist.access import get_table
 
+pytestmark = pytest.mark.slow  # squidpy's test is compiled for the first
+
 N_PERMS = 30
 
 
@@ -53,7 +55,6 @@ def test_it_is_what_squidpy_finds_on_log_normalised_counts(solved: sd.SpatialDat
         np.testing.assert_allclose(ours, wanted.to_numpy(dtype=float), rtol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_files_hold_it_and_squidpy_draws_it(solved: sd.SpatialData, tmp_path):
     import squidpy as sq
@@ -82,7 +83,6 @@ def test_what_is_not_tested_has_a_reason(tissue_table: ad.AnnData):
     assert untested.any() and (table["why"] == np.where(untested, said, "")).all()
 
 
-@pytest.mark.slow
 def test_only_its_field_is_written(tissue_table: ad.AnnData):
     before = tissue_table.copy()
     changed = mt.tl.ligrec(tissue_table, "domain", pairs=all_pairs(before), n_perms=5, copy=True)
@@ -100,7 +100,6 @@ def test_only_its_field_is_written(tissue_table: ad.AnnData):
     np.testing.assert_allclose(both[0].loc[both[1].index, shared].to_numpy(float), both[1].to_numpy(float), rtol=1e-5)
 
 
-@pytest.mark.slow
 def test_spots_without_a_domain_are_left_out(tissue_table: ad.AnnData):
     tissue_table.obs["some"] = tissue_table.obs["domain"].where(tissue_table.obs["domain"].isin(["rim", "band"]))
     mt.tl.ligrec(tissue_table, "some", pairs=all_pairs(tissue_table), n_perms=5)

@@ -92,6 +92,7 @@ def test_in_squidpys_figure_the_rows_of_significant_pairs_are_marked(solved: ad.
     assert [marks.get(" | ".join(pair), 0) for pair in found.index] == significant.tolist()
 
 
+@pytest.mark.slow
 def test_only_domains_that_touch_are_columns(solved: ad.AnnData):
     columns = mt.tl.ligrec_result(solved)["means"].columns
     assert ("rim", "cortex_a") in columns and ("cortex_a", "rim") in columns

@@ -21,6 +21,7 @@ def fused() -> ad.AnnData:
     return adata
 
 
+@pytest.mark.slow
 def test_the_domains_are_those_of_the_call_that_trained(fused: ad.AnnData):
     before = fused.obs.copy()
     again = mt.tl.cluster_domains(fused, 6, copy=True)
@@ -212,6 +213,7 @@ def said_of_cells(adata: ad.AnnData, key: str = "multist") -> list[str]:
     return [line for line in decisions if "single cells" in line]
 
 
+@pytest.mark.slow
 @pytest.mark.full_training
 def test_single_cells_are_told_from_spots(cells: ad.AnnData, fused: ad.AnnData):
     """Their domains are shaped as neighbours differ, which is said, and found again from the embedding."""
@@ -280,6 +282,7 @@ def test_nothing_is_expected_of_an_embedding_that_somebody_else_made(cells: ad.A
     assert (adata.obs["mine_confidence"].to_numpy() != adata.obs["multist_confidence"].to_numpy()).any()
 
 
+@pytest.mark.slow
 def test_a_model_recognises_single_cells_as_it_found_them(cells: ad.AnnData):
     model, new = mt.MultiST(), cells.copy()
     model.fit(cells.copy())

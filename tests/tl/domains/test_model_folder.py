@@ -19,6 +19,8 @@ import multist as mt
 from multist.model import checkpoint
 from multist.model.config import MultiSTConfig
 
+pytestmark = pytest.mark.slow  # the first to run fits what all of them read
+
 RECORD = checkpoint.RECORD
 
 
@@ -55,7 +57,6 @@ def arrays_of(folder: Path) -> Path:
     return file
 
 
-@pytest.mark.slow
 def test_a_model_comes_back_as_it_was(fitted, sections, kept):
     model, _ = fitted
     one, other = sections[1], sections[1].copy()
@@ -86,7 +87,6 @@ print(json.dumps({name: hashlib.sha256(array.tobytes()).hexdigest() for name, ar
 """
 
 
-@pytest.mark.slow
 def test_another_process_gives_the_same_bits(fitted, sections, kept, tmp_path):
     new = sections[1]
     new.write_h5ad(tmp_path / "new.h5ad")
@@ -115,7 +115,6 @@ def test_nothing_in_the_package_reads_a_pickle():
         assert way not in text
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("what", ["no image", "another embedding", "no domains"])
 def test_every_kind_of_model_comes_back(what, sections, quick, tmp_path):
     first, new = sections
@@ -148,7 +147,6 @@ def test_a_loaded_model_is_saved_to_the_same_bytes(folder, tmp_path):
     assert {**heads[0], "arrays": None} == {**heads[1], "arrays": None}  # no two files of arrays have one name
 
 
-@pytest.mark.slow
 def test_saving_twice_replaces(folder, embedded_table, quick):
     model = mt.MultiST(quick).fit(embedded_table)
     before = arrays_of(folder)
@@ -290,7 +288,6 @@ def test_a_folder_with_other_things_is_not_written_to(fitted, tmp_path):
         fitted[0].save(tmp_path / "thesis.tex")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["first file", "between the files", "second file"])
 def test_a_crash_while_saving_leaves_the_model_before(moment, folder, embedded_table, quick, monkeypatch):
     told, model, calls = repr(mt.MultiST.load(folder)), mt.MultiST(quick).fit(embedded_table), []
