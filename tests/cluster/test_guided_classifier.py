@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from multist.cluster import guided_classifier as module
 from multist.cluster.guided_classifier import GuidedClassifier
 from multist.cluster.neighbour_walk import similar_edges, walk_to_neighbours
-from multist.cluster.stroke_mixture import class_shares, softmax
+from multist.cluster.stroke_mixture import softmax
 
 N = 30
 
@@ -30,40 +29,32 @@ def learnt() -> GuidedClassifier:
 
 
 @pytest.fixture(scope="module")
-def other() -> tuple[list[list[np.ndarray]], sp.csr_matrix, np.ndarray]:
+def other() -> tuple[list[list[np.ndarray]], sp.csr_matrix]:
     rng = np.random.default_rng(1)
     chain = sp.csr_matrix(sp.diags([np.ones(N - 1), np.ones(N - 1)], [-1, 1]))
-    return [[rng.normal(size=(N, 1))], [rng.normal(size=(N, 1)) - 2]], chain, np.repeat([0, 1], N // 2)
+    return [[rng.normal(size=(N, 1))], [rng.normal(size=(N, 1)) - 2]], chain
 
 
-@pytest.mark.parametrize("sections", [1, 2])
-def test_prediction_by_hand(learnt, other, sections):
-    (first, second), chain, section = other
-    section = section if sections == 2 else None
-    code = np.zeros(N, int) if section is None else section
+def test_prediction_by_hand(learnt, other):
+    (first, second), chain = other
     points = np.column_stack([(first[0] - 1) / 2, (second[0] + 2) / 0.5])
     probability, scores = np.zeros((N, 2)), np.zeros((N, 2))
     for width, slope, offset, weight in zip((1, 2), learnt.slopes, learnt.offsets, learnt.weights, strict=True):
         score = (points[:, :width] @ slope + offset) / 1.5
-        share = np.tile(learnt.shares, (sections, 1))
-        for _ in range(module._SHARE_ROUNDS):
-            found = softmax(score + np.log(share)[code])
-            share = class_shares(np.stack([found[code == each].sum(axis=0) for each in range(sections)]))
-        probability += weight * softmax(score + np.log(share)[code])
+        probability += weight * softmax(score + np.log(learnt.shares))
         scores += weight * (score - score.mean(axis=1, keepdims=True))
     expected = walk_to_neighbours(probability, similar_edges(scores, chain), 2.0)
-    found = learnt.predict([first, second], chain, section=section)
+    found = learnt.predict([first, second], chain)
     np.testing.assert_allclose(found, expected, atol=1e-6)  # products of float32
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
-def test_of_many_spots_some_tell_how_common_a_class_is(learnt, other, monkeypatch):
-    whole = learnt.predict(other[0], other[1])
-    monkeypatch.setattr(module, "_MAX_COUNTED", 10)
-    some = learnt.predict(other[0], other[1])
-    assert (some != whole).any()
-    monkeypatch.setattr(module, "_MAX_COUNTED", N)
-    np.testing.assert_array_equal(learnt.predict(other[0], other[1]), whole)
+def test_what_a_spot_is_called_does_not_hang_on_which_others_there_are(learnt, other):
+    (first, second), _ = other
+    alone = sp.csr_matrix((N, N))
+    whole = learnt.predict([first, second], alone)
+    half = learnt.predict([[first[0][:10]], [second[0][:10]]], alone[:10, :10])
+    np.testing.assert_array_equal(half, whole[:10])
 
 
 def test_other_columns_are_named(learnt, other):

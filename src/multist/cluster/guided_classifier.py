@@ -9,11 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from multist.cluster.neighbour_walk import similar_edges, walk_to_neighbours
-from multist.cluster.stroke_mixture import Discriminant, class_shares
+from multist.cluster.stroke_mixture import Discriminant
 from multist.cluster.stroke_views import ScaledViews, checked_views
-
-_MAX_COUNTED = 20_000  # spots from which shares are estimated
-_SHARE_ROUNDS = 10  # of naming spots by the shares of the classes, and counting shares by the names
 
 
 @dataclass(frozen=True)
@@ -58,12 +55,8 @@ class GuidedClassifier:
         }
         return cls(**several, weights=arrays["weights"], shares=arrays["shares"], strength=float(arrays["strength"][0]))
 
-    def predict(
-        self, views: Sequence[Sequence[np.ndarray]], adjacency: sp.csr_matrix, *, section: np.ndarray | None = None
-    ) -> np.ndarray:
-        """(n, k) probability of each class in a tissue without strokes.
-
-        How common the classes are is estimated anew in each section.
+    def predict(self, views: Sequence[Sequence[np.ndarray]], adjacency: sp.csr_matrix) -> np.ndarray:
+        """(n, k) probability of each class in a tissue without strokes, where classes are as common as they were.
 
         Parameters
         ----------
@@ -71,8 +64,6 @@ class GuidedClassifier:
             Groups as those that were learnt from.
         adjacency
             (n, n) sparse neighbourhoods.
-        section
-            (n,) int codes, or None for one section.
 
         Raises
         ------
@@ -86,16 +77,11 @@ class GuidedClassifier:
                 f"views have {widths} columns in their groups, and the strokes were learnt from "
                 f"{[len(center) for center in self.centers]}, as by another version of multist: fit the model again"
             )
-        section = np.zeros(len(groups[0][0]), dtype=np.int64) if section is None else np.asarray(section)
-        rows = np.arange(0, len(section), -(-len(section) // _MAX_COUNTED))
         tissue = ScaledViews(groups, self.centers, self.scales)
-        models, points = [], tissue.points(rows)
-        for slope, offset in zip(self.slopes, self.offsets, strict=True):
-            model = Discriminant(slope, offset, np.tile(self.shares, (section.max() + 1, 1)))
-            for _ in range(_SHARE_ROUNDS):
-                named = model.probability(points[:, : len(slope)], section[rows]).astype(np.float64)
-                total = [named[section[rows] == code].sum(axis=0) for code in range(section.max() + 1)]
-                model = model._replace(share=class_shares(np.stack(total)))
-            models.append(model)
+        models = [
+            Discriminant(slope, offset, self.shares[None])
+            for slope, offset in zip(self.slopes, self.offsets, strict=True)
+        ]
+        section = np.zeros(len(groups[0][0]), dtype=np.int64)  # classes are as common in all
         probability, scores = tissue.mixed(models, self.weights, section)
         return walk_to_neighbours(probability, similar_edges(scores, adjacency), self.strength)

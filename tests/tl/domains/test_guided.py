@@ -134,6 +134,17 @@ def test_the_next_section_is_recognised_from_the_strokes_on_the_first(pair, tmp_
     np.testing.assert_array_equal(again.obsm["multist_probability"], second.obsm["multist_probability"])
 
 
+def test_a_class_that_is_nowhere_in_a_section_is_told(pair, caplog):
+    first, second = (table.copy() for table in pair)
+    model = mt.MultiST().fit(first, labels_key="annotation")
+    part = second[second.obs["domain"].isin(["cortex_a", "cortex_b"])].copy()
+    caplog.set_level("INFO")
+    model.predict(part)
+    found = part.obs["multist_domain"].value_counts()
+    absent = [repr(name) for name in found.index.sort_values() if not found[name]]
+    assert absent and f"no spot was recognised as {', '.join(absent)}, of 7 domains" in caplog.text
+
+
 def test_components_of_a_section_by_itself_are_not_taken_for_those_of_the_first(pair):
     second, own = pair[1].copy(), pair[1].copy()
     model = mt.MultiST().fit(pair[0].copy(), labels_key="annotation")

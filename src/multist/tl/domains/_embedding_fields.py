@@ -11,7 +11,7 @@ import pandas as pd
 
 from multist import _keys
 from multist._settings import logger
-from multist.access import Part, division_params, embedding_params, plain, versions
+from multist.access import Part, division_params, embedding_params, listed, plain, versions
 from multist.tl.domains._clusters import write_domains
 from multist.tl.domains._inputs import Tissue, embedding_entry, split
 
@@ -91,6 +91,13 @@ def write_recognised(
     confidence = probability.max(axis=1)
     if refine:
         labels = majority_vote(labels, tissue.adjacency)
+    absent = [name for code, name in enumerate(domains.names) if not (labels == code).any()]
+    if absent:
+        logger.info(
+            "no spot was recognised as %s, of %d domains that the model knows: they are not there, or look different",
+            listed(absent),
+            len(domains.names),
+        )
     all_params = {"n_domains": len(domains.names), "n_domains_asked": None, "labels_key": None, "refine": refine}
     all_params = plain(all_params | {"use_rep": _keys.embedding_key(key_added), **params})
     uns = {_keys.GUIDED: {"classes": list(domains.names)}} if domains.sources else {}

@@ -165,9 +165,7 @@ def recognise_parts(
             probability = domains.classifier.predict(code)
         else:
             sources = _sources(fitted, domains, parts, tissue, code, layer=layer, key_added=key_added)
-            probability = domains.classifier.predict(
-                views_of(sources, tissue.adjacency), tissue.adjacency, section=tissue.section
-            )
+            probability = domains.classifier.predict(views_of(sources, tissue.adjacency), tissue.adjacency)
         write_recognised(parts, domains, probability, tissue, refine=refine, key_added=key_added, params=params)
 
 
