@@ -350,3 +350,17 @@ def test_one_half_may_be_denser_than_the_other(spatial_weight: float):
     rep[inner] = border + 0.02 * (rep[inner] - border)
     mt.tl.pseudotime(adata, "a-0", spatial_weight=spatial_weight)
     assert agreement(adata) > 0.98
+
+
+def test_without_a_name_the_embedding_is_that_of_the_domains():
+    adata = strip()
+    mt.tl.pseudotime(adata, "inner")
+    usual = adata.obs["multist_pseudotime"].to_numpy()
+    other = strip()
+    other.obs["mine_domain"] = other.obs["multist_domain"]
+    mt.tl.pseudotime(other, "inner", cluster_key="mine_domain")
+    np.testing.assert_array_equal(other.obs["multist_pseudotime"], usual)  # there is no other
+    other.obsm["X_mine"] = other.obsm["X_multist"][:, :1].copy()
+    mt.tl.pseudotime(other, "inner", cluster_key="mine_domain", key_added="mine")
+    assert other.uns["mine"]["pseudotime"]["params"]["use_rep"] == "X_mine"
+    assert np.abs(other.obs["mine_pseudotime"] - usual).max() > 1e-3

@@ -66,7 +66,7 @@ def pseudotime(
     data: AnnData | SpatialData,
     root: str = "auto",
     *,
-    use_rep: str = _keys.embedding_key(),
+    use_rep: str | None = None,
     cluster_key: str = _keys.domain_key(),
     spatial_weight: float = 0.5,
     n_neighbors: int = 15,
@@ -98,7 +98,8 @@ def pseudotime(
         one end of the longest path. Which of the two ends a process starts from is biology, and nothing in the data
         says it.
     use_rep
-        ``obsm`` key of the embedding.
+        ``obsm`` key of the embedding; None takes that in which the domains were found: ``X_name`` for ``name_domain``
+        if it is there, else ``X_multist``.
     cluster_key
         ``obs`` column of the domains. Spots without one get a pseudotime all the same.
     spatial_weight
@@ -158,6 +159,7 @@ def pseudotime(
     ):
         part, table = work.part, work.part.table
         _check(choices, table.n_obs)
+        use_rep = use_rep or _embedding_of(table, cluster_key)
         rep, domains = read_features(table, use_rep), read_domains(table, cluster_key)
         asked = read_root(root, table.obs_names, domains, cluster_key)
         near = ensure_graph(part) if spatial_weight > 0 and table.n_obs <= max_cells else None
@@ -166,6 +168,12 @@ def pseudotime(
         found |= {"params": plain({**params, "shape": list(table.shape)}), "versions": versions()}
         part.write(obs={_keys.pseudotime_key(key_added): time}, uns={key_added: {_keys.PSEUDOTIME: found}})
     return work.result
+
+
+def _embedding_of(table: AnnData, cluster_key: str) -> str:
+    """Key of the embedding that bears the name of the domains, else of the default one."""
+    own = _keys.embedding_key(cluster_key.removesuffix(_keys.domain_key("")))
+    return own if own in table.obsm else _keys.embedding_key()
 
 
 def _run(
