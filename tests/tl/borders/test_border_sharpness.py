@@ -299,7 +299,7 @@ def test_unusable_tables_are_refused_unchanged(tissue: ad.AnnData, unchanged):
     one = tissue[tissue.obs["domain"] == "band"].copy()
     with unchanged(one), pytest.raises(ValueError, match="no two domains .* touch"):
         mt.tl.border_sharpness(one, **QUICK)
-    bare = tissue.copy()
+    bare = tissue[:, :0].copy()
     del bare.obsm["X_pca"]
     with unchanged(bare), pytest.raises(KeyError, match=r"Run pp\.embed_expression"):
         mt.tl.border_sharpness(bare, **QUICK)
@@ -314,3 +314,13 @@ def test_a_step_has_a_length_with_its_unit(cortex: ad.AnnData):
         params = found.uns["multist"]["border_sharpness_params"]
         assert params["unit"] == unit
         np.testing.assert_allclose(params["spacing"], [length])
+
+
+def test_expression_that_was_not_embedded_is(tissue: ad.AnnData, caplog):
+    plain = tissue.copy()
+    del plain.obsm["X_histology"], plain.obsm["X_pca"]
+    caplog.set_level("INFO")
+    mt.tl.border_sharpness(plain, **QUICK)
+    assert "running pp.embed_expression" in caplog.text
+    np.testing.assert_array_equal(plain.obsm["X_pca"], tissue.obsm["X_pca"])
+    assert np.isfinite(by_border(plain)["expression"]).any()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scipy import sparse
     from spatialdata import SpatialData
 
-    from multist.access import SpatialRecord
+    from multist.access import Part, SpatialRecord
 
 _MODALITIES = ("expression", "histology")
 _COMPONENTS = 50
@@ -67,7 +67,7 @@ def border_sharpness(
     data
         Table with domains and features; not changed but for the fields below.
     expression_key
-        ``obsm`` key of the expression; None takes ``X_pca`` or ``X_feat``.
+        ``obsm`` key of the expression; None takes ``X_pca`` or ``X_feat``, or computes it from counts.
     histology_key
         ``obsm`` key of the histology; None takes ``X_histology`` if it is there, else expression stands alone.
     n_steps
@@ -135,6 +135,8 @@ def border_sharpness(
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         places, unit = record.in_microns()
         codes, domains = domain_codes(record.table, cluster_key)
+        if expression_key is None:
+            _ensure_expression(part, library_key=library_key, random_state=random_state)
         keys = _feature_keys(record.table, expression_key, histology_key)
         features = {modality: _components(record, key) for modality, key in keys.items()}
         tissue = _tissue(record, ensure_graph(part))
@@ -160,6 +162,16 @@ def border_sharpness(
         table = _table(result, contacts, domains)
         part.write(uns={key_added: {_keys.BORDER_SHARPNESS: table, f"{_keys.BORDER_SHARPNESS}_params": params}})
     return work.result
+
+
+def _ensure_expression(part: Part, **options: Any) -> None:
+    """Embed the expression if that was not done, as of a section in which a model recognised domains."""
+    if any(key in part.table.obsm for key in _keys.EXPRESSION_FEATURES) or part.table.n_vars == 0:
+        return
+    from multist.pp.stages import reduce_expression
+
+    logger.info("no expression embedding found; running pp.embed_expression")
+    part.write(**reduce_expression(part.table, **options))
 
 
 def _feature_keys(table: AnnData, expression_key: str | None, histology_key: str | None) -> dict[str, str]:
