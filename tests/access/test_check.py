@@ -20,7 +20,13 @@ def record(xy, section=None) -> SpatialRecord:
     names = tuple("ab"[: section.max(initial=0) + 1])
     nothing = (None,) * len(names)
     return SpatialRecord(
-        ad.AnnData(obs=pd.DataFrame(index=NAMES[: len(xy)])), xy, np.ones(len(xy)), section, names, nothing, nothing
+        ad.AnnData(obs=pd.DataFrame(index=[f"spot{i}" for i in range(len(xy))])),
+        xy,
+        np.ones(len(xy)),
+        section,
+        names,
+        nothing,
+        nothing,
     )
 
 
@@ -92,3 +98,15 @@ def test_strays_are_warned_of_and_where_they_are_many_the_image_is_left_out(capl
     assert not lies([ON, *off], strays=True, needed=False)
     assert "the image is left out" in caplog.text
     assert lies([ON, ON, *off], strays=True, needed=False)
+
+
+@pytest.mark.parametrize(("unit", "n", "fits"), [(0.05, 12, False), (0.05, 9, True), (0.1, 12, True)])
+def test_many_spots_within_the_width_of_one_have_another_unit(unit, n, fits):
+    xy = unit * np.column_stack([np.arange(float(n)), np.zeros(n)])
+    if fits:
+        check_apart(record(xy))
+        return
+    with pytest.raises(
+        ValueError, match=r"all 12 spots of section 'a' lie within 0.55, but each of them is 1 wide: .* the unit"
+    ):
+        check_apart(record(xy))

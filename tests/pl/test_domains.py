@@ -376,3 +376,36 @@ def test_a_spatialdata_is_drawn_in_the_pixels_of_its_image():
     row = int((y - top) / (bottom - top) * drawn.shape[0])
     column = int((x - left) / (right - left) * drawn.shape[1])
     np.testing.assert_array_equal(drawn[row, column], full[int(y), int(x)])
+
+
+def test_domains_that_a_file_made_numbers_are_names():
+    adata, others = make_section(), make_section()
+    others.obs["multist_domain"] = others.obs["multist_domain"].astype(float)
+    others.obs["count"] = others.obs["multist_domain"]
+    named, numbers = (mt.pl.domains(each, show=False) for each in (adata, others))
+    assert [t.get_text() for t in numbers.get_legend().texts] == [t.get_text() for t in named.get_legend().texts]
+    assert mt.pl.domains(others, "count", show=False).get_legend() is None
+
+
+def test_spots_without_a_label_are_as_dense_as_others_and_those_left_out_fainter():
+    adata = make_section()
+    adata.obs.loc[adata.obs_names[:10], "multist_domain"] = np.nan
+    every = mt.pl.domains(adata, show=False).collections[0].get_facecolors()
+    chosen = mt.pl.domains(adata, groups=["1"], show=False).collections[0].get_facecolors()
+    assert np.ptp(every[:, 3]) == 0
+    assert set(np.round(chosen[:, 3] / every[0, 3], 3)) == {0.5, 1.0}
+
+
+def test_a_gene_of_raw_alone_is_drawn_and_said(caplog):
+    adata = make_section()
+    adata.var_names = ["A", "B", "C"]
+    adata.X[:, 2] = np.arange(adata.n_obs)
+    whole = mt.pl.domains(adata, "C", show=False).collections[0].get_facecolors()
+    adata.raw = adata.copy()
+    part = adata[:, ["A", "B"]].copy()
+    caplog.set_level("INFO")
+    np.testing.assert_array_equal(mt.pl.domains(part, "C", show=False).collections[0].get_facecolors(), whole)
+    assert "'C': found in raw alone, which is read" in caplog.text
+    part.layers["counts"] = part.X.copy()
+    with pytest.raises(KeyError, match="color 'C' not found"):
+        mt.pl.domains(part, "C", layer="counts", show=False)

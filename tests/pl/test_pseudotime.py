@@ -195,3 +195,30 @@ def test_a_curve_follows_its_function_and_its_band_shrinks_with_cells():
     assert np.isfinite(trend.mean[(trend.at < 0.14) | (trend.at > 0.86)]).all()
     same = _trends.local_trend(np.zeros(30), np.full(30, 2.0))
     np.testing.assert_allclose(same.mean, 2)
+
+
+def test_beyond_the_nearest_cells_a_curve_is_level():
+    time = np.concatenate([np.linspace(0, 0.1, 60), np.linspace(0.9, 1, 60)])
+    steep = 30 * np.where(time < 0.5, time, time - 0.9)
+    trend = _trends.local_trend(time, steep)
+    assert np.nanmax(np.abs(trend.mean)) <= 3 + 1e-9
+    after = (trend.at > 0.1) & (trend.at < 0.14)
+    np.testing.assert_allclose(trend.mean[after], 3)
+
+
+def test_a_gene_of_raw_alone_is_drawn():
+    adata = timed()
+    whole = mt.pl.pseudotime(adata, genes=["rising", "flat"], show=False)[-1]
+    adata.raw = adata.copy()
+    trends = mt.pl.pseudotime(adata[:, ["peak"]].copy(), genes=["rising", "flat"], show=False)[-1]
+    for name, curve in curves(whole).items():
+        np.testing.assert_allclose(curves(trends)[name], curve)
+
+
+def test_long_names_of_domains_take_several_lines():
+    adata = timed()
+    long = "a carcinoma in situ with a necrotic core"
+    adata.obs["multist_domain"] = adata.obs["multist_domain"].cat.rename_categories({"m": long})
+    domains = mt.pl.pseudotime(adata, genes=["rising"], show=False)[1]
+    (label,) = [each.get_text() for each in domains.get_yticklabels() if "carcinoma" in each.get_text()]
+    assert label.count("\n") == 1 and label.replace("\n", " ") == long

@@ -20,6 +20,7 @@ from multist.access.genes import (
     some_names,
     summed_twins,
     symbols_advice,
+    table_with,
 )
 from multist.access.graph import read_graph
 from multist.access.palette import stored_colors
@@ -104,6 +105,7 @@ __all__ = [
     "stored_colors",
     "summed_twins",
     "symbols_advice",
+    "table_with",
     "unstained_sections",
     "versions",
     "warn_of_raw_components",

@@ -21,6 +21,17 @@ _ENSEMBL, _MOST = r"ENS[A-Z]*G\d+", 0.5
 """Identifiers of genes, and the share of names from which a table is said to use them."""
 
 
+def table_with(table: AnnData, genes: Iterable[str], gene_symbols: str | None) -> AnnData:
+    """The table itself, or all that its ``raw`` holds where only that has all of the genes; the log says so."""
+    raw, wanted = table.raw, set(genes)
+    if raw is None or wanted <= set(gene_names(table, gene_symbols)):
+        return table
+    if gene_symbols not in (None, *raw.var) or not wanted <= set(gene_names(raw, gene_symbols)):
+        return table
+    logger.info("%s: found in raw alone, which is read", listed(sorted(wanted - set(gene_names(table, gene_symbols)))))
+    return AnnData(raw.X, obs=table.obs[[]], var=raw.var)
+
+
 def gene_names(table: AnnData, gene_symbols: str | None = None) -> np.ndarray:
     """(n_vars,) names of the genes as strings: ``var_names``, or a column of ``var``.
 

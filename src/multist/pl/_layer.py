@@ -23,6 +23,7 @@ from multist.access import (
     shown_expression,
     some_names,
     symbols_advice,
+    table_with,
 )
 from multist.pl import _colors
 
@@ -115,7 +116,7 @@ class Layer:
         return Normalize(low, high)
 
     def rgba(self, rows: np.ndarray, alpha: float) -> np.ndarray:
-        """(len(rows), 4) colours; missing values are grey and fainter than the others."""
+        """(len(rows), 4) colours; missing values are grey, and what ``groups`` leave out is fainter than the others."""
         import matplotlib as mpl
         from matplotlib.colors import to_rgba, to_rgba_array
 
@@ -128,7 +129,7 @@ class Layer:
         else:
             rgba = np.zeros((len(rows), 4))
         rgba[:, 3] = alpha
-        rgba[values.isna().to_numpy()] = to_rgba(MISSING_COLOR, 0.5 * alpha)
+        rgba[values.isna().to_numpy()] = to_rgba(MISSING_COLOR, (0.5 if self.left_out else 1) * alpha)
         return rgba
 
     def only(self, groups: Sequence[str] | None, of: pd.Series | None = None) -> Layer:
@@ -214,7 +215,9 @@ def color_layers(
             _tell_that_column_is_drawn(slides, key, gene_symbols)
         # no column has a layer
         if is_column and not (is_both and layer is not None):
-            values = _colors.as_layer_values(slides.obs[key])
+            # domains that were numbers in a file are names all the same
+            are_names = key.endswith(_keys.domain_key(""))
+            values = _colors.as_layer_values(slides.obs[key], whole_numbers_are_categories=are_names)
             categorical = isinstance(values.dtype, pd.CategoricalDtype)
             colors = _colors.category_colors(slides.tables, key, values, look.palette) if categorical else None
         else:
@@ -260,6 +263,8 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
 
     parts, all_logged, where = [], True, names_place(gene_symbols)
     for table in slides.tables:
+        if layer is None:
+            table = table_with(table, [gene], gene_symbols)
         names = gene_names(table, gene_symbols)
         at = np.flatnonzero(names == gene)
         if len(at) == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -104,12 +104,17 @@ def explain(
 def _entries(layer: Layer) -> dict[str, str]:
     """What the legend of a map lists, long names in several lines; nothing if there is too much."""
     entries = {} if layer.is_crowded else layer.entries()
-    return {_in_lines(name): color for name, color in entries.items()}
+    return {in_lines(name): color for name, color in entries.items()}
 
 
-def _in_lines(name: str) -> str:
+def in_lines(name: str) -> str:
     """A long name; a short one keeps its blanks, in which alone it may differ from another."""
     return name if len(name) <= _MAX_LINE else textwrap.fill(name, _MAX_LINE, break_on_hyphens=False)
+
+
+def n_lines(names: Iterable[str]) -> int:
+    """How many lines names take, written one below the other."""
+    return sum(1 + in_lines(name).count("\n") for name in names)
 
 
 def _lines(names: Sequence[str]) -> list[str]:
@@ -199,4 +204,4 @@ def write_names(ax: Axes, layer: Layer, xy: np.ndarray, rows: np.ndarray) -> Non
     labels = layer.values.iloc[rows].astype(object).to_numpy()
     halo = [patheffects.withStroke(linewidth=2.0, foreground="white")]
     for name, (x, y, _, _) in name_boxes(ax, xy, labels, list(layer.colors or {})).items():
-        ax.text(x, y, name, ha="center", va="center", fontweight="bold", path_effects=halo, zorder=6)
+        ax.text(x, y, in_lines(str(name)), ha="center", va="center", fontweight="bold", path_effects=halo, zorder=6)

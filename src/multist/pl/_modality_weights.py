@@ -12,6 +12,7 @@ from multist import _keys
 from multist.access import not_found, refuse_stale
 from multist.pl._colors import store_colors
 from multist.pl._layer import Layer, domain_layer, numbers_of
+from multist.pl._legend import in_lines, n_lines
 from multist.pl._look import Look, MapOptions, drawn
 from multist.pl._maps import draw_maps, explained, map_panels
 from multist.pl._sharpness_panel import draw_sharpness, shown_borders
@@ -83,7 +84,7 @@ def modality_weights(
     kept = domains.only(options.chosen)
     used = explained(weight)
     borders, title = _borders(tissue.tables, key, domains.key, options.chosen)
-    rows = max(len(domains.colors or ()), 0 if borders is None else len(borders))
+    rows = max(n_lines(domains.colors or ()), 0 if borders is None else len(borders))
     canvas, windows = map_panels(tissue, int(used) + (borders is not None), rows, options)
     outlined = domains.values.cat.codes.to_numpy() if outlines else None
     titles = draw_maps(canvas, tissue, weight.only(options.chosen, domains.values), windows, outlined=outlined)
@@ -148,6 +149,6 @@ def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
         )
         ax.plot([middle, middle], [place - 0.31, place + 0.31], color="black", linewidth=2, zorder=3)
     ax.set(xlabel="weight of the image", ylim=(len(weights_of) - 0.4, -0.6))
-    ax.set_yticks(range(len(weights_of)), list(weights_of))
+    ax.set_yticks(range(len(weights_of)), list(map(in_lines, weights_of)))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)

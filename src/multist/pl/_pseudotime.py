@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist import _keys
-from multist.access import check_layer, gene_names, not_found, refuse_stale, shown_expression
+from multist.access import check_layer, gene_names, not_found, refuse_stale, shown_expression, table_with
 from multist.pl import _trends
 from multist.pl._canvas import inches_of
 from multist.pl._colors import store_colors
 from multist.pl._layer import Layer, domain_layer, numbers_of
+from multist.pl._legend import in_lines, n_lines
 from multist.pl._look import Look, MapOptions, drawn
 from multist.pl._maps import draw_maps, map_panels
 from multist.pl._slides import Slides, slides
@@ -90,12 +91,14 @@ def pseudotime(
     table = tissue.only.table
     check_layer(table, layer)
     time, domains = _columns(tissue, key, cluster_key, options)
+    if genes is not None and layer is None:
+        table = table_with(table, [genes] if isinstance(genes, str) else genes, gene_symbols)
     names = gene_names(table, gene_symbols)
     wanted = [] if table.n_vars == 0 else None if genes is None else _trends.find_genes(table, genes, gene_symbols)
     values = None if wanted == [] else shown_expression(table, layer)[0]
     if wanted is None:
         wanted = _trends.strongest_genes(values, time.values.to_numpy())
-    canvas, windows = map_panels(tissue, 2 if wanted else 1, len(domains.colors or ()), options)
+    canvas, windows = map_panels(tissue, 2 if wanted else 1, n_lines(domains.colors or ()), options)
     titles = draw_maps(canvas, tissue, time.only(options.chosen, domains.values), windows)
     _distribution(canvas.axes[len(windows)], time.values.to_numpy(), domains.only(options.chosen))
     titles.append("by domain")
@@ -141,7 +144,7 @@ def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
         ax.plot([low, high], [place, place], color="black", linewidth=2, solid_capstyle="butt")
         ax.plot(middle, place, "o", markersize=3.5, markerfacecolor="white", markeredgecolor="black")
     ax.set(xlabel="pseudotime", xlim=(-0.02, 1.02), ylim=(len(groups) - 0.4, -0.6))
-    ax.set_yticks(range(len(groups)), list(groups))
+    ax.set_yticks(range(len(groups)), list(map(in_lines, groups)))
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)
 

@@ -104,8 +104,8 @@ def local_trend(time: np.ndarray, values: np.ndarray) -> Trend:
 
     Returns
     -------
-    The curve, NaN far from all cells; the standard error is that of a linear smoother with the residuals of the local
-    fit.
+    The curve, level beyond the cells that are nearest and NaN far from them; the standard error is that of a linear
+    smoother with the residuals of the local fit.
     """
     order = np.argsort(time, kind="stable")
     time, values = time[order], values[order]
@@ -114,10 +114,11 @@ def local_trend(time: np.ndarray, values: np.ndarray) -> Trend:
     mean, error = np.empty(_POINTS), np.empty(_POINTS)
     for i, point in enumerate(at):
         start = _nearest_window(time, point, window)
-        x, y = time[start : start + window] - point, values[start : start + window]
-        if np.abs(x).min() > _GAP * (time[-1] - time[0]):
+        near, y = time[start : start + window], values[start : start + window]
+        if np.abs(near - point).min() > _GAP * (time[-1] - time[0]):
             mean[i] = error[i] = np.nan
             continue
+        x = near - np.clip(point, near[0], near[-1])  # beyond the cells a slope would lead anywhere
         reach = np.abs(x).max() * 1.0001
         weight = (1 - (np.abs(x) / reach) ** 3) ** 3 if reach > 0 else np.ones(len(x))
         moments = [(weight * x**power).sum() for power in range(3)]
