@@ -126,9 +126,15 @@ def short_training(
     monkeypatch: pytest.MonkeyPatch,
     shorten_training: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
-    """Train shortly, but for tests marked ``full_training``, which ask what is found, and in the rooms of arrays."""
+    """Train shortly, but for tests marked ``full_training``, which ask what is found, and in the rooms of arrays.
+
+    Architecture is looked at where nothing is installed, too.
+    """
     room = request.path.relative_to(Path(__file__).parent).parts[0]
-    if room not in ("cluster", "model") and request.node.get_closest_marker("full_training") is None:
+    if (
+        room not in ("cluster", "model", "test_architecture.py")
+        and request.node.get_closest_marker("full_training") is None
+    ):
         shorten_training(monkeypatch)
 
 

@@ -59,10 +59,6 @@ ASKED = {
     "tl.pseudotime": (DOMAINS, lambda: mt.tl.pseudotime(section("multist_domain"))),
     "tl.pseudotime, domains": (DOMAINS, lambda: mt.tl.pseudotime(section("X_multist"))),
     "tl.border_sharpness": (DOMAINS, lambda: mt.tl.border_sharpness(section("X_pca"))),
-    "tl.border_sharpness, expression": (
-        "Run pp.embed_expression first",
-        lambda: mt.tl.border_sharpness(section("multist_domain")),
-    ),
     "tl.interactions": (DOMAINS, lambda: mt.tl.interactions(section(), PAIRS)),
     "tl.ligrec": (DOMAINS, lambda: mt.tl.ligrec(section(), pairs=PAIRS)),
     "tl.ligrec_result": ("Run tl.interactions first", lambda: mt.tl.ligrec_result(section())),

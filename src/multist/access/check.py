@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _FARTHEST, _NEAREST = 1e15, 1e-30  # beyond these, squares of distances lose their digits
-_MANY = 10  # spots that cannot all lie within the width of one
+_DENSEST = 10  # spots along the side of a pixel: no image shows so many
 
 
 def check_finite(xy: np.ndarray, names: pd.Index, where: str) -> None:
@@ -33,7 +33,7 @@ def check_finite(xy: np.ndarray, names: pd.Index, where: str) -> None:
 
 
 def check_apart(record: SpatialRecord) -> None:
-    """Raise a ValueError if all spots of a section lie at one place, or many within the width of one."""
+    """Raise a ValueError if all spots of a section lie at one place."""
     for code, name in enumerate(record.section_names):
         xy = record.xy[record.section == code]
         # what differs by rounding alone is one place
@@ -42,12 +42,6 @@ def check_apart(record: SpatialRecord) -> None:
                 f"all {len(xy)} spots{of_section(name)} lie at one place, "
                 f"({xy[0, 0]:.6g}, {xy[0, 1]:.6g}), so nothing tells which are "
                 "neighbours: give the coordinates of each spot"
-            )
-        width = float(np.median(record.diameter[record.section == code])) if len(xy) >= _MANY else 0.0
-        if len(xy) >= _MANY and np.ptp(xy, axis=0).max() < width:
-            raise ValueError(
-                f"all {len(xy)} spots{of_section(name)} lie within {np.ptp(xy, axis=0).max():.4g}, but each of them is "
-                f"{width:.4g} wide: give their coordinates in the unit of their width, as in pixels of the full image"
             )
 
 
@@ -100,9 +94,15 @@ def lies_on_image(
     Raises
     ------
     ValueError
-        Spots lie off the image, and that is not allowed.
+        Spots lie off the image, and that is not allowed, or so densely that their unit is another.
     """
     height, width = image.shape
+    extent = float(np.ptp(xy, axis=0).max())
+    if len(xy) >= _DENSEST and _NEAREST < extent < np.sqrt(len(xy)) / _DENSEST:
+        raise ValueError(
+            f"all {len(xy)} spots{of_section(section)} lie within {extent:.2g} pixels of image {image.key!r}: check "
+            "the unit of their coordinates, and the scale factor or the coordinate system that links them"
+        )
     outside = np.maximum(np.maximum(-xy, xy - [width, height]), 0)
     off = np.flatnonzero(np.hypot(*outside.T) > np.nan_to_num(diameter) / 2)
     if len(off) == 0:

@@ -102,6 +102,9 @@ def border_sharpness(
         What was asked for, with which versions; ``spacing``, how far apart the spots of each section are, in the
         ``unit`` beside it (``"um"``, or ``"coordinates"`` where the scale of a section is unknown): a step is as long.
 
+    Where there is no embedding of the expression, or no spatial graph, :func:`multist.pp.embed_expression` and
+    :func:`multist.pp.spatial_graph` make it.
+
     Raises
     ------
     KeyError

@@ -172,7 +172,7 @@ def pseudotime(
 
 def _embedding_of(table: AnnData, cluster_key: str) -> str:
     """Key of the embedding that bears the name of the domains, else of the default one."""
-    own = _keys.embedding_key(cluster_key.removesuffix(_keys.domain_key("")))
+    own = _keys.embedding_key(str(cluster_key).removesuffix(_keys.domain_key("")))
     return own if own in table.obsm else _keys.embedding_key()
 
 
