@@ -20,13 +20,7 @@ def record(xy, section=None) -> SpatialRecord:
     names = tuple("ab"[: section.max(initial=0) + 1])
     nothing = (None,) * len(names)
     return SpatialRecord(
-        ad.AnnData(obs=pd.DataFrame(index=[f"spot{i}" for i in range(len(xy))])),
-        xy,
-        np.ones(len(xy)),
-        section,
-        names,
-        nothing,
-        nothing,
+        ad.AnnData(obs=pd.DataFrame(index=NAMES[: len(xy)])), xy, np.ones(len(xy)), section, names, nothing, nothing
     )
 
 

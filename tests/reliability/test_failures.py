@@ -163,12 +163,16 @@ def of_spatialdata(new_spatialdata) -> New:
     return lambda of: copy_data(made[of])
 
 
-def chosen_places(calls: dict[str, Call], new: New) -> list[tuple[str, Place]]:
+def chosen_places(
+    calls: dict[str, Call], new: New, shorten: Callable[[pytest.MonkeyPatch], None]
+) -> list[tuple[str, Place]]:
     """Every place, with the shortest call that comes there, or with each; and the last place of every call."""
     found: dict[Place, list[tuple[int, str]]] = {}
     last = []
     for name, (call, of) in calls.items():
-        places, length = places_of(call, new(of))
+        with pytest.MonkeyPatch.context() as patch:
+            shorten(patch)  # as in the tests, which come to the same places then
+            places, length = places_of(call, new(of))
         last.append((name, places[-1]))
         for place in places:
             found.setdefault(place, []).append((length, name))
@@ -207,16 +211,12 @@ def half(chosen: list[tuple[str, Place]], error: type[BaseException]) -> list[tu
 def everywhere(of_anndata, shorten_training) -> list[tuple[str, Place]]:
     for name in ("ligrec", "published"):  # compile, or load, what takes twice as long while it is traced
         CALLS[name].call(of_anndata(FINISHED))
-    with pytest.MonkeyPatch.context() as patch:
-        shorten_training(patch)
-        return chosen_places(CALLS, of_anndata)
+    return chosen_places(CALLS, of_anndata, shorten_training)
 
 
 @pytest.fixture(scope="module")
 def with_elements(of_spatialdata, shorten_training) -> list[tuple[str, Place]]:
-    with pytest.MonkeyPatch.context() as patch:
-        shorten_training(patch)
-        return chosen_places(OF_SPATIALDATA, of_spatialdata)
+    return chosen_places(OF_SPATIALDATA, of_spatialdata, shorten_training)
 
 
 @pytest.mark.slow

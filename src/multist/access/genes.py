@@ -24,11 +24,12 @@ _ENSEMBL, _MOST = r"ENS[A-Z]*G\d+", 0.5
 def table_with(table: AnnData, genes: Iterable[str], gene_symbols: str | None) -> AnnData:
     """The table itself, or all that its ``raw`` holds where only that has all of the genes; the log says so."""
     raw, wanted = table.raw, set(genes)
-    if raw is None or wanted <= set(gene_names(table, gene_symbols)):
+    missing = wanted - set(gene_names(table, gene_symbols))
+    if not missing or raw is None or gene_symbols not in (None, *raw.var):
         return table
-    if gene_symbols not in (None, *raw.var) or not wanted <= set(gene_names(raw, gene_symbols)):
+    if not wanted <= set(gene_names(raw, gene_symbols)):
         return table
-    logger.info("%s: found in raw alone, which is read", listed(sorted(wanted - set(gene_names(table, gene_symbols)))))
+    logger.info("%s: found in raw alone, which is read", listed(sorted(missing)))
     return AnnData(raw.X, obs=table.obs[[]], var=raw.var)
 
 

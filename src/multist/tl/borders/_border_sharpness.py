@@ -12,6 +12,7 @@ from multist._described import described
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist.access import check_whole, domain_params, not_found, plain, read_features, run, versions
+from multist.tl._expression import make_expression
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._cluster_test import adjusted
 from multist.tl.borders._contacts import Contact, domain_codes, find_contacts, section_spacings, within_reach
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from scipy import sparse
     from spatialdata import SpatialData
 
-    from multist.access import Part, SpatialRecord
+    from multist.access import SpatialRecord
 
 _MODALITIES = ("expression", "histology")
 _COMPONENTS = 50
@@ -138,8 +139,9 @@ def border_sharpness(
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         places, unit = record.in_microns()
         codes, domains = domain_codes(record.table, cluster_key)
-        if expression_key is None:
-            _ensure_expression(part, library_key=library_key, random_state=random_state)
+        embedded = any(key in part.table.obsm for key in _keys.EXPRESSION_FEATURES)
+        if expression_key is None and not embedded and part.table.n_vars:  # as after a model recognised the domains
+            make_expression(part, library_key=library_key, random_state=random_state)
         keys = _feature_keys(record.table, expression_key, histology_key)
         features = {modality: _components(record, key) for modality, key in keys.items()}
         tissue = _tissue(record, ensure_graph(part))
@@ -165,16 +167,6 @@ def border_sharpness(
         table = _table(result, contacts, domains)
         part.write(uns={key_added: {_keys.BORDER_SHARPNESS: table, f"{_keys.BORDER_SHARPNESS}_params": params}})
     return work.result
-
-
-def _ensure_expression(part: Part, **options: Any) -> None:
-    """Embed the expression if that was not done, as of a section in which a model recognised domains."""
-    if any(key in part.table.obsm for key in _keys.EXPRESSION_FEATURES) or part.table.n_vars == 0:
-        return
-    from multist.pp.stages import reduce_expression
-
-    logger.info("no expression embedding found; running pp.embed_expression")
-    part.write(**reduce_expression(part.table, **options))
 
 
 def _feature_keys(table: AnnData, expression_key: str | None, histology_key: str | None) -> dict[str, str]:

@@ -13,6 +13,7 @@ from anndata import AnnData, concat
 from multist import _keys
 from multist._settings import logger
 from multist.access import Kind, Part, find_expression, refuse_twins, warn_of_raw_components
+from multist.tl._expression import make_expression
 from multist.tl.domains._inputs import Tissue, features_of, gather_histology, restain
 
 if TYPE_CHECKING:
@@ -159,13 +160,12 @@ def fitted_expression(
             logger.info("using the expression embedding in obsm[%r]", key)
             _warn_of_raw(parts, key)
             return features_of(parts, key), key, _axes(parts, key)
+    if len(parts) == 1:
+        make_expression(parts[0], layer=layer, library_key=library_key, random_state=random_state)
+        return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
     from multist.pp.stages import reduce_expression
 
     logger.info("no expression embedding found; running pp.embed_expression")
-    if len(parts) == 1:
-        made: dict[str, Any] = {"layer": layer, "library_key": library_key, "random_state": random_state}
-        parts[0].write(**reduce_expression(parts[0].table, **made))
-        return features_of(parts, _keys.EXPRESSION), _keys.EXPRESSION, _axes(parts, _keys.EXPRESSION)
     for number, table in enumerate(tables):
         refuse_twins(table.var_names, f"var_names of object number {number}")
     together = _together(tables, layer)

@@ -98,7 +98,7 @@ def pseudotime(
         one end of the longest path. Which of the two ends a process starts from is biology, and nothing in the data
         says it.
     use_rep
-        ``obsm`` key of the embedding; None takes that in which the domains were found: ``X_name`` for ``name_domain``
+        ``obsm`` key of the embedding; None takes the one with the name of the domains, ``X_name`` for ``name_domain``,
         if it is there, else ``X_multist``.
     cluster_key
         ``obs`` column of the domains. Spots without one get a pseudotime all the same.
