@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import multist as mt
+from multist.access import domain_params, identifiers_advice
 
 pytestmark = pytest.mark.slow
 
@@ -134,11 +135,25 @@ def test_everything_that_was_computed_is_on_the_page(whole, tmp_path):
     assert path.stat().st_size < 5e6 and len(seen.images()) == 6
 
 
-def test_what_was_not_computed_is_named_with_what_computes_it(named, tmp_path):
+def test_of_domains_alone_the_rest_is_named_with_what_computes_it_and_a_slider_is_on_the_image(named, tmp_path, caplog):
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     assert seen.heads == ["Domains", "Markers", "Left out"]
     for name in ("tl.multist_domains", "tl.interactions", "tl.pseudotime", "Decisions : none are recorded"):
         assert name in seen.text
+    assert "gene_symbols" not in caplog.text
+    image, domains = seen.images()[:2]
+    assert image.size == domains.size and domains.mode == "RGBA"
+    alpha = np.asarray(domains)[..., 3]
+    assert (alpha == 0).mean() > 0.3 and (alpha == 255).mean() > 0.05
+    assert [a["type"] for tag, a in seen.tags if tag == "input"] == ["range"]
+
+
+def test_a_part_that_was_made_from_other_domains_is_left_out_and_says_so(whole, tmp_path):
+    made_from = domain_params(whole[::-1].copy(), "multist_domain")
+    whole.uns["multist"]["interactions"]["params"] = made_from
+    seen = Seen(mt.report(whole, tmp_path / "report.html"))
+    assert "Borders and pairs" not in seen.heads and seen.heads[-1] == "Left out"
+    assert "made from other domains than obs['multist_domain'] holds now; run tl.interactions again" in seen.text
 
 
 def test_names_are_names_whatever_is_in_them_and_the_page_asks_nothing_of_the_network(whole, tmp_path):
@@ -175,15 +190,6 @@ def test_names_are_names_whatever_is_in_them_and_the_page_asks_nothing_of_the_ne
     assert policy.startswith("default-src 'none'")
 
 
-def test_domains_lie_on_the_image_and_a_slider_is_between_them(named, tmp_path):
-    seen = Seen(mt.report(named, tmp_path / "report.html"))
-    image, domains = seen.images()[:2]
-    assert image.size == domains.size and domains.mode == "RGBA"
-    alpha = np.asarray(domains)[..., 3]
-    assert (alpha == 0).mean() > 0.3 and (alpha == 255).mean() > 0.05
-    assert [a["type"] for tag, a in seen.tags if tag == "input"] == ["range"]
-
-
 def test_without_an_image_there_is_no_slider(named, tmp_path):
     seen = Seen(mt.report(named, tmp_path / "report.html", image_key=None))
     assert not any(tag in ("input", "script") for tag, _ in seen.tags) and "no image" in seen.text
@@ -207,24 +213,23 @@ def test_markers_are_the_genes_of_the_domain_by_the_names_that_are_asked_for(nam
     }
 
 
-@pytest.mark.parametrize("column", ["symbol", None])
-def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_path, caplog, column):
-    if column is not None:
-        named.var[column] = named.var_names
-    named.var["chromosome"], named.var["n_cells"] = "1", np.arange(named.n_vars)
+def test_identifiers_on_the_page_are_said_with_the_column_of_symbols(named, tmp_path, caplog):
+    named.var["symbol"], named.var["chromosome"], named.var["n_cells"] = named.var_names, "1", np.arange(named.n_vars)
     named.var["gene_ids"] = [f"ENSG{i:011d}" for i in range(named.n_vars)]
+    assert identifiers_advice(named) == ""
+    named.var_names = named.var["gene_ids"].tolist()
     mt.report(named, tmp_path / "report.html")
-    assert "gene_symbols" not in caplog.text
-    named.var_names = [f"ENSG{i:011d}" for i in range(named.n_vars)]
-    mt.report(named, tmp_path / "report.html")
-    said = "those of var are: 'symbol'" if column else "var has none yet"
-    assert f"such as 'ENSG00000000000'; gene_symbols takes a column, and {said}" in caplog.text
+    assert "such as 'ENSG00000000000'; gene_symbols takes a column, and those of var are: 'symbol'" in caplog.text
+    del named.var["symbol"]
+    assert "gene_symbols takes a column, and var has none yet" in identifiers_advice(named)
 
 
-def test_many_spots_are_sampled_and_the_page_says_so(named, tmp_path, monkeypatch):
+def test_many_spots_are_sampled_and_those_without_a_domain_are_counted(named, tmp_path, monkeypatch):
     monkeypatch.setattr("multist._report.markers._MOST_SPOTS", 70)
+    named.obs.loc[named.obs_names[:13], "multist_domain"] = np.nan
     seen = Seen(mt.report(named, tmp_path / "report.html"))
     assert re.search(r"Tested on a sample of (\d+) spots", seen.text)[1] in {str(n) for n in range(40, 71)}
+    assert "13 spots are in none" in seen.text
 
 
 @pytest.mark.parametrize(
@@ -250,11 +255,6 @@ def test_several_sections_and_spatialdata(tmp_path):
     assert (
         "2 sections, 200 spots" in seen.text and "spots_section1, spots_section2" in seen.text and "my rim" in seen.text
     )
-
-
-def test_spots_without_a_domain_are_counted(named, tmp_path):
-    named.obs.loc[named.obs_names[:13], "multist_domain"] = np.nan
-    assert "13 spots are in none" in Seen(mt.report(named, tmp_path / "report.html")).text
 
 
 @pytest.mark.parametrize(

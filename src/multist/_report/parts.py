@@ -14,6 +14,7 @@ from multist._report.page import Cell, Part, Picture, Table, Tissue, picture, ta
 from multist._report.parameters import decisions, parameters, versions
 from multist._report.result import Result
 from multist._words import counted
+from multist.access import StaleError
 
 _MOST_ROWS = 25
 _WIDENING = 2.0
@@ -43,7 +44,10 @@ def tissue(result: Result) -> Tissue:
 def all_parts(result: Result) -> Iterator[tuple[str, Part | str]]:
     """Name of each part, and the part or why there is none."""
     for name, part in _PARTS.items():
-        yield name, part(result)
+        try:
+            yield name, part(result)
+        except StaleError as error:
+            yield name, str(error)
 
 
 def _sizes(result: Result) -> Part:

@@ -40,7 +40,7 @@ from multist.access.run import (
     versions,
 )
 from multist.access.shapes import read_drawn, resolve_drawn, spot_polygons
-from multist.access.stale import division_params, domain_params, embedding_params, refuse_stale
+from multist.access.stale import StaleError, division_params, domain_params, embedding_params, refuse_stale
 from multist.access.tables import (
     SPATIAL_ATTRS,
     check_columns,
@@ -65,6 +65,7 @@ __all__ = [
     "Result",
     "SectionImage",
     "SpatialRecord",
+    "StaleError",
     "advice",
     "as_list",
     "check_columns",

@@ -45,6 +45,10 @@ DIGEST, NAMES = "domains_digest", "domains_names"
 """Parameters that tell the domains a result was made from, and what these were called."""
 
 
+class StaleError(ValueError):
+    """A result was made from other domains than the table has now."""
+
+
 class Result(NamedTuple):
     """Something that was made from other fields.
 
@@ -136,7 +140,7 @@ def refuse_stale(
     ------
     KeyError
         If the column of the domains is gone.
-    ValueError
+    StaleError
         If the domains are others, or have other names.
     """
     key, digest = params.get("cluster_key"), params.get(DIGEST)
@@ -149,16 +153,16 @@ def refuse_stale(
     now, before = _in_order(table.obs[key]), json.loads(params.get(NAMES, "[]"))
     if table.n_obs != n_before:
         if named and before and set(now) - set(before):
-            raise ValueError(f"{what} was made from domains of other names than obs[{key!r}] holds now; {cure}")
+            raise StaleError(f"{what} was made from domains of other names than obs[{key!r}] holds now; {cure}")
         if table.n_obs < n_before:
             logger.info("%s was made from %d spots, of which data holds %d", what, n_before, table.n_obs)
         return
     if digest_of(table.obs[key]) != digest:
-        raise ValueError(f"{what} was made from other domains than obs[{key!r}] holds now; {cure}")
+        raise StaleError(f"{what} was made from other domains than obs[{key!r}] holds now; {cure}")
     if gone := named - set(now):
-        raise ValueError(f"{what} names {listed(sorted(gone))}, which obs[{key!r}] does not hold any more; {cure}")
+        raise StaleError(f"{what} names {listed(sorted(gone))}, which obs[{key!r}] does not hold any more; {cure}")
     if named and before and before != now:
-        raise ValueError(f"{what} was made before domains of obs[{key!r}] changed their names; {cure}")
+        raise StaleError(f"{what} was made before domains of obs[{key!r}] changed their names; {cure}")
 
 
 def domain_params(table: AnnData, cluster_key: str) -> dict[str, Any]:
