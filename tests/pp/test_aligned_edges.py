@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import anndata as ad
 import numpy as np
-import pandas as pd
 import pytest
 
 from multist.pp import spatial_graph
 
 
-def lattice(side, pitch=100.0):
-    """Rows of a hexagonal lattice."""
-    y, x = np.mgrid[:side, :side].astype(float)
-    return np.column_stack([((x + (y % 2) / 2) * pitch).ravel(), (y * pitch * np.sqrt(3) / 2).ravel()])
-
-
-def table(xy, section):
-    obs = pd.DataFrame({"section": pd.Categorical(section)}, index=[f"c{i}" for i in range(len(xy))])
-    return ad.AnnData(np.zeros((len(xy), 2), dtype=np.float32), obs=obs, obsm={"spatial": xy})
-
-
-def stacked(shift=(0.0, 0.0)):
+def stacked(toy, shift=(0.0, 0.0)):
     """Two sections of one lattice, the second moved on the slide, and where it belongs."""
-    xy = lattice(10)
-    adata = table(np.concatenate([xy, xy + [5000, 300]]), ["a"] * 100 + ["b"] * 100)
+    xy = toy.hexagons(10, 10)
+    adata = toy.table(np.concatenate([xy, xy + [5000, 300]]), section=["a"] * 100 + ["b"] * 100)
     adata.obsm["aligned"] = np.concatenate([xy, xy + np.asarray(shift)])
     return adata
 
 
-def test_aligned_sections_touch_at_the_nearest_spots():
-    adata = stacked(shift=(20.0, 0.0))
+def test_aligned_sections_touch_at_the_nearest_spots(toy):
+    adata = stacked(toy, shift=(20.0, 0.0))
     spatial_graph(adata, library_key="section", aligned_key="aligned")
     graph = adata.obsp["spatial_connectivities"]
     across = graph[:100, 100:].toarray()
     np.testing.assert_array_equal(across, np.eye(100))
-    alone = spatial_graph(stacked(), library_key="section", copy=True).obsp["spatial_connectivities"]
+    alone = spatial_graph(stacked(toy), library_key="section", copy=True).obsp["spatial_connectivities"]
     assert (graph[:100, :100] != alone[:100, :100]).nnz == 0
     distances = adata.obsp["spatial_distances"]
     np.testing.assert_allclose(distances[:100, 100:].diagonal(), 20.0)
@@ -43,17 +30,17 @@ def test_aligned_sections_touch_at_the_nearest_spots():
     assert adata.uns["spatial_neighbors"]["params"]["aligned_key"] == "aligned"
 
 
-def test_where_the_other_section_has_no_tissue_nothing_touches():
-    adata = stacked(shift=(500.0, 0.0))  # five columns of ten overlap
+def test_where_the_other_section_has_no_tissue_nothing_touches(toy):
+    adata = stacked(toy, shift=(500.0, 0.0))  # five columns of ten overlap
     spatial_graph(adata, library_key="section", aligned_key="aligned")
     touching = np.asarray(adata.obsp["spatial_connectivities"][:100, 100:].sum(axis=1)).ravel() > 0
     x = adata.obsm["aligned"][:100, 0]
     assert touching[x >= 500].all() and not touching[x < 390].any()
 
 
-def test_only_neighbouring_sections_touch():
-    xy = lattice(6)
-    adata = table(np.tile(xy, (3, 1)), np.repeat(["a", "b", "c"], 36))
+def test_only_neighbouring_sections_touch(toy):
+    xy = toy.hexagons(6, 6)
+    adata = toy.table(np.tile(xy, (3, 1)), section=np.repeat(["a", "b", "c"], 36))
     adata.obsm["aligned"] = adata.obsm["spatial"]
     spatial_graph(adata, library_key="section", aligned_key="aligned")
     graph = adata.obsp["spatial_connectivities"]
@@ -61,9 +48,9 @@ def test_only_neighbouring_sections_touch():
     assert (adata.obsp["spatial_distances"] > 0).nnz == graph.nnz  # although the spots lie on each other
 
 
-def test_every_spot_of_a_denser_section_is_joined():
-    dense, sparse = lattice(10), lattice(5, pitch=200.0)
-    adata = table(np.concatenate([sparse, dense]), ["a"] * 25 + ["b"] * 100)
+def test_every_spot_of_a_denser_section_is_joined(toy):
+    dense, sparse = toy.hexagons(10, 10), toy.hexagons(5, 5, pitch=200.0)
+    adata = toy.table(np.concatenate([sparse, dense]), section=["a"] * 25 + ["b"] * 100)
     adata.obsm["aligned"] = adata.obsm["spatial"]
     spatial_graph(adata, library_key="section", aligned_key="aligned")
     across = adata.obsp["spatial_connectivities"][25:, :25]
@@ -81,8 +68,8 @@ def test_every_spot_of_a_denser_section_is_joined():
         ({"aligned_key": "flat"}, ValueError, r"obsm\['flat'\] has shape"),
     ],
 )
-def test_an_alignment_that_does_not_fit_is_refused(change, error, message):
-    adata = stacked()
+def test_an_alignment_that_does_not_fit_is_refused(change, error, message, toy):
+    adata = stacked(toy)
     if change.get("aligned_key") == "flat":
         adata.obsm["flat"] = adata.obsm["aligned"][:, :1]
     with pytest.raises(error, match=message):

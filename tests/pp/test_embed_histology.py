@@ -93,7 +93,7 @@ def test_patch_i_belongs_to_row_i_in_any_order():
 
 
 @pytest.mark.slow
-def test_micrometres_need_the_size_of_a_pixel():
+def test_micrometres_need_the_size_of_a_pixel_which_the_call_or_the_data_says():
     adata = section()
     with pytest.raises(ValueError, match="microns_per_pixel"):
         embed_histology(adata, mean_colour, patch_size=10, patch_unit="um")
@@ -102,25 +102,21 @@ def test_micrometres_need_the_size_of_a_pixel():
     embed_histology(adata, mean_colour, patch_size=40, patch_unit="um", microns_per_pixel=1.0, key_added="outer")
     assert np.abs(adata.obsm["inner"] - adata.obsm["colour"]).max() < 1.5
     assert (adata.obsm["outer"] > adata.obsm["colour"] + 10).all(), "the wider patch reaches the white around"
-
-
-@pytest.mark.slow
-def test_micrometres_of_the_data_are_used():
-    adata = section()
     adata.uns["spatial"]["s"]["scalefactors"]["microns_per_pixel"] = 0.5  # full resolution: 1 um a pixel of hires
     embed_histology(adata, mean_colour, patch_size=20, patch_unit="um")
-    assert np.abs(adata.obsm["X_histology"] - adata.obsm["colour"]).max() < 1.5
+    np.testing.assert_array_equal(adata.obsm["X_histology"], adata.obsm["inner"])
 
 
 @pytest.mark.slow
-def test_each_section_is_embedded_on_its_own_image():
+def test_each_section_is_embedded_on_its_own_image_and_a_copy_leaves_the_input_alone():
     a, b = section(0), section(1)
     both = ad.concat([a, b], keys=["a", "b"], label="library")
     both.uns["spatial"] = {"a": a.uns["spatial"]["s"], "b": b.uns["spatial"]["s"]}
-    embed_histology(both, library_key="library")
+    result = embed_histology(both, library_key="library", copy=True)
+    assert "X_histology" not in both.obsm and "multist" not in both.uns
     for one, name in ((a, "a"), (b, "b")):
         embed_histology(one)
-        got = both[both.obs["library"] == name].obsm["X_histology"]
+        got = result[result.obs["library"] == name].obsm["X_histology"]
         np.testing.assert_allclose(got, one.obsm["X_histology"], atol=1e-6)
 
 
@@ -147,35 +143,15 @@ def test_network_sees_every_patch_once_and_is_left_as_it_was():
     assert adata.uns["multist"]["histology"]["encoder"] == "Counting"
 
 
-@pytest.mark.slow
-def test_copy_leaves_the_input_alone():
-    adata = section()
-    result = embed_histology(adata, copy=True)
-    assert "X_histology" in result.obsm and "X_histology" not in adata.obsm and "multist" not in adata.uns
-
-
 @pytest.mark.parametrize(
     ("change", "error", "message"),
-    [
-        ({"encoder": "textures"}, ValueError, "'texture'"),
-        ({"patch_size": 0}, ValueError, "patch_size"),
-        ({"patch_unit": "px"}, ValueError, "'spot' or 'um'"),
-        ({"image_key": "lowres"}, KeyError, "hires"),
-        ({"encoder": lambda b: b}, ValueError, "shape"),
-    ],
+    [({"patch_unit": "px"}, ValueError, "'spot' or 'um'"), ({"image_key": "lowres"}, KeyError, "hires")],
 )
 def test_bad_input_is_named_and_nothing_written(change, error, message):
     adata = section()
     with pytest.raises(error, match=message):
         embed_histology(adata, **change)
     assert "X_histology" not in adata.obsm and "multist" not in adata.uns
-
-
-def test_no_image_is_an_error():
-    adata = section()
-    del adata.uns["spatial"]
-    with pytest.raises((KeyError, ValueError), match="image"):
-        embed_histology(adata)
 
 
 @pytest.mark.slow
@@ -190,17 +166,15 @@ def test_normalized_image_is_preferred():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["her2st/A1", "dlpfc/151673"])
-def test_real_sections(real_data, name):
-    adata = ad.read_h5ad(real_data / f"{name}.h5ad")
+def test_a_real_section(real_data):
+    adata = ad.read_h5ad(real_data / "her2st" / "A1.h5ad")
     embed_histology(adata)
     features = adata.obsm["X_histology"]
     assert np.isfinite(features).all() and (features.std(axis=0) > 0).all()
     assert resolve(adata).has_image
 
 
-@pytest.mark.parametrize("step", [embed_histology, normalize_histology])
-@pytest.mark.parametrize("diameter", [900.0, 1e5])
+@pytest.mark.parametrize(("step", "diameter"), [(embed_histology, 1e5), (normalize_histology, 900.0)])
 def test_spots_wider_than_the_image_are_refused_at_once(step, diameter):
     adata = section()
     adata.uns["spatial"]["s"]["scalefactors"]["spot_diameter_fullres"] = diameter
@@ -208,12 +182,9 @@ def test_spots_wider_than_the_image_are_refused_at_once(step, diameter):
         step(adata)
 
 
-@pytest.mark.parametrize(
-    "change", [{"patch_size": 50.0}, {"patch_size": 900.0, "patch_unit": "um", "microns_per_pixel": 1.0}]
-)
-def test_patches_that_cover_the_image_from_everywhere_are_refused_at_once(change):
+def test_patches_that_cover_the_image_from_everywhere_are_refused_at_once():
     with pytest.raises(ValueError, match="half a patch is"):
-        embed_histology(section(), **change)
+        embed_histology(section(), patch_size=900.0, patch_unit="um", microns_per_pixel=1.0)
 
 
 @pytest.mark.slow
@@ -246,6 +217,6 @@ def test_white_is_asked_for_where_it_cannot_be_told_and_taken_where_it_is_given(
     assert np.abs(adata.obsm["X_histology"] - expected.obsm["X_histology"]).max() < 1
     normalize_histology(adata, white=white)
     assert images.keys() == {"hires"} and adata.uns["spatial"]["s"]["images"]["hires_normalized"].dtype == np.uint8
-    embed_histology(adata)
+    embed_histology(adata, mean_colour)
     with pytest.raises(ValueError, match="white must be a positive number"):
         embed_histology(adata, white=-1.0)

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import anndata as ad
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.spatial import cKDTree
 
 from multist.pp import spatial_graph
-
-
-def hexagons(rows=20, columns=25, pitch=100.0):
-    y, x = np.mgrid[:rows, :columns].astype(float)
-    return np.column_stack([((x + (y % 2) / 2) * pitch).ravel(), (y * pitch * np.sqrt(3) / 2).ravel()])
-
-
-def squares(rows=20, columns=25, pitch=100.0):
-    y, x = np.mgrid[:rows, :columns].astype(float)
-    return np.column_stack([x.ravel(), y.ravel()]) * pitch
-
-
-def table(xy, **obs):
-    frame = pd.DataFrame(obs, index=[f"c{i}" for i in range(len(xy))])
-    return ad.AnnData(np.zeros((len(xy), 2), dtype=np.float32), obs=frame, obsm={"spatial": np.asarray(xy)})
 
 
 def edges(adata):
@@ -38,14 +21,13 @@ def within(xy, reach):
     return pairs | {(j, i) for i, j in pairs}
 
 
-@pytest.mark.parametrize("share", [0.3, 0.5, 0.65])
-@pytest.mark.parametrize("degrees", [0, 30, 45])
-@pytest.mark.parametrize("lattice", [hexagons, squares])
-def test_no_edge_runs_over_a_hole(lattice, degrees, share):
-    xy = lattice(40, 40)
+@pytest.mark.parametrize(("degrees", "share"), [(0, 0.3), (30, 0.5), (45, 0.65)])
+@pytest.mark.parametrize("lattice", ["hexagons", "squares"])
+def test_no_edge_runs_over_a_hole(lattice, degrees, share, toy):
+    xy = getattr(toy, lattice)(40, 40)
     xy = xy[np.random.default_rng(int(100 * share)).random(len(xy)) > share]
     c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    adata = table(xy @ np.array([[c, s], [-s, c]]))
+    adata = toy.table(xy @ np.array([[c, s], [-s, c]]))
     spatial_graph(adata)
     assert adata.uns["spatial_neighbors"]["params"]["coord_type"] == "grid"
     assert edges(adata)[0] == within(xy, 110)
@@ -53,12 +35,18 @@ def test_no_edge_runs_over_a_hole(lattice, degrees, share):
 
 @pytest.mark.parametrize(
     ("lattice", "wanted", "reach"),
-    [(squares, 8, 150), (squares, 12, 210), (hexagons, 12, 180), (hexagons, 7, 180), (hexagons, 18, 210)],
+    [
+        ("squares", 8, 150),
+        ("squares", 12, 210),
+        ("hexagons", 12, 180),
+        ("hexagons", 7, 180),
+        ("hexagons", 18, 210),
+    ],
 )
-def test_whole_rings(lattice, wanted, reach):
-    xy = lattice()
+def test_whole_rings(lattice, wanted, reach, toy):
+    xy = getattr(toy, lattice)()
     xy = xy[np.random.default_rng(0).random(len(xy)) > 0.4]
-    adata = table(xy)
+    adata = toy.table(xy)
     spatial_graph(adata, n_neighbors=wanted)
     assert edges(adata)[0] == within(xy, reach)
 
@@ -71,13 +59,11 @@ def array_places(rows, columns):
     return place, place * [50, 50 * np.sqrt(3)]
 
 
-@pytest.mark.parametrize("kind", [int, float, np.int16])
-@pytest.mark.parametrize("order", [[0, 1], [1, 0]])
-@pytest.mark.parametrize("holes", [0, 0.3])
-def test_columns_and_rows_of_visiums_array_are_a_hexagonal_lattice(order, kind, holes, caplog):
+@pytest.mark.parametrize(("kind", "order", "holes"), [(int, [0, 1], 0), (float, [1, 0], 0.3), (np.int16, [0, 1], 0.3)])
+def test_columns_and_rows_of_visiums_array_are_a_hexagonal_lattice(order, kind, holes, caplog, toy):
     place, pixels = array_places(16, 30)
     kept = np.random.default_rng(0).random(len(place)) >= holes
-    adata = table(place[kept][:, order].astype(kind))
+    adata = toy.table(place[kept][:, order].astype(kind))
     spatial_graph(adata)
     assert edges(adata)[0] == within(pixels[kept], 120)
     assert "columns and rows of a hexagonal array" in caplog.text
@@ -87,25 +73,25 @@ def test_columns_and_rows_of_visiums_array_are_a_hexagonal_lattice(order, kind, 
 
 
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
-def test_a_column_of_obs_says_which_axis_holds_the_columns(order):
+def test_a_column_of_obs_says_which_axis_holds_the_columns(order, toy):
     place, pixels = array_places(40, 20)  # a piece of tissue that is higher than wide
-    adata = table(place[:, order].astype(float), array_col=place[:, 0], array_row=place[:, 1])
+    adata = toy.table(place[:, order].astype(float), array_col=place[:, 0], array_row=place[:, 1])
     spatial_graph(adata)
     assert edges(adata)[0] == within(pixels, 120)
 
 
 @pytest.mark.parametrize(
-    "xy", [squares(pitch=1.0), squares(pitch=2.0), np.array(np.meshgrid(np.arange(20), np.arange(9))).reshape(2, -1).T]
+    ("rows", "columns", "pitch", "kind"), [(20, 25, 1, float), (20, 25, 2, float), (9, 20, 1, int)]
 )
-def test_a_square_lattice_of_whole_numbers_stays_one(xy):
-    adata = table(xy)
+def test_a_square_lattice_of_whole_numbers_stays_one(rows, columns, pitch, kind, toy):
+    adata = toy.table(toy.squares(rows, columns, pitch).astype(kind))
     spatial_graph(adata)
     assert adata.uns["spatial_neighbors"]["params"]["n_neighbors"] == 4
 
 
-def test_cells_that_share_places_of_a_lattice_are_joined_along_it():
-    xy = np.repeat(squares(8, 8), 10, axis=0)
-    adata = table(xy)
+def test_cells_that_share_places_of_a_lattice_are_joined_along_it(toy):
+    xy = np.repeat(toy.squares(8, 8), 10, axis=0)
+    adata = toy.table(xy)
     spatial_graph(adata)
     assert adata.uns["spatial_neighbors"]["params"]["coord_type"] == "grid"
     graph = adata.obsp["spatial_connectivities"]
@@ -113,25 +99,25 @@ def test_cells_that_share_places_of_a_lattice_are_joined_along_it():
     assert graph[0, 10] == graph[0, 1] == 1
 
 
-def visium(xy, pitch=100.0, spot=0.65, **factors):
-    adata = table(xy)
+def visium(toy, xy, pitch=100.0, spot=0.65, **factors):
+    adata = toy.table(xy)
     adata.uns["spatial"] = {"s": {"images": {}, "scalefactors": {"spot_diameter_fullres": spot * pitch, **factors}}}
     return adata
 
 
 @pytest.mark.parametrize("pitch", [50.0, 273.0])
-def test_distances_between_visiums_spots_are_micrometres(pitch):
-    adata = visium(hexagons(pitch=pitch), pitch)
+def test_distances_between_visiums_spots_are_micrometres(pitch, toy):
+    adata = visium(toy, toy.hexagons(pitch=pitch), pitch)
     spatial_graph(adata)
     np.testing.assert_allclose(edges(adata)[1], 100)
     assert adata.uns["spatial_neighbors"]["params"]["unit"] == "um"
 
 
-def test_a_stated_scale_counts_for_more_and_an_unknown_one_is_not_guessed():
-    adata = visium(hexagons(), microns_per_pixel=0.5)
+def test_a_stated_scale_counts_for_more_and_an_unknown_one_is_not_guessed(toy):
+    adata = visium(toy, toy.hexagons(), microns_per_pixel=0.5)
     spatial_graph(adata)
     np.testing.assert_allclose(edges(adata)[1], 50)
-    adata = visium(hexagons(), spot=0.95)  # no spots of Visium
+    adata = visium(toy, toy.hexagons(), spot=0.95)  # no spots of Visium
     spatial_graph(adata)
     np.testing.assert_allclose(edges(adata)[1], 100)
     assert adata.uns["spatial_neighbors"]["params"]["unit"] == "coordinates"
@@ -142,9 +128,9 @@ def test_a_stated_scale_counts_for_more_and_an_unknown_one_is_not_guessed():
         spatial_graph(adata, microns_per_pixel=-1)
 
 
-def test_distances_across_aligned_sections_are_in_the_unit_of_those_within():
-    xy = hexagons()
-    adata = table(np.concatenate([xy, xy + 9000]), section=["a"] * 500 + ["b"] * 500)
+def test_distances_across_aligned_sections_are_in_the_unit_of_those_within(toy):
+    xy = toy.hexagons()
+    adata = toy.table(np.concatenate([xy, xy + 9000]), section=["a"] * 500 + ["b"] * 500)
     adata.obsm["aligned"] = np.concatenate([xy, xy + [20, 0]]) / 100  # in steps of the lattice
     spatial_graph(adata, library_key="section", aligned_key="aligned")
     np.testing.assert_allclose(adata.obsp["spatial_distances"][:500, 500:].diagonal(), 20)

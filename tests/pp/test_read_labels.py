@@ -18,22 +18,6 @@ def ring(x0: float, y0: float, x1: float, y1: float) -> list[list[float]]:
     return [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
 
 
-def feature(kind: str, coordinates: Any, name: str | None = None, **properties: Any) -> dict[str, Any]:
-    if name is not None:
-        properties["classification"] = {"name": name, "color": [200, 0, 0]}
-    geometry = {"type": kind, "coordinates": coordinates}
-    return {
-        "type": "Feature",
-        "id": "x",
-        "geometry": geometry,
-        "properties": {"objectType": "annotation", **properties},
-    }
-
-
-def collection(*features: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "FeatureCollection", "features": list(features)}
-
-
 def named(adata: ad.AnnData, key: str = "annotation") -> dict[str, set[tuple[int, int]]]:
     places = np.rint(np.asarray(adata.obsm["spatial"]) / PITCH).astype(int)
     column = adata.obs[key]
@@ -44,7 +28,7 @@ def grid(x0: int, x1: int, y0: int, y1: int) -> set[tuple[int, int]]:
     return {(x, y) for x in range(x0, x1) for y in range(y0, y1)}
 
 
-def test_every_geometry_that_qupath_draws_names_its_spots(spot_grid, write_file):
+def test_every_geometry_that_qupath_draws_names_its_spots(spot_grid, write_file, feature, collection):
     path = write_file(
         collection(
             feature("Polygon", [ring(-5, -5, 45, 45), ring(5, 5, 35, 35)], "ring"),
@@ -67,17 +51,18 @@ def test_every_geometry_that_qupath_draws_names_its_spots(spot_grid, write_file)
 
 
 @pytest.mark.parametrize(("width", "rows"), [(3.0, 0), (5.0, 1), (20.0, 2)])
-def test_a_stroke_is_as_wide_as_it_is_said_to_be(spot_grid, write_file, width: float, rows: int):
+def test_a_stroke_is_as_wide_as_it_is_said_to_be(spot_grid, write_file, width: float, rows: int, feature, collection):
     line = feature("LineString", [[-5, 72], [95, 72]], "a")
     path = write_file(collection(line, feature("Point", [0, 0], "b")))
     mt.pp.read_labels(spot_grid, path, stroke_width=width)
     assert named(spot_grid).get("a", set()) == grid(0, 10, 7, 7 + rows)
 
 
-@pytest.mark.parametrize("wrap", [collection, lambda *each: list(each), lambda each: each])
-def test_collections_lists_and_single_features_are_read(spot_grid, write_file, wrap):
-    mt.pp.read_labels(spot_grid, write_file(wrap(feature("Polygon", [ring(-5, -5, 15, 15)], "a"))))
-    assert named(spot_grid) == {"a": grid(0, 2, 0, 2)}
+def test_collections_lists_and_single_features_are_read(spot_grid, write_file, feature, collection):
+    drawing = feature("Polygon", [ring(-5, -5, 15, 15)], "a")
+    for content in (collection(drawing), [drawing], drawing):
+        found = mt.pp.read_labels(spot_grid, write_file(content), copy=True)
+        assert named(found) == {"a": grid(0, 2, 0, 2)}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +79,9 @@ def test_collections_lists_and_single_features_are_read(spot_grid, write_file, w
         (None, "drawn", None),
     ],
 )
-def test_class_and_colour_are_found_where_each_version_puts_them(spot_grid, write_file, properties, name, color):
+def test_class_and_colour_are_found_where_each_version_puts_them(
+    spot_grid, write_file, properties, name, color, feature, collection
+):
     drawing = feature("Polygon", [ring(-5, -5, 15, 15)])
     drawing["properties"] = properties
     mt.pp.read_labels(spot_grid, write_file(collection(drawing)))
@@ -103,22 +90,29 @@ def test_class_and_colour_are_found_where_each_version_puts_them(spot_grid, writ
     assert written == color or (color is None and written == "#E69F00")
 
 
-def test_drawings_without_a_class_are_left_out_where_others_have_one(spot_grid, write_file, caplog):
+def test_drawings_without_a_class_are_left_out_where_others_have_one(spot_grid, write_file, caplog, feature):
     path = write_file([feature("Polygon", [ring(-5, -5, 95, 95)]), feature("Polygon", [ring(-5, -5, 15, 15)], "a")])
     mt.pp.read_labels(spot_grid, path)
     assert named(spot_grid) == {"a": grid(0, 2, 0, 2)}
     assert "1 of 2 drawings" in caplog.text
 
 
-def halves(*properties: dict[str, Any]) -> dict[str, Any]:
-    """The left and the right half of the grid with the properties that another program than QuPath wrote."""
-    left, right = (feature("Polygon", [ring(x, -5, x + 50, 95)]) for x in (-5, 45))
-    left["properties"], right["properties"] = properties
-    return collection(left, right)
+@pytest.fixture
+def halves(feature, collection):
+    """Draw the left and the right half of the grid with the properties that another program than QuPath wrote."""
+
+    def make(*properties: dict[str, Any]) -> dict[str, Any]:
+        left, right = (feature("Polygon", [ring(x, -5, x + 50, 95)]) for x in (-5, 45))
+        left["properties"], right["properties"] = properties
+        return collection(left, right)
+
+    return make
 
 
 @pytest.mark.parametrize("key", ["label", "Class", "kind"])
-def test_the_text_that_tells_drawings_apart_is_their_class_and_the_log_says_so(spot_grid, write_file, key, caplog):
+def test_the_text_that_tells_drawings_apart_is_their_class_and_the_log_says_so(
+    spot_grid, write_file, key, caplog, halves
+):
     caplog.set_level("INFO")
     others = {"id": 1, "layer": "drawn", "path": None, "color": "red"}
     mt.pp.read_labels(spot_grid, write_file(halves({key: "grey"} | others, {key: "white"} | others)))
@@ -128,17 +122,19 @@ def test_the_text_that_tells_drawings_apart_is_their_class_and_the_log_says_so(s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", ["id", "fid", "uuid", "OBJECTID"])
-def test_identifiers_of_drawings_are_no_classes(spot_grid, write_file, key):
-    mt.pp.read_labels(spot_grid, write_file(halves({key: "a1", "kind": "x"}, {key: "a2", "kind": "x"})))
+def test_identifiers_of_drawings_are_no_classes(spot_grid, write_file, halves):
+    left, right = (dict.fromkeys(("id", "fid", "uuid", "OBJECTID"), name) for name in ("a1", "a2"))
+    mt.pp.read_labels(spot_grid, write_file(halves({"kind": "x"} | left, {"kind": "x"} | right)))
     assert named(spot_grid) == {"drawn": grid(0, 10, 0, 10)}
-    mt.pp.read_labels(spot_grid, write_file(halves({key: "a1", "kind": "x"}, {key: "a2", "kind": "y"})))
+    mt.pp.read_labels(spot_grid, write_file(halves({"kind": "x"} | left, {"kind": "y"} | right)))
     assert set(named(spot_grid)) == {"x", "y"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "repeated", "classes"), [(8, False, 8), (9, False, 1), (9, True, 8)])
-def test_a_text_that_differs_between_all_of_many_drawings_is_no_class(spot_grid, write_file, n, repeated, classes):
+def test_a_text_that_differs_between_all_of_many_drawings_is_no_class(
+    spot_grid, write_file, n, repeated, classes, feature, collection
+):
     points = [feature("Point", [PITCH * i, 0], remark=f"remark {i % 8 if repeated else i}") for i in range(n)]
     mt.pp.read_labels(spot_grid, write_file(collection(*points)))
     assert len(named(spot_grid)) == classes
@@ -146,13 +142,13 @@ def test_a_text_that_differs_between_all_of_many_drawings_is_no_class(spot_grid,
     assert len(named(spot_grid)) == (8 if repeated else n)
 
 
-def test_a_usual_name_is_read_where_all_drawings_are_of_one_class_and_before_other_texts(spot_grid, write_file):
+def test_a_usual_name_is_read_where_all_drawings_are_of_one_class_and_before_other_texts(spot_grid, write_file, halves):
     path = write_file(halves({"label": "grey", "by": "A"}, {"label": "grey", "by": "B"}))
     mt.pp.read_labels(spot_grid, path)
     assert named(spot_grid) == {"grey": grid(0, 10, 0, 10)}
 
 
-def test_the_class_is_what_label_key_names_also_beside_that_of_qupath(spot_grid, write_file):
+def test_the_class_is_what_label_key_names_also_beside_that_of_qupath(spot_grid, write_file, halves):
     path = write_file(halves({"classification": {"name": "a"}, "grade": 1}, {"classification": "b", "grade": 2}))
     mt.pp.read_labels(spot_grid, path, label_key="grade")
     assert named(spot_grid) == {"1": grid(0, 5, 0, 10), "2": grid(5, 10, 0, 10)}
@@ -160,13 +156,13 @@ def test_the_class_is_what_label_key_names_also_beside_that_of_qupath(spot_grid,
     assert set(named(spot_grid)) == {"a", "b"}
 
 
-def test_whole_numbers_beside_a_missing_one_are_written_without_decimals(spot_grid, write_file):
+def test_whole_numbers_beside_a_missing_one_are_written_without_decimals(spot_grid, write_file, halves):
     mt.pp.read_labels(spot_grid, write_file(halves({"grade": 1.0}, {"grade": None})), label_key="grade")
     assert named(spot_grid) == {"1": grid(0, 5, 0, 10)}
 
 
-@pytest.mark.parametrize("key", ["color", "Color", "COLOUR"])
-def test_colours_are_read_whatever_the_case_of_their_name(spot_grid, write_file, key):
+@pytest.mark.parametrize("key", ["Color", "COLOUR"])
+def test_colours_are_read_whatever_the_case_of_their_name(spot_grid, write_file, key, halves):
     mt.pp.read_labels(spot_grid, write_file(halves({"kind": "a", key: "red"}, {"kind": "b", key: "lime"})))
     assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000", "#00FF00"]
 
@@ -189,14 +185,14 @@ def test_selections_without_the_class_that_label_key_names_are_left_out(spot_gri
     assert "1 of 2 drawings" in caplog.text
 
 
-def test_features_without_a_geometry_are_left_out_and_counted(spot_grid, write_file, caplog):
+def test_features_without_a_geometry_are_left_out_and_counted(spot_grid, write_file, caplog, feature, collection):
     nothing = feature("Point", [0, 0], "b") | {"geometry": None}
     mt.pp.read_labels(spot_grid, write_file(collection(feature("Point", [0, 0], "a"), nothing)))
     assert named(spot_grid) == {"a": {(0, 0)}}
     assert "1 of 2 features" in caplog.text and "have no geometry and are left out" in caplog.text
 
 
-def test_drawings_on_a_smaller_image_are_scaled_by_number_or_by_image(spot_grid, write_file):
+def test_drawings_on_a_smaller_image_are_scaled_by_number_or_by_image(spot_grid, write_file, feature, collection):
     path = write_file(collection(feature("Polygon", [ring(3.75, 3.75, 11.25, 13.75)], "a")))
     for arguments in ({"scale": 4.0}, {"image_key": "hires"}):
         changed = mt.pp.read_labels(spot_grid, path, copy=True, **arguments)
@@ -204,7 +200,7 @@ def test_drawings_on_a_smaller_image_are_scaled_by_number_or_by_image(spot_grid,
     assert "annotation" not in spot_grid.obs
 
 
-def test_coordinates_of_a_spatialdata_are_pixels_of_its_image(tissue, tissue_table, write_file):
+def test_coordinates_of_a_spatialdata_are_pixels_of_its_image(tissue, tissue_table, write_file, feature, collection):
     xy = tissue_table.obsm["spatial"] / 4  # the image of the SpatialData is the hires image of the AnnData
     (x0, y0), (x1, y1) = np.quantile(xy, [0.25, 0.75], axis=0)
     path = write_file(collection(feature("Polygon", [ring(x0, y0, x1, y1)], "middle")))
@@ -236,8 +232,10 @@ def test_the_number_behind_a_barcode_counts_where_it_tells_two_apart(spot_grid, 
     assert spot_grid.obs["annotation"].astype(object).fillna("").tolist() == ["", "x", "y", ""]
 
 
-@pytest.mark.parametrize("affixed", ["{0}-1-{1}", "{0}-1_{1}", "{1}_{0}-1", "run/{1}#{0}-1"])
-@pytest.mark.parametrize("ending", ["-1", ""])
+@pytest.mark.parametrize(
+    ("affixed", "ending"),
+    [("{0}-1-{1}", "-1"), ("{0}-1_{1}", "-1"), ("{1}_{0}-1", "-1"), ("run/{1}#{0}-1", "-1"), ("{0}-1-{1}", "")],
+)
 def test_what_concatenating_added_to_the_names_of_a_section_is_left_aside(
     spot_grid, write_file, affixed, ending, caplog
 ):
@@ -284,16 +282,33 @@ def test_separators_behind_the_last_column_are_no_columns(spot_grid, write_file)
     assert named(spot_grid) == {"a": {(0, 0)}}
 
 
-def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, write_file):
+@pytest.mark.parametrize("header", ["color", "Colour"])
+def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, write_file, header):
     spot_grid.obs["cell_id"] = [f"cell{i}" for i in range(len(XY))]
-    mt.pp.read_labels(spot_grid, write_file("cell_id,group,color\ncell0,a,#FF0000\ncell1,b,#00ff00\n", "groups.csv"))
+    text = f"cell_id,group,{header}\ncell0,a,#FF0000\ncell1,b,#00ff00\n"
+    mt.pp.read_labels(spot_grid, write_file(text, "groups.csv"))
     assert named(spot_grid) == {"a": {(0, 0)}, "b": {(1, 0)}}
     assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000", "#00FF00"]
 
 
-def test_colours_have_either_spelling(spot_grid, write_file):
-    mt.pp.read_labels(spot_grid, write_file("Barcode,g,Colour\nACGT000-1,a,#FF0000\n", "groups.csv"))
-    assert named(spot_grid) == {"a": {(0, 0)}} and list(spot_grid.uns["annotation_colors"]) == ["#FF0000"]
+@pytest.mark.parametrize(
+    "content",
+    [
+        ",layer\nACGT000-1,L1\nACGT001-1,\nACGT002-1,L2\n",
+        '"","layer"\n"ACGT000-1","L1"\n"ACGT001-1",NA\n"ACGT002-1","L2"\n',
+        "\tlayer\nACGT000-1\tL1\nACGT001-1\t\nACGT002-1\tL2",
+        "spot_id,layer\nACGT000-1,L1\nACGT002-1,L2\n",
+    ],
+    ids=["pandas", "R", "tabs", "named"],
+)
+def test_data_frames_whose_rows_are_spots_are_read(spot_grid, write_file, content: str):
+    mt.pp.read_labels(spot_grid, write_file(content, "layers.csv"))
+    assert spot_grid.obs["annotation"].dropna().to_dict() == {"ACGT000-1": "L1", "ACGT002-1": "L2"}
+
+
+def test_a_group_may_be_called_as_missing_values_are_in_r(spot_grid, write_file):
+    mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,NA\n", "g.csv"))
+    assert spot_grid.obs["annotation"].dropna().tolist() == ["NA"]
 
 
 def test_instances_of_a_spatialdata_are_cell_ids(tissue, write_file):
@@ -340,7 +355,7 @@ def test_the_cells_of_a_selection_are_a_group(spot_grid, write_file):
     assert named(spot_grid) == {"Tumour": {(4, 0), (5, 0)}}
 
 
-def test_corrected_domains_come_back_beside_the_strokes(spot_grid, write_file, caplog):
+def test_corrected_domains_come_back_beside_the_strokes(spot_grid, write_file, caplog, feature, collection):
     strokes, corrected = (feature("Polygon", [ring(-5, -5, x, 95)], "left") for x in (15, 45))
     caplog.set_level("INFO")
     mt.pp.read_labels(spot_grid, write_file(collection(strokes)))
@@ -353,7 +368,7 @@ def test_corrected_domains_come_back_beside_the_strokes(spot_grid, write_file, c
     assert "obs['annotation'] is replaced" in caplog.text and "other sections" not in caplog.text
 
 
-def test_sections_are_read_one_after_the_other(spot_grid, write_file):
+def test_sections_are_read_one_after_the_other(spot_grid, write_file, feature, collection):
     spot_grid.obs["slide"] = np.repeat(["one", "two"], 50)
     spot_grid.obsm["spatial"][50:] = XY[:50]  # each slide has its own image, so places repeat
     spot_grid.uns["spatial"]["s2"] = spot_grid.uns["spatial"]["s1"]
@@ -376,13 +391,13 @@ def test_sections_are_read_one_after_the_other(spot_grid, write_file):
     assert counts == {("one", "a"): 4, ("two", "c"): 1}
 
 
-def test_several_sections_in_uns_ask_for_the_column_that_names_them(spot_grid, write_file):
+def test_several_sections_in_uns_ask_for_the_column_that_names_them(spot_grid, write_file, feature, collection):
     spot_grid.uns["spatial"]["s2"] = spot_grid.uns["spatial"]["s1"]
     with pytest.raises(ValueError, match="pass library_key"):
         mt.pp.read_labels(spot_grid, write_file(collection(feature("Point", [0, 0], "a"))))
 
 
-def test_the_file_and_what_is_shared_are_not_changed(spot_grid, write_file):
+def test_the_file_and_what_is_shared_are_not_changed(spot_grid, write_file, feature, collection):
     path = write_file(collection(feature("Polygon", [ring(-5, -5, 15, 15)], "a")))
     before = path.read_bytes()
     spot_grid.obsm["spatial"].flags.writeable = False
@@ -391,7 +406,7 @@ def test_the_file_and_what_is_shared_are_not_changed(spot_grid, write_file):
     np.testing.assert_array_equal(spot_grid.obsm["spatial"], XY)
 
 
-def test_classes_may_be_numbers_and_what_goes_by_its_name_is_told(spot_grid, write_file, caplog):
+def test_classes_may_be_numbers_and_what_goes_by_its_name_is_told(spot_grid, write_file, caplog, halves):
     caplog.set_level("INFO")
     mt.pp.read_labels(spot_grid, write_file(halves({"class": 1, "who": "Ann"}, {"class": 2, "who": "Bob"})))
     assert named(spot_grid) == {"1": grid(0, 5, 0, 10), "2": grid(5, 10, 0, 10)}

@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 import multist as mt
 from multist.pp import _drawn_json, _read_labels
-
-
-def feature(kind: str, coordinates: Any, name: str) -> dict[str, Any]:
-    geometry = {"type": kind, "coordinates": coordinates}
-    return {"type": "Feature", "geometry": geometry, "properties": {"classification": {"name": name}}}
-
-
-def collection(*features: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "FeatureCollection", "features": list(features)}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +29,6 @@ def collection(*features: dict[str, Any]) -> dict[str, Any]:
         ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'.; name the one to be read by label_key"),
         ("Barcode\nA-1\n", "0 columns of groups"),
         ("gene,value\nA,1\n", "header 'gene', 'value'; expected 'Barcode,<group>'"),
-        ('"","g"\n"A-1","x"\n', "header '', 'g'; expected"),
         ("Barcode|g\nA-1|x\n", "header 'Barcode|g'; .* separated by commas, semicolons or tabs"),
         ("# nothing else\n", "holds no table"),
         ("Barcode,g\nACGT000-1,x\nACGT000-1,y\n", "1 observations are in two groups"),
@@ -72,7 +60,7 @@ def test_files_that_are_none_of_these_are_refused(spot_grid, write_file, content
         ({"type": "LineString", "coordinates": [[1, 2]]}, "no valid LineString"),
     ],
 )
-def test_geometries_that_are_none_are_refused_by_number(spot_grid, write_file, geometry, says):
+def test_geometries_that_are_none_are_refused_by_number(spot_grid, write_file, geometry, says, feature, collection):
     good, bad = feature("Point", [0, 0], "a"), feature("Point", [0, 0], "a")
     bad["geometry"] = geometry
     with pytest.raises(ValueError, match=says) as error:
@@ -81,7 +69,7 @@ def test_geometries_that_are_none_are_refused_by_number(spot_grid, write_file, g
     assert "annotation" not in spot_grid.obs
 
 
-def test_files_that_are_too_large_are_refused(spot_grid, write_file, monkeypatch):
+def test_files_that_are_too_large_are_refused(spot_grid, write_file, monkeypatch, feature, collection):
     path = write_file(collection(*[feature("Point", [0, 0], "a")] * 3))
     monkeypatch.setattr(_drawn_json, "MOST_DRAWINGS", 2)
     with pytest.raises(ValueError, match="holds 3 features; more than 2"):
@@ -102,7 +90,7 @@ def test_barcodes_that_sections_share_are_refused_with_both_cures(spot_grid, wri
         mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"))
 
 
-def test_of_several_properties_the_user_names_the_class(spot_grid, write_file):
+def test_of_several_properties_the_user_names_the_class(spot_grid, write_file, feature, collection):
     drawings = [feature("Point", [x, 0], "") for x in (0, 10)]
     for drawing, texts in zip(drawings, ({"layer": "a", "region": "x"}, {"layer": "b", "region": "y"}), strict=True):
         drawing["properties"] = texts
@@ -127,13 +115,13 @@ def test_a_column_that_is_not_there_is_refused(spot_grid, write_file):
         mt.pp.read_labels(spot_grid, write_file("Barcode,g\nACGT000-1,a\n", "g.csv"), label_key="h")
 
 
-def test_a_file_without_any_geometry_is_refused(spot_grid, write_file):
+def test_a_file_without_any_geometry_is_refused(spot_grid, write_file, feature, collection):
     drawing = feature("Point", [0, 0], "a") | {"geometry": None}
     with pytest.raises(ValueError, match="holds no drawing: its 2 features have no geometry"):
         mt.pp.read_labels(spot_grid, write_file(collection(drawing, drawing)))
 
 
-def test_drawings_beside_the_spots_are_refused_with_both_places(spot_grid, write_file):
+def test_drawings_beside_the_spots_are_refused_with_both_places(spot_grid, write_file, feature, collection):
     path = write_file(collection(feature("Polygon", [[[1000, 1000], [2000, 1000], [2000, 2000], [1000, 1000]]], "a")))
     with pytest.raises(ValueError, match="from 1000 to 2000.* spots at x from 0 to 90"):
         mt.pp.read_labels(spot_grid, path)
@@ -146,14 +134,13 @@ def test_arguments_that_do_not_apply_are_refused(spot_grid, write_file, argument
         mt.pp.read_labels(spot_grid, path, **argument)
 
 
-@pytest.mark.parametrize("number", [0, -1.0, float("nan"), float("inf")])
-@pytest.mark.parametrize("argument", ["scale", "stroke_width"])
+@pytest.mark.parametrize(("argument", "number"), [("scale", 0), ("stroke_width", float("nan"))])
 def test_numbers_have_to_be_positive(spot_grid, write_file, argument: str, number: float):
     with pytest.raises(ValueError, match=f"{argument} must be a positive number"):
         mt.pp.read_labels(spot_grid, write_file("[]"), **{argument: number})
 
 
-def test_files_of_two_kinds_and_no_file_are_refused(spot_grid, write_file):
+def test_files_of_two_kinds_and_no_file_are_refused(spot_grid, write_file, feature):
     paths = [write_file("Barcode,g\nACGT000-1,x\n", "g.csv"), write_file([feature("Point", [0, 0], "a")])]
     for path in (paths, []):
         with pytest.raises(ValueError, match="path names no file, or files with drawings and files with groups"):

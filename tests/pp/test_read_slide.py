@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 
-import anndata as ad
 import dask.array as da
 import numpy as np
-import pandas as pd
 import pytest
 import tifffile
-from spatialdata import SpatialData, read_zarr
-from spatialdata.models import Image2DModel, ShapesModel, TableModel
+from spatialdata import read_zarr
+from spatialdata.models import Image2DModel
 from spatialdata.transformations import get_transformation
 
 from multist.access import resolve
@@ -32,15 +30,12 @@ def rgb() -> np.ndarray:
     return (image + rng.normal(0, 1, image.shape)).clip(0, 255).astype(np.uint8)
 
 
-def section(image) -> SpatialData:
+@pytest.fixture
+def section(toy):
+    """Lay spots over an image."""
     grid = np.arange(70, 420, 30.0)
     xy = np.column_stack([v.ravel() for v in np.meshgrid(grid, grid)])
-    table = ad.AnnData(np.ones((len(xy), 1), np.float32))
-    table.obs["region"] = pd.Categorical(["spots"] * len(xy))
-    table.obs["instance"] = np.arange(len(xy))
-    table = TableModel.parse(table, region="spots", region_key="region", instance_key="instance")
-    spots = ShapesModel.parse(xy, geometry=0, radius=DIAMETER / 2)
-    return SpatialData(images={"he": image}, shapes={"spots": spots}, tables={"table": table})
+    return lambda image: toy.slide(image, xy, DIAMETER)
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def pyramid(tmp_path, rgb):
 
 
 @pytest.mark.slow
-def test_a_pyramid_is_a_multiscale_image_that_stays_lazy(pyramid, rgb, tmp_path):
+def test_a_pyramid_is_a_multiscale_image_that_stays_lazy(pyramid, rgb, tmp_path, section):
     image = read_slide(pyramid)
     Image2DModel().validate(image)
     assert list(image.children) == ["scale0", "scale1", "scale2"]
@@ -72,7 +67,7 @@ def test_a_pyramid_is_a_multiscale_image_that_stays_lazy(pyramid, rgb, tmp_path)
 
 
 @pytest.mark.slow
-def test_every_step_works_on_it_as_on_the_pixels(pyramid, rgb):
+def test_every_step_works_on_it_as_on_the_pixels(pyramid, rgb, section):
     opened = section(read_slide(pyramid))
     steps = [rgb[::step, ::step] for step in (1, 2, 4)]
     plain = section(Image2DModel.parse(np.moveaxis(steps[0], 2, 0), dims=("c", "y", "x"), c_coords=["r", "g", "b"]))
@@ -81,12 +76,9 @@ def test_every_step_works_on_it_as_on_the_pixels(pyramid, rgb):
         embed_histology(sdata)
     expected, found = (s["table"].obsm["X_histology"] for s in (plain, opened))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    embed_histology(opened, patch_size=24.0, patch_unit="um", key_added="um")
-    embed_histology(opened, patch_size=2.0, key_added="spot")
-    np.testing.assert_allclose(opened["table"].obsm["um"], opened["table"].obsm["spot"])
 
 
-def test_the_size_of_a_pixel_can_be_given(pyramid, rgb):
+def test_the_size_of_a_pixel_can_be_given(pyramid, rgb, section):
     assert resolve(section(read_slide(pyramid, microns_per_pixel=0.2))).microns_per_pixel == pytest.approx((0.2,))
     with pytest.raises(ValueError, match="microns_per_pixel must be positive"):
         read_slide(pyramid, microns_per_pixel=0)
@@ -96,7 +88,7 @@ def test_the_size_of_a_pixel_can_be_given(pyramid, rgb):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_other_formats_are_read_whole(tmp_path, rgb, suffix):
+def test_other_formats_are_read_whole(tmp_path, rgb, suffix, section):
     image_module = pytest.importorskip("PIL.Image")
     path = tmp_path / f"slide.{suffix}"
     image_module.fromarray(rgb).save(path)
@@ -106,23 +98,6 @@ def test_other_formats_are_read_whole(tmp_path, rgb, suffix):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=rf"slide\.{suffix} cannot be read; it may be cut short"):
         read_slide(path)
-
-
-@pytest.mark.slow
-def test_grey_and_transparent_and_16_bit_are_colours(tmp_path, rgb):
-    deep = rgb.astype(np.uint16) * 257
-    clear = np.dstack([rgb, np.where(np.arange(SIDE) < 100, 0, 255)[:, None].repeat(SIDE, 1).astype(np.uint8)])
-    tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb")
-    tifffile.imwrite(tmp_path / "clear.tif", clear, photometric="rgb", extrasamples=["unassalpha"])
-    tifffile.imwrite(tmp_path / "grey.tif", rgb[..., 0], photometric="minisblack")
-    found = {
-        name: resolve(section(read_slide(tmp_path / f"{name}.tif")), image_key="he").images[0].levels[0].compute()
-        for name in ("deep", "clear", "grey")
-    }
-    np.testing.assert_array_equal(found["deep"], rgb)
-    np.testing.assert_array_equal(found["clear"][100:], rgb[100:])
-    assert (found["clear"][:100] == 255).all()
-    np.testing.assert_array_equal(found["grey"], rgb[..., :1].repeat(3, axis=2))
 
 
 def test_what_cannot_be_opened_is_named(tmp_path, pyramid):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
 from multist.pp._drawings import COLORS, hex_color, with_class
@@ -16,10 +17,14 @@ from multist.pp._drawings import COLORS, hex_color, with_class
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
-_IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid")
+_ROW_NAMES = ("", "index", "obs_names")
+"""Headers of the names of rows, as pandas and R write data frames."""
+_IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid", "cell", "spot", "spot_id", *_ROW_NAMES)
+_MISSING_IN_R = "NA"
 _EXPECTED = (
-    "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), or 'X,Y' with '#Selection name' "
-    "above (Xenium Explorer, coordinates of a selection), separated by commas, semicolons or tabs"
+    "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), ',<group>' (a data frame), or "
+    "'X,Y' with '#Selection name' above (Xenium Explorer, coordinates of a selection), separated by commas, "
+    "semicolons or tabs"
 )
 _AXES = {"x", "y"}
 _POINTS = "points that have a class each are read from GeoJSON, or by pp.labels_from_shapes"
@@ -118,6 +123,10 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
             f"{source} has {len(columns)} columns of groups ({listed(columns)}); name the one to be read by label_key"
         )
     names = table[columns[0]].str.strip().to_numpy()
+    is_missing = names == _MISSING_IN_R
+    if table.columns[0].lower() in _ROW_NAMES and is_missing.any():
+        logger.info("%s: NA is taken for no group, as R means it, %s", source, counted(int(is_missing.sum()), "time"))
+        names[is_missing] = ""
     return Groups(ids, names, _colors(names, table[color]) if color else {})
 
 

@@ -56,11 +56,11 @@ def read_labels(
     - **QuPath**, GeoJSON, as geopandas, sf and QGIS write it too: areas, points and lines with a class. They name
       spots as in :func:`multist.pp.labels_from_shapes`; a line is an area as wide as ``stroke_width``. Coordinates are
       pixels of the image that was opened.
-    - **Loupe Browser**, CSV ``Barcode,<group>``, and **Xenium Explorer**, CSV ``cell_id,group``: the groups of
-      observations, by name. Columns may be separated by semicolons or tabs as well.
+    - **Loupe Browser**, CSV ``Barcode,<group>``, **Xenium Explorer**, CSV ``cell_id,group``, and **pandas** and R, CSV
+      with an empty header above the names of rows: the groups of observations, by name. Columns may be separated by
+      semicolons or tabs as well.
     - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the
-      selection, or what
-      its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
+      selection, or what its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
 
     Parameters
     ----------
@@ -160,12 +160,12 @@ def _parse(path: Path, label_key: str | None) -> Any:
     if size > MOST_BYTES:
         raise ValueError(f"{path} has {size:,} bytes; more than {MOST_BYTES:,} are refused: export annotations only")
     try:
-        text = path.read_bytes().decode("utf-8-sig").strip()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as UTF-8, in Excel as CSV UTF-8") from error
-    if not text:
+    if not text.strip():
         raise ValueError(f"{path} is empty")
-    parse = parse_geojson if text[0] in "{[" else parse_csv
+    parse = parse_geojson if text.lstrip()[0] in "{[" else parse_csv
     return parse(text, str(path), path.stem, label_key)
 
 
