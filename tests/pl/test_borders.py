@@ -14,6 +14,7 @@ import multist as mt
 from multist.pl import _borders
 from multist.pl._base import Window
 from multist.pl._look import Look
+from multist.pl._pair_matrix import draw_pairs, matrix_inches, strongest
 
 pytestmark = pytest.mark.slow  # nearly all of them draw or read images
 
@@ -50,6 +51,12 @@ def tested() -> ad.AnnData:
     return adata
 
 
+@pytest.fixture(scope="module")
+def usual(tested: ad.AnnData) -> list[plt.Axes]:
+    """The graph and the matrix of it, for those who only look."""
+    return mt.pl.borders(tested, show=False)
+
+
 def dots(ax) -> int:
     return sum(len(collection.get_offsets()) for collection in ax.collections)
 
@@ -63,8 +70,8 @@ def labels(axis) -> list[str]:
     return [text.get_text() for text in axis.get_ticklabels()]
 
 
-def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad.AnnData):
-    graph, _ = mt.pl.borders(tested, show=False)
+def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad.AnnData, usual):
+    graph, _ = usual
     graph.figure.canvas.draw()
     names = [text for text in graph.texts if text.get_text() in set(tested.obs["domain"])]
     assert {text.get_text() for text in names} == set(tested.obs["domain"])
@@ -74,6 +81,20 @@ def test_every_domain_has_its_name_on_its_own_tissue_and_none_overlap(tested: ad
     for text in names:
         own = tested.obsm["spatial"][tested.obs["domain"] == text.get_text()] * scale
         assert np.linalg.norm(own - text.get_position(), axis=1).min() < 1e-6
+
+
+def test_long_names_of_borders_take_two_lines(tested: ad.AnnData):
+    pairs = tested.uns["multist"]["interactions"]["pairs"]
+    long = {"rim": "rim of the left hemisphere", "cortex_a": "first cortex of the left hemisphere"}
+    sides = ["ligand_domain", "receptor_domain"]
+    shown = strongest(pairs.assign(**pairs[sides].replace(long)), 3, 0.05, {})
+    _, ax = plt.subplots()
+    draw_pairs(ax, shown, 0.05, Look())
+    names = labels(ax.xaxis)
+    assert "rim of the left hemisphere →\nfirst cortex of the left hemisphere" in names
+    assert any("\n" not in name for name in names)
+    (_, short), (_, wide) = (matrix_inches(table)[1] for table in (strongest(pairs, 3, 0.05, {}), shown))
+    assert short < wide < short + 2.0
 
 
 def test_names_of_thin_layers_move_aside_and_stay_near_the_middle(tested: ad.AnnData):
@@ -91,8 +112,8 @@ def test_names_of_thin_layers_move_aside_and_stay_near_the_middle(tested: ad.Ann
     assert np.median([abs(text.get_position()[0] - 59.5) for text in graph.texts]) < 30
 
 
-def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_significant(tested: ad.AnnData):
-    graph, _ = mt.pl.borders(tested, show=False)
+def test_lines_are_as_wide_as_borders_are_long_and_dark_where_something_is_significant(usual):
+    graph, _ = usual
     place = {text.get_text(): text.get_position() for text in graph.texts}
     lines = {frozenset(map(tuple, line.get_xydata())): line for line in graph.lines if len(line.get_xydata()) == 2}
 
@@ -116,8 +137,8 @@ def test_a_length_of_unknown_scale_is_said_in_the_unit_of_the_table(tested: ad.A
     assert graph.get_legend().get_texts()[0].get_text() == f"border of {said:g} units of the coordinates"
 
 
-def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
-    _, matrix = mt.pl.borders(tested, show=False)
+def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData, usual):
+    _, matrix = usual
     assert labels(matrix.yaxis) == ["A – R1", "B – R2", "C – R3"]
     assert labels(matrix.xaxis) == ["cortex_b → band", "rim → cortex_a"]
     assert dots(matrix) == 4
@@ -126,6 +147,8 @@ def test_the_matrix_shows_the_strongest_significant_pairs(tested: ad.AnnData):
     assert dots(matrix) == 3  # a pair that is shown has its dot at every border
     _, matrix = mt.pl.borders(tested, fdr=1.0, show=False)
     assert labels(matrix.yaxis) == ["D – R4", "A – R1", "B – R2", "C – R3"]
+    with pytest.raises(ValueError, match="fdr=0"):
+        mt.pl.borders(tested, fdr=0)
 
 
 def test_without_significant_pairs_the_smallest_pvalues_are_shown_empty(tested: ad.AnnData):
@@ -178,13 +201,6 @@ def test_maps_lie_two_in_a_row_and_no_band_is_left_between_them_and_the_pairs(n_
     inches = canvas.figure.get_figheight() * (min(box.y0 for box in boxes[:-1]) - boxes[-1].y1)
     assert 0 < inches < 1
     plt.close(canvas.figure)
-
-
-def test_without_a_result_it_says_how_to_get_one(tested: ad.AnnData):
-    with pytest.raises(KeyError, match=r"'other'.*Run tl.interactions first, with key_added='other'"):
-        mt.pl.borders(tested, "other")
-    with pytest.raises(ValueError, match="fdr=0"):
-        mt.pl.borders(tested, fdr=0)
 
 
 def test_a_pair_that_is_shown_has_a_circle_wherever_it_was_tested(tested: ad.AnnData):

@@ -12,8 +12,7 @@ from multist.pl import histology
 from multist.pp import normalize_histology
 
 
-@pytest.fixture
-def section() -> ad.AnnData:
+def made() -> ad.AnnData:
     rng = np.random.default_rng(0)
     x, y = (v.ravel() for v in np.meshgrid(np.arange(60, 340, 25), np.arange(60, 340, 25)))
     adata = ad.AnnData(np.ones((len(x), 2), np.float32))
@@ -22,6 +21,19 @@ def section() -> ad.AnnData:
     image[40:360, 40:360] = rng.choice([[90, 60, 130], [205, 130, 180]], size=(320, 320)).astype(np.uint8)
     scalefactors = {"tissue_hires_scalef": 0.5, "spot_diameter_fullres": 36.0}
     adata.uns["spatial"] = {"s": {"images": {"hires": image}, "scalefactors": scalefactors}}
+    return adata
+
+
+@pytest.fixture
+def section() -> ad.AnnData:
+    return made()
+
+
+@pytest.fixture(scope="module")
+def normalized() -> ad.AnnData:
+    """The section after its image was normalised; take a copy."""
+    adata = made()
+    normalize_histology(adata)
     return adata
 
 
@@ -37,8 +49,8 @@ def test_before_normalisation_one_image_and_the_patches(section):
 
 
 @pytest.mark.slow
-def test_after_normalisation_both_images_reference_and_patches_twice(section):
-    normalize_histology(section)
+def test_after_normalisation_both_images_reference_and_patches_twice(normalized):
+    section = normalized.copy()
     reference = section.uns["multist"]["stain_reference"]
     n_reference = len(reference["patch_xy"])
     axes = histology(section, spots=3, show=False)
@@ -54,8 +66,8 @@ def test_after_normalisation_both_images_reference_and_patches_twice(section):
 
 
 @pytest.mark.slow
-def test_a_normalised_section_from_zarr_looks_the_same(section, tmp_path):
-    normalize_histology(section)
+def test_a_normalised_section_from_zarr_looks_the_same(normalized, tmp_path):
+    section = normalized.copy()
     section.write_zarr(tmp_path / "a.zarr")
     titles = [ax.get_title() for ax in histology(section, spots=1, show=False)]
     assert [ax.get_title() for ax in histology(ad.read_zarr(tmp_path / "a.zarr"), spots=1, show=False)] == titles

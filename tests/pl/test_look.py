@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,7 +10,6 @@ from xml.etree import ElementTree
 import anndata as ad
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.collections import EllipseCollection
 from matplotlib.offsetbox import AnchoredOffsetbox
@@ -28,48 +24,15 @@ PLOTS = [name for name in dir(mt.pl) if callable(getattr(mt.pl, name))]
 ARGUMENTS: dict[str, tuple[Any, ...]] = {"attention": (["s55"],)}
 
 
-@pytest.fixture(scope="module")
-def everything() -> ad.AnnData:
-    """A section on which every plot can be drawn, its results made by hand."""
-    import scipy.sparse as sp
-    from scipy.spatial.distance import cdist
-
-    row, column = np.divmod(np.arange(144), 12)
-    xy = 200.0 * np.column_stack([column + 0.5 * (row % 2), row * np.sqrt(3) / 2]) + 300
-    rng = np.random.default_rng(0)
-    adata = ad.AnnData(rng.poisson(2.0, (144, 12)).astype(np.float32), obsm={"spatial": xy})
-    adata.obs_names = [f"s{i}" for i in range(144)]
-    adata.var_names = [f"gene{i}" for i in range(12)]
-    adata.obs["multist_domain"] = pd.Categorical((column // 4).astype(str))
-    adata.obs["multist_image_weight"] = rng.random(144)
-    adata.obs["multist_pseudotime"] = column / 11
-    graph = sp.csr_matrix((cdist(xy, xy) < 210).astype(np.float32))
-    adata.obsp["spatial_connectivities"] = graph - sp.identity(144, format="csr", dtype=np.float32)
-    for name in ("multist_attention",):
-        adata.obsp[name] = sp.csr_matrix(sp.diags(1 / np.asarray(graph.sum(axis=1)).ravel()) @ graph)
-    names = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
-    pairs = pd.DataFrame([("A", "B", "0", "1", 0.5, 1e-4, 1e-3), ("A", "B", "1", "2", 0.1, 0.4, 0.9)], columns=names)
-    borders = pd.DataFrame({"domain_1": ["0", "1"], "domain_2": ["1", "2"], "length": [900.0, 800.0], "unit": "um"})
-    sharp = {"domain_1": ["0"], "domain_2": ["1"], "expression": [0.9], "expression_pvalue": [0.01], "n_spots": [40]}
-    sharp |= {"histology": [0.7], "histology_pvalue": [0.2], "expression_null": [0.7], "histology_null": [0.8]}
-    counts = np.arange(2, 6)
-    adata.uns["multist"] = {
-        "interactions": {"pairs": pairs, "borders": borders, "params": {"cluster_key": "multist_domain"}},
-        "border_sharpness": pd.DataFrame(sharp),
-        "n_domains": {"candidates": counts, "bic": -counts, "icl": -counts, "stability": counts / 9, "chosen": 3},
-    }
-    image = rng.integers(150, 250, (300, 300, 3), dtype=np.uint8)
-    factors = {"tissue_hires_scalef": 0.1, "spot_diameter_fullres": 110.0}
-    adata.uns["spatial"] = {"s": {"images": {"hires": image}, "scalefactors": factors}}
-    return adata
-
-
 def draw(name: str, adata: ad.AnnData, **options: Any) -> Any:
     return getattr(mt.pl, name)(adata, *ARGUMENTS.get(name, ()), **options)
 
 
-def takes(name: str, option: str) -> bool:
-    return option in inspect.signature(getattr(mt.pl, name)).parameters
+def options_of(name: str) -> set[str]:
+    return set(inspect.signature(getattr(mt.pl, name)).parameters)
+
+
+MAPS = [name for name in PLOTS if "microns_per_pixel" in options_of(name)]
 
 
 def test_options_are_listed_once_and_each_is_described():
@@ -77,26 +40,35 @@ def test_options_are_listed_once_and_each_is_described():
     assert set(FigureOptions.__annotations__) < set(MapOptions.__annotations__)
 
 
-@pytest.mark.parametrize("name", PLOTS)
-def test_every_plot_shows_its_options_in_signature_and_docstring(name: str):
-    plot = getattr(mt.pl, name)
-    described = plot.__doc__.partition("Parameters\n")[2].partition("Returns\n")[0]
-    for option in inspect.signature(plot).parameters:
-        assert f"\n{option}\n" in described or f"{option}, " in described or f", {option}\n" in described, option
-    # all others draw columns or genes on the tissue
-    options = FigureOptions if name in ("n_domains", "histology") else MapOptions
-    assert set(options.__annotations__) <= set(inspect.signature(plot).parameters)
+def test_every_plot_shows_its_options_in_its_signature():
+    for name in PLOTS:
+        # all others draw columns or genes on the tissue
+        options = FigureOptions if name in ("n_domains", "histology") else MapOptions
+        assert set(options.__annotations__) <= options_of(name), name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
-def test_figures_fit_a_page_and_can_be_read_there(name: str, everything: ad.AnnData):
-    figure = draw(name, everything, return_fig=True)
-    assert isinstance(figure, plt.Figure)
+def test_figures_fit_a_page_with_print_to_read_a_scale_bar_and_axes_for_each_panel(name: str, everything: ad.AnnData):
+    own = draw(name, everything, show=False)
+    count = len(own) if isinstance(own, list) else 1
+    figure = (own[0] if isinstance(own, list) else own).get_figure(root=True)
     assert figure.get_figwidth() <= 7.2 + 1e-6
     figure.canvas.draw()
     sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text() and text.get_visible()}
     assert min(sizes) >= 7
+    bars = figure.findobj(ScaleBar)
+    # 200 px at full resolution are 100 um, an image pixel is ten times as large
+    assert bool(bars) == (name in MAPS) and all(bar.dx == pytest.approx(5.0) for bar in bars)
+    figure, axes = plt.subplots(1, count, squeeze=False)
+    given = list(axes.ravel())
+    drawn = draw(name, everything, ax=given if count > 1 else given[0])
+    assert (drawn if isinstance(drawn, list) else [drawn]) == given
+    assert all(ax.has_data() or ax.texts for ax in given)
+    _, wrong = plt.subplots(1, count + 1, squeeze=False)
+    with pytest.raises(ValueError, match=f"ax has {count + 1} axes, but {count} are to be drawn"):
+        draw(name, everything, ax=list(wrong.ravel()))
+    assert figure.number in plt.get_fignums()
 
 
 @pytest.mark.slow
@@ -113,46 +85,24 @@ def test_numbers_beside_a_map_keep_clear_of_the_next_panel(name: str, width: flo
     assert max(box.x1 for box in numbers) < min(box.x0 for box in names)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PLOTS)
-def test_every_plot_draws_into_as_many_axes_as_it_has_panels(name: str, everything: ad.AnnData):
-    own = draw(name, everything, show=False)
-    count = len(own) if isinstance(own, list) else 1
-    figure, axes = plt.subplots(1, count, squeeze=False)
-    given = list(axes.ravel())
-    drawn = draw(name, everything, ax=given if count > 1 else given[0])
-    assert (drawn if isinstance(drawn, list) else [drawn]) == given
-    assert all(ax.has_data() or ax.texts for ax in given)
-    _, wrong = plt.subplots(1, count + 1, squeeze=False)
-    with pytest.raises(ValueError, match=f"ax has {count + 1} axes, but {count} are to be drawn"):
-        draw(name, everything, ax=list(wrong.ravel()))
-    assert figure.number in plt.get_fignums()
-
-
-@pytest.mark.slow
-def test_what_a_backend_switches_on_stays_on(tmp_path: Path):
-    # as a notebook's does, when it is loaded by the first figure
+@pytest.fixture
+def eager_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A backend that switches drawing on, as a notebook's does when it is loaded by the first figure."""
     backend = "from matplotlib.backends.backend_agg import *\nimport matplotlib\nmatplotlib.interactive(True)"
     (tmp_path / "eager_backend.py").write_text(backend)
-    code = """
-import anndata as ad, matplotlib as mpl, numpy as np, multist as mt
-adata = ad.AnnData(np.ones((4, 1)), obsm={"spatial": np.array([[0, 0], [0, 1], [1, 0], [1, 1]])})
-mt.pl.domains(adata, adata.var_names[0], layer=None, return_fig=True)
-print(mpl.is_interactive())
-"""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    environment["MPLBACKEND"] = "module://eager_backend"
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "True"
+    monkeypatch.syspath_prepend(tmp_path)
+    before = plt.get_backend()
+    monkeypatch.setattr(plt, "_backend_mod", None)
+    monkeypatch.setitem(plt.rcParams, "backend", "module://eager_backend")
+    yield
+    plt.close("all")
+    plt.switch_backend(before)
+    plt.ioff()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PLOTS)
-def test_titles_and_sizes_are_the_users(name: str, everything: ad.AnnData):
-    figure = draw(name, everything, title="mine", figsize=(5, 3), return_fig=True)
-    assert tuple(figure.get_size_inches()) == (5, 3)
-    titles = {ax.get_title(loc) for ax in figure.findobj(plt.Axes) for loc in ("left", "center")}
-    assert "mine" in titles or figure.get_suptitle() == "mine"
+def test_what_a_backend_switches_on_stays_on(everything: ad.AnnData, eager_backend):
+    mt.pl.domains(everything, return_fig=True)
+    assert plt.isinteractive()
 
 
 @pytest.fixture
@@ -187,13 +137,22 @@ def test_saving_true_goes_where_scanpy_saves_and_dollar_signs_in_names_are_no_fo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
-def test_print_in_vector_files_is_print(name: str, everything: ad.AnnData, tmp_path):
-    for suffix in ("pdf", "svg"):
-        draw(name, everything, title="my title", dpi=60, save=tmp_path / "new" / f"plot.{suffix}")
-    fonts = (tmp_path / "new" / "plot.pdf").read_bytes()
-    assert b"/CIDFontType2" in fonts and b"/Type3" not in fonts
-    texts = [t.text for t in ElementTree.parse(tmp_path / "new" / "plot.svg").iter("{http://www.w3.org/2000/svg}text")]
+def test_size_scale_and_title_are_the_users_and_print_in_an_svg_is_print(name: str, everything: ad.AnnData, tmp_path):
+    options = {"microns_per_pixel": 2.0} if name in MAPS else {}
+    path = tmp_path / "new" / "plot.svg"
+    figure = draw(name, everything, title="my title", figsize=(5, 3), save=path, return_fig=True, **options)
+    assert isinstance(figure, plt.Figure) and tuple(figure.get_size_inches()) == (5, 3)
+    bars = figure.findobj(ScaleBar)
+    assert bool(bars) == (name in MAPS) and all(bar.dx == pytest.approx(2.0) for bar in bars)
+    texts = [each.text for each in ElementTree.parse(path).iter("{http://www.w3.org/2000/svg}text")]
     assert "my title" in texts
+
+
+@pytest.mark.slow
+def test_fonts_are_embedded_so_that_print_in_a_pdf_is_print(everything: ad.AnnData, tmp_path):
+    draw("borders", everything, save=tmp_path / "plot.pdf")
+    fonts = (tmp_path / "plot.pdf").read_bytes()
+    assert b"/CIDFontType2" in fonts and b"/Type3" not in fonts
 
 
 def dots_per_inch(path: Path) -> int:
@@ -212,7 +171,7 @@ def test_files_have_as_many_dots_as_were_asked_for(name: str, everything: ad.Ann
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in PLOTS if name != "n_domains"])
+@pytest.mark.parametrize("name", ["domains", "attention", "histology"])
 def test_photographs_have_the_dots_of_the_figure(name: str, everything: ad.AnnData):
     adata = everything.copy()
     held = adata.uns["spatial"]["s"]
@@ -228,18 +187,10 @@ def test_photographs_have_the_dots_of_the_figure(name: str, everything: ad.AnnDa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PLOTS)
-def test_maps_have_a_scale_bar_that_the_user_can_set(name: str, everything: ad.AnnData):
-    if not takes(name, "microns_per_pixel"):
-        pytest.skip("it has no map")
-    # 200 px at full resolution are 100 um, an image pixel is ten times as large
-    for given, expected in ((None, 5.0), (2.0, 2.0)):
-        figure = draw(name, everything, microns_per_pixel=given, return_fig=True)
-        bars = figure.findobj(ScaleBar)
-        assert bars and all(bar.dx == pytest.approx(expected) for bar in bars)
-    unknown = everything.copy()
-    unknown.uns["spatial"]["s"]["scalefactors"] = {"tissue_hires_scalef": 0.1, "spot_diameter_fullres": 40.0}
-    assert not draw(name, unknown, return_fig=True).findobj(ScaleBar)
+def test_a_map_of_unknown_scale_has_no_scale_bar(everything: ad.AnnData):
+    adata = everything.copy()
+    adata.uns["spatial"]["s"]["scalefactors"] = {"tissue_hires_scalef": 0.1, "spot_diameter_fullres": 40.0}
+    assert not draw("domains", adata, return_fig=True).findobj(ScaleBar)
 
 
 @pytest.fixture
@@ -270,16 +221,17 @@ def covered_by_the_bar(ax: plt.Axes, boxes: list[AnchoredOffsetbox]) -> tuple[in
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("gone", "corner"),
+    ("gone", "corner", "figsize"),
     [
-        ((0, 0), "upper left"),
-        ((0, 11), "upper right"),
-        ((11, 0), "lower left"),
-        ((11, 11), "lower right"),
-        (None, "lower left"),
+        ((0, 0), "upper left", None),
+        ((0, 11), "upper right", None),
+        ((11, 0), "lower left", None),
+        ((11, 11), "lower right", None),
+        ((11, 11), "lower right", (2, 2)),
+        (None, "lower left", None),
+        (None, "lower left", (2, 2)),
     ],
 )
-@pytest.mark.parametrize("figsize", [None, (2, 2)])
 def test_scale_bars_cover_no_spot(gone, corner: str, figsize, everything: ad.AnnData, bar_boxes):
     row, column = np.divmod(np.arange(144), 12)
     far = 0 if gone is None else np.maximum(abs(row - gone[0]), abs(column - gone[1]))
@@ -296,10 +248,10 @@ def test_scale_bars_cover_no_spot_beside_other_panels(name: str, everything: ad.
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unit", ["nm", "µm", "mm"])
-def test_scale_bars_name_their_unit_in_plain_letters(unit: str, everything: ad.AnnData):
+def test_scale_bars_name_their_unit_in_plain_letters(everything: ad.AnnData):
     bar = draw("domains", everything, return_fig=True).findobj(ScaleBar)[0]
-    assert bar.scale_formatter(200, bar.dimension.to_latex(unit)) == f"200 {unit}"
+    for unit in ("nm", "µm", "mm"):
+        assert bar.scale_formatter(200, bar.dimension.to_latex(unit)) == f"200 {unit}"
 
 
 def test_an_unknown_option_is_refused_with_those_that_exist(everything: ad.AnnData):
@@ -313,11 +265,16 @@ def test_an_unknown_option_is_refused_with_those_that_exist(everything: ad.AnnDa
     ("options", "message"),
     [
         ({"figsize": (3, 3), "ax": 1}, "figsize"),
+        ({"figsize": (5, -1)}, "figsize is a width and a height in inches, both positive"),
+        ({"figsize": (float("nan"), 3)}, "figsize is a width and a height in inches, both positive"),
         ({"dpi": 0}, "dpi is a positive number"),
         ({"img_alpha": 2}, "img_alpha lies between 0 and 1"),
+        ({"alpha": 2}, "alpha lies between 0 and 1"),
         ({"alpha": "half"}, "alpha lies between 0 and 1"),
+        ({"size": 0}, "size is a positive number"),
         ({"size": "2"}, "size is a positive number"),
         ({"size": float("inf")}, "size is a positive number"),
+        ({"ncols": 0}, "ncols must be a whole number"),
         ({"ncols": 1.5}, "ncols must be a whole number"),
         ({"microns_per_pixel": 0}, "microns_per_pixel is positive"),
         ({"legend_loc": "upper right"}, "'right margin', 'bottom margin', 'on data', 'none'"),
@@ -332,6 +289,13 @@ def test_impossible_options_are_refused_and_leave_no_figure(everything: ad.AnnDa
     assert not plt.get_fignums()
 
 
+def test_a_result_that_is_not_there_is_named_with_what_makes_it(everything: ad.AnnData):
+    by = {"borders": "tl.interactions first, with", "n_domains": "tl.multist_domains first, with n_domains='auto' and"}
+    for name, made in by.items():
+        with pytest.raises(KeyError, match=f"'other'.*Run {made} key_added='other'"):
+            draw(name, everything, key="other")
+
+
 def test_a_grid_of_axes_is_taken_row_by_row(everything: ad.AnnData):
     _, grid = plt.subplots(2, 2)
     colors = ["multist_domain", "multist_image_weight", "gene0", "gene1"]
@@ -343,9 +307,3 @@ def test_fonts_of_the_session_are_left_alone(everything: ad.AnnData):
     before = dict(plt.rcParams)
     mt.pl.domains(everything, show=False)
     assert dict(plt.rcParams) == before
-
-
-@pytest.mark.parametrize("figsize", [(0, 0), (5, -1), (float("nan"), 3), (3, float("inf"))])
-def test_figures_without_a_size_are_refused(everything, figsize):
-    with pytest.raises(ValueError, match="figsize is a width and a height in inches, both positive"):
-        mt.pl.domains(everything, figsize=figsize)

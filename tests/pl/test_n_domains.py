@@ -36,8 +36,3 @@ def test_it_shows_every_candidate_and_the_chosen_one(counted: ad.AnnData):
     stability = next(other for other in ax.figure.axes if other is not ax).lines[0]
     np.testing.assert_array_equal(stability.get_ydata(), [0.4, 0.8, 0.95, 0.9, 0.7])
     plt.close(ax.figure)
-
-
-def test_without_a_curve_it_says_how_to_get_one(counted: ad.AnnData):
-    with pytest.raises(KeyError, match=r"'other'.*n_domains='auto'"):
-        mt.pl.n_domains(counted, "other")

@@ -211,25 +211,28 @@ def test_colour_bars_of_genes_say_what_the_numbers_are(section: ad.AnnData):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("by_name", "entry"), [(True, "pointed at"), (False, "ask")])
-def test_rings_are_explained(section: ad.AnnData, by_name: bool, entry: str):
+@pytest.mark.parametrize(
+    ("given", "rows", "entry"),
+    [
+        (["s42", "s7"], [42, 7], "pointed at"),
+        (pd.Index(["s42", "s7"]), [42, 7], "pointed at"),
+        ("ask", [7, 42], "ask"),
+    ],
+    ids=["names", "index", "column"],
+)
+def test_rings_lie_around_their_spots_numbered_and_explained(section: ad.AnnData, given, rows: list[int], entry: str):
     section.obs["ask"] = section.obs_names.isin(["s7", "s42"])
-    ax = mt.pl.domains(section, rings=["s42", "s7"] if by_name else "ask", show=False)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right", entry]
-    ax = mt.pl.domains(section, rings=[], show=False)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right"]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("by_name", [True, False])
-def test_rings_are_numbered(section: ad.AnnData, by_name: bool):
-    section.obs["ask"] = section.obs_names.isin(["s7", "s42"])
-    ax = mt.pl.domains(section, rings=["s42", "s7"] if by_name else "ask", show=False)
+    ax = mt.pl.domains(section, rings=given, show=False)
     spots, rings = circles(ax)
-    expected = spots.get_offsets()[[42, 7] if by_name else [7, 42]]
-    np.testing.assert_array_equal(rings.get_offsets(), expected)
+    np.testing.assert_array_equal(rings.get_offsets(), spots.get_offsets()[rows])
     assert rings.get_widths()[0] > spots.get_widths()[0]
     assert [text.get_text() for text in ax.texts] == ["1", "2"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right", entry]
+
+
+def test_no_rings_are_not_explained(section: ad.AnnData):
+    ax = mt.pl.domains(section, rings=[], show=False)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right"]
 
 
 @pytest.mark.slow
@@ -356,9 +359,3 @@ def test_strokes_have_the_colours_of_the_panel_that_they_lie_on(section: ad.AnnD
         strict=True,
     ):
         assert {to_hex(each) for each in circles(ax)[-1].get_facecolors()} == {color}
-
-
-@pytest.mark.slow
-def test_rings_may_be_an_index(section: ad.AnnData):
-    given, listed = (mt.pl.domains(section, rings=of, show=False) for of in (section.obs_names[:2], ["s0", "s1"]))
-    assert len(circles(given)) == len(circles(listed))

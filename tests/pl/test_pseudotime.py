@@ -12,7 +12,6 @@ from matplotlib.colors import to_hex
 from scipy import sparse
 
 import multist as mt
-from multist.access import log_expression
 from multist.pl import _trends
 
 
@@ -44,9 +43,12 @@ def curves(ax: plt.Axes) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.slow
-def test_three_panels_hold_what_the_table_says():
+def test_three_panels_hold_what_the_table_says_and_only_missing_colours_are_written():
     adata = timed()
+    counts = adata.X.copy()
     tissue, domains, trends = mt.pl.pseudotime(adata, show=False)
+    assert (adata.X != counts).nnz == 0
+    assert set(adata.uns) == {"multist", "multist_domain_colors"}
     expected = plt.get_cmap("plasma")(adata.obs["multist_pseudotime"].to_numpy())[:, :3]
     np.testing.assert_allclose(circles(tissue).get_facecolors()[:, :3], expected, atol=0.01)
     # from the root down, not by name
@@ -57,7 +59,7 @@ def test_three_panels_hold_what_the_table_says():
     shapes = [to_hex(c.get_facecolor()[0]).upper() for c in domains.collections]
     colors = dict(zip(adata.obs["multist_domain"].cat.categories, adata.uns["multist_domain_colors"], strict=True))
     assert shapes == [colors[name].upper() for name in "zma"]
-    assert set(curves(trends)) >= {"rising", "falling"}
+    assert next(iter(curves(trends))) == "rising" and "falling" in curves(trends)
 
 
 @pytest.mark.slow
@@ -140,20 +142,9 @@ def test_what_is_missing_is_named():
         mt.pl.pseudotime(adata, genes=np.array(["MBP"]))
     with pytest.raises(KeyError, match="cluster_key 'layer' not found"):
         mt.pl.pseudotime(adata, cluster_key="layer")
-    with pytest.raises(ValueError, match="size is a positive"):
-        mt.pl.pseudotime(adata, size=0)
     adata.obs["multist_pseudotime"] = np.nan
     with pytest.raises(ValueError, match="no value for any of the 240 spots"):
         mt.pl.pseudotime(adata)
-
-
-@pytest.mark.slow
-def test_it_changes_nothing_but_missing_colours():
-    adata = timed()
-    before = adata.X.copy()
-    mt.pl.pseudotime(adata, show=False)
-    assert (adata.X != before).nnz == 0
-    assert set(adata.uns) == {"multist", "multist_domain_colors"}
 
 
 @pytest.mark.slow
@@ -168,16 +159,6 @@ def test_no_labels_overlap():
     assert not any(label.overlaps(bar) for label in labels)
     assert max(label.x1 for label in labels) < trends.get_tightbbox().x0
     assert domains.get_tightbbox().x1 < trends.get_tightbbox().x0
-
-
-def test_the_strongest_genes_rise_and_fall():
-    adata = timed()
-    values = log_expression(adata, None)
-    chosen = _trends.strongest_genes(values, adata.obs["multist_pseudotime"].to_numpy())
-    assert chosen[0] == 0, "rising"
-    assert 1 in chosen, "falling"
-    dense = _trends.strongest_genes(values.toarray(), adata.obs["multist_pseudotime"].to_numpy())
-    assert dense == chosen
 
 
 def test_a_curve_follows_its_function_and_its_band_shrinks_with_cells():

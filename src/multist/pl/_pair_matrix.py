@@ -23,6 +23,9 @@ _MIN_HEIGHT = 1.9
 """Inches that the explanation needs in height."""
 _MIN_P_VALUE = 1e-5
 _MAX_PAIRS = 24
+_MAX_LINE = 28
+"""Letters of the name of a border in one line; a longer one takes two."""
+_ARROW = " → "
 _LIGHT = 0.18
 """Share of the colour map that is too light for a circle's edge on white."""
 
@@ -48,7 +51,7 @@ def strongest(pairs: pd.DataFrame, n_pairs: int, fdr: float, symbols: Mapping[st
     significant = tested["border_fdr"] <= fdr
     shown = tested.assign(
         pair=[f"{one} – {two}" for one, two in zip(named(tested["source"]), named(tested["target"]), strict=True)],
-        border=tested["ligand_domain"].astype(str) + " → " + tested["receptor_domain"].astype(str),
+        border=tested["ligand_domain"].astype(str) + _ARROW + tested["receptor_domain"].astype(str),
         significant=significant,
     )
     by, upwards = ("enrichment", False) if significant.any() else ("border_pvalue", True)
@@ -69,9 +72,15 @@ def _parts(name: str, symbols: Mapping[str, str]) -> list[str]:
 def matrix_inches(shown: pd.DataFrame) -> tuple[tuple[float, float], tuple[float, float]]:
     """Width and height of the matrix, and the same with its labels and what explains it."""
     inner = _COLUMN * max(shown["border"].nunique(), 4), _LINE * max(shown["pair"].nunique(), 3)
-    longest = {name: shown[name].str.len().max() if len(shown) else 12 for name in ("pair", "border")}
-    height = max(inner[1] + _CHARACTER * longest["border"] + 0.3, _MIN_HEIGHT)
-    return inner, (_CHARACTER * longest["pair"] + inner[0] + _SIDE + 0.5, height + 0.4)
+    longest_pair = max(map(len, shown["pair"]), default=12)
+    longest_line = max((len(line) for name in shown["border"] for line in _in_lines(name).split("\n")), default=12)
+    height = max(inner[1] + _CHARACTER * longest_line + 0.3, _MIN_HEIGHT)
+    return inner, (_CHARACTER * longest_pair + inner[0] + _SIDE + 0.5, height + 0.4)
+
+
+def _in_lines(border: str) -> str:
+    """A long name of a border with its receptor's domain in a second line, for which a column has the room."""
+    return border if len(border) <= _MAX_LINE else border.replace(_ARROW, " →\n")
 
 
 def draw_pairs(ax: Axes, shown: pd.DataFrame, fdr: float, look: Look) -> str:
@@ -90,7 +99,7 @@ def draw_pairs(ax: Axes, shown: pd.DataFrame, fdr: float, look: Look) -> str:
     (width, height), _ = matrix_inches(shown)
     ax.set_box_aspect(height / width)
     ax.set_anchor("NW")
-    ax.set_xticks(range(len(columns)), columns, rotation=90)
+    ax.set_xticks(range(len(columns)), [_in_lines(name) for name in columns], rotation=90, multialignment="right")
     ax.set_yticks(range(len(pairs)), pairs)
     ax.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(pairs) - 0.4, -0.6))
     ax.set_xlabel("ligand's domain →\nreceptor's domain")

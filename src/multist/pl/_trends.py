@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -58,13 +58,13 @@ def find_genes(table: AnnData, genes: str | Sequence[str], gene_symbols: str | N
     return [int(at[0]) for at in wanted.values()]
 
 
-def strongest_genes(values: Any, time: np.ndarray) -> list[int]:
+def strongest_genes(values: sparse.csr_matrix, time: np.ndarray) -> list[int]:
     """Positions of three genes that rise and three that fall most along ``time``, by their correlation with its ranks.
 
     Parameters
     ----------
     values
-        (n_obs, n_vars) expression, CSR or dense; genes in less than ten cells are left out.
+        (n_obs, n_vars) expression; genes in less than ten cells are left out.
     time
         (n_obs,) coordinate, NaN where there is none.
     """
@@ -74,7 +74,7 @@ def strongest_genes(values: Any, time: np.ndarray) -> list[int]:
     rows, rank = values[has_time], rankdata(time[has_time])
     rank = (rank - rank.mean()) / np.maximum(rank.std(), np.finfo(float).tiny)
     mean = np.asarray(rows.mean(axis=0)).ravel()
-    squared = np.asarray((rows.multiply(rows) if sparse.issparse(rows) else rows**2).mean(axis=0)).ravel()
+    squared = np.asarray(rows.multiply(rows).mean(axis=0)).ravel()
     sd = np.sqrt(np.maximum(squared - mean**2, 0))
     enough = (np.asarray((rows != 0).sum(axis=0)).ravel() >= _MIN_CELLS) & (sd > 0)
     strength = np.where(enough, np.asarray(rows.T @ rank).ravel() / len(rank) / np.where(sd > 0, sd, 1), 0)
@@ -83,10 +83,9 @@ def strongest_genes(values: Any, time: np.ndarray) -> list[int]:
     return [int(i) for i in (*rising[strength[rising] > 0], *falling[strength[falling] < 0])]
 
 
-def standardized(values: Any, gene: int, has_time: np.ndarray) -> np.ndarray:
+def standardized(values: sparse.csr_matrix, gene: int, has_time: np.ndarray) -> np.ndarray:
     """Expression of a gene in cells with a pseudotime, with mean 0 and deviation 1; all 0 where it is constant."""
-    column = values[:, gene]
-    column = column.toarray().ravel() if sparse.issparse(column) else np.asarray(column).ravel()
+    column = values[:, gene].toarray().ravel()
     column = column[has_time] - column[has_time].mean()
     sd = column.std()
     return column / sd if sd > 0 else column
