@@ -26,14 +26,14 @@ SHARED = {
     "layer": "Layer of the raw counts, if they are not in ``X``; it has to be there, and is read when the embedding "
     "has to be computed.",
     "library_key": "Column of ``obs`` that names the section of each spot; left out, it is that of an "
-    "earlier call, else the regions of a SpatialData's table are the sections. Spots of different sections are no "
-    "neighbours.",
+    "earlier call or one with the names of the several sections in ``uns['spatial']``, else the regions of a "
+    "SpatialData's table are the sections. Spots of different sections are no neighbours.",
     "microns_per_pixel": "Micrometres per unit of the coordinates, where the data does not say.",
     "n_domains": "Exact number of domains, from 1 to the number of spots; None with ``labels_key`` for those that "
     'were named; several to choose from, such as ``range(4, 12)``; or ``"auto"``, which chooses from 2 to 20, but no '
     "more than one per ten spots. See :doc:`/how_it_works` for the rule, and :func:`multist.pl.n_domains` to see the "
     "curve.",
-    "random_state": "Seed. The same input, seed and device give the same bits on the CPU.",
+    "random_state": "Seed. The same input, seed and number of threads give the same bits on the CPU.",
     "refine": "Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.",
     "table_key": "Table of a SpatialData; may be left out where there is one.",
     "threshold": "Share of the spots of its domain that have to express ligand and receptor for a test.",

@@ -53,8 +53,14 @@ FORMS = {
     "8 bits in int64": lambda image: image.astype(np.int64),
     **{
         f"{bits} bits in {name}": lambda image, bits=bits, name=name: np.rint(image / 255 * (2**bits - 1)).astype(name)
-        for bits in (10, 12, 14, 16)
-        for name in ("uint16", "int32", "float32")
+        for bits, name in [
+            (10, "uint16"),
+            (12, "uint16"),
+            (14, "uint16"),
+            (16, "uint16"),
+            (12, "int32"),
+            (12, "float32"),
+        ]
     },
 }
 
@@ -120,11 +126,7 @@ def test_words_are_no_colours():
 
 
 @pytest.mark.parametrize("alpha_white", [1, 255, 4095, 65535])
-@pytest.mark.parametrize(
-    ("dtype", "white"),
-    [(dtype, white) for dtype in ("uint16", "int32", "float32", "float64") for white in (255, 4095, 65535)]
-    + [("float32", 1), ("float64", 1)],
-)
+@pytest.mark.parametrize(("dtype", "white"), [("uint16", 4095), ("float32", 1)])
 def test_alpha_has_a_scale_of_its_own(rgb, white, alpha_white, dtype):
     alpha = np.ones(rgb.shape[:2])
     alpha[:20] = 0
@@ -133,13 +135,6 @@ def test_alpha_has_a_scale_of_its_own(rgb, white, alpha_white, dtype):
     found = shown((image if dtype.startswith("float") else np.rint(image)).astype(dtype))
     assert (found[:20] == 255).all()
     assert np.abs(found[20:] - rgb[20:]).max() <= 1
-
-
-def test_grey_of_16_bits_keeps_its_greys():
-    grey = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
-    found = shown(grey)
-    assert np.abs(found - grey[..., None] / 257).max() <= 1
-    assert len(np.unique(found)) > 250
 
 
 def test_missing_pixels_are_white(rgb):

@@ -46,14 +46,13 @@ def table(**obsm):
         ("cellCenterX", "cellCenterY"),
     ],
 )
-@pytest.mark.parametrize("turned", [False, True])
-def test_names_of_columns_count(x, y, turned, caplog):
+def test_names_of_columns_count(x, y, caplog):
     frame = pd.DataFrame({x: XY[:, 0], y: XY[:, 1]}, index=list("012"))
-    with caplog.at_level("INFO", "multist"):
-        np.testing.assert_array_equal(
-            read_coordinates(table(spatial=frame[[y, x]] if turned else frame), "spatial"), XY
-        )
-    assert f"x is column {x!r}" in caplog.text
+    for columns in ([x, y], [y, x]):
+        caplog.clear()
+        with caplog.at_level("INFO", "multist"):
+            np.testing.assert_array_equal(read_coordinates(table(spatial=frame[columns]), "spatial"), XY)
+        assert f"x is column {x!r}" in caplog.text
 
 
 def test_pixels_come_before_places_in_an_array():
@@ -214,3 +213,19 @@ def test_what_is_no_such_array_is_left_alone(xy):
 def test_four_spots_are_enough_wherever_they_lie():
     assert unfolded(ARRAY[:4]) is not None
     assert unfolded(ARRAY + [999_996, 0]) is not None and unfolded(-ARRAY) is not None
+
+
+@pytest.mark.parametrize(
+    ("obs", "obsm", "end"),
+    [
+        (("x_centroid", "y_centroid"), "X_spatial", r"adata.obs\[\['x_centroid', 'y_centroid'\]\].to_numpy\(\)"),
+        (("array_row", "array_col"), "X_spatial", r"adata.obs\[\['array_col', 'array_row'\]\].to_numpy\(\)"),
+        (("n_counts", "area"), "X_spatial", r"adata.obsm\['X_spatial'\]"),
+        (("n_counts", "area"), "X_umap", "in pixels of the full-resolution image"),
+    ],
+)
+def test_coordinates_that_lie_elsewhere_are_pointed_at(obs, obsm, end):
+    frame = pd.DataFrame(np.zeros((3, 2)), columns=list(obs), index=list("abc"))
+    made = ad.AnnData(np.zeros((3, 1)), obs=frame, obsm={obsm: XY.copy()})
+    with pytest.raises(KeyError, match=f'{end}"$'):
+        resolve(made)

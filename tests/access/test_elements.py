@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import anndata as ad
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from shapely import box
 from spatialdata import SpatialData
-from spatialdata.models import Image2DModel, Labels2DModel, PointsModel, ShapesModel, TableModel
+from spatialdata.models import Image2DModel, Labels2DModel, PointsModel, ShapesModel
 from spatialdata.transformations import Identity, Scale, remove_transformation, set_transformation
 
 from multist.access import PatchReader, resolve
@@ -21,37 +20,10 @@ def rgb(height=40, width=60, channels=3, dtype=np.uint8, names=None, system="glo
     return Image2DModel.parse(image, dims=("c", "y", "x"), c_coords=names, transformations={system: transformation})
 
 
-@pytest.mark.slow
-def test_rows_are_linked_by_instance_not_by_order(make_sdata, painted):
-    n = len(painted.xy)
-    names = np.array([f"spot-{i}" for i in range(n)])
-    subset = np.random.default_rng(3).permutation(n)[: n // 2]
-    record = resolve(make_sdata(index=names, instances=names[subset]))
-    np.testing.assert_allclose(record.xy, painted.xy[subset])
-    numbers = np.arange(n) * 10 + 5
-    record = resolve(make_sdata(index=numbers, instances=numbers[subset].astype(np.int32)))
-    np.testing.assert_allclose(record.xy, painted.xy[subset])
-
-
-@pytest.mark.slow
-def test_missing_instances_are_named(make_sdata):
-    with pytest.raises(ValueError, match=r"2 of 3 rows .* region 'spots' does not have \(1000, 1001\)"):
-        resolve(make_sdata(instances=[0, 1000, 1001]))
-
-
 def test_an_instance_that_two_rows_name_is_refused_with_both(make_sdata):
     sdata = make_sdata(instances=[0, 1, 2])
     sdata["table"].obs["instance"] = [0, 1, 1]
     with pytest.raises(ValueError, match="2 rows of the table .'row1', 'row2'.* such as 1 of region 'spots'"):
-        resolve(sdata)
-
-
-def test_instances_of_another_type_are_named(make_sdata):
-    sdata = make_sdata()
-    sdata["spots"].index = sdata["spots"].index.astype(str)
-    with pytest.raises(
-        ValueError, match="the table's instances are int64, the region's index is .*: make them the same"
-    ):
         resolve(sdata)
 
 
@@ -106,45 +78,25 @@ def test_two_regions_in_one_image(make_sdata, painted, toy):
         np.testing.assert_allclose(record.diameter, 2 * toy.radius)
 
 
-def labelled_sdata(scale_factors=None):
+def cells(kind: str):
+    """Two of 40 pixels, by the names 3 and 7."""
+    if kind == "points":
+        return PointsModel.parse(pd.DataFrame({"x": [2.0, 25.0], "y": [35.0, 12.0]}, index=[3, 7]))
+    if kind == "polygons":
+        return ShapesModel.parse(gpd.GeoDataFrame(geometry=[box(0, 30, 4, 40), box(20, 10, 30, 14)], index=[3, 7]))
     labels = np.zeros((50, 70), dtype=np.int32)
-    labels[10:14, 20:30] = 7
-    labels[30:40, 0:4] = 3
-    element = Labels2DModel.parse(labels, dims=("y", "x"), scale_factors=scale_factors, chunks=(16, 16))
-    obs = pd.DataFrame({"region": pd.Categorical(["cells"] * 2), "instance": [7, 3]}, index=["a", "b"])
-    table = TableModel.parse(
-        ad.AnnData(np.ones((2, 1)), obs=obs), region="cells", region_key="region", instance_key="instance"
-    )
-    return SpatialData(images={"he": rgb(100, 140, scale=0.5)}, labels={"cells": element}, tables={"t": table})
+    labels[10:14, 20:30], labels[30:40, 0:4] = 7, 3
+    steps = [2] if kind == "labels of two scales" else None
+    return Labels2DModel.parse(labels, dims=("y", "x"), scale_factors=steps, chunks=(16, 16))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale_factors", [None, [2]])
-def test_labels(scale_factors):
-    record = resolve(labelled_sdata(scale_factors), image=True)
+@pytest.mark.parametrize("kind", ["labels", "labels of two scales", "polygons", "points"])
+def test_cells_of_any_kind_lie_in_the_pixels_of_the_image(toy, kind):
+    elements = {"he": rgb(100, 140, scale=0.5), "cells": cells(kind), "table": toy.table_of([7, 3], "cells")}
+    record = resolve(SpatialData.init_from_elements(elements), image=True)
     np.testing.assert_allclose(record.xy, np.array([[25, 12], [2, 35]]) * 2)
-    np.testing.assert_allclose(record.diameter, 4 * np.sqrt(40 / np.pi))
-
-
-def test_polygons():
-    sdata = labelled_sdata()
-    frame = gpd.GeoDataFrame(geometry=[box(20, 10, 30, 14), box(0, 30, 4, 40)], index=[7, 3])
-    del sdata.labels["cells"]
-    sdata.shapes["cells"] = ShapesModel.parse(frame)
-    record = resolve(sdata, image=True)
-    np.testing.assert_allclose(record.xy, np.array([[25, 12], [2, 35]]) * 2)
-    np.testing.assert_allclose(record.diameter, 4 * np.sqrt(40 / np.pi))
-
-
-def test_points():
-    sdata = labelled_sdata()
-    del sdata.labels["cells"]
-    sdata.points["cells"] = PointsModel.parse(
-        pd.DataFrame({"x": [2.0, 25.0], "y": [35.0, 12.0]}, index=[3, 7]), coordinates={"x": "x", "y": "y"}
-    )
-    record = resolve(sdata, image=True)
-    np.testing.assert_allclose(record.xy, np.array([[25, 12], [2, 35]]) * 2)
-    assert np.isnan(record.diameter).all()
+    np.testing.assert_allclose(record.diameter, np.nan if kind == "points" else 4 * np.sqrt(40 / np.pi))
 
 
 def test_coordinate_system_is_global_if_shared(make_sdata, painted, toy):
@@ -190,8 +142,16 @@ def test_of_the_copies_of_space_ranger_the_finest_is_taken(make_sdata):
     assert resolve(sdata, prefer_normalized=False).images[0].key == "id_hires_image"
 
 
-@pytest.mark.parametrize("sizes", [("full", "hires", "lowres"), ("hires", "lowres"), ("lowres",), ()])
-@pytest.mark.parametrize("suffix", ["", "_normalized"])
+@pytest.mark.parametrize(
+    ("sizes", "suffix"),
+    [
+        (("full", "hires", "lowres"), ""),
+        (("full", "hires", "lowres"), "_normalized"),
+        (("hires", "lowres"), ""),
+        (("lowres",), ""),
+        ((), ""),
+    ],
+)
 def test_the_image_of_the_cytassist_is_taken_only_by_name(make_sdata, sizes, suffix):
     sdata = make_sdata()
     image = sdata.images["he"]
@@ -285,16 +245,6 @@ def test_microns_come_from_a_coordinate_system_of_that_name(make_sdata):
     for name in ("he", "spots"):
         remove_transformation(sdata[name], "global")
     assert resolve(sdata, image=False).microns_per_pixel == pytest.approx((1.0,))
-
-
-@pytest.mark.slow
-def test_after_a_round_trip_through_zarr(make_sdata, painted, toy, tmp_path):
-    sdata = make_sdata(toy.affine([[0.7, 0.4], [-0.3, 1.9]], (150, -80)), scale_factors=[2, 2])
-    sdata.write(tmp_path / "tissue.zarr")
-    record = resolve(SpatialData.read(tmp_path / "tissue.zarr"), image=True)
-    spots = sdata["table"].obs["instance"].to_numpy()
-    assert record.images[0].downsample == (1, 2, 4)
-    np.testing.assert_array_equal(toy.spot_of(PatchReader(record, size=24, pixels=6)[:]), spots)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ def dense(values):
     return values.toarray() if sparse.issparse(values) else values
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64])
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+@pytest.mark.parametrize(
+    ("form", "kind"), [(np.asarray, np.float32), (sparse.csr_matrix, np.float64), (sparse.csc_matrix, np.int64)]
+)
 def test_counts_are_normalised_by_all_genes_in_a_copy(form, kind, caplog):
     adata = ad.AnnData(form(COUNTS.astype(kind)))
     with caplog.at_level("INFO", "multist"):
@@ -80,28 +81,33 @@ def made(kind, n_obs=60, n_vars=80, seed=0):
     }[kind]
 
 
-@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix, sparse.csc_matrix, sparse.csr_array])
+KINDS = [
+    ("counts", "counts"),
+    ("logged", "log-normalised"),
+    ("logged at the median", "log-normalised"),
+    ("logged, some genes", "log-normalised"),
+    ("logged without the largest", "log-normalised"),
+    ("log2", "log-normalised"),
+    ("log2 at the median, some genes", "log-normalised"),
+    ("log10", "log-normalised"),
+    ("log10 of a million", "log-normalised"),
+    ("log2 of decimals", "log-normalised"),
+    ("logged and corrected", "unknown"),
+    ("scaled", "scaled"),
+    ("not logged", "unknown"),
+    ("shares", "unknown"),
+    ("ambient removed", "unknown"),
+    ("expected", "unknown"),
+    ("roots", "unknown"),
+    ("missing", "not finite"),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "kind", "form"),
     [
-        ("counts", "counts"),
-        ("logged", "log-normalised"),
-        ("logged at the median", "log-normalised"),
-        ("logged, some genes", "log-normalised"),
-        ("logged without the largest", "log-normalised"),
-        ("log2", "log-normalised"),
-        ("log2 at the median, some genes", "log-normalised"),
-        ("log10", "log-normalised"),
-        ("log10 of a million", "log-normalised"),
-        ("log2 of decimals", "log-normalised"),
-        ("logged and corrected", "unknown"),
-        ("scaled", "scaled"),
-        ("not logged", "unknown"),
-        ("shares", "unknown"),
-        ("ambient removed", "unknown"),
-        ("expected", "unknown"),
-        ("roots", "unknown"),
-        ("missing", "not finite"),
+        *((*each, sparse.csr_matrix) for each in KINDS),
+        *(("counts", "counts", form) for form in (np.asarray, sparse.csc_matrix, sparse.csr_array)),
     ],
 )
 def test_what_a_matrix_holds(name, kind, form):
@@ -275,23 +281,3 @@ def test_kinds_at_their_borders():
     assert kind_of([[0, -1.0], [3, 0]]) == "scaled"
     assert kind_of([[0, np.nan], [-3, 0]]) == "not finite"
     assert kind_of([[0, np.inf], [3, 0]]) == "not finite"
-
-
-def test_totals_are_of_all_genes_and_counts_are_logged_by_them():
-    counts = np.array([[1.0, 3, 0], [0, 0, 0], [10, 0, 30]], np.float32)
-    adata = ad.AnnData(counts, var=pd.DataFrame(index=["a", "b", "c"]))
-    found = find_expression(adata, None)
-    assert found.total.tolist() == [4, 0, 40]
-    logged = log_expression(adata, None, np.array([2, 0])).toarray()
-    np.testing.assert_allclose(logged, np.log1p([[0, 2500], [0, 0], [7500, 2500]]), rtol=1e-6)
-
-
-def test_constant_sums_that_were_not_logged_are_named():
-    rng = np.random.default_rng(0)
-    values = rng.random((30, 40)) + 0.5
-    scaled = values / values.sum(axis=1, keepdims=True) * 1e4
-    genes = pd.Index([f"g{i}" for i in range(40)])
-    said = Expression.judged(scaled.astype(np.float32), "X", genes).described()
-    assert said == "values that are divided by the library size and were not logged"
-    uneven = scaled * np.linspace(0.5, 2, 30)[:, None]
-    assert "neither counts nor log-normalised" in Expression.judged(uneven.astype(np.float32), "X", genes).described()

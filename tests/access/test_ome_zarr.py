@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import dask.array as da
 import numpy as np
@@ -47,8 +46,7 @@ def write(path, rgb, axes="cyx", fmt=None, unit="micrometer", size=0.5, steps=(1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fmt", [FormatV04(), FormatV05()], ids=["0.4", "0.5"])
-@pytest.mark.parametrize("axes", ["cyx", "czyx", "tczyx"])
+@pytest.mark.parametrize(("axes", "fmt"), [("cyx", FormatV05()), ("czyx", FormatV05()), ("tczyx", FormatV04())])
 def test_an_ome_zarr_image_is_a_lazy_slide(tmp_path, rgb, fmt, axes):
     image = read_slide(write(tmp_path / "a.ome.zarr", rgb, axes, fmt))
     record = element_image("he", image)
@@ -132,13 +130,4 @@ def test_a_few_bytes_that_declare_too_much_are_refused(tmp_path, rgb, change, sa
     record = next(path.glob("*/.zarray"))
     record.write_text(json.dumps(json.loads(record.read_text()) | change))
     with pytest.raises(ValueError, match=said):
-        read_slide(path)
-
-
-def test_a_level_from_elsewhere_is_refused(tmp_path, rgb):
-    path, other = write(tmp_path / "a.zarr", rgb), write(tmp_path / "b.zarr", rgb)
-    level = next(each for each in path.iterdir() if each.is_dir())
-    shutil.rmtree(level)
-    level.symlink_to(other / level.name)
-    with pytest.raises(ValueError, match="lies outside of the folder"):
         read_slide(path)

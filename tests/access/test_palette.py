@@ -25,10 +25,15 @@ def read(stored) -> dict[str, str] | None:
         np.array([[1.0, 0, 0], [0, 0, 1]]),
         np.array([[255, 0, 0], [0, 0, 255]]),
         [[1, 0, 0], [0, 0, 1]],
+        [(1.0, 0, 0), (0, 0, 1.0)],
+        np.array(["#ff0000", "#0000ff"], dtype=object),
         {"b": "#0000ff", "a": "#ff0000", "c": "green"},
+        {"b": (0, 0, 1.0), "a": (1.0, 0, 0)},
         pd.Series({"b": "#0000ff", "a": "#ff0000"}),
+        pd.Series(["#ff0000", "#0000ff"]),
     ],
-    ids=["names", "too many", "bytes", "decimals", "to 255", "to 1", "dict", "series"],
+    ids=["names", "too many", "bytes", "decimals", "to 255", "to 1", "tuples", "objects"]
+    + ["dict", "dict of rows", "series", "series in order"],
 )
 def test_forms_of_colours(stored):
     assert read(stored) == {"a": "#ff0000", "b": "#0000ff"}
@@ -38,7 +43,17 @@ def test_opacity_is_kept():
     assert read([[1.0, 0, 0, 0.2], [0, 0, 255 / 255, 1.0]]) == {"a": "#ff000033", "b": "#0000ffff"}
 
 
-@pytest.mark.parametrize("stored", [["red"], ["red", "nonsense"], {"a": "red"}, [[1, "x", 0], "red"]])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        ["red"],
+        ["red", "nonsense"],
+        [None, None],
+        {"a": "red"},
+        [[1, "x", 0], "red"],
+        np.array([[255.0, 0, 0], [0, 0, 255.0]]),
+    ],
+)
 def test_where_one_is_missing_or_none_new_ones_are_taken_and_the_log_says_so(stored, caplog):
     caplog.set_level("INFO", "multist")
     assert read(stored) is None

@@ -93,11 +93,6 @@ def test_image_key_that_does_not_exist(visium):
         resolve(visium, image_key="full")
 
 
-def test_spots_at_the_edge_are_on_the_image(visium):
-    visium.obsm["spatial"][0] = [-4.0, 10.0]
-    assert resolve(visium, image=True).xy[0, 0] == -1
-
-
 def test_empty_and_one_spot_tables(visium):
     with pytest.raises(ValueError, match="no observations"):
         resolve(visium[:0])

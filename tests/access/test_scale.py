@@ -10,15 +10,14 @@ import spatialdata as sd
 from spatialdata.models import ShapesModel, TableModel
 from spatialdata.transformations import Scale, set_transformation
 
-import multist as mt
 from multist.access import resolve
 from multist.access.scale import lattice_microns
 from multist.pp import embed_histology, read_slide
 
-ABSURD = [0.0, -0.25, float("nan"), float("inf"), 353.0, 0.001]
+ABSURD = [0.0, -0.25, float("nan"), float("inf"), 353.0, 20.5, 0.001]
 
 
-@pytest.mark.parametrize("size", ABSURD)
+@pytest.mark.parametrize("size", [*ABSURD, "large"])
 def test_scale_factors_that_cannot_be_true_are_left_out_with_a_warning(visium, size, caplog):
     visium.uns["spatial"]["s1"]["scalefactors"]["microns_per_pixel"] = size
     assert resolve(visium).microns_per_pixel == (None,)
@@ -35,7 +34,7 @@ def test_transformations_that_cannot_be_true_are_left_out_with_a_warning(make_sd
     assert "the transformation of image 'he' to 'um' says" in caplog.text
 
 
-@pytest.mark.parametrize("size", ABSURD)
+@pytest.mark.parametrize("size", [float("nan"), 20.5])
 def test_what_the_user_gives_is_refused_instead(visium, size, tmp_path):
     with pytest.raises(ValueError, match="microns_per_pixel must be positive"):
         embed_histology(visium, patch_unit="um", microns_per_pixel=size)
@@ -54,8 +53,7 @@ def lattice(kind: str) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame({"array_row": row, "array_col": column}), xy
 
 
-@pytest.mark.parametrize("angle", [0.0, 0.3, np.pi / 2, 2.0])
-@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(("angle", "mirrored"), [(0.0, False), (0.3, True), (np.pi / 2, False)])
 @pytest.mark.parametrize(("kind", "region"), [("visium", ""), ("hd", "S_square_008um")])
 def test_the_lattice_tells_the_size_however_it_lies(kind, region, angle, mirrored):
     obs, xy = lattice(kind)
@@ -68,13 +66,8 @@ def test_the_lattice_tells_the_size_however_it_lies(kind, region, angle, mirrore
 def test_what_is_no_such_lattice_tells_nothing():
     obs, xy = lattice("visium")
     assert lattice_microns(pd.DataFrame(index=obs.index), xy, np.nan) is None
-    assert lattice_microns(obs, xy * [1, 1.4], np.nan) is None
     assert lattice_microns(obs, np.random.default_rng(0).permutation(xy), np.nan) is None
     assert lattice_microns(obs, xy + 3 * (xy - xy.mean(axis=0)) ** 2, np.nan) is None
-    assert lattice_microns(obs.iloc[:2], xy[:2], np.nan) is None
-    assert lattice_microns(obs.assign(array_row=0), xy, np.nan) is None
-    squares, places = lattice("hd")
-    assert lattice_microns(squares, places, np.nan, ["bins of nobody knows what"]) is None
 
 
 @pytest.mark.slow
@@ -87,8 +80,8 @@ def test_patches_of_visium_can_be_had_in_micrometres_and_their_size_is_kept():
     adata.uns["spatial"] = {"s": {"images": {"hires": image}, "scalefactors": factors}}
     assert resolve(adata, image=False).microns_per_pixel == pytest.approx((2.0,))
     assert resolve(adata).microns_per_pixel == pytest.approx((4.0,))
-    embed_histology(adata, key_added="spots")
-    embed_histology(adata, patch_size=110.0, patch_unit="um", key_added="um")
+    for key, size in (("spots", {}), ("um", {"patch_size": 110.0, "patch_unit": "um"})):
+        embed_histology(adata, lambda patches: patches.mean((2, 3)), device="cpu", key_added=key, **size)
     np.testing.assert_allclose(adata.obsm["um"], adata.obsm["spots"], rtol=1e-4, atol=1e-4)
     params = adata.uns["um"]["histology"]
     assert params["patch_um"] == pytest.approx([110]) and params["microns_per_pixel"] == pytest.approx([4])
@@ -137,12 +130,8 @@ def test_spots_that_touch_are_not_visium():
     assert resolve(on_visium(hexagons(200), np.nan)).microns_per_pixel[0] is None
 
 
-@pytest.mark.slow
 def test_what_the_data_says_comes_first():
     assert resolve(on_visium(hexagons(200), 110, microns_per_pixel=0.3)).microns_per_pixel[0] == 0.3
-    assert (
-        resolve(mt.datasets.layered_tissue(n_spots=100, n_genes=100, image_size=200)).microns_per_pixel[0] is not None
-    )
 
 
 def test_bins_are_as_large_as_their_region_says():
@@ -165,10 +154,7 @@ def test_each_section_has_its_own():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("breast_hires", 100 / (273 * 0.08250825)), ("ductal/bcdc_ffpe", 100 / (290 * 0.07285444)), ("her2st/A1", None)],
-)
+@pytest.mark.parametrize(("name", "expected"), [("breast_hires", 100 / (273 * 0.08250825)), ("her2st/A1", None)])
 def test_real_sections(real_data, name: str, expected: float | None):
     file = real_data / f"{name}.h5ad"
     if not file.is_file():

@@ -33,7 +33,7 @@ def test_what_is_missing_is_counted_and_three_are_named(toy):
     shapes = toy.circles(np.eye(2), [5, 6], {})
     with pytest.raises(ValueError, match=r"4 of 5 rows .* 'spots' does not have \(1, 2, 3\)$"):
         element_spots(shapes, "spots", np.array([1, 2, 5, 3, 4]))
-    with pytest.raises(ValueError, match="instances are object, the region's index is int64|str"):
+    with pytest.raises(ValueError, match="instances are (object|str), the region's index is int64: make them the same"):
         element_spots(shapes, "spots", np.array(["5", "x"], dtype=object))
 
 
@@ -56,3 +56,6 @@ def test_rows_come_in_the_order_of_the_table(toy):
     centres, diameters = element_spots(shapes, "spots", pd.Index(["c", "a", "c"]).to_numpy())
     np.testing.assert_array_equal(centres, [[5, 6], [1, 2], [5, 6]])
     np.testing.assert_array_equal(diameters, 5)
+    shapes.index = [5, 15, 25]
+    centres, _ = element_spots(shapes, "spots", np.array([25, 5], dtype=np.int32))
+    np.testing.assert_array_equal(centres, [[5, 6], [1, 2]])

@@ -125,13 +125,13 @@ def test_pyramids_and_the_size_of_a_pixel(tmp_path, rgb, kind):
     assert slide.microns_per_pixel == pytest.approx((0.25, 0.25))
 
 
-def test_a_printers_resolution_is_no_size_of_a_pixel(tmp_path, rgb):
-    tifffile.imwrite(tmp_path / "a.tif", rgb, photometric="rgb", resolution=(72, 72), resolutionunit="INCH")
-    assert open_tiff(tmp_path / "a.tif").microns_per_pixel is None
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("share", [0.999, 0.6, 0.02])
+@pytest.mark.parametrize(
+    ("layout", "share"),
+    [
+        *((layout, 0.6) for layout in LAYOUTS),
+        *((layout, share) for layout in ("compressed strips", "tiles") for share in (0.999, 0.02)),
+    ],
+)
 def test_a_truncated_file_is_named_at_once(tmp_path, rgb, layout, share):
     path = tmp_path / "broken.tif"
     tifffile.imwrite(path, rgb, photometric="rgb", **LAYOUTS[layout])

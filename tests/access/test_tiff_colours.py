@@ -22,11 +22,13 @@ def shown(path) -> np.ndarray:
     return element_image("he", read_slide(path)).levels[0].compute().astype(int)
 
 
-CODECS = [None, "zlib", "lzw", "packbits", "zstd", "lzma"]
+TILES, STRIPS = {"tile": (64, 64)}, {"rowsperstrip": 16}
 
 
-@pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("layout", [{"tile": (64, 64)}, {"rowsperstrip": 16}])
+@pytest.mark.parametrize(
+    ("codec", "layout"),
+    [(None, TILES), ("zlib", STRIPS), ("lzw", TILES), ("packbits", STRIPS), ("zstd", TILES), ("lzma", STRIPS)],
+)
 def test_ycbcr_becomes_rgb_under_every_codec(tmp_path, rgb, codec, layout):
     stored = np.asarray(Image.fromarray(rgb).convert("YCbCr"))
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="ycbcr", compression=codec, subsampling=(1, 1), **layout)
@@ -92,9 +94,8 @@ def test_what_is_not_converted_is_refused(tmp_path, pixels, options, message):
         open_tiff(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+@pytest.mark.parametrize(("dtype", "colours"), [("u1", 1), ("u1", 3), ("u2", 3), ("f4", 3)])
 @pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
-@pytest.mark.parametrize("colours", [1, 3])
 def test_transparent_glass_is_white_whether_premultiplied_or_not(tmp_path, rgb, dtype, kind, colours):
     top = {"u1": 255, "u2": 65535, "f4": 1.0}[dtype]
     alpha = np.ones(rgb.shape[:2])

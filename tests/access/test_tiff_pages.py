@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 
 import numpy as np
@@ -28,8 +27,15 @@ def label() -> np.ndarray:
 TILED = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(["main", "macro", "label"])), ids=lambda o: o[0])
-@pytest.mark.parametrize("pyramid", [False, True])
+@pytest.mark.parametrize(
+    ("order", "pyramid"),
+    [
+        (("main", "macro", "label"), True),
+        (("macro", "label", "main"), True),
+        (("label", "main", "macro"), True),
+        (("label", "macro", "main"), False),
+    ],
+)
 def test_ome_metadata_is_that_of_the_image_that_is_read(tmp_path, slide, label, order, pyramid):
     images = {"main": (slide, 0.25), "macro": (slide[:300, :128], 16.0), "label": (label, 8.0)}
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
@@ -65,8 +71,9 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize(
+    ("name", "first"), [*((name, False) for name in OTHERS), ("described", True), ("said to be nothing", True)]
+)
 def test_what_is_no_level_stays_out(tmp_path, slide, label, name, first):
     """A square label beside a square slide has the shape of a level, also where it is a fourth as wide."""
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
@@ -142,16 +149,15 @@ def test_sizes_in_every_unit(tmp_path, slide, case):
     assert found is None if expected is None else found == pytest.approx(expected)
 
 
-ABSURD = [0.0, -0.25, float("nan"), float("inf"), 353.0, 0.001, 20.5]
-
-
 @pytest.mark.parametrize(
     ("source", "size"),
     [
-        (source, size)
-        for source in ("OME", "Aperio", "resolution")
-        for size in ABSURD
-        if source != "resolution" or size > 0
+        ("OME", float("nan")),
+        ("OME", 353.0),
+        ("Aperio", 0.0),
+        ("Aperio", -0.25),
+        ("resolution", float("inf")),
+        ("resolution", 353.0),  # 72 to an inch, which is a printer's
     ],
 )
 def test_a_size_that_no_slide_has_is_left_out_with_a_warning(tmp_path, slide, size, source, caplog):
@@ -185,7 +191,7 @@ def test_decimal_commas_are_understood(tmp_path, slide):
     assert open_tiff(tmp_path / "a.svs").microns_per_pixel == pytest.approx((0.252, 0.252))
 
 
-@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("bits", [10, 14])
 def test_bits_in_use_are_taken_from_the_file(tmp_path, slide, bits):
     deep = (slide.astype(np.uint16) << (bits - 8)).astype(np.uint16)
     metadata = {"axes": "YXS", "SignificantBits": bits}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from multist._keys import SPATIAL
 from multist._settings import logger
 from multist.access.check import check_finite
 from multist.access.tables import in_memory
@@ -64,19 +66,37 @@ def read_coordinates(table: AnnData, key: str) -> np.ndarray:
 
 def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
     """The columns that hold x and y; all columns where no name is known."""
-    plain = {re.sub(r"[^a-z0-9]", "", str(column).lower().replace("µm", "")): column for column in frame}
-    alike = _alike(list(frame))
-    pairs = [*_PIXELS, *([alike] if alike else []), *_PLACES]
-    for x, y in pairs:
-        if x in plain and y in plain:
-            logger.info("%s: x is column %r, y is column %r", where, plain[x], plain[y])
-            return [plain[x], plain[y]]
+    pair = _of_pixels(frame) or _first_of(_PLACES, frame)
+    if pair is not None:
+        logger.info("%s: x is column %r, y is column %r", where, *pair)
+        return pair
     logger.warning(
         "%s has columns %s, which are not known names: the first is taken for x, the second for y",
         where,
         ", ".join(repr(column) for column in frame),
     )
     return list(frame)
+
+
+def _of_pixels(columns: Iterable[Any]) -> list[Any] | None:
+    """The columns whose names say that they hold x and y."""
+    alike = _alike(list(columns))
+    return _first_of([*_PIXELS, *([alike] if alike else [])], columns)
+
+
+def _first_of(pairs: Iterable[tuple[str, str]], columns: Iterable[Any]) -> list[Any] | None:
+    plain = {re.sub(r"[^a-z0-9]", "", str(column).lower().replace("µm", "")): column for column in columns}
+    return next(([plain[x], plain[y]] for x, y in pairs if x in plain and y in plain), None)
+
+
+def where_else(table: AnnData) -> str:
+    """Where a table holds coordinates if not in ``obsm["spatial"]``, as an end of an error; empty if nowhere."""
+    held = "adata.obsm['spatial'] = adata."
+    pair = _of_pixels(table.obs) or _first_of(_PLACES, table.obs)
+    if pair is not None:
+        return f". obs has {pair[0]!r} and {pair[1]!r}: {held}obs[{pair!r}].to_numpy()"
+    other = next((key for key in table.obsm if str(key).lower().endswith(SPATIAL)), None)
+    return "" if other is None else f". obsm[{other!r}] may hold them: {held}obsm[{other!r}]"
 
 
 def _alike(columns: list[Any]) -> tuple[str, str] | None:

@@ -24,8 +24,9 @@ from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
 from multist.access.shapes import is_outlines, made_shapes
 from multist.access.stale import forget_dependents, replaced
-from multist.access.tables import LIBRARY_KEY, copy_data, get_table, is_spatialdata
+from multist.access.tables import LIBRARY_KEY, copy_data, get_table, is_spatialdata, libraries_of
 from multist.access.transaction import restored_on_error, undisturbed
+from multist.access.visium import section_images
 from multist.access.write import check_names, write_image, write_table
 
 if TYPE_CHECKING:
@@ -174,8 +175,8 @@ class Part:
         """Of a SpatialData all images, of an AnnData those of its sections."""
         if is_spatialdata(self.data):
             return set(cast("Any", self.data).images)
-        sections = self.table.uns.get(_keys.SPATIAL, {}).values()
-        return {name for section in sections for name in section.get("images", {})}
+        sections = libraries_of(self.table, needed=False).values()
+        return {name for section in sections for name in section_images(section)}
 
     def _forget(self, new: list[tuple[str, ...]]) -> None:
         """Remove what was made from fields that are new; outlines only where they are still those that were written."""

@@ -207,8 +207,9 @@ def find_sections(table: AnnData, library_key: str | None) -> tuple[np.ndarray, 
     table
         The table.
     library_key
-        Column of ``obs`` that names the sections. Where it is None, it is that of an earlier call, else the regions of
-        a SpatialData's table are the sections, and any other table is one section, which ``uns["spatial"]`` may name.
+        Column of ``obs`` that names the sections. Where it is None, it is that of an earlier call, or has the names of
+        the several sections in ``uns["spatial"]``; else the regions of a SpatialData's table are the sections, and any
+        other table is one section, which ``uns["spatial"]`` may name.
 
     Returns
     -------
@@ -261,7 +262,7 @@ def refuse_several_libraries(libraries: Mapping[str, Any], library_key: str | No
 
 
 def given_or_remembered(table: AnnData, library_key: str | None) -> str | None:
-    """The column that names the sections: as given, else that of earlier calls.
+    """The column that names the sections: as given, else that of earlier calls, else one of ``uns["spatial"]``'s names.
 
     The log says so, or warns where it tells nothing any more.
     """
@@ -273,7 +274,7 @@ def given_or_remembered(table: AnnData, library_key: str | None) -> str | None:
         if isinstance(entry, Mapping) and "schema" in entry and LIBRARY_KEY in entry
     }
     if not kept:
-        return None
+        return _named_as_libraries(table)
     if len(kept) == 1 and kept <= set(table.obs) and not table.obs[next(iter(kept))].isna().any():
         (name,) = kept
         logger.info("obs[%r] tells the sections, as in an earlier call", name, extra={"once": True})
@@ -285,6 +286,19 @@ def given_or_remembered(table: AnnData, library_key: str | None) -> str | None:
         extra={"once": True},
     )
     return None
+
+
+def _named_as_libraries(table: AnnData) -> str | None:
+    """The column whose values are names of the several sections in ``uns["spatial"]``; None if columns differ in it."""
+    libraries = libraries_of(table, needed=False)
+    if len(libraries) < 2:
+        return None
+    texts = table.obs.select_dtypes(["category", "object", "string"])
+    found = [key for key in texts if not texts[key].isna().any() and set(texts[key].unique()) <= set(libraries)]
+    if not found or any((texts[key].astype(str) != texts[found[0]].astype(str)).any() for key in found[1:]):
+        return None
+    logger.info("obs[%r] tells the sections, as it has their names in uns['spatial']", found[0], extra={"once": True})
+    return str(found[0])
 
 
 def section_code(names: Sequence[str], section: str) -> int:

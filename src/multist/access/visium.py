@@ -12,7 +12,7 @@ import numpy as np
 from multist._keys import HISTOLOGY, NORMALIZED_SUFFIX, SPATIAL
 from multist._settings import logger
 from multist.access.absent import listed, not_found
-from multist.access.coordinates import read_coordinates, unfold_array
+from multist.access.coordinates import read_coordinates, unfold_array, where_else
 from multist.access.images import array_image
 from multist.access.record import SectionImage, SpatialRecord
 from multist.access.scale import VISIUM_PITCH, believed_microns, lattice_microns
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-_IMAGE_KEYS = ("hires", "lowres")
+_IMAGE_KEYS = ("hires", "lowres", "fullres")
 
 
 def resolve_anndata(table: AnnData, options: ResolveOptions) -> SpatialRecord:
@@ -63,7 +63,7 @@ def _place(
             "obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image "
             f"{image.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or {options.instead}"
         )
-    factors = _entry(libraries, name, "scalefactors")
+    factors = scale_factors(libraries.get(name, {}))
     diameter = np.nan if array else _spot_diameter(factors, name)
     microns = VISIUM_PITCH if array else _microns(factors, name, table.obs[rows], xy[rows], diameter)
     scale = 1.0 if image is None else _scale(factors, image.key, name)
@@ -76,21 +76,24 @@ def _coordinates(table: AnnData) -> tuple[np.ndarray, bool]:
     if SPATIAL not in table.obsm:
         raise KeyError(
             f"obsm['spatial'] not found; obsm holds: {listed(table.obsm)}. Put the coordinates of the spots there, "
-            "(n_obs, 2), x before y, in pixels of the full-resolution image"
+            f"(n_obs, 2), x before y, in pixels of the full-resolution image{where_else(table)}"
         )
     xy = read_coordinates(table, SPATIAL)
     unfolded = unfold_array(xy, table)
     return (xy, False) if unfolded is None else (unfolded, True)
 
 
-def _entry(libraries: dict[str, Mapping[str, Any]], name: str, part: str) -> Mapping[str, Any]:
-    """Images or scale factors of a section; nothing where they are missing."""
-    held = libraries.get(name, {}).get(part)
-    return held if isinstance(held, Mapping) else {}
+def scale_factors(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a section says of sizes; where ``fullres`` is an image, as CELLxGENE has it, coordinates are its pixels."""
+    held = entry.get("scalefactors")
+    factors = held if isinstance(held, Mapping) else {}
+    return {"tissue_fullres_scalef": 1.0, **factors} if "fullres" in section_images(entry) else factors
 
 
-def _images(libraries: dict[str, Mapping[str, Any]], name: str) -> dict[str, Any]:
-    return {key: held for key, held in _entry(libraries, name, "images").items() if held is not None}
+def section_images(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The images of a section; nothing where they are missing."""
+    held = entry.get("images")
+    return {key: image for key, image in held.items() if image is not None} if isinstance(held, Mapping) else {}
 
 
 def _name_the_unknown(names: tuple[str, ...], libraries: dict[str, Mapping[str, Any]], library_key: str | None) -> None:
@@ -107,7 +110,9 @@ def _name_the_unknown(names: tuple[str, ...], libraries: dict[str, Mapping[str, 
 
 def _name_the_unused(names: tuple[str, ...], libraries: dict[str, Mapping[str, Any]]) -> None:
     """Warn of sections that have images, but none under a name by which one is looked for."""
-    held = {name: {key.removesuffix(NORMALIZED_SUFFIX) for key in _images(libraries, name)} for name in names}
+    held = {
+        name: {key.removesuffix(NORMALIZED_SUFFIX) for key in section_images(libraries.get(name, {}))} for name in names
+    }
     unused = {name: keys for name, keys in held.items() if keys and keys.isdisjoint(_IMAGE_KEYS)}
     if unused:
         logger.warning(
@@ -162,8 +167,8 @@ def _microns(factors: Mapping[str, Any], name: str, obs: pd.DataFrame, xy: np.nd
 
 def _find_image(libraries: dict[str, Mapping[str, Any]], name: str, options: ResolveOptions) -> SectionImage | None:
     image_key = options.image_key
-    images = _images(libraries, name)
-    factors = _entry(libraries, name, "scalefactors")
+    images = section_images(libraries.get(name, {}))
+    factors = scale_factors(libraries.get(name, {}))
     where = f"uns['spatial'][{name!r}]"
     if image_key is None:
         suffixes = (NORMALIZED_SUFFIX, "") if options.prefer_normalized else ("",)

@@ -18,6 +18,7 @@ from multist.access.draft import Draft
 from multist.access.pyramid import rgb_element
 from multist.access.record import SpatialRecord
 from multist.access.tables import is_spatialdata
+from multist.access.visium import scale_factors
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -208,7 +209,7 @@ def _write_visium(record: SpatialRecord, pyramids: list[tuple[Any, ...] | None],
             continue
         entry = entries[name]
         check_names({key: None}, entry["images"], f"uns['spatial'][{name!r}]['images']")
-        factor = entry["scalefactors"][f"tissue_{image.key}_scalef"]
+        factor = scale_factors(entry)[f"tissue_{image.key}_scalef"]
         entries[name] = {
             **entry,
             "images": {**entry["images"], key: np.asarray(levels[0])},

@@ -126,9 +126,9 @@ class MultiSTConfig:
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of its range, or given where there is no number.
     TypeError
-        If a value is of another kind than its field.
+        If another value is of another kind than its field.
 
     Examples
     --------

@@ -122,9 +122,7 @@ def test_each_section_has_its_own_outlines():
         assert frame["n_spots"].sum() == (table.obs["section"] == section).sum()
         assert set(get_transformation(frame, get_all=True)) == {section}
     adata = mt.datasets.layered_tissue(n_spots=200, n_genes=100, image_size=200, n_sections=2, format="anndata")
-    with pytest.raises(ValueError, match="pass library_key"):
-        mt.tl.domain_shapes(adata, "domain")
-    frame = mt.tl.domain_shapes(adata, "domain", library_key="section")
+    frame = mt.tl.domain_shapes(adata, "domain")
     assert set(frame["section"]) == {"section1", "section2"}
     assert frame["n_spots"].sum() == adata.n_obs
 
@@ -141,16 +139,6 @@ def test_shapes_of_the_same_name_are_replaced_and_other_elements_are_not(tissue)
     with pytest.raises(ValueError, match="cannot be stored"):
         mt.tl.domain_shapes(tissue, "domain", shapes_key="a/b")
     assert list(tissue.shapes) == ["spots", "domain"]
-
-
-def test_what_is_not_there_is_named(tissue_table: ad.AnnData):
-    with pytest.raises(KeyError, match="key 'multist_domain' not found.*tl.multist_domains"):
-        mt.tl.domain_shapes(tissue_table)
-    tissue_table.obs["none"] = pd.Categorical([None] * tissue_table.n_obs, categories=["a"])
-    with pytest.raises(ValueError, match="names no domain"):
-        mt.tl.domain_shapes(tissue_table, "none")
-    with pytest.raises(ValueError, match="shapes_key"):
-        mt.tl.domain_shapes(tissue_table, "domain", shapes_key="drawn")
 
 
 def test_pixels_of_another_image(tissue_table: ad.AnnData):
