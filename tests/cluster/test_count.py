@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from multist.cluster import count as count_module
 from multist.cluster.count import choose_count
 
-pytestmark = pytest.mark.usefixtures("few_starts")
+pytestmark = pytest.mark.usefixtures("few_starts", "one_search")
 
 
 def lattice(side: int) -> sp.csr_matrix:
@@ -32,8 +32,7 @@ def stripes(side: int, count: int, *, hops: int, seed: int = 0) -> tuple[np.ndar
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [3, 5])
-@pytest.mark.parametrize("hops", [0, 2])
+@pytest.mark.parametrize(("count", "hops"), [(3, 2), (5, 0)])
 def test_the_planted_number_is_found(count: int, hops: int):
     points, adjacency = stripes(24, count, hops=hops)
     assert choose_count(points, adjacency, range(2, 8)).chosen == count
@@ -42,10 +41,10 @@ def test_the_planted_number_is_found(count: int, hops: int):
 @pytest.mark.slow
 def test_correlated_neighbours_count_as_fewer_observations():
     sizes = []
-    for hops in (0, 1, 3):
+    for hops in (0, 3):
         points, adjacency = stripes(30, 3, hops=hops)
         sizes.append(choose_count(points, adjacency, [3]).patch_size)
-    assert sizes[0] < sizes[1] < sizes[2]
+    assert sizes[0] < sizes[1]
     assert 1 <= sizes[0] <= 5  # a white spot and at most its four neighbours
 
 
@@ -71,10 +70,10 @@ def test_the_curve_says_how_stable_each_number_is():
 @pytest.mark.slow
 def test_what_else_is_tried_does_not_matter():
     points, adjacency = stripes(20, 3, hops=1)
-    few, more = (choose_count(points, adjacency, counts) for counts in ([3, 5], [2, 3, 4, 5, 11]))
+    few, more = (choose_count(points, adjacency, counts) for counts in ([4], [2, 4, 5]))
     assert few.patch_size == more.patch_size
-    np.testing.assert_array_equal(few.bic, more.bic[[1, 3]])
-    np.testing.assert_array_equal(few.stability, more.stability[[1, 3]])
+    np.testing.assert_array_equal(few.bic, more.bic[[1]])
+    np.testing.assert_array_equal(few.stability, more.stability[[1]])
 
 
 def test_a_domain_has_ten_points_and_there_are_no_more_than_twenty():
@@ -95,18 +94,10 @@ def test_the_finest_mixture_has_no_more_components_than_there_are_different_poin
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_curve():
-    points, adjacency = stripes(20, 3, hops=1)
-    first, second = (choose_count(points, adjacency, [2, 3, 4], random_state=3) for _ in range(2))
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
-@pytest.mark.slow
 def test_flat_directions_do_no_harm():
     points, adjacency = stripes(20, 3, hops=1)
     padded = np.hstack([points, np.zeros((len(points), 2))])
-    plain, more = (choose_count(x, adjacency, range(2, 6)) for x in (points, padded))
+    plain, more = (choose_count(x, adjacency, [3, 4]) for x in (points, padded))
     assert more.chosen == 3
     np.testing.assert_allclose(more.bic, plain.bic, rtol=1e-4)  # nothing is charged for them
 

@@ -33,18 +33,27 @@ def blobs(n: int = 600, k: int = 4, d: int = 5, seed: int = 0) -> tuple[np.ndarr
     return 3 * rng.normal(size=(k, d))[truth] + rng.normal(size=(n, d)) @ shape.T, truth
 
 
-def test_iris_as_mclust_fits_it(iris):
+def test_iris_as_mclust_fits_it_and_the_likelihood_is_that_of_the_parameters(iris):
+    from scipy.stats import multivariate_normal
+
     fit = fit_mixture(iris, 3)
     assert fit.log_likelihood >= -256.3548
     assert fit.log_likelihood == pytest.approx(IRIS_LOG_LIKELIHOOD, abs=1e-2)
     assert fit.n_parameters == IRIS_PARAMETERS
     assert 2 * fit.log_likelihood - fit.n_parameters * np.log(len(iris)) == pytest.approx(IRIS_BIC, abs=2e-2)
     assert adjusted_rand_score(load_iris().target, fit.labels) > 0.9
+    density = sum(
+        weight * multivariate_normal(mean, fit.covariance).pdf(iris)
+        for weight, mean in zip(fit.weights, fit.means, strict=True)
+    )
+    assert np.log(density).sum() == pytest.approx(fit.log_likelihood, abs=0.05)
+    assert fit.weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(fit.responsibilities.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(fit.labels, fit.responsibilities.argmax(axis=1))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("k", [2, 4, 7])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("k", "seed"), [(2, 0), (4, 1), (7, 0)])
 def test_at_least_as_likely_as_the_best_of_scikit_learn(k, seed):
     points = blobs(seed=seed)[0]
     other = max(
@@ -57,20 +66,6 @@ def test_at_least_as_likely_as_the_best_of_scikit_learn(k, seed):
         assert adjusted_rand_score(other.predict(points), fit.labels) > 0.98
 
 
-def test_the_likelihood_is_that_of_the_parameters(iris):
-    from scipy.stats import multivariate_normal
-
-    fit = fit_mixture(iris, 3)
-    density = sum(
-        weight * multivariate_normal(mean, fit.covariance).pdf(iris)
-        for weight, mean in zip(fit.weights, fit.means, strict=True)
-    )
-    assert np.log(density).sum() == pytest.approx(fit.log_likelihood, abs=0.05)
-    assert fit.weights.sum() == pytest.approx(1)
-    np.testing.assert_allclose(fit.responsibilities.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(fit.labels, fit.responsibilities.argmax(axis=1))
-
-
 def test_one_component_is_one_normal(iris):
     fit = fit_mixture(iris, 1)
     np.testing.assert_allclose(fit.means[0], iris.mean(axis=0), atol=1e-6)
@@ -79,14 +74,10 @@ def test_one_component_is_one_normal(iris):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["scaled", "shifted", "turned"])
-def test_units_and_axes_do_not_matter(kind):
+def test_units_and_axes_do_not_matter():
     points, truth = blobs()
-    rng = np.random.default_rng(5)
-    change = np.eye(5) if kind == "shifted" else rng.normal(size=(5, 5)) + 2 * np.eye(5)
-    change = np.diag(np.geomspace(1, 5, 5)) if kind == "scaled" else change
-    moved = points @ change + (1e4 if kind == "shifted" else 0)
-    plain, other = fit_mixture(points, 4), fit_mixture(moved, 4)
+    change = (np.random.default_rng(5).normal(size=(5, 5)) + 2 * np.eye(5)) @ np.diag(np.geomspace(1, 5, 5))
+    plain, other = fit_mixture(points, 4), fit_mixture(points @ change + 1e4, 4)
     assert adjusted_rand_score(plain.labels, other.labels) > 0.98
     jacobian = len(points) * np.linalg.slogdet(change)[1]
     assert other.log_likelihood + jacobian == pytest.approx(plain.log_likelihood, abs=0.5)
@@ -99,13 +90,6 @@ def test_points_in_any_unit_are_divided_alike(unit):
     """Starts are drawn in single precision, which holds no squares of such numbers."""
     points = blobs()[0]
     np.testing.assert_array_equal(fit_mixture(unit * points, 4).labels, fit_mixture(points, 4).labels)
-
-
-@pytest.mark.slow
-def test_more_starts_are_never_less_likely():
-    points = blobs(k=8, seed=3)[0]
-    likelihoods = [fit_mixture(points, 8, n_starts=n).log_likelihood for n in (1, 32)]
-    assert likelihoods[1] >= likelihoods[0] - 1e-5 * len(points)  # where iterations stop
 
 
 @pytest.mark.slow
@@ -140,15 +124,13 @@ def test_too_few_components_to_split_and_merge_are_left_as_they_are(k, monkeypat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_searches", [1, 5])
-def test_several_cores_find_what_one_finds(n_searches, monkeypatch):
+def test_several_cores_find_what_one_finds(monkeypatch):
     points, found = np.random.default_rng(0).normal(size=(300, 3)), []
-    for n_cores in (1, 3, 20):
+    for n_cores in (1, 3):
         monkeypatch.setattr(mixture, "n_cores", lambda n=n_cores: n)
-        found.append(fit_mixture(points, 6, n_searches=n_searches))
-    for each in found[1:]:
-        np.testing.assert_array_equal(each.responsibilities, found[0].responsibilities)
-        assert each.repeated == found[0].repeated
+        found.append(fit_mixture(points, 6, n_searches=5))
+    np.testing.assert_array_equal(found[0].responsibilities, found[1].responsibilities)
+    assert found[0].repeated == found[1].repeated
 
 
 def test_two_cores_search_at_once(monkeypatch):
@@ -192,8 +174,8 @@ def test_searches_follow_until_three_come_to_the_likeliest(ahead, searches, repe
     monkeypatch.setattr(mixture, "_search", search)
     monkeypatch.setattr(mixture, "_PATIENCE", 0)
     monkeypatch.setattr(mixture, "n_cores", lambda: 1)
-    found = fit_mixture(points, 4, n_searches=6)
-    assert len(done) == searches
+    found = fit_mixture(points, 4, n_starts=5, n_searches=6)
+    assert len(done) == searches and done[0].shape == (5, 4, 100)
     assert not np.array_equal(done[0], done[1])  # each from starts of its own
     assert found.responsibilities[0, 0] == pytest.approx(np.argmax(ahead[:searches]) / 10)
     assert found.log_likelihood == pytest.approx(1e4 + 100 * max(ahead[:searches]) + jacobian(points), abs=1e-6)
@@ -208,7 +190,7 @@ def test_recombining_comes_to_likelier_mixtures_on_which_seeds_agree_more(monkey
     def likelihoods() -> np.ndarray:
         points = fields.reshape(30, -1).T
         return np.array(
-            [fit_mixture(points, 8, n_starts=4, n_searches=3, random_state=s).log_likelihood for s in range(4)]
+            [fit_mixture(points, 8, n_starts=4, n_searches=3, random_state=s).log_likelihood for s in range(3)]
         )
 
     recombined = likelihoods()
@@ -289,16 +271,6 @@ def test_posteriors_in_place_are_softmax_and_never_so_small_that_they_are_slow()
 
 
 @pytest.mark.slow
-def test_blocks_of_the_e_step_do_not_matter(monkeypatch):
-    points = blobs()[0]
-    one = fit_mixture(points, 4)
-    monkeypatch.setattr(expectation, "_BLOCK_ENTRIES", 32 * 4 * 7)
-    other = fit_mixture(points, 4)
-    assert adjusted_rand_score(one.labels, other.labels) == 1
-    assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-5)
-
-
-@pytest.mark.slow
 def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
     rounds: list[int] = []
     monkeypatch.setattr(expectation, "to_posteriors", lambda x: rounds.append(len(x)) or to_posteriors(x))
@@ -309,10 +281,9 @@ def test_gains_that_are_rounding_are_not_waited_for(monkeypatch):
 
 
 @pytest.mark.parametrize("within", [0, 1e-8, 1e-4])
-@pytest.mark.parametrize("seed", range(3))
-def test_clumps_are_told_apart_however_tight_they_are(within, seed):
+def test_clumps_are_told_apart_however_tight_they_are(within):
     """Where nothing varies within, log-posteriors are so steep that single precision had merged clumps."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     truth = np.arange(120) % 4
     points = rng.normal(size=(4, 3))[truth] + within * rng.normal(size=(120, 3))
     assert adjusted_rand_score(truth, fit_mixture(points, 4).labels) == 1
@@ -381,6 +352,7 @@ def test_what_has_not_converged_is_said_and_what_has_is_not(caplog, monkeypatch)
     monkeypatch.setattr(mixture, "_MAX_ROUNDS", 0)
     fit_mixture(points, 6, n_starts=2, n_searches=1, max_iter=1)
     assert "the mixture of 6 components has not converged after 1 iterations" in caplog.text
+    assert "compare several by random_state" in caplog.text
 
 
 @pytest.mark.parametrize(("d", "n", "seed"), [(1, 100, 1), (2, 100, 3), (4, 150, 0), (4, 150, 3)])

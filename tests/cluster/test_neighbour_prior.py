@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from multist.cluster import neighbour_prior as module
 from multist.cluster import sampled
 from multist.cluster.count import choose_count
-from multist.cluster.domains import find_domains
+from multist.cluster.domains import Domains, find_domains
 from multist.cluster.mixture import fit_mixture, with_sphere
 from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior, prior_weight
 
@@ -37,6 +37,12 @@ def cells(truth) -> np.ndarray:
     ]
 
 
+@pytest.fixture(scope="module")
+def expected(lattice, cells) -> Domains:
+    """Where next to nothing is structured by space."""
+    return find_domains(cells, lattice(SIDE, SIDE), 2, structured_share=0.1)
+
+
 @pytest.mark.parametrize(
     ("share", "weight"), [(0.0, module._MAX_WEIGHT), (0.1, 0.8), (0.3, 0.4), (0.5, 0.0), (1.0, 0.0)]
 )
@@ -44,21 +50,20 @@ def test_the_weight_is_what_noise_has_more_than_structure(share, weight):
     assert prior_weight(share) == pytest.approx(weight)
 
 
-def test_types_of_single_cells_are_no_domains(lattice, truth, cells):
+def test_types_of_single_cells_are_no_domains(lattice, truth, cells, expected):
     """The sharpest difference is between neighbours, and the likeliest mixture follows it."""
-    likeliest, expected = (find_domains(cells, lattice(SIDE, SIDE), 2, structured_share=s) for s in (1.0, 0.1))
+    likeliest = find_domains(cells, lattice(SIDE, SIDE), 2)
     assert adjusted_rand_score(truth, likeliest.labels) < 0.1
     assert adjusted_rand_score(truth, expected.labels) > 0.8
     assert ((expected.confidence >= 0.5) & (expected.confidence <= 1)).all()
 
 
-def test_a_sample_of_many_cells_is_divided_the_same(lattice, truth, cells, monkeypatch):
-    whole = find_domains(cells, lattice(SIDE, SIDE), 2, structured_share=0.1)
+def test_a_sample_of_many_cells_is_divided_the_same(lattice, truth, cells, expected, monkeypatch):
     monkeypatch.setattr("multist.cluster.domains.ENOUGH", 300)
     monkeypatch.setattr(sampled, "ENOUGH", 300)
     some = find_domains(cells, lattice(SIDE, SIDE), 2, structured_share=0.1)
     assert adjusted_rand_score(truth, some.labels) > 0.8
-    assert adjusted_rand_score(whole.labels, some.labels) > 0.95
+    assert adjusted_rand_score(expected.labels, some.labels) > 0.95
 
 
 @pytest.mark.slow
@@ -99,8 +104,7 @@ def test_no_say_where_neighbours_do_not_differ_or_there_are_none(lattice):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [8, 60])
-@pytest.mark.parametrize("distinct", [4, 7])
+@pytest.mark.parametrize(("n", "distinct"), [(8, 7), (60, 4)])
 def test_points_of_a_few_values_are_no_obstacle(n, distinct, lattice):
     """Components are then points, which leave nothing of a covariance."""
     points = np.random.default_rng(n).normal(size=(distinct, 2))[np.arange(n) % distinct]
@@ -112,11 +116,10 @@ def test_points_of_a_few_values_are_no_obstacle(n, distinct, lattice):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flat", [False, True])
-def test_the_units_of_an_embedding_do_not_matter(lattice, cells, flat):
+def test_the_units_of_an_embedding_do_not_matter(lattice, cells):
     """Nor do directions without variance, and those in which neighbours are alike do no harm."""
     smooth = np.sin(np.arange(len(cells)) / len(cells))
-    points = np.column_stack([cells, np.full(len(cells), 3.0), smooth]) if flat else cells
+    points = np.column_stack([cells, np.full(len(cells), 3.0), smooth])
     turn = np.linalg.qr(np.random.default_rng(1).normal(size=(points.shape[1],) * 2))[0] * 1e-3
     one, other = (find_domains(p, lattice(SIDE, SIDE), 3, structured_share=0.2) for p in (points, points @ turn))
     assert adjusted_rand_score(one.labels, other.labels) > 0.98

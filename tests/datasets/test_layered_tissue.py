@@ -168,7 +168,7 @@ def test_sections_differ_as_asked() -> None:
     assert table.loc["section3", "lesion"] == 0 and (table.drop(columns="lesion") > 0).all().all()
     assert (table.loc[["section1", "section2"], "lesion"] > 0).all()
     mean = {s: log_normalized(adata[adata.obs["section"] == s]).mean(0) for s in table.index}
-    same = layered_tissue(**(options | {"batch_shift": 0.0}), format="anndata", stain_shift=1.0)
+    same = layered_tissue(**(options | {"batch_shift": 0.0}), format="anndata", with_image=False)
     plain = {s: log_normalized(same[same.obs["section"] == s]).mean(0) for s in table.index}
     assert np.std(mean["section1"] - mean["section2"]) > 1.5 * np.std(plain["section1"] - plain["section2"])
     unshifted = layered_tissue(**options, format="anndata")
@@ -191,7 +191,7 @@ def test_cells_lie_on_nuclei() -> None:
     assert shapes["radius"].nunique() > 300
 
 
-@pytest.mark.parametrize("domain", ["rim", "cortex_b", "band", "stroma_loose", "stroma_dense"])
+@pytest.mark.parametrize("domain", ["rim", "cortex_b", "stroma_dense"])
 def test_any_domain_may_be_missing(domain: str) -> None:
     adata = layered_tissue(**SMALL, format="anndata", missing_domain=domain, with_image=False)
     assert adata.obs["domain"].nunique() == 6 and domain not in set(adata.obs["domain"])

@@ -34,18 +34,6 @@ def timm() -> Any:
 
 
 @pytest.fixture(scope="session")
-def without_pooling(transformers: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same without a pooling, as many models of pathology are saved."""
-    return save_vit(transformers, tmp_path_factory.mktemp("plain"), pooling=False)
-
-
-@pytest.fixture(scope="session")
-def vit(transformers: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A transformers model with a pooling, of 32 pixels cut from 40."""
-    return save_vit(transformers, tmp_path_factory.mktemp("vit"), pooling=True)
-
-
-@pytest.fixture(scope="session")
 def timm_folder(timm: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A timm model of 32 pixels."""
     folder = tmp_path_factory.mktemp("timm")
@@ -57,13 +45,16 @@ def timm_folder(timm: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def save_vit(transformers: Any, folder: Path, *, pooling: bool) -> Path:
+@pytest.fixture(scope="session")
+def vit(transformers: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers model with a pooling, of 32 pixels cut from 40."""
+    folder = tmp_path_factory.mktemp("vit")
     config = transformers.ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, patch_size=8
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        transformers.ViTModel(config, add_pooling_layer=pooling).save_pretrained(folder)
+        transformers.ViTModel(config, add_pooling_layer=True).save_pretrained(folder)
     says = {
         "image_processor_type": "CLIPImageProcessor",
         "do_resize": True,

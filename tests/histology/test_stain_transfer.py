@@ -86,8 +86,15 @@ def test_reference_is_checked_and_makes_the_round_trip():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunks", [(64, 80, 3), (200, 300, 3)])
-def test_the_table_of_all_colours_gives_the_same_bits(monkeypatch, chunks):
+@pytest.mark.parametrize(
+    ("chunks", "matrix", "offset"),
+    [
+        ((64, 80, 3), np.eye(3) * 0.7 + 0.1, np.array([0.1, -0.05, 0.02])),
+        ((200, 300, 3), np.eye(3) * 1.3, np.zeros(3)),
+    ],
+    ids=["several chunks", "one chunk"],
+)
+def test_the_table_of_all_colours_gives_the_same_bits(monkeypatch, chunks, matrix, offset):
     rng = np.random.default_rng(0)
     rgb = rng.integers(0, 256, (200, 300, 3)).astype(np.uint8)
     rgb[:50] = WHITE.astype(np.uint8)
@@ -95,12 +102,11 @@ def test_the_table_of_all_colours_gives_the_same_bits(monkeypatch, chunks):
     tissue[7:16, 4:22] = True
     overview = Overview(np.zeros((20, 30, 3), np.uint8), 10.0, WHITE, tissue)
     lazy = da.from_array(rgb, chunks=chunks)
-    for matrix, offset in ((np.eye(3) * 1.3, np.zeros(3)), (np.eye(3) * 0.7 + 0.1, np.array([0.1, -0.05, 0.02]))):
-        change = DensityTransfer(matrix, offset, WHITE, WHITE - 10)
-        monkeypatch.setattr(stain_transfer, "_MIN_VALUES_FOR_TABLE", 2**40)
-        expected = recolour(lazy, 1.0, overview, change).compute()
-        monkeypatch.setattr(stain_transfer, "_MIN_VALUES_FOR_TABLE", 0)
-        found = recolour(lazy, 1.0, overview, change).compute()
-        np.testing.assert_array_equal(found, expected)
-        assert (found[70:160, 40:220] != rgb[70:160, 40:220]).any()
-        np.testing.assert_array_equal(found[:70], rgb[:70])
+    change = DensityTransfer(matrix, offset, WHITE, WHITE - 10)
+    monkeypatch.setattr(stain_transfer, "_MIN_VALUES_FOR_TABLE", 2**40)
+    expected = recolour(lazy, 1.0, overview, change).compute()
+    monkeypatch.setattr(stain_transfer, "_MIN_VALUES_FOR_TABLE", 0)
+    found = recolour(lazy, 1.0, overview, change).compute()
+    np.testing.assert_array_equal(found, expected)
+    assert (found[70:160, 40:220] != rgb[70:160, 40:220]).any()
+    np.testing.assert_array_equal(found[:70], rgb[:70])

@@ -10,8 +10,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from multist._settings import settings
-
 
 def square_lattice(side: int) -> tuple[np.ndarray, sp.csr_matrix]:
     """(n, 2) places of a side x side lattice, and who is next to whom."""
@@ -67,11 +65,6 @@ def small_arrays() -> Tissue:
 @pytest.fixture(scope="session")
 def large_arrays() -> Tissue:
     return make_tissue(45)
-
-
-@pytest.fixture(autouse=True)
-def no_progress_bars(monkeypatch):
-    monkeypatch.setattr(settings, "progress", False)
 
 
 @pytest.fixture(

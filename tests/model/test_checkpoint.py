@@ -68,7 +68,7 @@ def test_a_half_written_file_is_no_obstacle(tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["arrays", "multist"])
-def test_where_the_disk_is_full_the_model_is_the_old_one(tmp_path, monkeypatch, broken):
+def test_where_the_disk_is_full_the_model_is_the_old_one_and_later_it_is_saved(tmp_path, monkeypatch, broken):
     def fails(self, target):
         if Path(target).name.startswith(broken):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -77,10 +77,12 @@ def test_where_the_disk_is_full_the_model_is_the_old_one(tmp_path, monkeypatch, 
     save_folder(tmp_path, {"a": 1}, ARRAYS)
     before = {file.name for file in tmp_path.iterdir()}
     move = Path.replace
-    monkeypatch.setattr(Path, "replace", fails)
-    with pytest.raises(OSError, match="No space left"):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(Path, "replace", fails)
         save_folder(tmp_path, {"a": 2}, {})
     assert load_folder(tmp_path)[0] == {"a": 1} and {file.name for file in tmp_path.iterdir()} == before
+    save_folder(tmp_path, {"a": 3}, {})
+    assert load_folder(tmp_path) == ({"a": 3}, {}) and len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_model_that_is_replaced_while_it_is_read_is_read_anew(tmp_path, monkeypatch):

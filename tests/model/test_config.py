@@ -12,40 +12,29 @@ from multist.model.config import MultiSTConfig, PublishedLosses
 
 
 @pytest.mark.parametrize(
-    ("changes", "error", "message"),
+    ("name", "value", "error", "rest"),
     [
-        (
-            {"n_expression": -1},
-            ValueError,
-            "n_expression of MultiSTConfig must be a whole number from 1 upwards; got -1",
-        ),
-        ({"n_expression": 3.5}, ValueError, "n_expression of MultiSTConfig must be a whole number .*; got 3.5"),
-        ({"n_image": 0}, ValueError, "n_image of MultiSTConfig must be a whole number from 1 upwards; got 0"),
-        ({"n_heads": "4"}, TypeError, "n_heads of MultiSTConfig must be a whole number from 1 upwards; got '4'"),
-        ({"head_width": True}, ValueError, "head_width of MultiSTConfig must be a whole number .*; got True"),
-        ({"epochs": -1}, ValueError, "epochs of MultiSTConfig must be a whole number from 0 upwards; got -1"),
-        ({"epochs": None}, TypeError, "epochs of MultiSTConfig must be a whole number from 0 upwards; got None"),
-        (
-            {"learning_rate": -0.1},
-            ValueError,
-            "learning_rate of MultiSTConfig must be a number from 0 upwards; got -0.1",
-        ),
-        ({"learning_rate": float("nan")}, ValueError, "learning_rate of MultiSTConfig must be a number .*; got nan"),
-        ({"weight_decay": float("inf")}, ValueError, "weight_decay of MultiSTConfig must be a number .*; got inf"),
-        ({"center_sections": "no"}, TypeError, "center_sections of MultiSTConfig must be a bool; got 'no'"),
-        ({"center_sections": 1}, ValueError, "center_sections of MultiSTConfig must be a bool; got 1"),
-        (
-            {"losses": {"image": 1}},
-            TypeError,
-            "losses of MultiSTConfig must be a PublishedLosses or None; got {'image': 1}",
-        ),
+        ("n_expression", -1, ValueError, "a whole number from 1 upwards; got -1"),
+        ("n_expression", 3.5, ValueError, "a whole number .*; got 3.5"),
+        ("n_image", 0, ValueError, "a whole number from 1 upwards; got 0"),
+        ("n_heads", "4", TypeError, "a whole number from 1 upwards; got '4'"),
+        ("head_width", True, ValueError, "a whole number .*; got True"),
+        ("epochs", -1, ValueError, "a whole number from 0 upwards; got -1"),
+        ("epochs", None, TypeError, "a whole number from 0 upwards; got None"),
+        ("learning_rate", -0.1, ValueError, "a number from 0 upwards; got -0.1"),
+        ("learning_rate", float("nan"), ValueError, "a number .*; got nan"),
+        ("weight_decay", float("inf"), ValueError, "a number .*; got inf"),
+        ("center_sections", "no", TypeError, "a bool; got 'no'"),
+        ("center_sections", 1, ValueError, "a bool; got 1"),
+        ("losses", {"image": 1}, TypeError, "a PublishedLosses or None; got {'image': 1}"),
     ],
 )
-def test_constants_that_cannot_work(changes, error, message):
+def test_constants_that_cannot_work(name, value, error, rest):
+    message = f"{name} of MultiSTConfig must be {rest}"
     with pytest.raises(error, match=message):
-        MultiSTConfig(**changes)
+        MultiSTConfig(**{name: value})
     with pytest.raises(error, match=message):
-        MultiSTConfig().replace(**changes)
+        MultiSTConfig().replace(**{name: value})
 
 
 @pytest.mark.parametrize("mask_rate", [0, 1.0, -0.5, float("nan")])
@@ -54,12 +43,11 @@ def test_a_share_lies_between_none_and_all(mask_rate):
         PublishedLosses(mask_rate=mask_rate)
 
 
-@pytest.mark.parametrize(
-    "name", ["expression", "image", "edges", "alignment", "prior", "clustering", "sections", "n_factors", "temperature"]
-)
-def test_no_constant_of_the_published_losses_is_negative(name):
-    with pytest.raises(ValueError, match=f"{name} of PublishedLosses must be a .*number .*; got -2"):
-        PublishedLosses(**{name: -2})
+def test_no_constant_of_the_published_losses_is_negative():
+    weights = ("expression", "image", "edges", "alignment", "prior", "clustering", "sections")
+    for name in (*weights, "n_factors", "temperature"):
+        with pytest.raises(ValueError, match=f"{name} of PublishedLosses must be a .*number .*; got -2"):
+            PublishedLosses(**{name: -2})
 
 
 @pytest.mark.parametrize("kind", [MultiSTConfig, PublishedLosses])

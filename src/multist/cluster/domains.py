@@ -91,8 +91,8 @@ def find_domains(
     labels, confidence, repeated = _without_odd_ones(points, n_domains, smallest, asked)
     if not repeated:
         logger.info(
-            "no two searches for %d domains came to the likeliest that was found, so that optima are many: see with "
-            "another random_state which borders stay",
+            "one search alone found this likeliest division into %d domains, so others are about as likely: a border "
+            "that moves with another random_state is not certain",
             n_domains,
         )
     filled = int((np.bincount(labels, minlength=n_domains) >= smallest).sum())

@@ -31,9 +31,9 @@ def hexagonal(rows: int, columns: int) -> sp.csr_matrix:
     return sp.csr_matrix(half + half.T)
 
 
-def slow_fields(side: int, n: int, seed: int = 0) -> np.ndarray:
+def slow_fields(side: int, n: int) -> np.ndarray:
     """(side * side, n) waves of unit variance, a few to a section."""
-    rng, xy = np.random.default_rng(seed), square_lattice(side)[0] / side
+    rng, xy = np.random.default_rng(0), square_lattice(side)[0] / side
     waves = np.sin(xy @ rng.normal(scale=6, size=(2, n)) + rng.uniform(0, 6, n))
     return (waves - waves.mean(axis=0)) / waves.std(axis=0)
 
@@ -43,10 +43,9 @@ def estimate(features: np.ndarray, adjacency: sp.csr_matrix, **kwargs) -> np.nda
 
 
 @pytest.mark.parametrize("shape", [(14, 19), (72, 70)], ids=["266 spots", "5,040 spots"])
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_noise_keeps_nothing_of_its_own_value(shape, seed):
+def test_noise_keeps_nothing_of_its_own_value(shape):
     near = hexagonal(*shape)
-    noise = np.random.default_rng(seed).normal(size=(near.shape[0], 12))
+    noise = np.random.default_rng(0).normal(size=(near.shape[0], 12))
     fitted = Averaging.fit(noise, near)
     assert fitted.structured.mean() < 0.1 and fitted.structured.max() < 0.3
     assert np.abs(fitted.weights[:, 0]).mean() < 0.12
@@ -55,10 +54,9 @@ def test_noise_keeps_nothing_of_its_own_value(shape, seed):
 
 
 @pytest.mark.parametrize("noise", [0.5, 1.0, 2.0, 4.0])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_of_a_smooth_field_noise_is_averaged_away_better_than_by_any_number_of_hops(noise, seed):
-    near, truth = square_lattice(40)[1], slow_fields(40, 8, seed)
-    seen = truth + noise * np.random.default_rng(seed).normal(size=truth.shape)
+def test_of_a_smooth_field_noise_is_averaged_away_better_than_by_any_number_of_hops(noise):
+    near, truth = square_lattice(40)[1], slow_fields(40, 8)
+    seen = truth + noise * np.random.default_rng(0).normal(size=truth.shape)
     hops = [((smooth(seen - seen.mean(0), near, n) - truth) ** 2).mean() for n in range(12)]
     found = ((estimate(seen, near) - truth) ** 2).mean()
     assert found < min(hops)
@@ -78,9 +76,19 @@ def test_thin_layers_keep_more_of_their_own_value_than_thick_ones():
     assert ((found - thin) ** 2).mean() < ((seen[:, 0] - thin) ** 2).mean()
 
 
-@pytest.mark.parametrize("lattice", ["square", "hexagonal"])
-@pytest.mark.parametrize("noise", [0.3, 0.7, 1.5])
-@pytest.mark.parametrize("width", [1, 2, 3, 24])
+@pytest.mark.parametrize(
+    ("lattice", "width", "noise"),
+    [
+        ("square", 1, 0.7),
+        ("square", 2, 0.3),
+        ("square", 3, 1.5),
+        ("square", 24, 0.7),
+        ("hexagonal", 1, 0.3),
+        ("hexagonal", 2, 1.5),
+        ("hexagonal", 3, 0.7),
+        ("hexagonal", 24, 1.5),
+    ],
+)
 def test_stripes_of_any_width_are_told_no_worse_than_by_the_spots_themselves_or_a_mean(lattice, noise, width):
     near = square_lattice(48)[1] if lattice == "square" else hexagonal(48, 48)
     truth = np.where(np.arange(48 * 48) // 48 // width % 2, 1.0, -1.0)[:, None]
@@ -157,28 +165,6 @@ def test_of_many_spots_some_are_looked_at_and_the_rest_is_as_before(monkeypatch)
     found = estimate(seen.astype(np.float32), near)
     assert found.dtype == np.float32
     assert ((found - exact) ** 2).mean() < 0.01 * (exact**2).mean()
-
-
-def test_how_much_of_its_own_noise_returns_is_that_of_the_matrices():
-    """An average covaries with the structured part as with the value, less the noise that returns to it."""
-    near = square_lattice(12)[1]
-    first, mean = (neighbourhood_mean(near, with_self=own).toarray().astype(float) for own in (False, True))
-    powers = [np.eye(144), *(np.linalg.matrix_power(mean, step - 1) @ first for step in STEPS)]
-    returned = np.array([np.trace(each) / 144 for each in powers])
-    rng = np.random.default_rng(0)
-    seen = slow_fields(12, 5) + rng.normal(size=(144, 5))
-    fitted = Averaging.fit(seen, near)
-    centred = seen - seen.mean(axis=0)
-    for column in range(5):
-        stack = np.stack([each @ centred[:, column] for each in powers])
-        covariance = stack @ stack.T / 144
-        noise = (1 - fitted.structured[column]) * covariance[0, 0]
-        assert 0 < noise < covariance[0, 0]
-        ridge = averaging._RIDGE * np.trace(covariance) / len(covariance)
-        exact = np.linalg.solve(covariance + ridge * np.eye(len(covariance)), covariance[0] - returned * noise)
-        # the random signs are within .005 of the traces, so the estimates all but coincide
-        difference = (exact - fitted.weights[column]) @ stack
-        assert (difference**2).mean() < 1e-3 * covariance[0, 0]
 
 
 def test_attention_that_tells_domains_takes_the_place_of_plain_averages():
@@ -262,9 +248,10 @@ def test_the_estimate_is_the_weighted_sum_of_the_averages():
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
-def test_weights_solve_the_equations_of_kriging(monkeypatch):
-    """With as many random signs as there are here, what returns to a spot is known to a thousandth."""
-    monkeypatch.setattr(averaging, "_MOST_PROBES", 4000)
+@pytest.mark.parametrize(("signs", "off"), [(averaging._MOST_PROBES, 1e-3), (4000, 1e-4)])
+def test_weights_solve_the_equations_of_kriging(monkeypatch, signs, off):
+    """With 4000 random signs, what returns to a spot is known to a thousandth; with as many as usual, well enough."""
+    monkeypatch.setattr(averaging, "_MOST_PROBES", signs)
     near = square_lattice(12)[1]
     first, mean = (neighbourhood_mean(near, with_self=own).toarray().astype(float) for own in (False, True))
     powers = [np.eye(144), *(np.linalg.matrix_power(mean, step - 1) @ first for step in STEPS)]
@@ -282,7 +269,7 @@ def test_weights_solve_the_equations_of_kriging(monkeypatch):
         noise = np.clip(covariance[0, 0] - structured[column], 0, most)
         assert fitted.structured[column] == pytest.approx(1 - noise / covariance[0, 0], abs=0.02)
         expected = np.linalg.solve(ridged, covariance[0] - returned * noise)
-        assert (((fitted.weights[column] - expected) @ stack) ** 2).mean() < 1e-4 * covariance[0, 0]
+        assert (((fitted.weights[column] - expected) @ stack) ** 2).mean() < off * covariance[0, 0]
 
 
 def test_many_spots_are_averaged_eight_columns_at_a_time(monkeypatch):

@@ -24,16 +24,12 @@ def gain(tissue, image: np.ndarray, **kwargs) -> float:
     return linear_gain(genes / genes.std(), image - image.mean(axis=0), tissue.adjacency, tissue.xy, section, **kwargs)
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("kind", ["noise", "shuffled", "smooth"])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("kind", ["shuffled", "smooth"])
 def test_an_image_that_tells_nothing_gains_nothing(large_arrays, kind, seed):
     rng = np.random.default_rng(seed)
     waves = np.sin(large_arrays.xy @ rng.normal(scale=0.2, size=(2, 8)) + rng.uniform(0, 6, 8))
-    image = {
-        "noise": rng.normal(size=large_arrays.image.shape),
-        "shuffled": rng.permutation(large_arrays.image),
-        "smooth": waves,  # like uneven stain
-    }[kind]
+    image = {"shuffled": rng.permutation(large_arrays.image), "smooth": waves}[kind]  # waves are like uneven stain
     # one test in twenty may err, and then by next to nothing
     assert gain(large_arrays, image, random_state=seed) < 0.002
 
@@ -49,23 +45,21 @@ def test_an_image_of_the_same_pattern_gains(large_arrays, seed):
     assert gain(large_arrays, large_arrays.image, random_state=seed) > 0.03
 
 
-def test_blocks_lie_apart(large_arrays):
-    section = np.repeat([0, 1], [1000, len(large_arrays.xy) - 1000])
-    block = tissue_blocks(large_arrays.xy, section)
-    assert np.unique(block).tolist() == list(range(block.max() + 1))
-    for own in np.unique(block):
-        rows = block == own
-        assert len(np.unique(section[rows])) == 1
-        assert np.ptp(large_arrays.xy[rows], axis=0).max() < np.ptp(large_arrays.xy, axis=0).max() / 2
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 9, 17])
-@pytest.mark.parametrize("place", ["scattered", "all in one place", "in a line"])
+@pytest.mark.parametrize(
+    ("n", "place"),
+    [
+        (1, "scattered"),
+        (2, "in a line"),
+        (3, "all in one place"),
+        (9, "scattered"),
+        (17, "all in one place"),
+        (17, "in a line"),
+    ],
+)
 def test_few_spots(n, place):
     rng = np.random.default_rng(0)
-    xy = {"scattered": rng.random((n, 2)), "all in one place": np.zeros((n, 2)), "in a line": np.eye(2)[[0] * n] * n}[
-        place
-    ]
+    line = np.column_stack([np.arange(n), np.zeros(n)])
+    xy = {"scattered": rng.random((n, 2)), "all in one place": 0 * line, "in a line": line}[place]
     near = sp.csr_matrix(np.ones((n, n)) - np.eye(n))
     found = linear_gain(rng.normal(size=(n, 2)), rng.normal(size=(n, 2)), near, xy, np.zeros(n, np.int64))
     assert 0 <= found <= 1
@@ -181,12 +175,6 @@ def test_a_gain_that_may_be_chance_is_none():
         gained = 1.7 + spread * np.array([-1.0, 0, 1])  # the standard error is spread / sqrt(3)
         found = lasting_gain(alone, alone - gained, block)
         assert found == (pytest.approx(0.17) if lasts else 0)
-
-
-def test_a_gain_over_all_spots_that_one_block_makes_is_none():
-    """The t-test alone tells: over all spots a twentieth of the error is gone."""
-    block, alone = np.repeat(np.arange(20), 5), np.ones(100)
-    assert lasting_gain(alone, np.where(block == 0, 0.0, 1.0), block) == 0
 
 
 def test_a_gain_of_most_blocks_is_none_where_all_spots_together_lose():

@@ -91,18 +91,6 @@ def test_attention_is_that_of_a_dense_computation(backend, scale, adjacency):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_weights_of_a_neighbourhood_add_up_to_one_and_are_spread_over_it(backend, adjacency):
-    graph = build_graph(adjacency, backend=backend)
-    weight = attend(graph, features(N, 2, 4), features(N, 2, 4, seed=1), features(N, 2, 4))[1]
-    total = torch.zeros(N, 2).index_add(0, graph.receiver, weight)
-    asked = graph.degree > 0
-    assert 0 < (~asked).sum() < N / 4
-    np.testing.assert_allclose(total[asked], np.ones((int(asked.sum()), 2)), atol=1e-5)
-    shared = graph.degree[graph.receiver] > 1
-    assert shared.any() and (weight[shared] < 1).all()
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
 def test_a_spot_without_neighbours_has_itself_if_it_counts_and_else_nothing(backend, adjacency):
     x, alone = features(N, 2, 4), list(ALONE)
     for given, expected in ((with_self(adjacency), x[alone]), (adjacency, torch.zeros(len(ALONE), 2, 4))):

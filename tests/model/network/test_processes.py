@@ -24,7 +24,8 @@ WORKER = """
 import sys
 sys.path.insert(0, {folder!r})
 import numpy as np
-from conftest import make_tissue, settings
+from conftest import make_tissue
+from multist._settings import settings
 from multist.model.config import MultiSTConfig
 from multist.model.fitted import FusionModel
 from multist.model.network.processes import Processes
@@ -83,12 +84,11 @@ def test_two_processes_find_the_domains_of_one(tmp_path, make_arrays):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("missing", [("lightning_fabric",), ("lightning_fabric", "lightning.fabric")], ids=len)
-def test_one_device_needs_no_fabric(small_arrays, monkeypatch, missing):
+def test_one_device_needs_no_fabric(small_arrays, monkeypatch):
     t = small_arrays
     given = (t.expression, t.image, t.adjacency, t.xy, np.zeros(100, np.int64), MultiSTConfig(epochs=3))
     expected = fit_attention(*given, device="cpu").losses
-    for name in missing:
+    for name in ("lightning_fabric", "lightning.fabric"):
         monkeypatch.setitem(sys.modules, name, None)
     np.testing.assert_array_equal(fit_attention(*given, device="cpu").losses, expected)
 

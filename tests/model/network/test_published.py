@@ -72,19 +72,6 @@ def test_the_cluster_loss_pulls_codes_to_their_centres():
     assert loss_of.centers.grad.abs().max() > 0
 
 
-def test_alignment_is_low_for_pairs_that_match_and_high_for_pairs_that_do_not():
-    gene = normal(200, 8)
-    matching = alignment_loss(gene, gene + 0.1 * normal(200, 8, seed=1), 0.1, generator())
-    swapped = alignment_loss(gene, gene.roll(1, 0), 0.1, generator())
-    assert matching < 1 < 4 < swapped
-
-
-def test_the_edge_loss_wants_neighbours_alike_and_others_apart():
-    code = torch.tensor([[2.0, 0.0], [2.0, 0.0], [-2.0, 0.0]])
-    alike, apart = (torch.tensor([0]), torch.tensor([1])), (torch.tensor([0]), torch.tensor([2]))
-    assert edge_loss(code, alike, apart) < edge_loss(code, apart, alike)
-
-
 @pytest.fixture
 def two_threads():
     before = torch.get_num_threads()
@@ -121,7 +108,7 @@ def test_only_hidden_spots_are_reconstructed():
 def test_all_losses_are_recorded_and_those_of_an_image_only_with_one(small_arrays, image):
     _, losses, code = fit(small_arrays, image=image)
     assert {"expression", "edges", "prior", "clustering"} <= set(losses)
-    assert ({"image", "alignment"} <= set(losses)) == image
+    assert ({"image", "alignment"} <= set(losses)) == image and "sections" not in losses
     assert all(np.isfinite(values).all() for values in losses.values()) and np.isfinite(code).all()
     assert len(losses["expression"]) == 6 and len(losses["clustering"]) == 3  # centres come in half way
     assert code.shape == (100, 20 if image else 12)  # no more than there are features
@@ -139,36 +126,23 @@ def test_same_seed_same_bits_other_seed_other_bits_and_the_global_random_state_i
 
 
 @pytest.mark.slow
-def test_hidden_spots_are_predicted_better_than_at_the_start(tissue_arrays):
+def test_hidden_spots_are_predicted_better_than_at_the_start(small_arrays):
     # reconstruction alone, since the other losses pull the code elsewhere; the same spots are hidden in both runs
     rest = dict.fromkeys(("edges", "alignment", "prior", "clustering"), 0.0)
-    config = QUICK.replace(epochs=100, losses=PublishedLosses(n_factors=4, **rest))
-    still, trained = (fit(tissue_arrays, config.replace(learning_rate=rate))[1] for rate in (0.0, 0.01))
+    config = QUICK.replace(epochs=60, losses=PublishedLosses(n_factors=4, **rest))
+    still, trained = (fit(small_arrays, config.replace(learning_rate=rate))[1] for rate in (0.0, 0.01))
     for name in ("expression", "image"):
-        assert np.mean(trained[name][-30:]) < 0.99 * np.mean(still[name][-30:]), name
+        assert np.mean(trained[name][-30:]) < 0.98 * np.mean(still[name][-30:]), name
 
 
 @pytest.mark.slow
-def test_the_centres_of_the_clustering_loss_pull_the_code_together(tissue_arrays):
-    from sklearn.cluster import KMeans
-
-    def spread(weight):
-        config = QUICK.replace(epochs=120, losses=PublishedLosses(clustering=weight, n_factors=8))
-        code = fit(tissue_arrays, config, n_domains=4)[2]
-        code = (code - code.mean(0)) / code.std(0)
-        return KMeans(4, n_init=3, random_state=0).fit(code).inertia_ / code.size
-
-    assert spread(30.0) < 0.8 * spread(0.0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["dgl", "torch"])
-def test_the_kernels_do_not_matter(small_arrays, monkeypatch, backend):
-    if backend == "dgl":
-        pytest.importorskip("dgl")
-    expected = fit(small_arrays)[2]
-    monkeypatch.setattr(settings, "graph_backend", backend)
-    np.testing.assert_allclose(fit(small_arrays)[2], expected, atol=1e-3)
+def test_the_kernels_do_not_matter(small_arrays, monkeypatch):
+    pytest.importorskip("dgl")
+    found = []
+    for backend in ("torch", "dgl"):
+        monkeypatch.setattr(settings, "graph_backend", backend)
+        found.append(fit(small_arrays)[2])
+    np.testing.assert_allclose(found[1], found[0], atol=1e-3)
 
 
 @pytest.mark.parametrize("what", ["some alone", "all alone"])
@@ -177,17 +151,6 @@ def test_spots_without_neighbours(small_arrays, what):
     for spot in (0, 50) if what == "some alone" else range(100):
         adjacency[spot], adjacency[:, spot] = 0, 0
     assert np.isfinite(fit(small_arrays, adjacency=sp.csr_matrix(adjacency))[2]).all()
-
-
-@pytest.mark.parametrize("image", [True, False])
-def test_a_network_comes_back_from_its_arrays(small_arrays, image):
-    network, _, code = fit(small_arrays, image=image)
-    state = {name: value.numpy() for name, value in network.state_dict().items()}
-    back = PublishedNetwork.of_state(state, QUICK)
-    again = read_published(
-        back, small_arrays.expression, small_arrays.image if image else None, small_arrays.adjacency, device="cpu"
-    )
-    np.testing.assert_array_equal(again, code)
 
 
 def softplus(x: float) -> float:
@@ -243,6 +206,15 @@ def test_the_critic_of_sections_by_hand():
     assert critic(code, section).item() == pytest.approx((of_first + softplus(1.0)) / 2, rel=1e-5)
 
 
+def test_the_critic_pulls_codes_to_the_other_section():
+    critic = with_parameters(SectionCritic(2, 2), 1.0, 1.0)  # the farther right, the likelier the second section
+    code = torch.tensor([[1.0, 0.0], [2.0, 0.0]], requires_grad=True)
+    critic(code, torch.tensor([0, 1])).backward()
+    # a step down the gradient takes the first section to the right and the second to the left: harder to tell
+    assert code.grad[0, 0] < 0 < code.grad[1, 0]
+    assert (code.grad[:, 1] == 0).all()
+
+
 def test_the_cluster_loss_by_hand():
     loss = ClusterLoss(torch.tensor([[0.0, 0], [3, 0]]))
     code = torch.tensor([[1.0, 0], [3, 1], [0, 2]])
@@ -270,8 +242,8 @@ def test_a_standardised_code():
 NAMES = ("expression", "image", "alignment", "edges", "prior", "sections", "clustering")
 
 
-def terms_of(tissue, *, with_image=True, n_sections=2, cluster=True, **weights) -> dict[str, float]:
-    """Of one epoch, before anything is learnt."""
+def an_epoch(tissue, *, with_image=True, n_sections=2, cluster=True, **weights):
+    """Network and terms of one epoch, before anything is learnt."""
     torch.manual_seed(0)
     axes = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 3)))[0]
     network = PublishedNetwork(axes[:12], axes[12:] if with_image else axes[:0])
@@ -282,7 +254,19 @@ def terms_of(tissue, *, with_image=True, n_sections=2, cluster=True, **weights) 
     with torch.no_grad():
         objective.place_centers(standardized(network(graph, expression, picture if with_image else None)[0]), 0)
     given = (network, graph, expression, picture if with_image else None, member, generator())
-    return {name: float(value.detach()) for name, value in objective(*given, cluster=cluster).items()}
+    return network, objective(*given, cluster=cluster)
+
+
+def terms_of(tissue, **options) -> dict[str, float]:
+    return {name: float(value.detach()) for name, value in an_epoch(tissue, **options)[1].items()}
+
+
+def test_each_loss_pulls_the_network(small_arrays):
+    network, terms = an_epoch(small_arrays)
+    assert set(terms) == set(NAMES)
+    for name, value in terms.items():
+        (pull,) = torch.autograd.grad(value, network.gene_token.weight, retain_graph=True)
+        assert pull.abs().max() > 0, name
 
 
 def test_each_loss_has_its_weight(small_arrays):
