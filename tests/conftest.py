@@ -56,6 +56,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_progress_bars() -> None:
+    """Tests that want bars ask for them."""
+    from multist._settings import settings
+
+    settings.progress = False
+
+
 @pytest.fixture(autouse=True)
 def messages_are_heard(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """The package's messages do not pass through the root logger, where ``caplog`` listens."""

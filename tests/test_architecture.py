@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -48,15 +49,18 @@ def room_of(module: str) -> str:
     return parts[1] if len(parts) > 1 and parts[1] in FLOORS else ""
 
 
-def imports(file: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imports(file: Path) -> list[tuple[int, str]]:
     """Line and full name of everything a file imports, also inside functions and for type checking."""
+    found: list[tuple[int, str]] = []
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
         elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
-            yield from ((node.lineno, a.value) for a in node.args if isinstance(a, ast.Constant))
+            found += [(node.lineno, a.value) for a in node.args if isinstance(a, ast.Constant)]
+    return found
 
 
 def topic_of(module: str) -> str:
@@ -90,17 +94,19 @@ def broken_rule(room: str, file: Path, name: str) -> str | None:
     return None if FLOORS[other] < FLOORS.get(room, GROUND_FLOOR) else f"{room}/ is not above {other}/"
 
 
-@pytest.mark.parametrize("file", FILES, ids=relative)
-def test_rooms_import_downwards_only(file: Path):
-    room = room_of(module_of(file))
-    reasons = ((line, name, broken_rule(room, file, name)) for line, name in imports(file))
-    broken = [f"{relative(file)}:{line} imports {name}: {reason}" for line, name, reason in reasons if reason]
+@pytest.mark.slow
+def test_rooms_import_downwards_only():
+    broken = [
+        f"{relative(file)}:{line} imports {name}: {reason}"
+        for file in FILES
+        for line, name in imports(file)
+        if (reason := broken_rule(room_of(module_of(file)), file, name))
+    ]
     assert not broken, "\n".join(broken)
 
 
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
+def test_the_rules_forbid_what_they_should():
+    for path, name in (
         ("access/spots.py", "torch.nn"),
         ("access/spots.py", "multist.model.network"),
         ("model/network.py", "multist.access.resolve"),
@@ -120,15 +126,12 @@ def test_rooms_import_downwards_only(file: Path):
         ("_spacing.py", "multist.access.record"),
         ("_settings.py", "multist._report.report"),
         ("_report/parts.py", "multist.pl._base.read_window"),
-    ],
-)
-def test_the_rules_forbid_what_they_should(path: str, name: str):
-    assert broken_rule(path.split("/")[0], PACKAGE / path, name)
+    ):
+        assert broken_rule(path.split("/")[0], PACKAGE / path, name), f"{path} may import {name}"
 
 
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
+def test_the_rules_allow_what_they_should():
+    for path, name in (
         ("tl/_x.py", "multist.model.training"),
         ("tl/_x.py", "multist.pp.embed_histology"),
         ("pl/_x.py", "multist.pl._base"),
@@ -138,10 +141,8 @@ def test_the_rules_forbid_what_they_should(path: str, name: str):
         ("model/network/graph.py", "dgl"),
         ("model/network/training.py", "multist.model.features.factors"),
         ("model/fitted.py", "torchmetrics"),
-    ],
-)
-def test_the_rules_allow_what_they_should(path: str, name: str):
-    assert broken_rule(path.split("/")[0], PACKAGE / path, name) is None
+    ):
+        assert broken_rule(path.split("/")[0], PACKAGE / path, name) is None, f"{path} may not import {name}"
 
 
 def import_graph() -> dict[str, set[str]]:
@@ -223,13 +224,10 @@ def test_public_functions_say_what_they_take_and_give(name: str, file: Path):
         assert sections & {"Parameters", "Attributes"}, f"multist.{name} does not describe its fields"
 
 
-def run_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["multist", *(f"multist.{face}" for face in FACES)])
-def test_importing_loads_nothing_of_others(module: str):
-    loaded = f"import sys; before = set(sys.modules); import {module}; print(*set(sys.modules) - before)"
-    packages = {name.partition(".")[0] for name in run_python(loaded).split()} - sys.stdlib_module_names
-    assert packages == {"multist", "lazy_loader"}
+def test_importing_loads_nothing_of_others():
+    modules = ", ".join(("multist", *(f"multist.{face}" for face in FACES)))
+    code = f"import sys; before = set(sys.modules); import {modules}; print(*set(sys.modules) - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    packages = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
+    assert packages == {"multist", "lazy_loader"} and set(modules.split(", ")) <= set(loaded)

@@ -26,11 +26,6 @@ MOSAIC_PIXEL = 0.108  # micrometres
 FIELD = 560  # pixels along a field of view
 
 
-@pytest.fixture(autouse=True)
-def no_progress_bars(monkeypatch):
-    monkeypatch.setattr(mt.settings, "progress", False)
-
-
 def cells(step: float, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x and y of cells, and counts (cells, genes) that change from left to right."""
     rng = np.random.default_rng(seed)
@@ -66,7 +61,7 @@ def merscope_folder(path: Path, stains: tuple[str, ...]) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stains", [("DAPI", "PolyT"), ("DAPI", "PolyT", "Cellbound1")])
-def test_merscope(tmp_path, stains):
+def test_stains_of_merscope_are_no_histology(tmp_path, stains):
     sdata = reader.merscope(merscope_folder(tmp_path, stains), transcripts=False)
     record = resolve(sdata)
     assert record.images == (None,)
@@ -74,6 +69,11 @@ def test_merscope(tmp_path, stains):
     assert np.median(record.diameter) * MOSAIC_PIXEL == pytest.approx(np.sqrt(400 / np.pi))
     with pytest.raises(KeyError, match="no RGB image .*Stains of fluorescence are no histology. Add the H&E"):
         mt.pp.normalize_histology(sdata)
+
+
+@pytest.mark.slow
+def test_domains_of_merscope(tmp_path):
+    sdata = reader.merscope(merscope_folder(tmp_path, ("DAPI", "PolyT")), transcripts=False)
     mt.tl.multist_domains(sdata, 3)
     table = sdata.tables["table"]
     assert table.obs["multist_domain"].nunique() == 3

@@ -78,3 +78,4 @@ def test_of_several_processes_the_first_shows_bars(bars, monkeypatch, environmen
 def test_none_is_made_where_they_are_turned_off(bars, monkeypatch):
     monkeypatch.setattr(mt.settings, "progress", False)
     assert list(with_progress([1, 2], 2, "work")) == [1, 2] and not bars
+    assert progress_bar(2, "work", "spots").disabled

@@ -34,9 +34,9 @@ NO_STAINS = dict.fromkeys(
 HD = {"dataset_id": "S", "load_segmentations_only": False, "load_all_images": True}
 
 
-@pytest.fixture(autouse=True)
-def no_progress_bars(monkeypatch):
-    monkeypatch.setattr(mt.settings, "progress", False)
+def by_spatialdata_io(name: str, folder: Path, **kwargs: Any) -> SpatialData:
+    reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
+    return getattr(reader, name)(folder, **kwargs)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +111,7 @@ def visium_folder(path: Path, slide: np.ndarray, version: int) -> Path:
 
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_visium_by_spatialdata_io(tmp_path, slide, version):
-    reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
-    sdata = reader.visium(visium_folder(tmp_path, slide, version), dataset_id="S")
+    sdata = by_spatialdata_io("visium", visium_folder(tmp_path, slide, version), dataset_id="S")
     record = resolve(sdata)
     assert record.images[0].key == "S_hires_image"
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS / HIRES, rel=0.01)
@@ -120,10 +119,10 @@ def test_visium_by_spatialdata_io(tmp_path, slide, version):
 
 
 def test_visium_with_the_slide_beside_it(tmp_path, slide):
-    reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
     full = np.kron(slide, np.ones((4, 4, 1), np.uint8))
     tifffile.imwrite(tmp_path / "slide.tif", full, photometric="rgb", tile=(256, 256), compression="zlib")
-    sdata = reader.visium(visium_folder(tmp_path, slide, 2), dataset_id="S", fullres_image_file="slide.tif")
+    folder = visium_folder(tmp_path, slide, 2)
+    sdata = by_spatialdata_io("visium", folder, dataset_id="S", fullres_image_file="slide.tif")
     record = resolve(sdata)
     assert record.images[0].key == "S_full_image"
     assert record.microns_per_pixel[0] == pytest.approx(FULLRES_MICRONS, rel=0.01)
@@ -201,14 +200,8 @@ def hd_folder(path: Path, slide: np.ndarray) -> Path:
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize(("all_images", "squares"), [(True, True), (True, False), (False, True)])
 def test_visium_hd(tmp_path, slide, all_images, squares):
-    reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
-    sdata = reader.visium_hd(
-        hd_folder(tmp_path, slide),
-        dataset_id="S",
-        load_segmentations_only=False,
-        load_all_images=all_images,
-        bins_as_squares=squares,
-    )
+    options = HD | {"load_all_images": all_images, "bins_as_squares": squares}
+    sdata = by_spatialdata_io("visium_hd", hd_folder(tmp_path, slide), **options)
     assert ("S_cytassist_image" in sdata.images) == all_images
     with pytest.raises(ValueError, match="pass table_key, one of: 'square_008um', 'square_016um'"):
         mt.pp.embed_histology(sdata)
@@ -269,17 +262,11 @@ def xenium_folder(path: Path, slide: np.ndarray) -> Path:
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("circles", [True, False])
 def test_xenium_with_an_aligned_slide(tmp_path, slide, circles):
-    reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
-    sdata = reader.xenium(xenium_folder(tmp_path, slide), cells_as_circles=circles, **NO_STAINS)
+    sdata = by_spatialdata_io("xenium", xenium_folder(tmp_path, slide), cells_as_circles=circles, **NO_STAINS)
     record = resolve(sdata)
     assert record.images[0].key == "he_image"
     assert record.microns_per_pixel[0] == pytest.approx(0.2125 * 1.5)
     assert np.median(record.diameter) * record.microns_per_pixel[0] == pytest.approx(10, rel=0.15)
-
-
-def by_spatialdata_io(name: str, folder: Path, **kwargs: Any) -> SpatialData:
-    reader = pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
-    return getattr(reader, name)(folder, **kwargs)
 
 
 def by_squidpy(folder: Path) -> ad.AnnData:
@@ -317,7 +304,6 @@ READERS: dict[str, tuple[Callable[[Path, np.ndarray], Any], dict[str, str]]] = {
     "xenium": (xenium, {}),
     "squidpy": (lambda path, slide: by_squidpy(visium_folder(path, slide, 2)), {}),
     "backed": (lambda path, slide: backed(visium_folder(path, slide, 2)), {}),
-    "lazy, loaded": (lambda path, slide: lazy(visium_folder(path, slide, 2)).to_memory(), {}),
 }
 """Who reads a folder, and what each line of the README needs beside the object."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,6 +37,38 @@ def settings_put_back() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def importable() -> Iterator[None]:
+    """Benchmarks are imported anew, and no other test sees them."""
+    held = {each: sys.modules.pop(each) for each in NAMES if each in sys.modules}
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+        for each in NAMES:
+            sys.modules.pop(each, None)
+        sys.modules.update(held)
+
+
+@pytest.fixture
+def load() -> Iterator[Callable[[str], ModuleType]]:
+    """Import a benchmark or a part of one by name."""
+    with importable():
+        yield importlib.import_module
+
+
+@pytest.fixture(scope="session")
+def small_section(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a labelled section, and two whose truth is not known; not to be written to."""
+    folder = tmp_path_factory.mktemp("sections")
+    tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
+    for name in ("layered_tissue/small", "unknown", "dlpfc/unlabelled"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        tissue.write_h5ad(folder / f"{name}.h5ad")
+    return folder
+
+
 class Done(NamedTuple):
     """What a command left."""
 
@@ -49,19 +82,19 @@ def run_benchmark() -> Callable[..., Done]:
     """Run a benchmark as its command would, from a folder: ``run_benchmark(name, folder, *arguments)``."""
 
     def run(name: str, folder: Path, *arguments: str) -> Done:
-        held = {each: sys.modules.pop(each) for each in NAMES if each in sys.modules}
-        sys.path.insert(0, str(BENCHMARKS))
         out, err = StringIO(), StringIO()
-        try:
-            with put_back(), chdir(folder), warnings.catch_warnings(), redirect_stdout(out), redirect_stderr(err):
+        with (
+            importable(),
+            put_back(),
+            chdir(folder),
+            warnings.catch_warnings(),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
                 code = importlib.import_module(name).main(list(map(str, arguments)))
-        except SystemExit as left:
-            code = left.code
-        finally:
-            sys.path.remove(str(BENCHMARKS))
-            for each in NAMES:
-                sys.modules.pop(each, None)
-            sys.modules.update(held)
+            except SystemExit as left:
+                code = left.code
         said = err.getvalue() + (code if isinstance(code, str) else "")
         return Done(1 if isinstance(code, str) else code or 0, out.getvalue(), said)
 

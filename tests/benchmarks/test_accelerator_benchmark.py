@@ -11,8 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import multist as mt
-
 ROOT = Path(__file__).parents[2]
 # what a bare CUDA machine lacks
 BARE = """
@@ -47,14 +45,9 @@ def test_a_small_run_on_a_bare_machine(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_labelled_sections_are_compared_with_the_cpu(run_benchmark, tmp_path: Path):
-    tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
-    (tmp_path / "layered_tissue").mkdir()
-    tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
-    del tissue.obs["domain"]
-    tissue.write_h5ad(tmp_path / "layered_tissue" / "unlabelled.h5ad")
+def test_labelled_sections_are_compared_with_the_cpu(run_benchmark, small_section: Path, tmp_path: Path):
     more = ["--encoders", "tiny", "--patches", "4"] if importlib.util.find_spec("transformers") else []
-    done = run_benchmark("accelerator", tmp_path, "--sizes", "200", "--sections", tmp_path, *more)
+    done = run_benchmark("accelerator", tmp_path, "--sizes", "200", "--sections", small_section, *more)
     assert done.returncode == 0, done.stderr
     (found,) = json.loads((tmp_path / "build" / "benchmarks" / "accelerator.json").read_text())["sections"]
     assert found["section"] == "layered_tissue/small" and found["spots"] == 250

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,9 @@ import scipy.sparse as sp
 
 import multist as mt
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
-
-@pytest.fixture
-def attention(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    for name in ("attention", "sections", "variants", "report", "domains", "generalisation"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import attention
-
-    return attention
-
-
-def test_equal_weights_give_one_and_the_own_domain_counts(attention):
+def test_equal_weights_give_one_and_the_own_domain_counts(load):
+    attention = load("attention")
     truth = pd.Series(["a", "a", "b", "b", None], dtype=object)
     near = sp.csr_matrix(
         np.array([[0, 1, 1, 0, 0], [1, 0, 1, 1, 1], [1, 1, 0, 1, 0], [0, 0, 1, 0, 0], [1, 1, 1, 1, 0]], float)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import multist as mt
+
 
 @pytest.mark.slow
-def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark):
+def test_a_run_gives_tables_and_json(tmp_path: Path, run_benchmark, monkeypatch):
+    monkeypatch.setattr(mt.tl, "border_sharpness", partial(mt.tl.border_sharpness, n_null=40))
     done = run_benchmark("borders", tmp_path, "--seeds", "1", "--spots", "450", "--output", "out.json")
     assert done.returncode == 0, done.stderr
     assert "| cortex_a, cortex_b | expression | 1 |" in done.stdout

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import anndata as ad
 import numpy as np
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "calls.py"
-
-
-@pytest.fixture
-def calls():
-    spec = importlib.util.spec_from_file_location("calls", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
 
 @pytest.mark.slow
-def test_each_call_is_measured_by_itself(calls, monkeypatch, tmp_path: Path):
+def test_each_call_is_measured_by_itself(load, monkeypatch, tmp_path: Path):
+    calls = load("calls")
     for name in ("bare", "full"):
         ad.AnnData(np.zeros((3, 2))).write_h5ad(tmp_path / f"{name}.h5ad")
     many = {"idle": lambda *_: None, "large": lambda *_: np.ones((4000, 4000)).sum()}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
+import runpy
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -14,28 +13,7 @@ import pytest
 
 import multist as mt
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCORE = Path(os.environ.get("MULTIST_SCORE", Path(__file__).parents[3] / "shared" / "score.py"))
-
-
-def load(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmark_{file.stem}", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sections")
-    (path / "layered_tissue").mkdir()
-    tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
-    tissue.write_h5ad(path / "layered_tissue" / "small.h5ad")
-    tissue.write_h5ad(path / "unknown.h5ad")
-    (path / "dlpfc").mkdir()
-    tissue.write_h5ad(path / "dlpfc" / "unlabelled.h5ad")
-    return path
 
 
 def read_tables(text: str) -> dict[str, pd.DataFrame]:
@@ -48,8 +26,8 @@ def read_tables(text: str) -> dict[str, pd.DataFrame]:
 
 
 @pytest.mark.slow
-def test_the_quick_run_gives_tables_and_json(folder: Path, run_benchmark):
-    done = run_benchmark("domains", folder, folder, "--quick", "--output", "out/domains.json")
+def test_the_quick_run_gives_tables_and_json(small_section: Path, run_benchmark, tmp_path: Path):
+    done = run_benchmark("domains", tmp_path, small_section, "--quick", "--output", "out/domains.json")
     assert done.returncode == 0, done.stderr
     tables = read_tables(done.stdout)
     scores, costs, inputs, recalls = tables.values()
@@ -64,7 +42,7 @@ def test_the_quick_run_gives_tables_and_json(folder: Path, run_benchmark):
     assert max(len(line) for line in done.stdout.splitlines()) < 140
     assert "dlpfc/unlabelled: no truth" in done.stderr
 
-    report = json.loads((folder / "out" / "domains.json").read_text())
+    report = json.loads((tmp_path / "out" / "domains.json").read_text())
     assert report["command"]["seeds"] == [0, 1]
     assert {"multist", "torch", "numpy"} <= set(report["machine"]["versions"])
     assert report["machine"]["cpu_count"] == os.cpu_count()
@@ -89,50 +67,46 @@ def test_the_quick_run_gives_tables_and_json(folder: Path, run_benchmark):
 
 
 @pytest.mark.slow
-def test_an_unknown_section_is_named(folder: Path, run_benchmark):
-    done = run_benchmark("domains", folder, folder, "--only", "osmfish")
+def test_an_unknown_section_is_named(small_section: Path, run_benchmark, tmp_path: Path):
+    done = run_benchmark("domains", tmp_path, small_section, "--only", "osmfish")
     assert done.returncode != 0
     assert "osmfish" in done.stderr and "layered_tissue/small" in done.stderr
 
 
-def test_no_method_sees_the_truth(folder: Path):
-    section = load(BENCHMARKS / "sections.py").load_section(folder, "layered_tissue/small")
+def test_no_method_sees_the_truth(small_section: Path, load):
+    section = load("sections").load_section(small_section, "layered_tissue/small")
     assert section.n_domains == 7 and section.has_image
     assert set(section.adata.obs) == {"in_tissue", "array_row", "array_col"}
     assert set(section.adata.uns) == {"spatial"} and set(section.adata.obsm) == {"spatial"}
 
 
-@pytest.mark.parametrize("kind", ["cortex12", "olfactory_bulb", "breast_hires", "ductal"])
-def test_the_truth_columns_are_those_of_the_shared_scores(kind: str):
+def test_the_truth_columns_are_those_of_the_shared_scores(load):
     if not SCORE.is_file():
         pytest.skip(f"no {SCORE.name} at {SCORE.parent}; set MULTIST_SCORE to compare with another")
-    assert load(BENCHMARKS / "sections.py").TRUTH[kind] == load(SCORE).TRUTH[kind]
+    ours, theirs = load("sections").TRUTH, runpy.run_path(str(SCORE))["TRUTH"]
+    for kind in ("cortex12", "olfactory_bulb", "breast_hires", "ductal"):
+        assert ours[kind] == theirs[kind], kind
 
 
-def test_numbers_of_tables_are_short():
-    report = load(BENCHMARKS / "report.py")
-    assert [report.number(value, 3) for value in (0.5, -0.25, 1, 20.5, 0.0)] == [
-        ".500",
-        "-.250",
-        "1.000",
-        "20.500",
-        ".000",
-    ]
+def test_numbers_of_tables_are_short(load):
+    report = load("report")
+    short = [report.number(value, 3) for value in (0.5, -0.25, 1, 20.5, 0.0)]
+    assert short == [".500", "-.250", "1.000", "20.500", ".000"]
     assert [report.number(value, 2, sign=True) for value in (0.5, -0.25)] == ["+.50", "-.25"]
     assert report.number(None, 3) == report.number(np.nan, 3) == "-"
     assert report.mean_sd(pd.Series([0.1, 0.3, np.nan]), 2) == ".20 ± .10"
 
 
-def test_recall_pairs_each_domain_with_one_label():
-    recall = load(BENCHMARKS / "sections.py").recall
+def test_recall_pairs_each_domain_with_one_label(load):
+    recall = load("sections").recall
     truth = pd.Series(["a"] * 4 + ["b"] * 4 + ["c"] * 2 + [None], dtype=object)
     labels = np.array(["1", "1", "1", "2", "2", "2", "2", "2", "2", "2", "3"])
     assert recall(truth, labels) == {"a": 0.75, "b": 1.0, "c": 0.0}
 
 
 @pytest.mark.slow
-def test_the_floor_smooths_and_votes():
-    floor = load(BENCHMARKS / "floor.py")
+def test_the_floor_smooths_and_votes(load):
+    floor = load("floor")
     tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=150, with_image=False, format="anndata")
     features = floor.floor_features(tissue)
     assert features.shape == (300, 30)
@@ -141,21 +115,3 @@ def test_the_floor_smooths_and_votes():
     np.testing.assert_array_equal(labels[0], labels[1])
     scores = [mt.metrics.agreement(tissue.obs["domain"], found)["ari"] for found in labels]
     assert min(scores) > 0.3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_metrics_are_those_of_the_shared_scores(seed: int):
-    if not SCORE.is_file():
-        pytest.skip(f"no {SCORE.name} at {SCORE.parent}; set MULTIST_SCORE to compare with another")
-    shared = load(SCORE)
-    tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, with_image=False, format="anndata", random_state=seed)
-    rng = np.random.default_rng(seed)
-    truth = tissue.obs["domain"].astype(object)
-    truth[rng.random(300) < 0.1] = np.nan
-    tissue.obs["domain"] = truth
-    labels = np.where(rng.random(300) < 0.4, rng.integers(0, 6, 300).astype(str), truth.fillna("nan").astype(str))
-    theirs = shared.score(tissue, labels, "domain")
-    ours = mt.metrics.agreement(truth, labels) | mt.metrics.coherence(labels, tissue.obsm["spatial"])
-    for name, value in ours.items():
-        assert value == pytest.approx(theirs[name], abs=5.1e-5), name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 
 import multist as mt
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 KINDS = {
     "half": 4,
     "third": 6,
@@ -25,23 +23,12 @@ KINDS = {
 }
 
 
-@pytest.fixture
-def made(monkeypatch):
-    """Variants of a small tissue, and the tissue."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    for name in ("made_sections", "sections"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import made_sections
-    import sections
-
+def test_each_kind_is_made_parts_cover_the_section_and_draws_differ(load):
+    made_sections, sections = load("made_sections"), load("sections")
     tissue = mt.datasets.layered_tissue(n_spots=300, n_genes=100, with_image=False, format="anndata")
     truth = tissue.obs.pop("domain").astype(object)
     section = sections.Section("small", tissue, truth, truth.nunique())
-    return section, list(made_sections.made_sections(section, made_sections.KINDS))
-
-
-def test_each_kind_is_made(made):
-    section, found = made
+    found = list(made_sections.made_sections(section, made_sections.KINDS))
     assert pd.Series([kind for kind, _ in found]).value_counts().to_dict() == KINDS
     for kind, one in found:
         assert one.n_domains == one.truth.nunique() > 1
@@ -53,10 +40,6 @@ def test_each_kind_is_made(made):
     assert 0.7 < by_kind["20% of the spots missing"].adata.n_obs / 300 < 0.9
     kept = by_kind["30% of the molecules"].adata.X.sum() / section.adata.X.sum()
     assert kept == pytest.approx(0.3, abs=0.01)
-
-
-def test_parts_cover_the_section_and_draws_differ(made):
-    section, found = made
     for kind in ("half", "third"):
         names = [list(one.adata.obs_names) for own, one in found if own == kind]
         for axis in (names[: len(names) // 2], names[len(names) // 2 :]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import anndata as ad
@@ -13,17 +12,10 @@ import pytest
 
 import multist as mt
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def guided(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    for name in ("guided", "guided_report", "strokes", "sections", "variants", "report", "domains", "large_tissue"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    import guided
-
-    return guided
+def guided(load):
+    return load("guided")
 
 
 @pytest.fixture

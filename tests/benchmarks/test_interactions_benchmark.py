@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
+from functools import partial
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "interactions.py"
+import multist as mt
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_interactions", BENCHMARK)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def benchmark(load) -> ModuleType:
+    return load("interactions")
 
 
 @pytest.mark.slow
@@ -28,6 +23,7 @@ def test_it_prints_tables_and_writes_every_run(benchmark: ModuleType, monkeypatc
     monkeypatch.setattr(benchmark, "PATCH_SIZES", (5,))
     monkeypatch.setattr(benchmark, "LENGTHS", (4,))
     monkeypatch.setattr(benchmark, "PATCHY_PAIRS", 5)
+    monkeypatch.setattr(mt.tl, "interactions", partial(mt.tl.interactions, n_perms=200))
     output = tmp_path / "new" / "runs.json"
     argv = ["--seeds", "1", "--background", "5", "--spots", "1200", "--output", str(output)]
     assert benchmark.main(argv) == 0

@@ -7,17 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import multist as mt
-
 
 @pytest.mark.slow
-def test_a_run_gives_a_table_and_json(tmp_path: Path, run_benchmark):
-    tissue = mt.datasets.layered_tissue(n_spots=250, n_genes=100, image_size=400, format="anndata")
-    (tmp_path / "layered_tissue").mkdir()
-    tissue.write_h5ad(tmp_path / "layered_tissue" / "small.h5ad")
-    done = run_benchmark(
-        "pseudotime", tmp_path, tmp_path, "--only", "layered_tissue/small", "--seeds", "1", "--output", "out.json"
-    )
+def test_a_run_gives_a_table_and_json(tmp_path: Path, small_section: Path, run_benchmark):
+    options = ["--only", "layered_tissue/small", "--seeds", "1", "--output", "out.json"]
+    done = run_benchmark("pseudotime", tmp_path, small_section, *options)
     assert done.returncode == 0, done.stderr
     assert sum("layered_tissue/small" in line and "±" in line for line in done.stdout.splitlines()) == 6
     report = json.loads((tmp_path / "out.json").read_text())

@@ -11,16 +11,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def scale(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    spec = importlib.util.spec_from_file_location("scale", BENCHMARKS / "scale.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def scale(load):
+    return load("scale")
 
 
 def run(method: str, cells: int, seconds: float, gigabytes: float) -> dict:
@@ -201,11 +195,8 @@ def test_a_row_with_a_slide_writes_it_under_the_cells(scale, monkeypatch, tmp_pa
 
 
 @pytest.fixture
-def steps(scale, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scale", scale)
-    import scale_steps
-
-    return scale_steps
+def steps(load):
+    return load("scale_steps")
 
 
 def test_steps_are_judged_by_budget_and_by_half_of_the_cells(steps):

@@ -42,15 +42,12 @@ def test_a_run_gives_a_table_and_json(quick: tuple[str, dict[str, Any]]) -> None
 
 
 @pytest.mark.slow
-def test_the_sections_effects_show_and_labels_by_order_do_not_fit(quick: tuple[str, dict[str, Any]]) -> None:
+def test_one_run_over_all_finds_the_same_domains_everywhere_and_labels_by_order_do_not_fit(
+    quick: tuple[str, dict[str, Any]],
+) -> None:
     methods = {one["method"]: one for one in quick[1]["runs"]}
     assert methods["alone"]["ari"] > methods["by order"]["ari"] + 0.1
     assert methods[NOT_ALIGNED]["mixing_within"] < 0.1
-
-
-@pytest.mark.slow
-def test_one_run_over_all_finds_the_same_domains_everywhere(quick: tuple[str, dict[str, Any]]) -> None:
-    methods = {one["method"]: one for one in quick[1]["runs"]}
     best = methods["default"]
     assert best["ari"] > methods["by order"]["ari"] + 0.1
     assert best["mixing_within"] > methods[NOT_ALIGNED]["mixing_within"] + 0.2

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multist.metrics import agreement
+from multist.metrics import agreement, coherence
 
 
 def test_perfect_agreement_whatever_the_names() -> None:
@@ -51,11 +51,13 @@ def test_same_numbers_as_the_scoring_script(real_data: Path, monkeypatch: pytest
     import anndata as ad
     from score import score
 
-    rng = np.random.default_rng(3)
-    truth = pd.Series(rng.choice(["a", "b", "c"], 300)).mask(rng.random(300) < 0.1)
+    rng = np.random.default_rng(4)
+    xy = rng.random((300, 2)) * [3, 1]
+    names = np.array(["a", "b", "c"])[(xy[:, 0] + rng.normal(0, 0.3, 300)).clip(0, 2).astype(int)]
+    truth = pd.Series(names).mask(rng.random(300) < 0.1)
     labels = np.where(rng.random(300) < 0.6, truth.fillna("nan").astype(str), rng.choice(["a", "b", "d"], 300))
-    adata = ad.AnnData(obs=pd.DataFrame({"truth": truth.to_numpy()}, index=[str(i) for i in range(300)]))
-    adata.obsm["spatial"] = rng.random((300, 2))
-    expected = score(adata, labels, "truth")
-    for name, value in agreement(truth, labels).items():
-        assert value == pytest.approx(expected[name], abs=5.1e-5)
+    labels[:2] = "rare"
+    obs = pd.DataFrame({"truth": truth.to_numpy()}, index=[str(i) for i in range(300)])
+    expected = score(ad.AnnData(obs=obs, obsm={"spatial": xy}), labels, "truth")
+    for name, value in (agreement(truth, labels) | coherence(labels, xy)).items():
+        assert value == pytest.approx(expected[name], abs=5.1e-5), name

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from multist.metrics import coherence
@@ -49,21 +45,3 @@ def test_bad_input_is_named() -> None:
         coherence([0, 1], [[0.0, 1.0], [1.0, 1.0]])
     with pytest.raises(ValueError, match="missing"):
         coherence(np.array(["a", None] * 200, dtype=object), GRID)
-
-
-def test_same_numbers_as_the_scoring_script(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not (real_data.parent / "score.py").is_file():
-        pytest.skip(f"no score.py beside {real_data}")
-    monkeypatch.syspath_prepend(real_data.parent)
-    monkeypatch.delitem(sys.modules, "score", raising=False)
-    import anndata as ad
-    from score import score
-
-    rng = np.random.default_rng(4)
-    xy = rng.random((300, 2)) * [3, 1]
-    labels = np.array(["a", "b", "c"])[(xy[:, 0] + rng.normal(0, 0.3, 300)).clip(0, 2).astype(int)]
-    labels[:2] = "rare"
-    adata = ad.AnnData(obs=pd.DataFrame(index=[str(i) for i in range(300)]), obsm={"spatial": xy})
-    expected = score(adata, labels)
-    for name, value in coherence(labels, xy).items():
-        assert value == pytest.approx(expected[name], abs=5.1e-5)

@@ -3,17 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multist import metrics
 from multist.metrics import section_mixing
 
 
 def cloud(n: int, *, at: float = 0.0, seed: int = 0) -> np.ndarray:
     """(n, 5) normal numbers around a place."""
     return np.random.default_rng(seed).normal(at, 1.0, (n, 5))
-
-
-def test_it_is_public() -> None:
-    assert metrics.section_mixing is section_mixing
 
 
 @pytest.mark.parametrize("sizes", [(500, 500), (900, 100), (960, 40), (400, 300, 300)])

@@ -28,11 +28,6 @@ SIDE, PITCH, GENES = 12, 20, 30
 MARGIN = 2  # of glass around the tissue, in pitches
 
 
-@pytest.fixture(autouse=True)
-def quiet_and_quick(monkeypatch):
-    monkeypatch.setattr(mt.settings, "progress", False)
-
-
 @pytest.fixture(scope="session")
 def quick() -> MultiSTConfig:
     """Enough training to see that it runs."""
@@ -74,6 +69,19 @@ def make_tissue(random_state: int = 0) -> ad.AnnData:
     return table
 
 
+def make_mingled(random_state: int = 0) -> ad.AnnData:
+    """The tissue with cells of three kinds anywhere, so that a spot's own image tells what no neighbour does."""
+    table, rng = make_tissue(random_state), np.random.default_rng(random_state)
+    kind = rng.integers(0, 3, table.n_obs)
+    rate = np.exp(0.8 * np.random.default_rng(99).normal(size=(3, table.n_vars)))[kind]
+    table.X = sparse.csr_matrix(rng.poisson(rate).astype(np.float32))
+    image = table.uns["spatial"]["tissue"]["images"]["hires"]
+    colours = np.array([[190, 120, 170], [225, 180, 205], [150, 90, 160]])[kind]
+    for (x, y), colour in zip((table.obsm["spatial"] - PITCH / 2).astype(int), colours, strict=True):
+        image[y : y + PITCH, x : x + PITCH] = colour + rng.integers(-15, 15, (PITCH, PITCH, 1))
+    return table
+
+
 def make_spatialdata(random_state: int = 0) -> SpatialData:
     """The same tissue as circles, an image and a table that annotates them, and two rectangles that somebody drew."""
     import shapely
@@ -103,6 +111,12 @@ def new_tissue() -> Callable[[], ad.AnnData]:
 
 
 @pytest.fixture(scope="session")
+def new_mingled() -> Callable[[int], ad.AnnData]:
+    """Makes the tissue whose kinds of cells lie anywhere."""
+    return make_mingled
+
+
+@pytest.fixture(scope="session")
 def new_spatialdata() -> Callable[[], SpatialData]:
     """Makes the tissue as a SpatialData."""
     return make_spatialdata
@@ -110,7 +124,6 @@ def new_spatialdata() -> Callable[[], SpatialData]:
 
 @pytest.fixture(scope="session")
 def _finished() -> ad.AnnData:
-    mt.settings.progress = False
     table = make_tissue()
     mt.pp.embed_histology(table)
     mt.tl.multist_domains(table, 3, config=MultiSTConfig(epochs=2), device="cpu")
@@ -255,15 +268,3 @@ def in_a_process() -> Iterator[Callable[..., dict[str, Seen]]]:
 
     yield run
     shutil.rmtree(home)
-
-
-@pytest.fixture(scope="session")
-def interrupted(in_a_process) -> dict[str, Seen]:
-    """What is seen of all that is interrupted."""
-    return in_a_process("ctrl_c", "writes")
-
-
-@pytest.fixture(scope="session")
-def at_once(in_a_process) -> dict[str, Seen]:
-    """What is seen of many that write or read at once; apart, as its tests may run in another process."""
-    return in_a_process("together", "on_one_store")

@@ -145,11 +145,6 @@ def with_record(model: Path, record: Any, content: bytes | None = None) -> Path:
     return folder
 
 
-def use(folder: Path, table: Any) -> Any:
-    """Load a model, and if that works, apply it: what does not fit has to be told there."""
-    return mt.MultiST.load(folder, device="cpu").predict(table, copy=True)
-
-
 @tried
 @given(data=st.data())
 def test_the_record_of_a_model(data, model, new_tissue):
@@ -197,7 +192,9 @@ def test_the_shapes_and_kinds_of_a_models_arrays(data, model, new_tissue):
     if change != "gone":
         arrays[name] = others[change]()
     record = json.loads((model / RECORD).read_text()) | {"names": sorted(arrays)}
-    told(lambda: use(with_record(model, record, save(arrays)), new_tissue()))
+    folder = with_record(model, record, save(arrays))
+    # what loads has to be told there if it does not fit
+    told(lambda: mt.MultiST.load(folder, device="cpu").predict(new_tissue(), copy=True))
 
 
 NESTED = ['{"format":' + "[" * 100_000, "[" * 100_000, '{"record":' * 50_000]
@@ -414,18 +411,18 @@ def test_the_bytes_of_an_ome_zarr(data, here, zarr_format):
     told(lambda: look_at(folder))
 
 
-ELSEWHERE = [
-    "../secret.zarr/0",
-    "0/../../secret.zarr/0",
-    "/{here}/secret.zarr/0",
-    "link",
-    "link/0",
-    "./../secret.zarr/0",
-]
-
-
-@pytest.mark.parametrize("zarr_format", [2, 3])
-@pytest.mark.parametrize("name", ELSEWHERE)
+@pytest.mark.parametrize(
+    ("name", "zarr_format"),
+    [
+        ("../secret.zarr/0", 2),
+        ("../secret.zarr/0", 3),
+        ("0/../../secret.zarr/0", 2),
+        ("/{here}/secret.zarr/0", 2),
+        ("link", 2),
+        ("link/0", 2),
+        ("./../secret.zarr/0", 2),
+    ],
+)
 def test_a_level_leads_out_of_its_folder_by_no_name(here, name, zarr_format):
     for folder in ("image.zarr", "secret.zarr"):
         attrs = ome_zarr(here / folder, zarr_format)
@@ -486,13 +483,18 @@ def page(name: str, here: Path) -> Tags:
     return Tags(write_page(shown, here / "page.html").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def plain(here) -> Tags:
+    return page("plain", here)
+
+
 marked = st.text(st.sampled_from("<>\"'&;=/ {}%#`\\!-scriptonload"), min_size=1, max_size=40)
 
 
 @tried
 @given(name=marked | st.sampled_from(['"><script>alert(1)</script>', "' onload='x", "{{ 7 * 7 }}", "</style><b>"]))
-def test_names_add_no_tag_and_no_attribute_to_a_page(name, here):
-    plain, spoilt_page = page("plain", here), page(name, here)
+def test_names_add_no_tag_and_no_attribute_to_a_page(name, here, plain):
+    spoilt_page = page(name, here)
     assert spoilt_page.names == plain.names and spoilt_page.attributes == plain.attributes
 
 

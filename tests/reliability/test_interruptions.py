@@ -12,7 +12,11 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here"),
 ]
 
-Seen = list[dict[str, Any]]
+
+@pytest.fixture(scope="module")
+def interrupted(in_a_process) -> dict[str, list[dict[str, Any]]]:
+    """What is seen of all that is interrupted."""
+    return in_a_process("ctrl_c", "writes")
 
 
 def test_ctrl_c_at_random_moments_leaves_the_object_as_before_or_complete(interrupted):
@@ -28,29 +32,19 @@ def test_ctrl_c_at_random_moments_leaves_the_object_as_before_or_complete(interr
         assert any(each["raised"] and each["state"] == "complete" for each in of_call if each["from"] == "_commit")
 
 
-@pytest.fixture
-def writes(interrupted) -> Seen:
-    return interrupted["writes"]
-
-
-def test_whatever_happens_a_file_is_the_old_one_or_the_new_one(writes):
+def test_whatever_happens_a_file_is_the_old_one_or_the_new_one(interrupted):
+    writes = interrupted["writes"]
     assert {each["what"] for each in writes} >= {"MultiST.save", "a report", "a figure.png", "kept vectors"}
     for each in writes:
         assert each["state"] in ("old", "new"), each
         assert each["again"], each  # what was left of it is no obstacle
-
-
-def test_a_kill_came_before_and_after_the_file_was_there(writes):
+    # a kill came before and after the file was there
     killed = [each for each in writes if each["how"] == "killed"]
     assert sum(each["said"] == "killed" for each in killed) > len(killed) / 2
     assert {each["state"] for each in killed if each["said"] == "killed"} == {"old", "new"}
-
-
-@pytest.mark.parametrize(("how", "words"), [("full disk", "large"), ("read-only", "denied")])
-def test_what_cannot_be_written_is_an_error_and_leaves_nothing(writes, how, words):
-    for each in (each for each in writes if each["how"] == how):
-        assert each["state"] == "old" and each["left"] == [], each
-        if each["what"] == "kept vectors":  # the result is there all the same
-            assert each["said"] == ""
-        else:
-            assert each["said"].startswith("OSError") and words in each["said"], each
+    # what cannot be written is an error and leaves nothing; but of vectors the result is there all the same
+    for how, words in (("full disk", "large"), ("read-only", "denied")):
+        for each in (each for each in writes if each["how"] == how):
+            assert each["state"] == "old" and each["left"] == [], each
+            said = each["said"]
+            assert said == "" if each["what"] == "kept vectors" else said.startswith("OSError") and words in said, each

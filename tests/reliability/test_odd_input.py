@@ -16,13 +16,17 @@ import multist as mt
 PAIRS = pd.DataFrame({"source": ["gene0", "gene1"], "target": ["gene2", "gene3"]})
 
 
-class Odd(NamedTuple):
-    """One case: how the table is spoilt, what is called, and what the user reads."""
+def nothing(table: ad.AnnData) -> None:
+    pass
 
-    spoil: Callable[[ad.AnnData], Any]
+
+class Odd(NamedTuple):
+    """One case: what is called, what the user reads, and how the table is spoilt before."""
+
     call: Callable[[ad.AnnData], Any]
-    error: type[Exception]
     message: str
+    error: type[Exception] = ValueError
+    spoil: Callable[[ad.AnnData], Any] = nothing
 
 
 def domains(n_domains: Any = 3, **options: Any) -> Callable[[ad.AnnData], Any]:
@@ -102,108 +106,83 @@ def one_nan(values: Any) -> np.ndarray:
     return dense
 
 
-def nothing(table: ad.AnnData) -> None:
-    pass
-
-
 def chain(n: int) -> sparse.csr_matrix:
     return sparse.eye(n, k=1, format="csr")
 
 
 CASES = {
     # places
-    "no places": Odd(lambda t: t.obsm.pop("spatial"), domains(), KeyError, r"obsm\['spatial'\] not found"),
+    "no places": Odd(domains(), r"obsm\['spatial'\] not found", KeyError, spoil=lambda t: t.obsm.pop("spatial")),
     "all at one place": Odd(
-        places(lambda x: x * 0 + 50),
-        domains(),
-        ValueError,
-        r"all 144 spots of section 'tissue' lie at one place, \(50, 50\)",
+        domains(), r"all 144 spots of section 'tissue' lie at one place, \(50, 50\)", spoil=places(lambda x: x * 0 + 50)
     ),
-    "all at one place, cells": Odd(cells(lambda x: x * 0 + 7), domains(), ValueError, "all 144 spots lie at one place"),
+    "all at one place, cells": Odd(domains(), "all 144 spots lie at one place", spoil=cells(lambda x: x * 0 + 7)),
     "one place, for a graph": Odd(
-        cells(lambda x: x * 0), mt.pp.spatial_graph, ValueError, "lie at one place.*give the coordinates"
+        mt.pp.spatial_graph, "lie at one place.*give the coordinates", spoil=cells(lambda x: x * 0)
     ),
-    "one place but for rounding": Odd(cells(lambda x: 1e9 + x * 1e-9), domains(), ValueError, "lie at one place"),
+    "one place but for rounding": Odd(domains(), "lie at one place", spoil=cells(lambda x: 1e9 + x * 1e-9)),
     "a place is NaN": Odd(
-        places(lambda x: np.where(np.arange(288).reshape(x.shape) == 7, np.nan, x)),
         domains(),
-        ValueError,
         "NaN or infinite coordinates for 1 of 144 observations .*'spot3'",
+        spoil=places(lambda x: np.where(np.arange(288).reshape(x.shape) == 7, np.nan, x)),
     ),
     "a place is infinite": Odd(
-        places(lambda x: np.where(x > 260, np.inf, x)),
-        domains(),
-        ValueError,
-        "NaN or infinite coordinates for 23 of 144",
+        domains(), "NaN or infinite coordinates for 23 of 144", spoil=places(lambda x: np.where(x > 260, np.inf, x))
     ),
-    "places too far": Odd(places(lambda x: x * 1e300), domains(use_image=False), ValueError, "coordinates as large as"),
+    "places too far": Odd(domains(use_image=False), "coordinates as large as", spoil=places(lambda x: x * 1e300)),
     "places are words": Odd(
-        places(lambda x: np.full(x.shape, "left")),
         domains(),
-        ValueError,
         r"obsm\['spatial'\] does not hold numbers: .*'left'",
+        spoil=places(lambda x: np.full(x.shape, "left")),
     ),
-    "places are complex": Odd(places(lambda x: x + 1j), domains(), ValueError, "holds complex128, not coordinates"),
-    "places are truths": Odd(places(lambda x: x > 100), domains(), ValueError, "holds bool, not coordinates"),
+    "places are complex": Odd(domains(), "holds complex128, not coordinates", spoil=places(lambda x: x + 1j)),
+    "places are truths": Odd(domains(), "holds bool, not coordinates", spoil=places(lambda x: x > 100)),
     "places are dates": Odd(
-        places(lambda x: x.astype("datetime64[s]")), domains(), ValueError, "holds datetime64.*, not coordinates"
+        domains(), "holds datetime64.*, not coordinates", spoil=places(lambda x: x.astype("datetime64[s]"))
     ),
     "places are masked": Odd(
-        places(lambda x: np.ma.masked_greater(x, 260)), domains(), ValueError, "NaN or infinite coordinates for 23"
+        domains(), "NaN or infinite coordinates for 23", spoil=places(lambda x: np.ma.masked_greater(x, 260))
     ),
     "four coordinates": Odd(
-        places(lambda x: np.hstack([x, x])), domains(), ValueError, r"shape \(144, 4\); expected \(n_obs, 2\)"
+        domains(), r"shape \(144, 4\); expected \(n_obs, 2\)", spoil=places(lambda x: np.hstack([x, x]))
     ),
-    "one coordinate": Odd(places(lambda x: x[:, :1]), domains(), ValueError, r"shape \(144, 1\); expected"),
+    "one coordinate": Odd(domains(), r"shape \(144, 1\); expected", spoil=places(lambda x: x[:, :1])),
     "places off the image": Odd(
-        places(lambda x: -x),
         domains(),
-        ValueError,
         "144 of 144 spots of section 'tissue' lie off image 'hires'.*check the scale factor",
+        spoil=places(lambda x: -x),
     ),
     "a line to triangulate": Odd(
-        cells(lambda x: np.column_stack([np.arange(144.0), np.zeros(144)])),
         lambda t: mt.pp.spatial_graph(t, delaunay=True),
-        ValueError,
         "cannot be triangulated; use delaunay=False",
+        spoil=cells(lambda x: np.column_stack([np.arange(144.0), np.zeros(144)])),
     ),
     # counts
-    "a count is NaN": Odd(counts(one_nan), domains(), ValueError, "X holds NaN or infinite values"),
+    "a count is NaN": Odd(domains(), "X holds NaN or infinite values", spoil=counts(one_nan)),
     "a gene is infinite": Odd(
-        counts(lambda x: np.where(np.arange(30) == 2, np.inf, x.toarray())),
-        domains(),
-        ValueError,
-        "X holds NaN or infinite",
+        domains(), "X holds NaN or infinite", spoil=counts(lambda x: np.where(np.arange(30) == 2, np.inf, x.toarray()))
     ),
     "counts with decimals": Odd(
-        counts(lambda x: x / 3), domains(), ValueError, "decimals that are neither counts nor log-normalised"
+        domains(), "decimals that are neither counts nor log-normalised", spoil=counts(lambda x: x / 3)
     ),
-    "no counts": Odd(counts(lambda x: None), domains(), ValueError, "X is empty; pass layer="),
-    "all counts zero": Odd(counts(lambda x: x * 0), domains(), ValueError, "0 genes found in enough of them"),
+    "no counts": Odd(domains(), "X is empty; pass layer=", spoil=counts(lambda x: None)),
+    "all counts zero": Odd(domains(), "0 genes found in enough of them", spoil=counts(lambda x: x * 0)),
     "counts beyond 32 bits": Odd(
-        counts(lambda x: x.toarray() * 1e35), domains(use_image=False), ValueError, "as large as .*32 bits"
+        domains(use_image=False), "as large as .*32 bits", spoil=counts(lambda x: x.toarray() * 1e35)
     ),
-    "unknown layer": Odd(nothing, domains(layer="counts"), KeyError, "layer 'counts' not found in layers; found: none"),
+    "unknown layer": Odd(domains(layer="counts"), "layer 'counts' not found in layers; found: none", KeyError),
     "no components": Odd(
-        nothing,
-        lambda t: mt.pp.embed_expression(t, n_comps=0),
-        ValueError,
-        "n_comps must be a whole number of at least 1",
+        lambda t: mt.pp.embed_expression(t, n_comps=0), "n_comps must be a whole number of at least 1"
     ),
     "unknown transform": Odd(
-        nothing,
-        lambda t: mt.pp.embed_expression(t, transform="cube"),
-        ValueError,
-        "transform must be one of .*got 'cube'",
+        lambda t: mt.pp.embed_expression(t, transform="cube"), "transform must be one of .*got 'cube'"
     ),
     # names
     "two spots of one name": Odd(
-        names(lambda n: ["twice", "twice", *n[2:]]), domains(), ValueError, "1 duplicate name .*obs_names_make_unique"
+        domains(), "1 duplicate name .*obs_names_make_unique", spoil=names(lambda n: ["twice", "twice", *n[2:]])
     ),
     **{
-        f"{why} twice": Odd(
-            twice(name), call, ValueError, rf"data\.obs has several columns named '{name}'.*keep the first"
-        )
+        f"{why} twice": Odd(call, rf"data\.obs has several columns named '{name}'.*keep the first", spoil=twice(name))
         for why, name, call in (
             ("sections", "truth", domains(2, library_key="truth")),
             ("strokes", "annotation", guided()),
@@ -217,304 +196,217 @@ CASES = {
         )
     },
     "names of genes twice": Odd(
-        twice("symbol", "var"),
         lambda t: mt.tl.interactions(t, PAIRS, gene_symbols="symbol"),
-        ValueError,
         r"data\.var has several columns named 'symbol'",
+        spoil=twice("symbol", "var"),
     ),
     "unknown sections": Odd(
-        nothing, domains(library_key="slide"), KeyError, "library_key 'slide' not found in obs; found: 'truth'"
+        domains(library_key="slide"), "library_key 'slide' not found in obs; found: 'truth'", KeyError
     ),
     "a spot of no section": Odd(
-        held("obs", "slide", lambda n: [None] + ["a"] * (n - 1)),
         domains(library_key="slide"),
-        ValueError,
         "names no section for 1 of 144",
+        spoil=held("obs", "slide", lambda n: [None] + ["a"] * (n - 1)),
     ),
-    "table of an AnnData": Odd(
-        nothing, domains(table_key="table"), ValueError, "table_key='table' chooses a table of a SpatialData"
-    ),
-    "name that no file holds": Odd(nothing, domains(key_added="a/b"), ValueError, "'a/b' cannot be stored"),
-    "empty name": Odd(nothing, domains(key_added=""), ValueError, "'' cannot be stored"),
-    "no name": Odd(nothing, domains(key_added=None), ValueError, "None cannot be stored"),
+    "table of an AnnData": Odd(domains(table_key="table"), "table_key='table' chooses a table of a SpatialData"),
+    "name that no file holds": Odd(domains(key_added="a/b"), "'a/b' cannot be stored"),
+    "empty name": Odd(domains(key_added=""), "'' cannot be stored"),
+    "no name": Odd(domains(key_added=None), "None cannot be stored"),
+    "name of two words": Odd(domains(key_added="my result"), "'my result' cannot be stored"),
     "entry of somebody else": Odd(
-        held("uns", "multist", lambda n: "my notes"),
-        domains(),
-        ValueError,
-        r"uns\['multist'\] is of type str .*rename it",
+        domains(), r"uns\['multist'\] is of type str .*rename it", spoil=held("uns", "multist", lambda n: "my notes")
     ),
     "decisions of somebody else": Odd(
-        held("uns", "multist", lambda n: {"decisions": [1]}), domains(), ValueError, r"\['decisions'\] is of type list"
+        domains(), r"\['decisions'\] is of type list", spoil=held("uns", "multist", lambda n: {"decisions": [1]})
     ),
-    "True domains": Odd(nothing, domains(True), TypeError, "n_domains must be .*got True"),
+    "True domains": Odd(domains(True), "n_domains must be .*got True", TypeError),
     # numbers of domains, seeds, devices
+    **{f"{n!r} domains": Odd(domains(n), "n_domains must be", TypeError) for n in (2.5, None, float("nan"), ())},
+    **{f"{n!r} domains": Odd(domains(n), "between 1 and the number of spots, 144") for n in (0, -1, 145, (2, 900))},
+    "'seven' domains": Odd(domains("seven"), "n_domains must be .*got 'seven'"),
     **{
-        f"{n!r} domains": Odd(nothing, domains(n), error, "n_domains must be")
-        for n, error in {
-            0: ValueError,
-            -1: ValueError,
-            145: ValueError,
-            2.5: TypeError,
-            "seven": ValueError,
-            None: TypeError,
-            float("nan"): TypeError,
-            (2, 900): ValueError,
-            (): TypeError,
-        }.items()
-    },
-    **{
-        f"seed {seed!r}": Odd(nothing, domains(random_state=seed), error, "random_state must be")
+        f"seed {seed!r}": Odd(domains(random_state=seed), "random_state must be", error)
         for seed, error in {-1: ValueError, 1.5: TypeError, None: TypeError, 2**40: ValueError, "0": TypeError}.items()
     },
-    "unknown device": Odd(
-        nothing, domains(device="abacus"), ValueError, "device must be 'auto' or a name torch knows.*'abacus'"
-    ),
+    "unknown device": Odd(domains(device="abacus"), "device must be 'auto' or a name torch knows.*'abacus'"),
     "unknown device for an encoder that needs none": Odd(
-        nothing, lambda t: mt.pp.embed_histology(t, device="abacus"), ValueError, "device must be .*'abacus'"
+        lambda t: mt.pp.embed_histology(t, device="abacus"), "device must be .*'abacus'"
     ),
-    "device that is not there": Odd(
-        nothing, domains(device="cuda:99"), ValueError, "device 'cuda:99' is not there: torch finds"
-    ),
-    "no configuration": Odd(
-        nothing, domains(config="fast"), TypeError, "config must be a MultiSTConfig or None; got 'fast'"
-    ),
-    "one as True": Odd(nothing, domains(use_image=1), ValueError, "use_image must be True, False or 'auto'; got 1"),
+    "device that is not there": Odd(domains(device="cuda:99"), "device 'cuda:99' is not there: torch finds"),
+    "no configuration": Odd(domains(config="fast"), "config must be a MultiSTConfig or None; got 'fast'", TypeError),
+    "one as True": Odd(domains(use_image=1), "use_image must be True, False or 'auto'; got 1"),
+    "yes as True": Odd(domains(use_image="yes"), "use_image must be True, False or 'auto'; got 'yes'"),
     # strokes
-    "unknown strokes": Odd(nothing, guided(labels_key="drawn"), KeyError, "labels_key 'drawn' not found in obs"),
+    "unknown strokes": Odd(guided(labels_key="drawn"), "labels_key 'drawn' not found in obs", KeyError),
     "strokes on no spot": Odd(
-        held("obs", "drawn", lambda n: pd.Categorical([None] * n, ["a"])),
         guided(labels_key="drawn"),
-        ValueError,
         "names no spot; draw a stroke",
+        spoil=held("obs", "drawn", lambda n: pd.Categorical([None] * n, ["a"])),
     ),
     "strokes of one class": Odd(
-        held("obs", "drawn", lambda n: ["a"] + [None] * (n - 1)),
-        guided(labels_key="drawn"),
-        ValueError,
-        "only 'a' is named",
+        guided(labels_key="drawn"), "only 'a' is named", spoil=held("obs", "drawn", lambda n: ["a"] + [None] * (n - 1))
     ),
-    "measurements as strokes": Odd(
-        nothing, guided(labels_key="depth"), ValueError, r"obs\['depth'\] holds measurements.*not names"
-    ),
+    "measurements as strokes": Odd(guided(labels_key="depth"), r"obs\['depth'\] holds measurements.*not names"),
     "fewer domains than strokes": Odd(
-        nothing,
-        domains(2, labels_key="annotation"),
-        ValueError,
-        "3 classes .*n_domains is 2: leave it out, or give",
+        domains(2, labels_key="annotation"), "3 classes .*n_domains is 2: leave it out, or give"
     ),
-    "a vote over strokes": Odd(nothing, guided(refine=True), ValueError, "refine=True is a vote"),
-    "nothing is unlabelled": Odd(
-        nothing, guided(unlabeled_category="none"), KeyError, "unlabeled_category 'none' is no value"
-    ),
-    "trust of nothing": Odd(nothing, guided(trust=0, use_image=False), ValueError, "above 0 and at most 1; got 0"),
-    "trust that is NaN": Odd(nothing, guided(trust=float("nan"), use_image=False), ValueError, "at most 1; got nan"),
+    "a vote over strokes": Odd(guided(refine=True), "refine=True is a vote"),
+    "nothing is unlabelled": Odd(guided(unlabeled_category="none"), "unlabeled_category 'none' is no value", KeyError),
+    "trust of nothing": Odd(guided(trust=0, use_image=False), "above 0 and at most 1; got 0"),
+    "trust that is NaN": Odd(guided(trust=float("nan"), use_image=False), "at most 1; got nan"),
     # embeddings and graphs
-    "unknown embedding": Odd(nothing, domains(use_rep="X_umap"), KeyError, "use_rep 'X_umap' not found in obsm"),
+    "unknown embedding": Odd(domains(use_rep="X_umap"), "use_rep 'X_umap' not found in obsm", KeyError),
     "embedding of NaN": Odd(
-        held("obsm", "X_pca", lambda n: np.full((n, 5), np.nan)),
         domains(),
-        ValueError,
         r"obsm\['X_pca'\] has values that are not finite",
+        spoil=held("obsm", "X_pca", lambda n: np.full((n, 5), np.nan)),
     ),
     "embedding of words": Odd(
-        held("obsm", "X_pca", lambda n: np.full((n, 5), "a")),
         domains(),
-        ValueError,
         r"obsm\['X_pca'\] holds <U1, not numbers",
+        spoil=held("obsm", "X_pca", lambda n: np.full((n, 5), "a")),
     ),
     "embedding without columns": Odd(
-        held("obsm", "X_pca", lambda n: np.ones((n, 0))), domains(), ValueError, r"obsm\['X_pca'\] has no columns"
+        domains(), r"obsm\['X_pca'\] has no columns", spoil=held("obsm", "X_pca", lambda n: np.ones((n, 0)))
     ),
     "embedding beyond 32 bits": Odd(
-        held("obsm", "X_pca", lambda n: np.eye(n, 5) * 1e200), domains(), ValueError, "as large as 1e"
+        domains(), "as large as 1e", spoil=held("obsm", "X_pca", lambda n: np.eye(n, 5) * 1e200)
     ),
     "embedding of three axes": Odd(
-        held("obsm", "X_pca", lambda n: np.ones((n, 5, 2))), domains(), ValueError, r"shape is \(144, 5, 2\)"
+        domains(), r"shape is \(144, 5, 2\)", spoil=held("obsm", "X_pca", lambda n: np.ones((n, 5, 2)))
     ),
     "infinite histology": Odd(
-        held("obsm", "X_histology", lambda n: np.full((n, 5), np.inf)),
         domains(),
-        ValueError,
         r"obsm\['X_histology'\] has values that are not finite",
+        spoil=held("obsm", "X_histology", lambda n: np.full((n, 5), np.inf)),
     ),
     "graph of negative weights": Odd(
-        held("obsp", "spatial_connectivities", lambda n: -chain(n)), domains(), ValueError, "negative weights"
+        domains(), "negative weights", spoil=held("obsp", "spatial_connectivities", lambda n: -chain(n))
     ),
     "graph of words": Odd(
-        held("obsp", "spatial_connectivities", lambda n: np.full((n, n), "a")),
         domains(),
-        ValueError,
         r"obsp\['spatial_connectivities'\] holds <U1, not numbers",
+        spoil=held("obsp", "spatial_connectivities", lambda n: np.full((n, n), "a")),
     ),
     "graph across sections": Odd(
-        lambda t: (
+        domains(library_key="slide", use_image=False),
+        "edges between different sections.*spatial_graph",
+        spoil=lambda t: (
             held("obsp", "spatial_connectivities", chain)(t),
             held("obs", "slide", lambda n: np.arange(n) // 72)(t),
         ),
-        domains(library_key="slide", use_image=False),
-        ValueError,
-        "edges between different sections",
     ),
     "no neighbours asked": Odd(
-        nothing,
-        lambda t: mt.pp.spatial_graph(t, n_neighbors=0),
-        ValueError,
-        "n_neighbors must be a whole number of at least 1",
+        lambda t: mt.pp.spatial_graph(t, n_neighbors=0), "n_neighbors must be a whole number of at least 1"
     ),
-    "unknown lattice": Odd(
-        nothing, lambda t: mt.pp.spatial_graph(t, coord_type="hex"), ValueError, "coord_type must be .*'hex'"
-    ),
+    "unknown lattice": Odd(lambda t: mt.pp.spatial_graph(t, coord_type="hex"), "coord_type must be .*'hex'"),
     "unknown alignment": Odd(
-        nothing, lambda t: mt.pp.spatial_graph(t, aligned_key="paste"), KeyError, "aligned_key 'paste' not found"
+        lambda t: mt.pp.spatial_graph(t, aligned_key="paste"), "aligned_key 'paste' not found", KeyError
     ),
     # images
-    "unknown image": Odd(nothing, domains(image_key="mid"), KeyError, "'mid' not found .*found: 'hires'"),
-    "no image": Odd(image(lambda i: None), domains(use_image=True), KeyError, "no image for section 'tissue'"),
-    "image of two channels": Odd(image(lambda i: i[..., :2]), domains(), ValueError, "image 'hires' has 2 channels"),
-    "image with channels first": Odd(image(lambda i: i.transpose(2, 0, 1)), domains(), ValueError, "has 320 channels"),
-    "image of NaN": Odd(image(lambda i: i * np.nan), domains(), ValueError, "do not tell how large white is"),
-    "image without rows": Odd(image(lambda i: i[:0]), domains(), ValueError, r"image 'hires' has shape \(0, 320, 3\)"),
-    "image of one pixel": Odd(image(lambda i: i[:1, :1]), domains(), ValueError, "lie off image 'hires'"),
-    "name of a file as image": Odd(image(lambda i: "he.png"), domains(), ValueError, "image 'hires' has shape"),
-    "image of objects": Odd(image(lambda i: i.astype(object)), domains(), ValueError, "holds values of type object"),
+    "unknown image": Odd(domains(image_key="mid"), "'mid' not found .*found: 'hires'", KeyError),
+    "no images": Odd(domains(use_image=True), "no image; uns", KeyError, spoil=lambda t: t.uns.pop("spatial")),
+    "no image": Odd(domains(use_image=True), "no image for section 'tissue'", KeyError, spoil=image(lambda i: None)),
+    "image of two channels": Odd(domains(), "image 'hires' has 2 channels", spoil=image(lambda i: i[..., :2])),
+    "image with channels first": Odd(domains(), "has 320 channels", spoil=image(lambda i: i.transpose(2, 0, 1))),
+    "image of NaN": Odd(domains(), "do not tell how large white is", spoil=image(lambda i: i * np.nan)),
+    "image without rows": Odd(domains(), r"image 'hires' has shape \(0, 320, 3\)", spoil=image(lambda i: i[:0])),
+    "image of one pixel": Odd(domains(), "lie off image 'hires'", spoil=image(lambda i: i[:1, :1])),
+    "name of a file as image": Odd(domains(), "image 'hires' has shape", spoil=image(lambda i: "he.png")),
+    "image of words": Odd(domains(), "holds values of type <U3", spoil=image(lambda i: i.astype("U3"))),
     "no tissue to normalise": Odd(
-        image(lambda i: i * 0 + 255), mt.pp.normalize_histology, ValueError, "no tissue was found in image 'hires'"
+        mt.pp.normalize_histology, "no tissue was found in image 'hires'", spoil=image(lambda i: i * 0 + 255)
     ),
     "scale of zero": Odd(
-        factor("tissue_hires_scalef", 0), domains(), ValueError, "'tissue_hires_scalef'.* must be positive; it is 0"
+        domains(), "'tissue_hires_scalef'.* must be positive; it is 0", spoil=factor("tissue_hires_scalef", 0)
     ),
-    "scale that is a word": Odd(factor("tissue_hires_scalef", "half"), domains(), ValueError, "must be positive"),
-    "scale a hundred times": Odd(factor("tissue_hires_scalef", 100), domains(), ValueError, "check the scale factor"),
+    "scale that is a word": Odd(domains(), "must be positive", spoil=factor("tissue_hires_scalef", "half")),
+    "scale a hundred times": Odd(domains(), "check the scale factor", spoil=factor("tissue_hires_scalef", 100)),
     "spots wider than the image": Odd(
-        factor("spot_diameter_fullres", 1e9), domains(), ValueError, "a spot is 1000000000 pixels wide"
+        domains(), "a spot is 1000000000 pixels wide", spoil=factor("spot_diameter_fullres", 1e9)
     ),
     "no scale": Odd(
-        lambda t: t.uns["spatial"]["tissue"]["scalefactors"].pop("tissue_hires_scalef"),
         domains(),
-        KeyError,
         "'tissue_hires_scalef' not found",
+        KeyError,
+        spoil=lambda t: t.uns["spatial"]["tissue"]["scalefactors"].pop("tissue_hires_scalef"),
     ),
     "images without a section": Odd(
-        lambda t: t.uns.update(spatial=t.uns["spatial"]["tissue"]), domains(), ValueError, "belong to a section"
+        domains(), "belong to a section", spoil=lambda t: t.uns.update(spatial=t.uns["spatial"]["tissue"])
     ),
-    "unknown stain method": Odd(
-        nothing, lambda t: mt.pp.normalize_histology(t, "mirror"), ValueError, "method 'mirror' is unknown; known"
-    ),
+    "unknown stain method": Odd(lambda t: mt.pp.normalize_histology(t, "mirror"), "method 'mirror' is unknown; known"),
     "foreign stain reference": Odd(
-        nothing, lambda t: mt.pp.normalize_histology(t, reference={"a": 1}), ValueError, r"unknown fields \['a'\]"
+        lambda t: mt.pp.normalize_histology(t, reference={"a": 1}), r"unknown fields \['a'\]"
     ),
-    "patch of no width": Odd(
-        nothing, lambda t: mt.pp.embed_histology(t, patch_size=0), ValueError, "patch_size must be positive; got 0"
-    ),
+    "patch of no width": Odd(lambda t: mt.pp.embed_histology(t, patch_size=0), "patch_size must be positive; got 0"),
     "micrometres unknown": Odd(
-        nothing,
-        lambda t: mt.pp.embed_histology(t, patch_unit="um"),
-        ValueError,
-        "section 'tissue' does not say: give microns_per_pixel",
+        lambda t: mt.pp.embed_histology(t, patch_unit="um"), "section 'tissue' does not say: give microns_per_pixel"
     ),
-    "unknown encoder": Odd(
-        nothing, lambda t: mt.pp.embed_histology(t, "resnet"), ValueError, "encoder 'resnet' is unknown; built in"
-    ),
+    "unknown encoder": Odd(lambda t: mt.pp.embed_histology(t, "resnet"), "encoder 'resnet' is unknown; built in"),
     "encoder of one number": Odd(
-        nothing,
-        lambda t: mt.pp.embed_histology(t, lambda x: x.mean(), device="cpu"),
-        ValueError,
-        r"must return \(n, d\) for n patches",
+        lambda t: mt.pp.embed_histology(t, lambda x: x.mean(), device="cpu"), r"must return \(n, d\) for n patches"
     ),
     "encoder of NaN": Odd(
-        nothing,
         lambda t: mt.pp.embed_histology(t, lambda x: x.mean((2, 3)) * np.nan, device="cpu"),
-        ValueError,
         "returned values that are not finite",
     ),
     # what follows domains, on a finished table
     "unknown root": Odd(
-        nothing, lambda t: mt.tl.pseudotime(t, "hilum"), KeyError, "root 'hilum' is neither a domain nor an observation"
+        lambda t: mt.tl.pseudotime(t, "hilum"), "root 'hilum' is neither a domain nor an observation", KeyError
     ),
     "space alone": Odd(
-        nothing,
-        lambda t: mt.tl.pseudotime(t, "0", spatial_weight=1),
-        ValueError,
-        "spatial_weight must be at least 0 and below 1",
+        lambda t: mt.tl.pseudotime(t, "0", spatial_weight=1), "spatial_weight must be at least 0 and below 1"
     ),
-    "too few lines": Odd(
-        nothing,
-        lambda t: mt.tl.border_sharpness(t, n_null=1),
-        ValueError,
-        "n_null must be a whole number of at least 38",
-    ),
+    "too few lines": Odd(lambda t: mt.tl.border_sharpness(t, n_null=1), "n_null must be a whole number of at least 38"),
     "domains unknown": Odd(
-        nothing,
-        lambda t: mt.tl.border_sharpness(t, cluster_key="leiden"),
-        KeyError,
-        "cluster_key 'leiden' not found in obs",
+        lambda t: mt.tl.border_sharpness(t, cluster_key="leiden"), "cluster_key 'leiden' not found in obs", KeyError
     ),
     "one domain has no border": Odd(
-        held("obs", "one", lambda n: ["a"] * n),
         lambda t: mt.tl.border_sharpness(t, cluster_key="one"),
-        ValueError,
         "no two domains .* touch",
+        spoil=held("obs", "one", lambda n: ["a"] * n),
     ),
     "ligands twice": Odd(
-        nothing,
         lambda t: mt.tl.interactions(t, pd.concat([PAIRS, PAIRS[["source"]]], axis=1)),
-        ValueError,
         "pairs has several columns named 'source'",
     ),
     "a gene that is meant by two": Odd(
-        lambda t: setattr(t, "var_names", ["gene0", "gene0", *t.var_names[2:]]),
         lambda t: mt.tl.interactions(t, PAIRS),
-        ValueError,
         "'gene0' names several genes .*sum_genes",
+        spoil=lambda t: setattr(t, "var_names", ["gene0", "gene0", *t.var_names[2:]]),
     ),
     "a gene of two, plotted": Odd(
-        lambda t: setattr(t, "var_names", ["gene0", "gene0", *t.var_names[2:]]),
         lambda t: mt.pl.domains(t, "gene0"),
-        ValueError,
         "'gene0' names several genes",
+        spoil=lambda t: setattr(t, "var_names", ["gene0", "gene0", *t.var_names[2:]]),
     ),
-    "no pairs": Odd(nothing, lambda t: mt.tl.interactions(t, PAIRS[:0]), ValueError, "holds no pair"),
+    "no pairs": Odd(lambda t: mt.tl.interactions(t, PAIRS[:0]), "holds no pair"),
     "pairs by other names": Odd(
-        nothing,
         lambda t: mt.tl.interactions(t, PAIRS.rename(columns={"source": "a"})),
-        ValueError,
         "needs the columns 'source' and 'target'",
     ),
     "pairs of other genes": Odd(
-        nothing,
         lambda t: mt.tl.interactions(t, PAIRS.replace({"gene0": "x", "gene1": "y"})),
-        ValueError,
         "none of 2 pairs has both its genes",
     ),
     "no permutation": Odd(
-        nothing,
-        lambda t: mt.tl.ligrec(t, pairs=PAIRS, n_perms=0),
-        ValueError,
-        "n_perms must be a whole number of at least 1",
+        lambda t: mt.tl.ligrec(t, pairs=PAIRS, n_perms=0), "n_perms must be a whole number of at least 1"
     ),
     "shapes of an AnnData": Odd(
-        nothing,
-        lambda t: mt.tl.domain_shapes(t, shapes_key="a"),
-        ValueError,
-        "shapes_key names shapes of a SpatialData",
+        lambda t: mt.tl.domain_shapes(t, shapes_key="a"), "shapes_key names shapes of a SpatialData"
     ),
     "no domain anywhere": Odd(
-        held("obs", "none", lambda n: pd.Categorical([None] * n, ["a"])),
         lambda t: mt.tl.domain_shapes(t, "none"),
-        ValueError,
         "names no domain for any spot",
+        spoil=held("obs", "none", lambda n: pd.Categorical([None] * n, ["a"])),
     ),
-    "suggestions without strokes": Odd(
-        nothing, mt.tl.suggest_labels, KeyError, "multist_probability.* not found in obsm"
-    ),
-    "table for a spreadsheet": Odd(
-        nothing, lambda t: mt.tl.write_domains(t, "x.xlsx"), ValueError, "ends in '.xlsx'; give"
-    ),
-    "colour unknown": Odd(nothing, lambda t: mt.pl.domains(t, "leiden"), KeyError, "color 'leiden' not found"),
-    "curve unknown": Odd(nothing, mt.pl.n_domains, KeyError, "'n_domains' not found in uns"),
-    "embedding of no model": Odd(nothing, lambda t: mt.MultiST().embed(t), RuntimeError, "not fitted: call .fit"),
+    "suggestions without strokes": Odd(mt.tl.suggest_labels, "multist_probability.* not found in obsm", KeyError),
+    "table for a spreadsheet": Odd(lambda t: mt.tl.write_domains(t, "x.xlsx"), "ends in '.xlsx'; give"),
+    "colour unknown": Odd(lambda t: mt.pl.domains(t, "leiden"), "color 'leiden' not found", KeyError),
+    "curve unknown": Odd(mt.pl.n_domains, "'n_domains' not found in uns", KeyError),
+    "embedding of no model": Odd(lambda t: mt.MultiST().embed(t), "not fitted: call .fit", RuntimeError),
     "number of no embedding": Odd(
-        nothing, lambda t: mt.tl.cluster_domains(t, 3, use_rep="X_umap"), KeyError, "use_rep 'X_umap' not found"
+        lambda t: mt.tl.cluster_domains(t, 3, use_rep="X_umap"), "use_rep 'X_umap' not found", KeyError
     ),
 }
 FINISHED = list(CASES)[list(CASES).index("unknown root") :]
@@ -535,7 +427,7 @@ NO_VIEW = {"places are masked", *(name for name in CASES if name.endswith("twice
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in CASES if name not in {*FINISHED, *NO_VIEW}][::6])
+@pytest.mark.parametrize("name", [name for name in CASES if name not in {*FINISHED, *NO_VIEW}][::40])
 @pytest.mark.filterwarnings("error::anndata.ImplicitModificationWarning")
 def test_a_view_stays_a_view_and_its_parent_as_it_was(name, table, untouched):
     CASES[name].spoil(table)
@@ -544,23 +436,25 @@ def test_a_view_stays_a_view_and_its_parent_as_it_was(name, table, untouched):
         CASES[name].call(view)
 
 
-def test_there_are_many_cases():
-    assert len(CASES) >= 60 and len({case.message for case in CASES.values()}) >= 60
-
-
 GOOD = {
-    "whole numbers": counts(lambda x: x.astype(np.int64)),
-    "bytes": counts(lambda x: x.toarray().astype(np.uint8)),
-    "half precision": counts(lambda x: x.toarray().astype(np.float16)),
-    "dense, column after column": counts(lambda x: np.asfortranarray(x.toarray())),
-    "compressed columns": counts(lambda x: x.tocsc()),
-    "an empty spot": counts(lambda x: sparse.csr_matrix(x.multiply((np.arange(144) != 5)[:, None]))),
-    "sparse places": places(sparse.csr_matrix),
-    "whole places": places(np.int32),
-    "places in a column-major array": places(np.asfortranarray),
-    "numbers as names": names(lambda n: [str(i) for i in range(len(n))]),
-    "genes of one name": lambda t: setattr(t, "var_names", ["gene"] * t.n_vars),
-    "sections by number": held("obs", "slide", lambda n: np.arange(n) // 72),
+    "whole numbers, sparse places": (counts(lambda x: x.astype(np.int64)), places(sparse.csr_matrix)),
+    "bytes, whole places": (counts(lambda x: x.toarray().astype(np.uint8)), places(np.int32)),
+    "half precision, places column after column": (
+        counts(lambda x: x.toarray().astype(np.float16)),
+        places(np.asfortranarray),
+    ),
+    "dense, column after column, numbers as names": (
+        counts(lambda x: np.asfortranarray(x.toarray())),
+        names(lambda n: [str(i) for i in range(len(n))]),
+    ),
+    "compressed columns, sections by number": (
+        counts(lambda x: x.tocsc()),
+        held("obs", "slide", lambda n: np.arange(n) // 72),
+    ),
+    "an empty spot, genes of one name": (
+        counts(lambda x: sparse.csr_matrix(x.multiply((np.arange(144) != 5)[:, None]))),
+        lambda t: setattr(t, "var_names", ["gene"] * t.n_vars),
+    ),
 }
 
 
@@ -578,7 +472,8 @@ def test_sealed_memory_is_read_only(finished, sealed):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GOOD)
 def test_what_is_odd_but_sound_works_on_memory_that_is_read_only(name, table, quick, sealed, looked_at):
-    GOOD[name](table)
+    for change in GOOD[name]:
+        change(table)
     sealed(table)
     before = looked_at(table)
     section = {"library_key": "slide"} if "slide" in table.obs else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from functools import cache
 from typing import Any
 
 import anndata as ad
@@ -20,11 +19,6 @@ from multist.datasets import layered_tissue
 from multist.model.config import MultiSTConfig
 
 
-@pytest.fixture(autouse=True)
-def no_progress_bars(monkeypatch):
-    monkeypatch.setattr(mt.settings, "progress", False)
-
-
 @pytest.fixture(scope="session")
 def quick() -> MultiSTConfig:
     """Enough training to see that it runs."""
@@ -34,7 +28,6 @@ def quick() -> MultiSTConfig:
 @pytest.fixture(scope="session")
 def embedded_tissue(made_tissue):
     """SpatialData with ``X_pca``, ``X_histology`` and the graph."""
-    mt.settings.progress = False
     sdata = copy_data(made_tissue[0])
     mt.pp.embed_expression(sdata)
     mt.pp.spatial_graph(sdata)
@@ -136,39 +129,23 @@ def second_section(made_second_section) -> SpatialData:
 
 
 @pytest.fixture(scope="session")
-def large_divided(usual_tissue) -> ad.AnnData:
-    """The made tissue at its usual size, divided into its seven domains; take a copy."""
-    mt.settings.progress = False
-    table = usual_tissue.copy()
-    mt.tl.multist_domains(table, 7)
-    return table
-
-
-@pytest.fixture(scope="session")
-def cortex_divided(real_data) -> Callable[[str], ad.AnnData]:
-    """Copies of the sections of cortex, divided into seven domains without a look at their layers."""
-
-    @cache
-    def divided(name: str) -> ad.AnnData:
-        mt.settings.progress = False
-        table = ad.read_h5ad(real_data / "dlpfc" / f"{name}.h5ad")
-        layers = table.obs.pop("layer_guess")
-        mt.tl.multist_domains(table, 7)
-        table.obs["layer_guess"] = layers
-        return table
-
-    return lambda name: divided(name).copy()
-
-
-@pytest.fixture(scope="session")
-def fitted(made_sections) -> tuple[mt.MultiST, ad.AnnData]:
+def fitted(made_sections, shorten_training) -> tuple[mt.MultiST, ad.AnnData]:
     """A model that knows seven domains, and the normalised first section it was fitted on; neither is to be changed."""
-    mt.settings.progress = False
     table = made_sections[0].copy()
     mt.pp.normalize_histology(table)
-    model = mt.MultiST(device="cpu").fit(table)
-    model.domains(table, 7)
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_training(patch)
+        model = mt.MultiST(device="cpu").fit(table)
+        model.domains(table, 7)
     return model, table
+
+
+@pytest.fixture(scope="session")
+def recognised(fitted, made_sections) -> ad.AnnData:
+    """The second section with its domains recognised; not to be changed."""
+    new = made_sections[1].copy()
+    fitted[0].domains(new)
+    return new
 
 
 def assert_equal(now: Any, before: Any, where: str) -> None:

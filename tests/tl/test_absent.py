@@ -99,11 +99,6 @@ def test_what_is_not_there_yet_names_what_makes_it(name, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_shapes_of_a_spatialdata_name_it_too(tissue):
-    with pytest.raises(KeyError, match=DOMAINS):
-        mt.tl.domain_shapes(tissue)
-
-
 def test_a_name_that_nothing_here_makes_has_no_such_advice():
     with pytest.raises(KeyError, match="cluster_key 'leiden' not found in obs; found: 'n_counts'") as caught:
         mt.tl.domain_shapes(section(), "leiden")
@@ -129,13 +124,13 @@ def test_a_layer_that_is_not_there_is_refused_also_where_it_is_not_read(name, tm
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("method", ["embed", "predict"])
-def test_a_layer_that_is_not_there_is_refused_by_a_fitted_model(method):
+def test_a_layer_that_is_not_there_is_refused_by_a_fitted_model():
     adata = section("X_pca")
     model = mt.MultiST(config=mt.tl.MultiSTConfig(epochs=0)).fit(adata, use_image=False)
     model.cluster(adata, 2)
-    with pytest.raises(KeyError, match="layer 'cnts' not found in layers; found: none"):
-        getattr(model, method)(adata, layer="cnts")
+    for method in (model.embed, model.predict):
+        with pytest.raises(KeyError, match="layer 'cnts' not found in layers; found: none"):
+            method(adata, layer="cnts")
 
 
 @pytest.mark.parametrize(

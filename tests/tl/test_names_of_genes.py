@@ -75,12 +75,6 @@ def test_a_shared_name_is_refused_wherever_genes_go_by_name(place: str, unchange
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["interactions", "ligrec", "map of a gene", "trend of a gene", "projection"])
-def test_after_the_sum_every_place_takes_it(place: str):
-    PLACES[place](mt.pp.sum_genes(by_name()))
-
-
-@pytest.mark.slow
 def test_genes_of_other_names_are_not_held_up():
     adata = by_name()
     mt.tl.interactions(adata, pd.DataFrame({"source": ["G2"], "target": ["G15"]}), n_perms=20)

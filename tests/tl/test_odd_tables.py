@@ -27,13 +27,6 @@ def halves(n=14, g=40, seed=0):
     return adata
 
 
-def graph(form):
-    def change(adata):
-        adata.obsp["spatial_connectivities"] = form(adata.obsp["spatial_connectivities"])
-
-    return change
-
-
 def locked(adata):
     for matrix in (adata.X, adata.obsp["spatial_connectivities"]):
         for array in (matrix.data, matrix.indices, matrix.indptr):
@@ -41,23 +34,16 @@ def locked(adata):
     adata.obsm["spatial"].setflags(write=False)
 
 
-def turned(adata):
-    """Columns of each row in reverse order."""
+def unusual(adata):
+    """Columns of each row of X in reverse order, one triangle of the graph, and sparse coordinates."""
     x = adata.X
     for start, stop in zip(x.indptr[:-1], x.indptr[1:], strict=True):
         x.indices[start:stop], x.data[start:stop] = x.indices[start:stop][::-1].copy(), x.data[start:stop][::-1].copy()
     x.has_sorted_indices = False
+    graph = adata.obsp["spatial_connectivities"]
+    adata.obsp["spatial_connectivities"] = sparse.csr_matrix(sparse.triu(graph))
+    adata.obsm["spatial"] = sparse.csr_matrix(adata.obsm["spatial"])
 
-
-CHANGES = {
-    "dense graph": graph(lambda g: g.toarray()),
-    "one triangle": graph(lambda g: sparse.csr_matrix(sparse.triu(g))),
-    "csc graph": graph(sparse.csc_matrix),
-    "array graph": graph(sparse.csr_array),
-    "read only": locked,
-    "unsorted": turned,
-    "sparse coordinates": lambda adata: adata.obsm.__setitem__("spatial", sparse.csr_matrix(adata.obsm["spatial"])),
-}
 
 PAIRS = pd.DataFrame({"source": ["G4"], "target": ["G30"]})
 CALLS = {
@@ -72,28 +58,28 @@ RESULTS = {
 }
 
 
+def results(adata):
+    """What each function finds in a table."""
+    mt.pp.embed_expression(adata, n_comps=5)
+    for call in CALLS.values():
+        call(adata)
+    return {name: result(adata) for name, result in RESULTS.items()}
+
+
 @pytest.fixture(scope="module")
 def plain():
-    """What each function finds in a plain table."""
-    found = {}
-    for name, call in CALLS.items():
-        adata = halves()
-        mt.pp.embed_expression(adata, n_comps=5)
-        call(adata)
-        found[name] = RESULTS[name](adata)
-    return found
+    """The same of a plain table."""
+    return results(halves())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CALLS)
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_the_form_of_a_table_does_not_matter(name, change, plain):
+@pytest.mark.parametrize("change", [locked, unusual])
+def test_the_form_of_a_table_does_not_matter(change, plain):
     adata = halves()
     change(adata)
     before = (adata.X.indices.copy(), adata.X.data.copy())
-    mt.pp.embed_expression(adata, n_comps=5)
-    CALLS[name](adata)
-    np.testing.assert_allclose(RESULTS[name](adata), plain[name], atol=1e-4)
+    for name, found in results(adata).items():
+        np.testing.assert_allclose(found, plain[name], atol=1e-4, err_msg=name)
     np.testing.assert_array_equal(adata.X.indices, before[0])
     np.testing.assert_array_equal(adata.X.data, before[1])
 
@@ -101,12 +87,10 @@ def test_the_form_of_a_table_does_not_matter(name, change, plain):
 @pytest.mark.slow
 def test_a_scale_that_is_given_makes_micrometres_of_the_lengths_of_borders():
     lengths = {}
-    for scale in (None, 0.5, 1.0):
+    for scale in (None, 0.5):
         adata = halves()
         mt.tl.interactions(adata, PAIRS, cluster_key="truth", n_perms=20, microns_per_pixel=scale)
         border = adata.uns["multist"]["interactions"]["borders"].iloc[0]
         lengths[scale] = (border["length"], border["unit"])
-    assert lengths[None][1] == "coordinates" and lengths[0.5][1] == lengths[1.0][1] == "um"
-    assert lengths[1.0][0] == pytest.approx(lengths[None][0]) == pytest.approx(2 * lengths[0.5][0])
-    with pytest.raises(ValueError, match="microns_per_pixel must be positive, not 0"):
-        mt.tl.interactions(halves(), PAIRS, cluster_key="truth", microns_per_pixel=0)
+    assert lengths[None][1] == "coordinates" and lengths[0.5][1] == "um"
+    assert lengths[None][0] == pytest.approx(2 * lengths[0.5][0])

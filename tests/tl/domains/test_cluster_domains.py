@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import multist as mt
 from multist import _progress
+from multist.tl.domains._clusters import candidate_counts
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +51,14 @@ OWN = ["#111111", "#222222", "#333333", "#444444", "#555555", "#666666"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("find", [mt.tl.cluster_domains, mt.tl.multist_domains])
-def test_the_users_colours_stay_where_there_are_as_many_domains(fused: ad.AnnData, find):
-    adata, other = fused.copy(), fused.copy()
+def test_the_users_colours_stay_where_there_are_as_many_domains(fused: ad.AnnData):
+    adata, config = fused.copy(), mt.tl.MultiSTConfig(epochs=0)
     adata.uns["multist_domain_colors"] = OWN
-    options = {"config": mt.tl.MultiSTConfig(epochs=0)} if find is mt.tl.multist_domains else {}
-    find(adata, 6, **options)
+    mt.tl.multist_domains(adata, 6, config=config)
     assert adata.uns["multist_domain_colors"] == OWN
-    find(adata, 5, **options)
-    assert adata.uns["multist_domain_colors"] == find(other, 5, copy=True, **options).uns["multist_domain_colors"]
+    mt.tl.multist_domains(adata, 5, config=config)
+    plain = mt.tl.multist_domains(fused, 5, config=config, copy=True)
+    assert adata.uns["multist_domain_colors"] == plain.uns["multist_domain_colors"]
 
 
 def test_sections_that_are_divided_together_take_the_same_colours(fused: ad.AnnData):
@@ -81,65 +81,21 @@ def test_colours_of_classes_are_none_of_domains_without_names(fused: ad.AnnData)
 @pytest.mark.slow
 def test_auto_stores_its_curve_and_survives_a_file(fused: ad.AnnData, tmp_path):
     adata = fused.copy()
-    mt.tl.cluster_domains(adata, range(4, 9))
+    mt.tl.cluster_domains(adata, range(4, 6))
     adata.write_h5ad(tmp_path / "a.h5ad")
     curve = ad.read_h5ad(tmp_path / "a.h5ad").uns["multist"]["n_domains"]
-    assert curve["candidates"].tolist() == [4, 5, 6, 7, 8]
-    assert len(curve["bic"]) == len(curve["icl"]) == len(curve["stability"]) == 5
+    assert curve["candidates"].tolist() == [4, 5]
+    assert len(curve["bic"]) == len(curve["icl"]) == len(curve["stability"]) == 2
     assert adata.obs["multist_domain"].nunique() == curve["chosen"] == adata.uns["multist"]["params"]["n_domains"]
 
 
-@pytest.mark.slow
-def test_a_curve_of_an_earlier_run_does_not_stay(fused: ad.AnnData):
-    adata = fused.copy()
-    mt.tl.cluster_domains(adata, [3, 4])
-    assert "n_domains" in adata.uns["multist"]
-    mt.tl.cluster_domains(adata, 5)
-    assert "n_domains" not in adata.uns["multist"]
-
-
-@pytest.mark.slow
-def test_training_and_counting_in_one_call(fused: ad.AnnData):
-    adata = fused.copy()
-    mt.tl.multist_domains(adata, "auto", config=mt.tl.MultiSTConfig(epochs=1))
-    curve = adata.uns["multist"]["n_domains"]
-    assert curve["candidates"][[0, -1]].tolist() == [2, 20]
-    assert adata.obs["multist_domain"].nunique() == curve["chosen"]
+def test_auto_looks_at_two_to_twenty():
+    assert candidate_counts("auto", 200) == list(range(2, 21))
 
 
 def test_centres_cannot_be_trained_before_their_number_is_known(fused: ad.AnnData):
     with pytest.raises(ValueError, match="one integer"):
         mt.tl.multist_domains(fused, "auto", config=mt.tl.MultiSTConfig.published(), copy=True)
-
-
-@pytest.mark.parametrize(
-    ("n_domains", "error", "message"),
-    [
-        ("many", ValueError, "'many'"),
-        (0, ValueError, "between 1 and"),
-        ([3, 9999], ValueError, "between 1 and"),
-        ([], TypeError, "integer"),
-        (True, TypeError, "integer"),
-        (2.5, TypeError, "integer"),
-    ],
-)
-def test_numbers_that_are_none_are_refused(fused: ad.AnnData, n_domains, error: type[Exception], message: str):
-    with pytest.raises(error, match=message):
-        mt.tl.cluster_domains(fused, n_domains, copy=True)
-
-
-def test_a_missing_embedding_is_named(fused: ad.AnnData):
-    with pytest.raises(KeyError, match="'X_nothing' not found in obsm; found: .*'X_multist'"):
-        mt.tl.cluster_domains(fused, 3, use_rep="X_nothing")
-
-
-def test_a_failure_leaves_the_table_as_it_was(fused: ad.AnnData):
-    adata = fused.copy()
-    adata.obsm["X_multist"][3] = np.nan
-    before = adata.obs["multist_domain"].copy()
-    with pytest.raises(ValueError, match="finite"):
-        mt.tl.cluster_domains(adata, 3)
-    assert (adata.obs["multist_domain"] == before).all()
 
 
 @pytest.mark.slow
@@ -153,25 +109,8 @@ def test_spatialdata_and_a_graph_that_has_to_be_made(caplog: pytest.LogCaptureFi
     assert table.obs["own_domain"].nunique() == 3
 
 
-@pytest.mark.full_training
 @pytest.mark.slow
-@pytest.mark.xfail(reason="the embedding repeats itself over more spots, so fewer count as independent: 6 are found")
-def test_auto_finds_the_planted_number(large_divided):
-    adata = large_divided.copy()
-    mt.tl.cluster_domains(adata, range(4, 10))
-    assert adata.uns["multist"]["n_domains"]["chosen"] == adata.obs["domain"].nunique()
-
-
-@pytest.mark.full_training
-@pytest.mark.slow
-def test_auto_says_five_to_nine_on_the_cortex(cortex_divided):
-    adata = cortex_divided("151674")
-    mt.tl.cluster_domains(adata, range(4, 11))
-    assert 5 <= adata.uns["multist"]["n_domains"]["chosen"] <= 9
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("wrong", ["7", "", "Auto", None, 3.0, True, [], [3, "4"], {3, 4}, 4 + 0j])
+@pytest.mark.parametrize("wrong", ["7", 3.0, True, [3, "4"]])
 def test_what_n_domains_may_be_is_said(embedded_table, wrong):
     embedded_table.obsm["X_multist"] = embedded_table.obsm["X_pca"]
     with pytest.raises((TypeError, ValueError), match=r"a list of integers such as range\(4, 12\), or 'auto'"):
@@ -297,11 +236,10 @@ def test_a_model_recognises_single_cells_as_it_found_them(cells: ad.AnnData):
 
 @pytest.mark.full_training
 @pytest.mark.slow
-@pytest.mark.parametrize("progress", [True, False])
-def test_long_searches_show_how_far_they_are_unless_told_not_to(fused: ad.AnnData, monkeypatch, capsys, progress):
+def test_long_searches_show_how_far_they_are(fused: ad.AnnData, monkeypatch, capsys):
     monkeypatch.setattr(_progress, "DELAY", 0)
     monkeypatch.setattr(tqdm.auto.tqdm, "monitor_interval", 0)
-    monkeypatch.setattr(mt.settings, "progress", progress)
+    monkeypatch.setattr(mt.settings, "progress", True)
     monkeypatch.setattr(mt.settings, "verbosity", "error")
     table = fused.copy()
     table.obs["annotation"] = table.obs["domain"].where(np.arange(table.n_obs) % 9 == 0)
@@ -310,5 +248,4 @@ def test_long_searches_show_how_far_they_are_unless_told_not_to(fused: ad.AnnDat
     mt.tl.cluster_domains(table, labels_key="annotation")
     shown = capsys.readouterr().err
     bars = ("12 domains", "12 domains, recombined", "numbers of domains", "strokes held out")
-    assert [f"multist: {bar}:" in shown for bar in bars] == [progress] * 4
-    assert progress or not shown
+    assert [bar for bar in bars if f"multist: {bar}:" not in shown] == []

@@ -49,19 +49,19 @@ def of_another_program(adata: ad.AnnData) -> None:
     adata.obsm["X_pca"] = np.random.default_rng(0).normal(size=(64, 5))
 
 
-@pytest.mark.parametrize("use_rep", [None, "X_pca"])
 @pytest.mark.parametrize(
-    ("make", "warned"),
+    ("make", "use_rep", "warned"),
     [
-        (raw, True),
-        (logged_in_place, False),
-        (counts_put_back, False),
-        (of_a_layer, False),
-        (own, False),
-        (of_another_program, False),
+        (raw, None, True),
+        (raw, "X_pca", True),
+        (logged_in_place, None, False),
+        (counts_put_back, None, False),
+        (of_a_layer, None, False),
+        (own, None, False),
+        (of_another_program, None, False),
     ],
 )
-def test_components_of_raw_counts_are_warned_of(make, warned, use_rep, caplog):
+def test_components_of_raw_counts_are_warned_of(make, use_rep, warned, caplog):
     adata = counted()
     make(adata)
     before = adata.obsm["X_pca"].copy()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import pickle
 
 import anndata as ad
@@ -34,14 +33,6 @@ def assert_same_result(one: ad.AnnData, other: ad.AnnData) -> None:
     assert (one.obsp["multist_attention"] != other.obsp["multist_attention"]).nnz == 0
 
 
-@pytest.fixture(scope="module")
-def recognised(fitted, made_sections) -> ad.AnnData:
-    """The second section with its domains recognised; not to be changed."""
-    new = made_sections[1].copy()
-    fitted[0].domains(new)
-    return new
-
-
 def test_fit_and_domains_are_what_the_function_does(telling_table, quick):
     embedded_table = telling_table
     by_function = embedded_table.copy()
@@ -65,12 +56,9 @@ def test_the_fitted_section_is_embedded_where_it_was(fitted, sections):
     assert (labels(again) == labels(table)).mean() > 0.97
 
 
-def test_the_domains_of_a_section_never_seen_are_recognised_by_name(fitted, sections, caplog):
-    model, table = fitted
-    new = sections[1]
-    with caplog.at_level(logging.INFO, "multist"):
-        assert model.domains(new) is None
-    assert "fusing" not in caplog.text and "bringing the image to the stain" in caplog.text
+def test_the_domains_of_a_section_never_seen_are_recognised_by_name(fitted, recognised):
+    table, new = fitted[1], recognised
+    assert "bringing the image to the stain of the fitted sections" in new.uns["multist"]["decisions"]["embed"]
     assert ari(new) > 0.65
     names = pd.crosstab(labels(table), labels(table, "domain")).idxmax(axis=1)
     assert (names[labels(new)].to_numpy() == labels(new, "domain")).mean() > 0.8
@@ -103,12 +91,11 @@ def test_the_stain_and_the_encoder_are_those_of_the_fitted_section(sections, qui
     assert new.uns["multist"]["histology"]["patch_size"] == 2.5
 
 
-def test_the_stain_is_brought_to_a_named_image_too(fitted, sections):
-    new, named = sections[1], sections[1].copy()
+def test_the_stain_is_brought_to_a_named_image_too(fitted, recognised, sections):
+    named = sections[1]
     named.uns["spatial"]["section2"]["images"]["other"] = named.uns["spatial"]["section2"]["images"]["hires"] // 2
-    fitted[0].embed(new)
     fitted[0].embed(named, image_key="hires")
-    np.testing.assert_array_equal(named.obsm["X_histology"], new.obsm["X_histology"])
+    np.testing.assert_array_equal(named.obsm["X_histology"], recognised.obsm["X_histology"])
 
 
 def test_without_a_reference_the_image_is_taken_as_it_is(sections, quick):
@@ -123,17 +110,6 @@ def test_a_model_without_an_image_looks_at_none(sections, quick):
     model.embed(sections[1])
     assert "X_histology" not in sections[1].obsm and "multist_attention" not in sections[1].obsp
     assert (sections[1].obs["multist_image_weight"] == 0).all()
-
-
-@pytest.mark.parametrize("form", ["anndata", "spatialdata"])
-def test_a_copy_leaves_the_original_as_it_was(form, fitted, sections, second_section, unchanged):
-    new = sections[1] if form == "anndata" else second_section
-    with unchanged(new):
-        found = fitted[0].embed(new, copy=True)
-        named = fitted[0].domains(new, copy=True)
-    assert type(found) is type(named) is type(new)
-    assert "multist_domain" not in get_table(found).obs
-    assert ari(get_table(named)) > 0.65
 
 
 def test_attention_is_a_share_for_each_edge(recognised):
@@ -164,20 +140,20 @@ def test_other_numbers_of_domains_replace_what_is_known(embedded_table, quick):
     model.domains(other)
     assert len(other.obs["multist_domain"].cat.categories) == 5
     model.fit(embedded_table)
-    with pytest.raises(RuntimeError, match="knows no domains"):
+    with pytest.raises(RuntimeError, match=r"knows no domains.* call .cluster\(data, n_domains\) on the fitted"):
         model.domains(other)
 
 
-def test_results_lie_beside_each_other(fitted, sections):
-    fitted[0].domains(sections[1], key_added="known", refine=True)
-    fitted[0].domains(sections[1], refine=False, key_added="raw")
-    assert {"known_domain", "raw_domain"} <= set(sections[1].obs) and "multist_domain" not in sections[1].obs
-    assert 0 < (labels(sections[1], "known_domain") != labels(sections[1], "raw_domain")).mean() < 0.3
+def test_results_lie_beside_each_other(fitted, recognised):
+    both = recognised.copy()
+    assert fitted[0].domains(both, key_added="refined", refine=True) is None
+    assert_same_result(both, recognised)
+    assert 0 < (labels(both, "refined_domain") != labels(both)).mean() < 0.3
 
 
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_what_is_written_survives_a_file(form, fitted, recognised, tmp_path):
-    model, new = fitted[0], recognised
+    model, new = fitted[0], recognised.copy()
     getattr(new, f"write_{form}")(tmp_path / "a")
     back = getattr(ad, f"read_{form}")(tmp_path / "a")
     assert list(back.uns["multist"]["params"]["fitted_on"]) == ["section1"]
@@ -187,15 +163,18 @@ def test_what_is_written_survives_a_file(form, fitted, recognised, tmp_path):
     assert back.uns["multist"]["params"]["model"] == new.uns["multist"]["params"]["model"]
 
 
-def test_a_spatialdata_is_written(fitted, second_section, tmp_path):
+def test_a_copy_of_a_spatialdata_takes_all_and_is_written(fitted, second_section, unchanged, tmp_path):
     import spatialdata as sd
 
-    new = second_section
-    fitted[0].domains(new)
-    new.write(tmp_path / "new.zarr")
+    with unchanged(second_section):
+        found = fitted[0].embed(second_section, copy=True)
+        named = fitted[0].domains(second_section, copy=True)
+    assert type(found) is type(named) is sd.SpatialData
+    assert "multist_domain" not in get_table(found).obs and ari(get_table(named)) > 0.65
+    named.write(tmp_path / "new.zarr")
     back = sd.read_zarr(tmp_path / "new.zarr")
     assert "he_section2_normalized" in back.images
-    np.testing.assert_array_equal(labels(get_table(back)), labels(get_table(new)))
+    np.testing.assert_array_equal(labels(get_table(back)), labels(get_table(named)))
 
 
 def test_in_steps_it_is_what_domains_does(telling_table, quick):

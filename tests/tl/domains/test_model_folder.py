@@ -1,12 +1,10 @@
-"""A model in a folder: the same bits in another process, and no folder is read that is not whole and of this kind."""
+"""A model in a folder comes back as it was, and no folder is read that is not whole and of this kind."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,47 +55,19 @@ def arrays_of(folder: Path) -> Path:
     return file
 
 
-def test_a_model_comes_back_as_it_was(fitted, sections, kept):
-    model, _ = fitted
-    one, other = sections[1], sections[1].copy()
+def test_a_model_comes_back_as_it_was(fitted, recognised, sections, kept):
+    model, table = fitted
+    new = sections[1]
     back = mt.MultiST.load(kept, device="cpu")
     assert repr(back) == repr(model) and back.config == model.config and back.random_state == model.random_state
     state = torch.get_rng_state()
-    model.domains(one)
-    back.domains(other)
+    back.domains(new)
     assert torch.equal(torch.get_rng_state(), state)
-    np.testing.assert_array_equal(other.obsm["X_multist"], one.obsm["X_multist"])
-    np.testing.assert_array_equal(other.obsm["X_histology"], one.obsm["X_histology"])
-    pd.testing.assert_frame_equal(other.obs, one.obs)
-    assert other.uns["multist"]["params"] == one.uns["multist"]["params"]
-    back.domains(fitted[1].copy(), 4)  # it knows its own embedding
-
-
-PROCESS = """
-import hashlib, json, sys
-import anndata as ad
-import multist as mt
-mt.settings.progress = False
-table = ad.read_h5ad(sys.argv[2])
-mt.MultiST.load(sys.argv[1]).domains(table)
-arrays = {key: table.obsm[key] for key in ("X_multist", "X_histology")}
-arrays |= {key: table.obs[f"multist_{key}"].to_numpy() for key in ("image_weight", "confidence")}
-arrays["labels"] = table.obs["multist_domain"].cat.codes.to_numpy()
-print(json.dumps({name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}))
-"""
-
-
-def test_another_process_gives_the_same_bits(fitted, sections, kept, tmp_path):
-    new = sections[1]
-    new.write_h5ad(tmp_path / "new.h5ad")
-    command = [sys.executable, "-c", PROCESS, str(kept), str(tmp_path / "new.h5ad")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
-        fitted[0].domains(new)
-        there = json.loads(run.communicate(timeout=300)[0])
-    arrays = {key: new.obsm[key] for key in ("X_multist", "X_histology")}
-    arrays |= {key: new.obs[f"multist_{key}"].to_numpy() for key in ("image_weight", "confidence")}
-    arrays["labels"] = new.obs["multist_domain"].cat.codes.to_numpy()
-    assert there == {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
+    np.testing.assert_array_equal(new.obsm["X_multist"], recognised.obsm["X_multist"])
+    np.testing.assert_array_equal(new.obsm["X_histology"], recognised.obsm["X_histology"])
+    pd.testing.assert_frame_equal(new.obs, recognised.obs)
+    assert new.uns["multist"]["params"] == recognised.uns["multist"]["params"]
+    back.domains(table.copy(), 4)  # it knows its own embedding
 
 
 def test_json_and_safetensors_only(kept):
@@ -108,14 +78,7 @@ def test_json_and_safetensors_only(kept):
     assert not any("patch_" in name for name in load_file(arrays_of(kept)))
 
 
-def test_nothing_in_the_package_reads_a_pickle():
-    source = Path(mt.__file__).parent
-    text = "\n".join(file.read_text(encoding="utf-8") for file in source.rglob("*.py"))
-    for way in ("import pickle", "import joblib", "torch.load(", "allow_pickle=True", "read_pickle"):
-        assert way not in text
-
-
-@pytest.mark.parametrize("what", ["no image", "another embedding", "no domains"])
+@pytest.mark.parametrize("what", ["another embedding", "no domains"])
 def test_every_kind_of_model_comes_back(what, sections, quick, tmp_path):
     first, new = sections
     options = {"use_image": False}
@@ -147,23 +110,8 @@ def test_a_loaded_model_is_saved_to_the_same_bytes(folder, tmp_path):
     assert {**heads[0], "arrays": None} == {**heads[1], "arrays": None}  # no two files of arrays have one name
 
 
-def test_saving_twice_replaces(folder, embedded_table, quick):
-    model = mt.MultiST(quick).fit(embedded_table)
-    before = arrays_of(folder)
-    model.save(folder)
-    assert arrays_of(folder) != before and len(list(folder.iterdir())) == 2
-    assert repr(mt.MultiST.load(folder)) == repr(model)
-    model.save(folder)
-    assert len(list(folder.iterdir())) == 2
-
-
 def no_folder(folder):
     shutil.rmtree(folder)
-
-
-def empty(folder):
-    shutil.rmtree(folder)
-    folder.mkdir()
 
 
 def foreign(folder):
@@ -173,12 +121,6 @@ def foreign(folder):
 def truncated_arrays(folder):
     file = arrays_of(folder)
     file.write_bytes(file.read_bytes()[:-100])
-
-
-def one_bit(folder):
-    content = bytearray(arrays_of(folder).read_bytes())
-    content[-1] ^= 1
-    arrays_of(folder).write_bytes(content)
 
 
 def truncated_record(folder):
@@ -195,10 +137,6 @@ def no_arrays(folder):
 
 def bare_record(folder):
     (folder / RECORD).write_text("[1, 2]")
-
-
-def outside(folder):
-    rewrite(folder, arrays="../secret.safetensors")
 
 
 def newer(folder):
@@ -225,15 +163,12 @@ def other_kind(folder):
 
 REFUSED = [
     (no_folder, FileNotFoundError, "there is no folder"),
-    (empty, FileNotFoundError, f"holds no {RECORD}"),
     (foreign, ValueError, r"holds 'model.pkl', which multist did not write"),
     (truncated_arrays, ValueError, "is truncated or damaged"),
-    (one_bit, ValueError, "is truncated or damaged"),
     (truncated_record, ValueError, "is truncated or no JSON"),
     (no_record, FileNotFoundError, f"holds no {RECORD}"),
     (no_arrays, FileNotFoundError, "lacks arrays-.*was it copied whole"),
     (bare_record, ValueError, "does not say in which format"),
-    (outside, ValueError, "lacks the name of its arrays"),
     (newer, ValueError, r"written by multist 99.0 in format 3; multist .* reads format 2: upgrade"),
     (older, ValueError, r"written by multist 0.1.0 in format 1; multist .* reads format 2: fit the model again"),
     (unknown_constant, ValueError, "does not fit: .*n_dreams"),
@@ -250,23 +185,9 @@ def test_folders_that_are_refused(spoil, error, message, folder):
     assert "model" in str(caught.value)  # the folder's name
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "fusion.network0.query.weight",
-        "fusion.embedding.center",
-        "fusion.expression.weights",
-        "fusion.axes.median",
-        "axes.mean",
-        "axes.loadings",
-        "axes.depth",
-        "linear.offset",
-        "stain.mean",
-    ],
-)
-def test_an_array_that_is_missing(name, folder):
-    rewrite(folder, drop=name, quietly=False)
-    with pytest.raises(ValueError, match=f"does not hold what {RECORD} says: {name}"):
+def test_an_array_that_is_missing(folder):
+    rewrite(folder, drop="axes.mean", quietly=False)
+    with pytest.raises(ValueError, match=f"does not hold what {RECORD} says: axes.mean"):
         mt.MultiST.load(folder)
 
 
@@ -286,26 +207,3 @@ def test_a_folder_with_other_things_is_not_written_to(fitted, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(FileExistsError, match="is a file; give a folder"):
         fitted[0].save(tmp_path / "thesis.tex")
-
-
-@pytest.mark.parametrize("moment", ["first file", "between the files", "second file"])
-def test_a_crash_while_saving_leaves_the_model_before(moment, folder, embedded_table, quick, monkeypatch):
-    told, model, calls = repr(mt.MultiST.load(folder)), mt.MultiST(quick).fit(embedded_table), []
-    original = Path.replace
-
-    def crash(self, target):
-        calls.append(target)
-        if len(calls) == (2 if moment == "second file" else 1):
-            if moment == "between the files":
-                original(self, target)
-            raise OSError("disk full")
-        return original(self, target)
-
-    monkeypatch.setattr(Path, "replace", crash)
-    with pytest.raises(OSError, match="disk full"):
-        model.save(folder)
-    monkeypatch.undo()
-    assert repr(mt.MultiST.load(folder)) == told
-    model.save(folder)
-    assert repr(mt.MultiST.load(folder)) == repr(model)
-    assert len(list(folder.iterdir())) == 2

@@ -79,11 +79,6 @@ def test_a_bare_index_is_no_root(root):
         mt.tl.pseudotime(strip(), root)
 
 
-def test_a_root_that_is_not_there_is_named():
-    with pytest.raises(KeyError, match="'white matter' is neither .*'inner', 'middle', 'outer', 'rim'"):
-        mt.tl.pseudotime(strip(), "white matter")
-
-
 def test_auto_takes_an_end_and_says_which(caplog: pytest.LogCaptureFixture):
     adata = strip()
     with caplog.at_level(logging.INFO, logger="multist"):
@@ -249,19 +244,19 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
-def test_it_survives_a_file(suffix: str, tmp_path):
+def test_it_survives_both_files(tmp_path):
     adata = strip()
     adata.uns["multist"] = {"params": {"n_domains": 4}}
     mt.tl.pseudotime(adata, "inner")
-    getattr(adata, f"write_{suffix}")(tmp_path / f"a.{suffix}")
-    back = getattr(ad, f"read_{suffix}")(tmp_path / f"a.{suffix}")
-    np.testing.assert_array_equal(back.obs["multist_pseudotime"], adata.obs["multist_pseudotime"])
-    assert back.uns["multist"]["params"]["n_domains"] == 4
-    found = back.uns["multist"]["pseudotime"]
-    assert found["paga"]["domains"].tolist() == list(LAYERS)
-    assert found["paga"]["connectivities"].shape == (4, 4)
-    assert found["params"]["n_neighbors"] == 15
+    adata.write_h5ad(tmp_path / "a.h5ad")
+    adata.write_zarr(tmp_path / "a.zarr")
+    for back in (ad.read_h5ad(tmp_path / "a.h5ad"), ad.read_zarr(tmp_path / "a.zarr")):
+        np.testing.assert_array_equal(back.obs["multist_pseudotime"], adata.obs["multist_pseudotime"])
+        assert back.uns["multist"]["params"]["n_domains"] == 4
+        found = back.uns["multist"]["pseudotime"]
+        assert found["paga"]["domains"].tolist() == list(LAYERS)
+        assert found["paga"]["connectivities"].shape == (4, 4)
+        assert found["params"]["n_neighbors"] == 15
 
 
 @pytest.mark.parametrize(
@@ -280,14 +275,10 @@ def test_numbers_out_of_range_are_refused(wrong: dict, message: str):
         mt.tl.pseudotime(strip(), "inner", **wrong)
 
 
-def test_what_is_missing_is_named():
-    with pytest.raises(KeyError, match="'X_none' not found in obsm; found: 'X_multist'"):
-        mt.tl.pseudotime(strip(), "inner", use_rep="X_none")
-    with pytest.raises(KeyError, match="'layer' not found in obs; found: 'multist_domain'"):
-        mt.tl.pseudotime(strip(), "inner", cluster_key="layer")
+def test_an_embedding_that_is_not_finite_is_refused():
     broken = strip()
     broken.obsm["X_multist"][5] = np.nan
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(ValueError, match=r"obsm\['X_multist'\] has values that are not finite"):
         mt.tl.pseudotime(broken, "inner")
 
 
@@ -310,9 +301,20 @@ def agreement_of_others(adata: ad.AnnData, odd: np.ndarray) -> float:
     return agreement(others)
 
 
-@pytest.mark.parametrize("spread", [0.01, 0.5])
-@pytest.mark.parametrize("far", [1, 2, 5, 20, 1000])
-@pytest.mark.parametrize("n", [1, 3, 8, 20, 40])
+@pytest.mark.parametrize(
+    ("n", "far", "spread"),
+    [
+        (1, 1, 0.01),
+        (1, 1000, 0.5),
+        (3, 5, 0.01),
+        (8, 1, 0.5),
+        (8, 1000, 0.01),
+        (20, 2, 0.5),
+        (40, 1, 0.01),
+        (40, 20, 0.5),
+        (40, 1000, 0.5),
+    ],
+)
 def test_cells_that_lie_apart_do_not_change_the_order_of_the_others(n: int, far: float, spread: float):
     adata = strip()
     odd = np.random.default_rng(1).choice(np.arange(1, adata.n_obs), n, replace=False)
@@ -320,8 +322,8 @@ def test_cells_that_lie_apart_do_not_change_the_order_of_the_others(n: int, far:
     assert agreement_of_others(adata, odd) > 0.98
 
 
-@pytest.mark.parametrize("far", [2, 5, 20, 1000])
-@pytest.mark.parametrize("n", [3, 8, 20])
+@pytest.mark.parametrize("far", [2, 1000])
+@pytest.mark.parametrize("n", [3, 20])
 def test_cells_that_are_like_nothing_do_not_join_what_lies_around_them(n: int, far: float):
     adata = strip()
     odd = np.random.default_rng(1).choice(np.arange(1, adata.n_obs), n, replace=False)
@@ -329,9 +331,10 @@ def test_cells_that_are_like_nothing_do_not_join_what_lies_around_them(n: int, f
     assert agreement_of_others(adata, odd) > 0.98
 
 
-@pytest.mark.parametrize("spatial_weight", [0, 0.5])
-@pytest.mark.parametrize("apart_by", [0, 1e-12, 1e-6, 1e-3])
-@pytest.mark.parametrize("n_more", [0, 20])
+@pytest.mark.parametrize(
+    ("n_more", "apart_by", "spatial_weight"),
+    [(0, 0, 0), (20, 0, 0.5), (20, 1e-12, 0), (0, 1e-6, 0.5), (20, 1e-3, 0)],
+)
 def test_copies_of_a_cell_and_near_copies_stay_joined(n_more: int, apart_by: float, spatial_weight: float):
     """Also where the search rounds distances, as it does in many dimensions."""
     adata, rng = strip(), np.random.default_rng(0)

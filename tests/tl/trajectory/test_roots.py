@@ -41,7 +41,7 @@ def test_a_domain_without_cells_is_not_found():
     names = pd.Index(["x", "y"])
     assert read_root("a", names, domains, "domain") == Root(domain="a")
     assert read_root("y", names, domains, "domain") == Root(domain="a", cell=1)
-    with pytest.raises(KeyError, match="'empty' is neither"):
+    with pytest.raises(KeyError, match="'empty' is neither .*domains in obs\\['domain'\\]: 'a'"):
         read_root("empty", names, domains, "domain")
 
 
