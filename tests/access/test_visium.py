@@ -55,6 +55,7 @@ def test_a_column_with_the_names_of_several_sections_tells_them_and_the_log_says
     made = table(a=section(0.5), b=section(0.25), c=section())
     made.obs["again"] = made.obs["slide"].astype("category")
     made.obs["other"] = ["a", "x", "a", "x"]
+    made.obs["lists"] = [["a"]] * 4
     record = resolve(made)
     np.testing.assert_array_equal(record.xy, resolve(made, library_key="slide").xy)
     assert record.section_names == ("a", "b") and record.has_image

@@ -293,9 +293,9 @@ def _named_as_libraries(table: AnnData) -> str | None:
     libraries = libraries_of(table, needed=False)
     if len(libraries) < 2:
         return None
-    texts = table.obs.select_dtypes(["category", "object", "string"])
-    found = [key for key in texts if not texts[key].isna().any() and set(texts[key].unique()) <= set(libraries)]
-    if not found or any((texts[key].astype(str) != texts[found[0]].astype(str)).any() for key in found[1:]):
+    texts = table.obs.select_dtypes(["category", "object", "string"]).astype(str)
+    found = [key for key in texts if set(texts[key].unique()) <= set(libraries)]
+    if not found or any((texts[key] != texts[found[0]]).any() for key in found[1:]):
         return None
     logger.info("obs[%r] tells the sections, as it has their names in uns['spatial']", found[0], extra={"once": True})
     return str(found[0])
