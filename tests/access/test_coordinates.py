@@ -221,7 +221,7 @@ def test_four_spots_are_enough_wherever_they_lie():
         (("x_centroid", "y_centroid"), "X_spatial", r"adata.obs\[\['x_centroid', 'y_centroid'\]\].to_numpy\(\)"),
         (("array_row", "array_col"), "X_spatial", r"adata.obs\[\['array_col', 'array_row'\]\].to_numpy\(\)"),
         (("n_counts", "area"), "X_spatial", r"adata.obsm\['X_spatial'\]"),
-        (("n_counts", "area"), "X_umap", "in pixels of the full-resolution image"),
+        (("n_counts", "area"), "X_umap", "in pixels of the full-resolution image where there is one"),
     ],
 )
 def test_coordinates_that_lie_elsewhere_are_pointed_at(obs, obsm, end):

@@ -35,7 +35,13 @@ def test_the_same_counts_come_out_where_they_were(embedded):
     embed_expression(other, reference=embedded)
     np.testing.assert_allclose(other.obsm["X_pca"], embedded.obsm["X_pca"], atol=1e-3)
     assert other.obsm["X_pca"].dtype == np.float32
-    assert other.uns["pca"]["params"] == {"n_comps": 20, "reference": True, "source": "X", "kind": "counts"}
+    assert other.uns["pca"]["params"] == {
+        "n_comps": 20,
+        "reference": True,
+        "source": "X",
+        "kind": "counts",
+        "n_obs": other.n_obs,
+    }
     assert other.uns["pca"]["genes"].tolist() == embedded.uns["pca"]["genes"].tolist()
 
 

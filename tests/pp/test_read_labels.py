@@ -297,9 +297,10 @@ def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, 
         ",layer\nACGT000-1,L1\nACGT001-1,\nACGT002-1,L2\n",
         '"","layer"\n"ACGT000-1","L1"\n"ACGT001-1",NA\n"ACGT002-1","L2"\n',
         "\tlayer\nACGT000-1\tL1\nACGT001-1\t\nACGT002-1\tL2",
+        '"layer"\n"ACGT000-1"\t"L1"\n"ACGT001-1"\tNA\n"ACGT002-1"\t"L2"\n',
         "spot_id,layer\nACGT000-1,L1\nACGT002-1,L2\n",
     ],
-    ids=["pandas", "R", "tabs", "named"],
+    ids=["pandas", "R", "tabs", "R without a name", "named"],
 )
 def test_data_frames_whose_rows_are_spots_are_read(spot_grid, write_file, content: str):
     mt.pp.read_labels(spot_grid, write_file(content, "layers.csv"))

@@ -76,7 +76,7 @@ def _coordinates(table: AnnData) -> tuple[np.ndarray, bool]:
     if SPATIAL not in table.obsm:
         raise KeyError(
             f"obsm['spatial'] not found; obsm holds: {listed(table.obsm)}. Put the coordinates of the spots there, "
-            f"(n_obs, 2), x before y, in pixels of the full-resolution image{where_else(table)}"
+            f"(n_obs, 2), x before y, in pixels of the full-resolution image where there is one{where_else(table)}"
         )
     xy = read_coordinates(table, SPATIAL)
     unfolded = unfold_array(xy, table)

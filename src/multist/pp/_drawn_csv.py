@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,6 +74,7 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
     selection = next((_after_colon(line) for line in lines[:start] if line.lower().startswith("#selection name:")), "")
     if start == len(lines):
         raise ValueError(f"{source} holds no table; {_EXPECTED}")
+    lines[start] = _with_row_names(lines[start], next(filter(str.strip, lines[start + 1 :]), ""))
     body = "\n".join(lines[start:])
     separator = next((each for each in _SEPARATORS if _is_known(lines[start].lower().split(each))), ",")
     try:
@@ -105,6 +107,15 @@ def _is_known(columns: Sequence[str]) -> bool:
     """Whether a header, in lower case, is one of those expected."""
     names = [name.strip().strip('"') for name in columns]
     return names[0] in _IDS or _AXES <= set(names)
+
+
+def _with_row_names(header: str, row: str) -> str:
+    """A header that has one name less than rows have values, as R's ``write.table`` writes it, with an empty first."""
+    for separator in _SEPARATORS:
+        names, values = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
+        if len(values) == len(names) + 1 and not _is_known([name.lower() for name in names]):
+            return separator + header
+    return header
 
 
 def _after_colon(line: str) -> str:

@@ -162,7 +162,7 @@ def reduce_expression(
             components = given.project(expression)
             entry = given.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
     _warn_of_empty(expression)
-    entry["params"] |= {"source": expression.where, "kind": expression.kind}
+    entry["params"] |= {"source": expression.where, "kind": expression.kind, "n_obs": table.n_obs}
     entry["params"] |= {} if layer is None else {"layer": layer}
     return {"obsm": {key_added: components}, "uns": {key: entry}}
 

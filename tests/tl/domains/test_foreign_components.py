@@ -70,3 +70,16 @@ def test_components_of_raw_counts_are_warned_of(make, use_rep, warned, caplog):
     assert (WARNED in caplog.text) == warned
     assert any(WARNED in line for line in adata.uns["multist"]["decisions"]["multist_domains"]) == warned
     np.testing.assert_array_equal(adata.obsm["X_pca"], before)
+
+
+def test_components_of_spots_that_are_gone_are_warned_of(caplog, quick):
+    adata = counted()
+    own(adata)
+    part = adata[:56].copy()
+    mt.tl.multist_domains(part, 2, use_image=False, config=quick)
+    assert "obsm['X_pca'] was made from 64 spots, of which data holds 56" in caplog.text
+    caplog.clear()
+    mt.tl.multist_domains([part, adata[56:].copy()], 2, use_image=False, config=quick)
+    own(part)
+    mt.tl.multist_domains(part, 2, use_image=False, config=quick)
+    assert "of which data holds" not in caplog.text

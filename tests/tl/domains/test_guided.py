@@ -86,6 +86,13 @@ def test_unnamed_spots_are_suggested_each_once(guided):
             mt.tl.suggest_labels(guided, wrong)
 
 
+def test_spots_beside_the_tissue_are_not_suggested(guided):
+    adata = guided.copy()
+    beside = mt.tl.suggest_labels(guided, 6)
+    adata.obs["in_tissue"] = (~adata.obs_names.isin(beside)).astype(int)
+    assert not set(mt.tl.suggest_labels(adata, 20)) & set(beside)
+
+
 def test_further_domains_get_names_of_their_own(embedded):
     adata = embedded.copy()
     mt.tl.cluster_domains(adata, 9, labels_key="annotation")

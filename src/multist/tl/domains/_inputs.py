@@ -87,15 +87,20 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
     return Tissue(adjacency, np.concatenate(places), np.concatenate(sections), tuple(names))
 
 
+def lies_on_glass(table: AnnData) -> np.ndarray:
+    """(n_obs,) bool. Visium's spots beside the tissue."""
+    if "in_tissue" not in table.obs:
+        return np.zeros(table.n_obs, dtype=bool)
+    return (pd.to_numeric(table.obs["in_tissue"], errors="coerce") == 0).to_numpy()
+
+
 def _warn_of_glass(table: AnnData, which: str) -> None:
     """Warn of Visium's spots beside the tissue, which are domains of their own for what little they hold."""
-    if "in_tissue" not in table.obs:
-        return
-    n_beside = int((pd.to_numeric(table.obs["in_tissue"], errors="coerce") == 0).sum())
+    n_beside = int(lies_on_glass(table).sum())
     if n_beside:
         logger.warning(
             "%s%d of %d spots lie beside the tissue (obs['in_tissue'] is 0) and are divided as if they lay on it: "
-            "leave them out by adata[adata.obs['in_tissue'] == 1]",
+            "leave them out by adata[adata.obs['in_tissue'] == 1].copy(), and embed the expression of the others anew",
             which,
             n_beside,
             table.n_obs,

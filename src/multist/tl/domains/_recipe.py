@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -152,13 +152,13 @@ def fitted_expression(
     What projects counts on it.
     """
     if use_rep is not None:
-        _warn_of_raw(parts, use_rep)
+        _warn_of_components(parts, use_rep)
         return features_of(parts, use_rep), use_rep, _axes(parts, use_rep)
     tables = [part.table for part in parts]
     for key in _keys.EXPRESSION_FEATURES:
         if all(key in table.obsm for table in tables) and (len(parts) == 1 or _axes(parts, key) is not None):
             logger.info("using the expression embedding in obsm[%r]", key)
-            _warn_of_raw(parts, key)
+            _warn_of_components(parts, key)
             return features_of(parts, key), key, _axes(parts, key)
     if len(parts) == 1:
         make_expression(parts[0], layer=layer, library_key=library_key, random_state=random_state)
@@ -173,9 +173,21 @@ def fitted_expression(
     return fields["obsm"][_keys.EXPRESSION], _keys.EXPRESSION, _kept(fields["uns"][_PCA])
 
 
-def _warn_of_raw(parts: Sequence[Part], key: str) -> None:
+def _warn_of_components(parts: Sequence[Part], key: str) -> None:
+    n_obs = sum(part.table.n_obs for part in parts)
     for part in parts if key == _keys.EXPRESSION else ():
         warn_of_raw_components(part.table)
+        made = part.table.uns.get(_PCA)
+        params = made.get("params") if isinstance(made, Mapping) else None
+        n_before = params.get("n_obs", 0) if isinstance(params, Mapping) else 0
+        if n_before > n_obs:
+            logger.warning(
+                "obsm[%r] was made from %d spots, of which data holds %d, and still tells of those that are gone: "
+                "run pp.embed_expression again where these were no tissue",
+                key,
+                n_before,
+                n_obs,
+            )
 
 
 def _normalized(image_keys: Any) -> bool:

@@ -12,7 +12,7 @@ from multist._missing import as_name
 from multist.access import check_whole, not_found, open_part
 from multist.tl._graph import ensure_graph
 from multist.tl.domains._guided import stroke_names
-from multist.tl.domains._inputs import features_of
+from multist.tl.domains._inputs import features_of, lies_on_glass
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -71,6 +71,6 @@ def suggest_labels(
         column = stroke_names(table, labels_key)
         named = (column.notna() & (column != as_name(params.get("unlabeled_category")).strip())).to_numpy()
     embedding = features_of([part], params.get("use_rep", _keys.embedding_key(key)))
-    labels = np.where(named, 0, -1)
+    labels = np.where(named | lies_on_glass(table), 0, -1)  # nobody can name what lies beside the tissue
     rows = suggest(embedding, np.asarray(table.obsm[probability_key]), ensure_graph(part), labels, n)
     return table.obs_names[rows].tolist()
