@@ -112,7 +112,10 @@ def _is_known(columns: Sequence[str]) -> bool:
 def _with_row_names(header: str, row: str) -> str:
     """A header that has one name less than rows have values, as R's ``write.table`` writes it, with an empty first."""
     for separator in _SEPARATORS:
-        names, values = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
+        try:
+            names, values = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
+        except csv.Error:  # what is no line is told by whoever reads the table
+            return header
         if len(values) == len(names) + 1 and not _is_known([name.lower() for name in names]):
             return separator + header
     return header
