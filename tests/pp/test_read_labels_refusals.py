@@ -26,6 +26,8 @@ from multist.pp import _drawn_json, _read_labels
         ("[" + "9" * 10_000 + "]", "no valid JSON"),
         ("Barcode,g\n", "no rows"),
         ("Barcode,g\nA-1,\n", "puts no observation into a group"),
+        ("Barcode,g, g\nA-1,x,y\n", "several columns of one name: 'Barcode', 'g', 'g'"),
+        ("Barcode,Barcode\n0\t\n", "puts no observation into a group"),
         ("layer\nA-1,x\ry\n", "header 'layer'; expected 'Barcode,<group>'"),
         ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'.; name the one to be read by label_key"),
         ("Barcode\nA-1\n", "0 columns of groups"),

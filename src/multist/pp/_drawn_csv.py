@@ -85,6 +85,9 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
     table.columns = table.columns.str.strip().str.replace(r"^Unnamed: \d+$", "", regex=True)
     if not _is_known(table.columns.str.lower()):
         raise ValueError(f"{source} has the header {listed(table.columns)}; {_EXPECTED}")
+    named = table.columns[table.columns != ""]
+    if not named.is_unique:
+        raise ValueError(f"{source} has several columns of one name: {listed(named)}")
     if label_key is not None and label_key not in table:
         raise KeyError(f"label_key {label_key!r} is no column of {source}; columns: {listed(table.columns)}")
     if _AXES <= set(table.columns.str.lower()):
@@ -111,12 +114,14 @@ def _is_known(columns: Sequence[str]) -> bool:
 
 def _with_row_names(header: str, row: str) -> str:
     """A header that has one name less than rows have values, as R's ``write.table`` writes it, with an empty first."""
+    if any(_is_known(header.lower().split(separator)) for separator in _SEPARATORS):
+        return header
     for separator in _SEPARATORS:
         try:
             names, values = (next(csv.reader([line], delimiter=separator), []) for line in (header, row))
         except csv.Error:  # what is no line is told by whoever reads the table
             return header
-        if len(values) == len(names) + 1 and not _is_known([name.lower() for name in names]):
+        if len(values) == len(names) + 1:
             return separator + header
     return header
 
