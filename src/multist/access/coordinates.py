@@ -66,7 +66,7 @@ def read_coordinates(table: AnnData, key: str) -> np.ndarray:
 
 def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
     """The columns that hold x and y; all columns where no name is known."""
-    pair = _of_pixels(frame) or _first_of(_PLACES, frame)
+    pair = _known_pair(frame)
     if pair is not None:
         logger.info("%s: x is column %r, y is column %r", where, *pair)
         return pair
@@ -78,13 +78,10 @@ def _x_and_y(frame: pd.DataFrame, where: str) -> list[Any]:
     return list(frame)
 
 
-def _of_pixels(columns: Iterable[Any]) -> list[Any] | None:
-    """The columns whose names say that they hold x and y."""
+def _known_pair(columns: Iterable[Any]) -> list[Any] | None:
+    """The columns whose names say that they hold x and y, of pixels before places in an array."""
     alike = _alike(list(columns))
-    return _first_of([*_PIXELS, *([alike] if alike else [])], columns)
-
-
-def _first_of(pairs: Iterable[tuple[str, str]], columns: Iterable[Any]) -> list[Any] | None:
+    pairs = [*_PIXELS, *([alike] if alike else []), *_PLACES]
     plain = {re.sub(r"[^a-z0-9]", "", str(column).lower().replace("µm", "")): column for column in columns}
     return next(([plain[x], plain[y]] for x, y in pairs if x in plain and y in plain), None)
 
@@ -92,7 +89,7 @@ def _first_of(pairs: Iterable[tuple[str, str]], columns: Iterable[Any]) -> list[
 def where_else(table: AnnData) -> str:
     """Where a table holds coordinates if not in ``obsm["spatial"]``, as an end of an error; empty if nowhere."""
     held = "adata.obsm['spatial'] = adata."
-    pair = _of_pixels(table.obs) or _first_of(_PLACES, table.obs)
+    pair = _known_pair(table.obs)
     if pair is not None:
         return f". obs has {pair[0]!r} and {pair[1]!r}: {held}obs[{pair!r}].to_numpy()"
     other = next((key for key in table.obsm if str(key).lower().endswith(SPATIAL)), None)

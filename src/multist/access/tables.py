@@ -293,7 +293,9 @@ def _named_as_libraries(table: AnnData) -> str | None:
     libraries = libraries_of(table, needed=False)
     if len(libraries) < 2:
         return None
-    texts = table.obs.select_dtypes(["category", "object", "string"]).astype(str)
+    texts = table.obs.select_dtypes(["category", "object", "string"])
+    # a million barcodes need not be looked at to see that they are no names of sections
+    texts = texts.loc[:, [set(map(str, texts[key].head(100))) <= set(libraries) for key in texts]].astype(str)
     found = [key for key in texts if set(texts[key].unique()) <= set(libraries)]
     if not found or any((texts[key] != texts[found[0]]).any() for key in found[1:]):
         return None
