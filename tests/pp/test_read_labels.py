@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import anndata as ad
@@ -299,12 +300,27 @@ def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, 
         "\tlayer\nACGT000-1\tL1\nACGT001-1\t\nACGT002-1\tL2",
         '"layer"\n"ACGT000-1"\t"L1"\n"ACGT001-1"\tNA\n"ACGT002-1"\t"L2"\n',
         "spot_id,layer\nACGT000-1,L1\nACGT002-1,L2\n",
+        ",barcode,layer\n0,ACGT000-1,L1\n1,ACGT001-1,nan\n2,ACGT002-1,L2\n",
+        '"","layer","Barcode"\n"1","L1","ACGT000.1"\n"2","L2","ACGT002.1"\n',
+        gzip.compress(b",layer\nACGT000-1,L1\nACGT001-1,None\nACGT002-1,L2\n"),
     ],
-    ids=["pandas", "R", "tabs", "R without a name", "named"],
+    ids=["pandas", "R", "tabs", "R without a name", "named", "counted", "counted from one, dots", "packed"],
 )
-def test_data_frames_whose_rows_are_spots_are_read(spot_grid, write_file, content: str):
+def test_data_frames_whose_rows_are_spots_are_read(spot_grid, write_file, content: str | bytes):
     mt.pp.read_labels(spot_grid, write_file(content, "layers.csv"))
     assert spot_grid.obs["annotation"].dropna().to_dict() == {"ACGT000-1": "L1", "ACGT002-1": "L2"}
+
+
+def test_counted_rows_may_be_the_spots_themselves(spot_grid, write_file):
+    spot_grid.obs_names = [str(i) for i in range(100)]
+    mt.pp.read_labels(spot_grid, write_file(",spot\n3,x\n", "g.csv"), label_key="spot")
+    assert named(spot_grid) == {"x": {(3, 0)}}
+
+
+def test_a_selection_without_a_name_is_called_as_the_file(spot_grid, write_file):
+    corners = "".join(f",{x},{y}\n" for x, y in ring(-5, -5, 15, 15))
+    mt.pp.read_labels(spot_grid, write_file(f"Selection,X,Y\n{corners}", "core.csv"), scale=1)
+    assert named(spot_grid) == {"core": grid(0, 2, 0, 2)}
 
 
 def test_a_group_may_be_called_as_missing_values_are_in_r(spot_grid, write_file):

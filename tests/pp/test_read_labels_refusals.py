@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 import multist as mt
@@ -24,10 +26,13 @@ from multist.pp import _drawn_json, _read_labels
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
         ("[" + "9" * 10_000 + "]", "no valid JSON"),
+        (gzip.compress(b"Barcode,g\nA-1,x\n")[:-9], "no whole gzip file"),
         ("Barcode,g\n", "no rows"),
         ("Barcode,g\nA-1,\n", "puts no observation into a group"),
         ("Barcode,g, g\nA-1,x,y\n", "several columns of one name: 'Barcode', 'g', 'g'"),
         ("Barcode,Barcode\n0\t\n", "puts no observation into a group"),
+        ("X,x,Y\n1,1,2\n", "several columns of one name: 'x', 'x', 'y'"),
+        ("X,Y,Class,class\n1,2,a,b\n", "several columns of one name"),
         ("layer\nA-1,x\ry\n", "header 'layer'; expected 'Barcode,<group>'"),
         ("Barcode,g,h\nA-1,x,y\n", "2 columns of groups .'g', 'h'.; name the one to be read by label_key"),
         ("Barcode\nA-1\n", "0 columns of groups"),
@@ -78,8 +83,11 @@ def test_files_that_are_too_large_are_refused(spot_grid, write_file, monkeypatch
     with pytest.raises(ValueError, match="holds 3 features; more than 2"):
         mt.pp.read_labels(spot_grid, path)
     monkeypatch.setattr(_read_labels, "MOST_BYTES", 50)
-    with pytest.raises(ValueError, match="bytes; more than 50 are refused"):
-        mt.pp.read_labels(spot_grid, path)
+    packed = path.with_suffix(".csv.gz")
+    packed.write_bytes(gzip.compress(bytes(51)))
+    for each in (path, packed):
+        with pytest.raises(ValueError, match="holds more than 50 bytes, which are refused"):
+            mt.pp.read_labels(spot_grid, each)
 
 
 def test_unknown_barcodes_are_refused_with_both_sides(spot_grid, write_file):

@@ -18,10 +18,11 @@ from multist.pp._drawings import COLORS, hex_color, with_class
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
 
+_IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid", "cell", "spot", "spot_id")
 _ROW_NAMES = ("", "index", "obs_names")
 """Headers of the names of rows, as pandas and R write data frames."""
-_IDS = ("barcode", "barcodes", "cell_id", "cell id", "cellid", "cell", "spot", "spot_id", *_ROW_NAMES)
-_MISSING_IN_R = "NA"
+_MISSING = ("NA", "N/A", "<NA>", "NaN", "nan", "None")
+"""What R and pandas make of a missing value where they make it text."""
 _EXPECTED = (
     "expected 'Barcode,<group>' (Loupe Browser), 'cell_id,group' (Xenium Explorer), ',<group>' (a data frame), or "
     "'X,Y' with '#Selection name' above (Xenium Explorer, coordinates of a selection), separated by commas, "
@@ -85,13 +86,15 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
     table.columns = table.columns.str.strip().str.replace(r"^Unnamed: \d+$", "", regex=True)
     if not _is_known(table.columns.str.lower()):
         raise ValueError(f"{source} has the header {listed(table.columns)}; {_EXPECTED}")
+    if label_key is not None and label_key not in table:
+        raise KeyError(f"label_key {label_key!r} is no column of {source}; columns: {listed(table.columns)}")
+    is_selection = _AXES <= set(table.columns.str.lower())
+    if is_selection:
+        table.columns = table.columns.str.lower()
     named = table.columns[table.columns != ""]
     if not named.is_unique:
         raise ValueError(f"{source} has several columns of one name: {listed(named)}")
-    if label_key is not None and label_key not in table:
-        raise KeyError(f"label_key {label_key!r} is no column of {source}; columns: {listed(table.columns)}")
-    if _AXES <= set(table.columns.str.lower()):
-        table.columns = table.columns.str.lower()
+    if is_selection:
         if separator == ";":  # which is written where the comma is the decimal point
             table[["x", "y"]] = table[["x", "y"]].apply(lambda numbers: numbers.str.replace(",", "."))
         unknown = [name for name in table.columns if name not in {"x", "y", "class", "", *COLORS}]
@@ -109,7 +112,7 @@ def parse_csv(text: str, source: str, whole: str, label_key: str | None = None) 
 def _is_known(columns: Sequence[str]) -> bool:
     """Whether a header, in lower case, is one of those expected."""
     names = [name.strip().strip('"') for name in columns]
-    return names[0] in _IDS or _AXES <= set(names)
+    return names[0] in (*_IDS, *_ROW_NAMES) or _AXES <= set(names)
 
 
 def _with_row_names(header: str, row: str) -> str:
@@ -131,20 +134,27 @@ def _after_colon(line: str) -> str:
 
 
 def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | None) -> Groups:
-    ids = table.iloc[:, 0].str.strip().to_numpy()
+    is_data_frame = table.columns[0].lower() in _ROW_NAMES
+    of_ids = 0
+    if is_data_frame and table.iloc[:, 0].str.strip().str.isdigit().all():  # rows are counted, not named
+        called_so = (at for at, name in enumerate(table.columns) if name.lower() in _IDS and name != label_key)
+        of_ids = next(called_so, 0)
+    ids = table.iloc[:, of_ids].str.strip().to_numpy()
     if selection and label_key is None:  # the cells of a selection with what was measured of each
         return Groups(ids, np.full(len(ids), selection, dtype=object), {})
-    color = next((name for name in table.columns[1:] if name.lower() in COLORS), None)
+    others = table.columns.delete([0, of_ids])
+    color = next((name for name in others if name.lower() in COLORS), None)
     # Excel leaves separators behind the last column
-    columns = [name for name in table.columns[1:] if name not in ("", color)] if label_key is None else [label_key]
+    columns = [name for name in others if name not in ("", color)] if label_key is None else [label_key]
     if len(columns) != 1:
         raise ValueError(
             f"{source} has {len(columns)} columns of groups ({listed(columns)}); name the one to be read by label_key"
         )
     names = table[columns[0]].str.strip().to_numpy()
-    is_missing = names == _MISSING_IN_R
-    if table.columns[0].lower() in _ROW_NAMES and is_missing.any():
-        logger.info("%s: NA is taken for no group, as R means it, %s", source, counted(int(is_missing.sum()), "time"))
+    is_missing = np.isin(names, _MISSING)
+    if is_data_frame and is_missing.any():
+        said, count = listed(np.unique(names[is_missing])), counted(int(is_missing.sum()), "time")
+        logger.info("%s: %s is taken for no group, as R and pandas mean it, %s", source, said, count)
         names[is_missing] = ""
     return Groups(ids, names, _colors(names, table[color]) if color else {})
 
@@ -157,7 +167,9 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str
     bad = np.flatnonzero(~np.isfinite(places).all(axis=1))
     if len(bad):
         raise ValueError(f"row {bad[0] + 1} of {source} has no number for X or Y: {listed(table.iloc[bad[0]])}")
-    selections = table["selection"].str.strip() if "selection" in table else pd.Series(selection, index=table.index)
+    selections = pd.Series(selection, index=table.index)
+    if "selection" in table:
+        selections = table["selection"].str.strip().replace("", selection)
     label = (label_key or "class").lower()
     areas, names = [], []
     for name, rows in selections.groupby(selections, sort=False).indices.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from os.path import commonprefix
 from pathlib import Path
@@ -31,7 +33,8 @@ MOST_BYTES = 256 * 2**20
 """Size of a file that is read; a million cells with a group each are 30 MB."""
 
 _ID_COLUMNS = ("barcode", "barcodes", "cell_id")
-_SUFFIX = r"-\d+$"
+_SUFFIX = r"[-.]\d+$"  # R makes a dot of a dash where barcodes become names of columns
+_GZIP = b"\x1f\x8b"
 
 
 @described
@@ -51,14 +54,14 @@ def read_labels(
 ) -> AnnData | SpatialData | None:
     """Read annotations that somebody made in QuPath, Loupe Browser or Xenium Explorer.
 
-    What the file is, its content says:
+    What the file is, its content says, which may be packed by gzip:
 
     - **QuPath**, GeoJSON, as geopandas, sf and QGIS write it too: areas, points and lines with a class. They name
       spots as in :func:`multist.pp.labels_from_shapes`; a line is an area as wide as ``stroke_width``. Coordinates are
       pixels of the image that was opened.
     - **Loupe Browser**, CSV ``Barcode,<group>``, **Xenium Explorer**, CSV ``cell_id,group``, and **pandas** and R, CSV
-      with an empty header above the names of rows: the groups of observations, by name. Columns may be separated by
-      semicolons or tabs as well.
+      with an empty header above the names of rows: the groups of observations, by name. Where rows are counted and not
+      named, a column ``barcode`` or ``cell_id`` names them. Columns may be separated by semicolons or tabs as well.
     - **Xenium Explorer**, CSV of a selection's coordinates: areas in micrometres, whose class is the name of the
       selection, or what its column ``Class`` says. Its CSV of the cells in a selection is read as groups.
 
@@ -105,16 +108,16 @@ def read_labels(
     KeyError
         There is no such section, image, table, column or property.
     ValueError
-        The file is empty, larger than 256 MB, in no format above, malformed or nested too deeply; it names no
-        observation of the table, or one twice; its drawings are on no spot; several properties or columns could name
-        the class; an argument does not apply to it.
+        The file is empty, larger than 256 MB when unpacked, in no format above, malformed or nested too deeply; it
+        names no observation of the table, or one twice; its drawings are on no spot; several properties or columns
+        could name the class; an argument does not apply to it.
 
     Notes
     -----
     Observations are matched with ``obs_names``, and with the columns ``barcode``, ``cell_id`` and the table's
-    instances, whichever knows most of them; if only the number after the dash differs (``-1``), and is not needed to
-    tell them apart, it is left aside, and so is what concatenating put before or behind all names of the section, such
-    as ``-A`` or ``A_``. The log says how many are unknown.
+    instances, whichever knows most of them; if only the number after the dash differs (``-1``, of which R makes
+    ``.1``), and is not needed to tell them apart, it is left aside, and so is what concatenating put before or behind
+    all names of the section, such as ``-A`` or ``A_``. The log says how many are unknown.
 
     Examples
     --------
@@ -156,17 +159,23 @@ def read_labels(
 
 def _parse(path: Path, label_key: str | None) -> Any:
     """Groups, selections, or drawings in pixels with their colours."""
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise ValueError(f"{path} has {size:,} bytes; more than {MOST_BYTES:,} are refused: export annotations only")
+    with path.open("rb") as file:
+        is_packed = file.read(len(_GZIP)) == _GZIP
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is no whole gzip file: {error}") from error
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{path} holds more than {MOST_BYTES:,} bytes, which are refused: export annotations only")
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8 ({error}): save it as UTF-8, in Excel as CSV UTF-8") from error
     if not text.strip():
         raise ValueError(f"{path} is empty")
     parse = parse_geojson if text.lstrip()[0] in "{[" else parse_csv
-    return parse(text, str(path), path.stem, label_key)
+    return parse(text, str(path), Path(path.stem).stem if is_packed else path.stem, label_key)
 
 
 def _rows_of(section: str | None, codes: np.ndarray, names: Sequence[str]) -> np.ndarray:
