@@ -63,13 +63,14 @@ def test_a_column_with_the_names_of_several_sections_tells_them_and_the_log_says
 
 
 @pytest.mark.parametrize("slide", [["a", "x", "a", "x"], ["a", None, "a", "b"], ["a", "b", "b", "a"]])
-def test_several_sections_need_a_column_unless_no_image_is_asked_for(slide):
+def test_several_sections_need_a_column_unless_no_image_is_asked_for(slide, caplog):
     made = table(a=section(), b=section())
     made.obs["slide"] = slide
     made.obs["second"] = ["a", "b", "a", "b"] if slide[-1] == "a" else 1  # two columns that differ tell nothing
     with pytest.raises(ValueError, match=r"holds several sections \('a', 'b'\); pass library_key"):
         resolve(made)
     assert resolve(made, image=False).section_names == ("section",)
+    assert ("differently ('slide', 'second'): give library_key" in caplog.text) == (slide[-1] == "a")
 
 
 @pytest.mark.parametrize("part", ["images", "scalefactors"])

@@ -151,6 +151,17 @@ def test_of_several_objects_each_is_told(table, quick, caplog):
     assert [line[:9] for line in said] == ["data[0]: ", "data[1]: "]
 
 
+@pytest.mark.slow
+def test_what_starts_from_domains_tells_of_spots_beside_the_tissue(finished, caplog):
+    beside_the_tissue(finished)
+    pairs = pd.DataFrame({"source": finished.var_names[:1], "target": finished.var_names[1:2]})
+    mt.tl.border_sharpness(finished, n_null=38)
+    mt.tl.interactions(finished, pairs, n_perms=10)
+    mt.tl.pseudotime(finished)
+    for function in ("border_sharpness", "interactions", "pseudotime"):
+        assert "10 of 144 spots lie beside the tissue" in "\n".join(decisions(finished, function))
+
+
 def test_a_third_coordinate_with_a_gap_or_like_noise(table, caplog):
     sections_above_one_another(table)
     table.obsm["spatial"][5, 2] = np.nan

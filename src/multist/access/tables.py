@@ -297,7 +297,15 @@ def _named_as_libraries(table: AnnData) -> str | None:
     # a million barcodes need not be looked at to see that they are no names of sections
     texts = texts.loc[:, [set(map(str, texts[key].head(100))) <= set(libraries) for key in texts]].astype(str)
     found = [key for key in texts if set(texts[key].unique()) <= set(libraries)]
-    if not found or any((texts[key] != texts[found[0]]).any() for key in found[1:]):
+    if not found:
+        return None
+    if any((texts[key] != texts[found[0]]).any() for key in found[1:]):
+        logger.warning(
+            "columns of obs name the sections of uns['spatial'] differently (%s): give library_key, or the sections are "
+            "not told apart",
+            listed(found),
+            extra={"once": True},
+        )
         return None
     logger.info("obs[%r] tells the sections, as it has their names in uns['spatial']", found[0], extra={"once": True})
     return str(found[0])

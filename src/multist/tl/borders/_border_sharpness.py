@@ -13,6 +13,7 @@ from multist._settings import logger
 from multist._threads import steady_threads
 from multist.access import check_whole, domain_params, not_found, plain, read_features, run, versions
 from multist.tl._expression import make_expression
+from multist.tl._glass import warn_of_glass
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._cluster_test import adjusted
 from multist.tl.borders._contacts import Contact, domain_codes, find_contacts, section_spacings, within_reach
@@ -138,6 +139,7 @@ def border_sharpness(
     ) as work:
         part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         places, unit = record.in_microns()
+        warn_of_glass(record.table)
         codes, domains = domain_codes(record.table, cluster_key)
         embedded = any(key in part.table.obsm for key in _keys.EXPRESSION_FEATURES)
         if expression_key is None and not embedded and part.table.n_vars:  # as after a model recognised the domains

@@ -15,6 +15,7 @@ from multist._described import described
 from multist._settings import logger
 from multist._words import counted
 from multist.access import check_whole, domain_params, plain, run, versions
+from multist.tl._glass import warn_of_glass
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._border_test import Evidence, Spots, border_test
 from multist.tl.borders._cluster_test import (
@@ -163,6 +164,7 @@ def interactions(
         data, "interactions", random_state=random_state, key_added=key_added, copy=copy, image=False, **keys
     ) as work:
         record = work.part.record.with_scale(microns_per_pixel)
+        warn_of_glass(record.table)
         graph = partial(ensure_graph, work.part)
         found = find_interactions(record, graph, pairs, cluster_key, **genes, **borders, **chance)
         params = {

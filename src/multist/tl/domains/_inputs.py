@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from multist import _keys
@@ -15,6 +14,7 @@ from multist._words import counted
 from multist.access import as_list, get_table, read_features, unstained_sections
 from multist.access.tables import of_section
 from multist.histology.spots import typical_diameter
+from multist.tl._glass import warn_of_glass
 from multist.tl._graph import ensure_graph
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
         record = part.record if on_image else part.record.without_image()
         graphs.append(ensure_graph(part))
         _warn_of_pieces(graphs[-1], record)
-        _warn_of_glass(part.table, "" if len(parts) == 1 else f"data[{number}]: ")
+        warn_of_glass(part.table, "" if len(parts) == 1 else f"data[{number}]: ")
         places.append(record.xy)
         sections.append(record.section + len(names))
         names += [name if len(parts) == 1 else f"{number}:{name}" for name in record.section_names]
@@ -85,26 +85,6 @@ def gather_tissue(parts: Sequence[Part], *, on_image: bool = False) -> Tissue:
         return Tissue(graphs[0], places[0], sections[0], tuple(names))
     adjacency = sparse.csr_matrix(sparse.block_diag(graphs, format="csr"))
     return Tissue(adjacency, np.concatenate(places), np.concatenate(sections), tuple(names))
-
-
-def lies_on_glass(table: AnnData) -> np.ndarray:
-    """(n_obs,) bool. Visium's spots beside the tissue."""
-    if "in_tissue" not in table.obs:
-        return np.zeros(table.n_obs, dtype=bool)
-    return (pd.to_numeric(table.obs["in_tissue"], errors="coerce") == 0).to_numpy()
-
-
-def _warn_of_glass(table: AnnData, which: str) -> None:
-    """Warn of Visium's spots beside the tissue, which are domains of their own for what little they hold."""
-    n_beside = int(lies_on_glass(table).sum())
-    if n_beside:
-        logger.warning(
-            "%s%d of %d spots lie beside the tissue (obs['in_tissue'] is 0) and are divided as if they lay on it: "
-            "leave them out by adata[adata.obs['in_tissue'] == 1].copy(), and embed the expression of the others anew",
-            which,
-            n_beside,
-            table.n_obs,
-        )
 
 
 def _warn_of_pieces(graph: sparse.csr_matrix, record: SpatialRecord) -> None:

@@ -10,9 +10,10 @@ from multist import _keys
 from multist._described import described
 from multist._missing import as_name
 from multist.access import check_whole, not_found, open_part
+from multist.tl._glass import lies_on_glass
 from multist.tl._graph import ensure_graph
 from multist.tl.domains._guided import stroke_names
-from multist.tl.domains._inputs import features_of, lies_on_glass
+from multist.tl.domains._inputs import features_of
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -21,6 +21,7 @@ from multist.access import (
     run,
     versions,
 )
+from multist.tl._glass import warn_of_glass
 from multist.tl._graph import ensure_graph
 from multist.tl.trajectory._diffusion import (
     diffusion_map,
@@ -159,6 +160,7 @@ def pseudotime(
     ):
         part, table = work.part, work.part.table
         _check(choices, table.n_obs)
+        warn_of_glass(table)
         use_rep = use_rep or _embedding_of(table, cluster_key)
         rep, domains = read_features(table, use_rep), read_domains(table, cluster_key)
         asked = read_root(root, table.obs_names, domains, cluster_key)
