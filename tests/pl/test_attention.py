@@ -216,6 +216,15 @@ def test_where_no_image_took_part_all_count_alike_and_the_log_says_so(section: a
 
 
 @pytest.mark.slow
+def test_a_graph_of_which_one_triangle_is_kept_has_the_same_neighbours(section: ad.AnnData):
+    del section.obsp["multist_attention"]
+    (whole,) = mt.pl.attention(section, SPOT, show=False)
+    section.obsp["spatial_connectivities"] = sp.triu(section.obsp["spatial_connectivities"], format="csr")
+    (half,) = mt.pl.attention(section, SPOT, show=False)
+    assert set(circles(half)) == set(circles(whole))
+
+
+@pytest.mark.slow
 def test_of_a_spot_whose_surroundings_were_cut_off_it_is_said_how_much_is_missing(section: ad.AnnData, caplog):
     part = section[[not name.endswith(("5", "6")) for name in section.obs_names]]
     (ax,) = mt.pl.attention(part, SPOT, show=False)

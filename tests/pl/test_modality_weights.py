@@ -155,7 +155,7 @@ def test_many_borders_with_long_names_do_not_overlap(section: ad.AnnData):
     *others, borders = mt.pl.modality_weights(section, show=False)
     borders.figure.canvas.draw()
     assert len(labels(borders)) == 20
-    assert "a region called 29 | another region 29" in labels(borders)
+    assert "a region called 29 |\nanother region 29" in labels(borders)
     boxes = [text.get_window_extent() for text in borders.get_yticklabels()]
     for one, two in itertools.pairwise(boxes):
         assert not one.padded(-0.5).overlaps(two.padded(-0.5))

@@ -84,6 +84,15 @@ def test_limits_and_percentiles_clip_and_say_so(section: ad.AnnData):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("limits", "end"), [({"vmin": 5}, 0.0), ({"vmax": -5}, 1.0)])
+def test_beyond_a_limit_all_numbers_have_one_colour(section: ad.AnnData, limits: dict[str, float], end: float):
+    ax = mt.pl.domains(section, "weight", alpha=1, show=False, **limits)
+    np.testing.assert_array_equal(circles(ax)[0].get_facecolors(), [mpl.colormaps["plasma"](end)] * 100)
+    with pytest.raises(ValueError, match="vmin and vmax are 5 and -5: vmin has to be the smaller"):
+        mt.pl.domains(section, "weight", vmin=5, vmax=-5)
+
+
+@pytest.mark.slow
 def test_the_image_is_grey_and_faded_under_numbers_only(section: ad.AnnData):
     numbers, names = mt.pl.domains(section, ["weight", "multist_domain"], show=False)
     assert np.ptp(numbers.images[0].get_array()[0, 0]) == 0 and numbers.images[0].get_alpha() < 0.6
@@ -230,6 +239,14 @@ def test_rings_lie_around_their_spots_numbered_and_explained(section: ad.AnnData
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right", entry]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["category", "boolean"])
+def test_spots_of_which_nothing_is_said_have_no_ring(section: ad.AnnData, kind: str):
+    section.obs["ask"] = pd.Series([None] * 99 + [True], index=section.obs_names, dtype=kind)
+    ax = mt.pl.domains(section, rings="ask", show=False)
+    assert [text.get_text() for text in ax.texts] == ["1"]
+
+
 def test_no_rings_are_not_explained(section: ad.AnnData):
     ax = mt.pl.domains(section, rings=[], show=False)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["left", "right"]
@@ -317,6 +334,18 @@ def test_a_list_of_sections_is_drawn_as_one_table_would_be(section: ad.AnnData):
     np.testing.assert_allclose(circles(two)[0].get_offsets(), other.obsm["spatial"])
     with pytest.raises(ValueError, match="empty list"):
         mt.pl.domains([])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["numbers", "order"])
+def test_sections_may_name_their_domains_in_different_ways(section: ad.AnnData, way: str):
+    other = section.copy()
+    named = pd.Series(pd.Categorical(np.where(section.obs["weight"] < 0.5, "1", "2")), index=section.obs_names)
+    section.obs["leiden"] = named
+    other.obs["leiden"] = named.cat.rename_categories([1, 2]) if way == "numbers" else named.cat.as_ordered()
+    for color in ("leiden", "multist_domain"):
+        axes = mt.pl.domains([section, other], color, show=False)
+        assert len(axes[-1].get_legend().get_texts()) == 2
 
 
 @pytest.mark.slow

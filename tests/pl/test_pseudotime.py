@@ -134,6 +134,15 @@ def test_spots_without_pseudotime_are_grey_and_count_nowhere():
     assert np.isnan(curve[abs(time - 0.5) < 1 / 6 - 0.05 - 0.01]).all()
 
 
+@pytest.mark.slow
+def test_of_many_cells_those_that_are_drawn_may_all_be_alike(monkeypatch):
+    monkeypatch.setattr("multist.pl._pseudotime._MOST_POINTS", 40)
+    adata = timed()
+    adata.obs["multist_pseudotime"] = np.arange(240) % 2
+    _, domains = mt.pl.pseudotime(adata, genes=[], show=False)
+    assert len(domains.get_yticklabels()) == 3
+
+
 def test_what_is_missing_is_named():
     adata = timed()
     with pytest.raises(KeyError, match=r"'other_pseudotime' not found in obs.*key_added='other'"):

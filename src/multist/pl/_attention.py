@@ -12,10 +12,11 @@ import scipy.sparse as sp
 from multist import _keys
 from multist._numbers import is_positive
 from multist._settings import logger
-from multist.access import check_whole, get_table, listed, not_found
+from multist.access import check_whole, get_table, listed, not_found, read_graph
 from multist.pl._attention_panels import Close, Style, attention_panels, draw_close, explain_closes
 from multist.pl._layer import Layer, domain_layer
 from multist.pl._look import Look, MapOptions, drawn
+from multist.pl._names import in_lines
 from multist.pl._slides import slides
 
 if TYPE_CHECKING:
@@ -118,13 +119,12 @@ def attention(
         Close.at(record, row, keys, weight, diameter, radius) for row, (keys, weight) in zip(rows, weights, strict=True)
     ]
     style = Style.over(closes, domains.only(options.chosen), options)
-    canvas, side = attention_panels(len(rows), ncols, domains, options)
-    shown: set[int] = set()
-    titles = []
+    entries = style.entries(closes)
+    titles = [_heading(record, close, key, domains) for close in closes]
+    canvas, side = attention_panels(titles, ncols, list(entries), options)
     for ax, close in zip(canvas.axes, closes, strict=True):
-        shown |= draw_close(ax, tissue, close, style, domains, diameter)
-        titles.append(_heading(record, close, key, domains))
-    explain_closes(side, style, shown)
+        draw_close(ax, tissue, close, style, domains, diameter)
+    explain_closes(side, style, entries)
     canvas.set_titles(titles, loc="left")
     return canvas.finish("attention", listed=True)
 
@@ -147,7 +147,7 @@ def _weights(table: AnnData, key: str, rows: list[int]) -> list[tuple[np.ndarray
         chosen = sp.csr_matrix(table.obsp[name][rows])
     elif _keys.image_weight_key(key) in table.obs and _keys.CONNECTIVITIES in table.obsp:
         logger.warning("no image took part in %r, or nothing was trained: all spots within two steps count alike", key)
-        chosen = _within_two_steps(sp.csr_matrix(table.obsp[_keys.CONNECTIVITIES]), rows)
+        chosen = _within_two_steps(read_graph(table), rows)
     else:
         raise not_found(name, "obsp", table.obsp, key_added=key)
     weights = []
@@ -184,4 +184,4 @@ def _heading(record: SpatialRecord, close: Close, key: str, domains: Layer) -> s
     domain = domains.values.iloc[close.row]
     columns = {"confidence": f"{key}_confidence", "image weight": _keys.image_weight_key(key)}
     said = [f"{label} {obs[column]:.2f}" for label, column in columns.items() if column in obs.index]
-    return "\n".join([name, "no domain" if pd.isna(domain) else f"domain {domain}", *said])
+    return "\n".join([*map(in_lines, (name, "no domain" if pd.isna(domain) else f"domain {domain}")), *said])

@@ -8,7 +8,8 @@ import numpy as np
 
 from multist._spacing import find_lattice
 from multist.pl import _base
-from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
+from multist.pl._canvas import PAGE, Canvas, ink, laid_out, user_canvas
+from multist.pl._names import LETTER, column, longest, n_lines
 from multist.pl._outlines import draw_outlines
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _MIN_SCALE, _MAX_SCALE = 1.5, 4.0
 """The scale reaches at least and at most to this factor: a difference of a few per cent should not look like one."""
 _EDGE, _FAINT, _MIN_PRINT = 1.8, 0.8, 7.0
 """Points: edges of what is listened to and of what is not, and the smallest print."""
+_ABOVE, _BAR, _LINE = 0.75, 1.6, 0.155
+"""Inches of a heading of four lines, of the colour bar, and of a further line of either."""
 _LEGEND_ROWS = 8
 _UNKNOWN = 0.55
 """Drawn diameter of cells of unknown size in distances between neighbours: close by, larger ones cover each other."""
@@ -41,12 +44,15 @@ class Close(NamedTuple):
         Rows that it listens to, itself not among them, and their weights relative to equal ones.
     window
         The close-up.
+    seen
+        Rows that are seen in it.
     """
 
     row: int
     keys: np.ndarray
     weight: np.ndarray
     window: _base.Window
+    seen: np.ndarray
 
     @classmethod
     def at(
@@ -65,7 +71,10 @@ class Close(NamedTuple):
         else:
             reach = radius * diameter[row]
         x, y = record.xy[row].tolist()
-        return cls(row, keys, weight, _base.Window(x - reach, y - reach, x + reach, y + reach))
+        away = np.abs(record.xy - record.xy[row]).max(axis=1)
+        seen = (away < reach + np.nan_to_num(diameter) / 2) & (record.section == record.section[row])
+        window = _base.Window(x - reach, y - reach, x + reach, y + reach)
+        return cls(row, keys, weight, window, np.flatnonzero(seen))
 
 
 class Style(NamedTuple):
@@ -85,6 +94,14 @@ class Style(NamedTuple):
         limit = max(asked) if max(asked) > 1 else min(max(factor, _MIN_SCALE), _MAX_SCALE)
         return cls(domains, limit, factor > limit, options)
 
+    def entries(self, closes: list[Close]) -> dict[str, str]:
+        """Colours to explain: those of the domains that are seen, and of spots in none where there are any."""
+        seen = self.domains.values.iloc[np.concatenate([close.seen for close in closes])]
+        held = set(seen.dropna())
+        named = self.domains.colors
+        others = {name: color for name, color in self.domains.entries().items() if name not in named}
+        return {name: color for name, color in named.items() if name in held} | (others if seen.isna().any() else {})
+
     @property
     def cmap(self) -> Any:
         """The diverging colour map."""
@@ -101,34 +118,38 @@ class Style(NamedTuple):
         return rgba
 
 
-def attention_panels(n_spots: int, ncols: int | None, domains: Layer, look: Look) -> tuple[Canvas, Axes | None]:
+def attention_panels(titles: list[str], ncols: int | None, names: list[str], look: Look) -> tuple[Canvas, Axes | None]:
     """A square panel for each spot, and a place for the legends.
 
     Parameters
     ----------
-    n_spots
-        How many.
+    titles
+        A heading for each spot.
     ncols
         Spots in a row.
-    domains
-        The legend needs room for their names.
+    names
+        What the legend needs room for.
     look
         The options of the call.
     """
     import matplotlib.pyplot as plt
 
-    given_axes = user_axes(look, n_spots)
-    if given_axes is not None:
-        return canvas_of(given_axes, look), None
+    n_spots = len(titles)
+    given = user_canvas(look, n_spots)
+    if given is not None:
+        return given, None
     columns = min(ncols or 2, n_spots)
     rows = -(-n_spots // columns)
     # narrow empty columns keep the headings apart
     widths = [1.0, 0.08] * columns
-    side_inches = (
-        0.0 if look.legend_loc == "none" else max(_SIDE, 0.4 + 0.062 * max(map(len, domains.colors or {}), default=0))
-    )
+    names = column(names)
+    explained = look.legend_loc != "none"
+    side_inches = max(_SIDE, 0.4 + LETTER * longest(names)) if explained else 0.0
     panel = min(_PANEL, (PAGE - side_inches) / sum(widths))
-    size = (panel * sum(widths) + side_inches, rows * (panel + 0.75) + 0.25 * isinstance(look.title, str))
+    above = _ABOVE + _LINE * max(0, max(map(n_lines, zip(titles, strict=True))) - 4)
+    beside = _BAR + _LINE * n_lines(names) / _legend_columns(names) if explained else 0.0
+    height = max(rows * (panel + above), above + beside) + 0.25 * isinstance(look.title, str)
+    size = (panel * sum(widths) + side_inches, height)
     figure = plt.figure(figsize=look.figsize or size, layout="constrained")
     grid = figure.add_gridspec(rows, len(widths) + 1, width_ratios=[*widths, max(side_inches, 0.01) / panel])
     axes = [figure.add_subplot(grid[spot // columns, 2 * (spot % columns)]) for spot in range(n_spots)]
@@ -139,33 +160,33 @@ def attention_panels(n_spots: int, ncols: int | None, domains: Layer, look: Look
     return laid_out(figure, axes, look), side
 
 
-def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: Layer, diameter: np.ndarray) -> set[int]:
-    """Draw one close-up and return the codes of the domains that are seen in it, -1 for none."""
+def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: Layer, diameter: np.ndarray) -> None:
+    """Draw one close-up."""
     record = tissue.only
     window, codes = close.window, domains.values.cat.codes.to_numpy()
-    _base.draw_section(ax, tissue, int(record.section[close.row]), window, style.options)
+    section = int(record.section[close.row])
+    _base.draw_section(ax, tissue, section, window, style.options)
     away = np.abs(record.xy - record.xy[close.row]).max(axis=1)
-    away[record.section != record.section[close.row]] = np.inf
+    away[record.section != section] = np.inf
     reach = (window.right - window.left) / 2
     # facets at the rim of what is divided are not true, so the lines are drawn from more than is seen
     around = np.flatnonzero(away < 2 * reach)
     # between scattered cells the lines would come apart, and the edges' colours must do
     if find_lattice(record.xy[around]) is not None:
         draw_outlines(ax, record.xy[around], codes[around])
-    seen = np.flatnonzero(away < reach + np.nan_to_num(diameter) / 2)
     drawn = style.options.size * np.where(record.diameter > 0, diameter, _UNKNOWN * diameter)
     points = _base.points_per_unit(ax) * drawn
     order = np.argsort(-drawn[close.keys], kind="stable")  # where cells overlap, small ones lie above large ones
-    layers = {_FAINT: (np.setdiff1d(seen, close.keys), None), _EDGE: (close.keys[order], close.weight[order])}
+    layers = {_FAINT: (np.setdiff1d(close.seen, close.keys), None), _EDGE: (close.keys[order], close.weight[order])}
     for line, (rows, weight) in layers.items():
         rgba = np.zeros((len(rows), 4)) if weight is None else style.rgba(weight)
         circles = _base.draw_circles(ax, record.xy[rows], drawn[rows], rgba)
         circles.set(edgecolors=style.domains.rgba(rows, 1.0), linewidths=np.minimum(line, 0.12 * points[rows]))
     ring = _base.draw_circles(ax, record.xy[[close.row]], 1.22 * drawn[[close.row]], np.zeros((1, 4)))
-    ring.set(edgecolors="black", linewidths=min(_EDGE, 0.12 * points[close.row]), zorder=4)
+    color = ink() if tissue.images[section] is None else "black"
+    ring.set(edgecolors=color, linewidths=min(_EDGE, 0.12 * points[close.row]), zorder=4)
     _write_numbers(ax, record, close, style, points)
     ax.set_xlabel(_summary(close, codes), fontsize=7)
-    return set(style.domains.values.cat.codes.to_numpy()[seen].tolist())
 
 
 def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, points: np.ndarray) -> None:
@@ -174,7 +195,7 @@ def _write_numbers(ax: Axes, record: SpatialRecord, close: Close, style: Style, 
     per_point = 1 / _base.points_per_unit(ax)
     with np.errstate(divide="ignore"):
         order = np.argsort(-np.abs(np.log(close.weight)), kind="stable")
-    dark = style.rgba(close.weight)[:, :3] @ (0.299, 0.587, 0.114) < 0.5
+    dark = style.rgba(close.weight)[:, :3] @ _base.LUMA < 0.5
     taken: list[np.ndarray] = []
     for i in order:
         row = close.keys[i]
@@ -199,7 +220,12 @@ def _summary(close: Close, codes: np.ndarray) -> str:
     return ", ".join(said) if said else "no spot around it with a domain"
 
 
-def explain_closes(ax: Axes | None, style: Style, shown: set[int]) -> None:
+def _legend_columns(names: list[str]) -> int:
+    """As many as few rows need, where they are no wider than half a page."""
+    return min(-(-(1 + len(names)) // _LEGEND_ROWS), max(1, int(PAGE / 2 / (0.4 + LETTER * longest(names)))))
+
+
+def explain_closes(ax: Axes | None, style: Style, entries: dict[str, str]) -> None:
     """Colour bar, and a legend of the ring and of the domains that are seen, where there is a place for them."""
     if ax is None:
         return
@@ -220,17 +246,14 @@ def explain_closes(ax: Axes | None, style: Style, shown: set[int]) -> None:
     bar.ax.tick_params(length=2, pad=2)
     bar.set_label("weight relative\nto equal weights")
     bar.outline.set_visible(False)
-    colors = list((style.domains.colors or {}).items())
-    entries = [colors[code] for code in sorted(shown - {-1})]
-    entries += [(label, color) for label, color in style.domains.entries().items() if label not in dict(colors)] * (
-        -1 in shown
-    )
-    handles = [Line2D([], [], color=color, markersize=6.5, label=name) for name, color in entries]
-    handles.append(Line2D([], [], color="black", markersize=8, label="chosen spot"))
+    names = column(entries)
+    handles = [Line2D([], [], color=color, markersize=6.5) for color in entries.values()]
+    handles.append(Line2D([], [], color=ink(), markersize=8))
     for handle in handles:
         handle.set(linestyle="none", marker="o", markerfacecolor="none", markeredgewidth=_EDGE)
     ax.legend(
-        handles=handles,
+        handles,
+        [*names, "chosen spot"],
         title="edge: domain",
         loc="upper left",
         bbox_to_anchor=(-0.08 / size[0], 1 - 1.4 / size[1]),
@@ -239,5 +262,5 @@ def explain_closes(ax: Axes | None, style: Style, shown: set[int]) -> None:
         labelspacing=0.35,
         borderpad=0,
         alignment="left",
-        ncols=-(-len(handles) // _LEGEND_ROWS),
+        ncols=_legend_columns(names),
     )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from multist.pl._canvas import inches_of
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import Collection, EllipseCollection
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
 _FADED = 0.45
 """Opacity of the image under numbers."""
-_LUMA = (0.299, 0.587, 0.114)
+LUMA = (0.299, 0.587, 0.114)
+"""Brightness of red, green and blue."""
 _MAX_VECTORS = 10_000
 """Beyond so many shapes a vector file is slow to open."""
 _SCREEN = 1000
@@ -112,18 +115,16 @@ def draw_section(
     ax.set(xlim=(window.left, window.right), ylim=(window.bottom, window.top), xticks=[], yticks=[])
     ax.set_aspect("equal", anchor="N")
     ax.spines[:].set_visible(False)
-    microns = look.microns_per_pixel or slides.microns_per_pixel(section)
+    microns = look.microns_per_pixel or slides.microns_per_pixel[section]
     if microns is not None:
         rows = slides.rows(section)
         _scale_bar(ax, microns, slides.xy[rows], slides.diameters(section))
         window = window._replace(bottom=ax.get_ylim()[0])
     image = slides.images[section]
     if image is not None and window.left < image.shape[1] and window.top < image.shape[0] and min(window[2:]) > 0:
-        shown = ax.get_window_extent()
-        inches = max(shown.width, shown.height) / ax.figure.dpi
-        pixels, extent = read_window(image, window, max(_SCREEN, int(np.ceil(look.dots * inches))))
+        pixels, extent = read_window(image, window, max(_SCREEN, int(np.ceil(look.dots * max(inches_of(ax))))))
         if under_numbers if look.bw is None else look.bw:
-            pixels = np.repeat((pixels @ _LUMA).round().astype(np.uint8)[..., None], 3, axis=2)
+            pixels = np.repeat((pixels @ LUMA).round().astype(np.uint8)[..., None], 3, axis=2)
         usual = _FADED if under_numbers else 1.0
         opacity = usual if look.img_alpha is None else look.img_alpha
         ax.imshow(pixels, extent=extent, interpolation="antialiased", alpha=opacity, zorder=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -10,9 +10,9 @@ import pandas as pd
 
 from multist import _keys
 from multist._numbers import is_positive
-from multist.access import check_whole, gene_names, get_table, not_found, refuse_stale
+from multist.access import check_whole, gene_names, get_table, refuse_stale, result_entry
 from multist.pl import _base
-from multist.pl._canvas import PAGE, Canvas, canvas_of, laid_out, user_axes
+from multist.pl._canvas import PAGE, Canvas, laid_out, user_canvas
 from multist.pl._contact_graph import draw_graph
 from multist.pl._layer import domain_layer
 from multist.pl._look import Look, MapOptions, drawn
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from spatialdata import SpatialData
 
 _ALPHA = 0.45
-_GRAPH, _BELOW = 3.3, 0.8
-"""Inches of a map at most, and of its title and legend."""
+_GRAPH, _TALLEST, _BELOW = 3.3, 5.0, 0.8
+"""Inches of a map at most, in width and height, and of its title and legend."""
 _COLUMNS = 2  # of maps, in which the names of domains have room
 
 
@@ -90,7 +90,7 @@ def borders(
     check_whole(n_pairs=n_pairs)
     if not (is_positive(fdr) and fdr <= 1):
         raise ValueError(f"fdr must be above 0 and at most 1; got fdr={fdr!r}")
-    result = _result(get_table(data, table_key), key)
+    result = result_entry(get_table(data, table_key), key, _keys.INTERACTIONS)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
     pairs, joins = result["pairs"], result["borders"]
     layer = domain_layer(tissue, str(result["params"]["cluster_key"]), options).only(options.chosen)
@@ -108,22 +108,17 @@ def borders(
         panel, rows = canvas.axes[section], tissue.rows(section)
         _base.draw_section(panel, tissue, section, window, options)
         _base.draw_spots(panel, tissue, section, layer.rgba(rows, options.opacity(_ALPHA)), options.size)
-        draw_graph(
-            panel, tissue, rows, layer, joins, pairs[pairs["border_fdr"] <= fdr], options.legend_loc or "bottom margin"
-        )
     titles = ["domains that touch"] if n_sections == 1 else list(tissue.names)
     if len(canvas.axes) > n_sections:
         titles.append(draw_pairs(canvas.axes[-1], shown, fdr, options))
     canvas.set_titles(titles)
+    # the labels of the matrix set how large the maps are, in which names have their places
+    canvas.lay_out()
+    significant = pairs[pairs["border_fdr"] <= fdr]
+    for section, panel in enumerate(canvas.axes[:n_sections]):
+        where = options.legend_loc or "bottom margin"
+        draw_graph(panel, tissue, tissue.rows(section), layer, joins, significant, where)
     return canvas.finish("borders")
-
-
-def _result(table: AnnData, key: str) -> Mapping[str, Any]:
-    held = table.uns.get(key, {})
-    result = held.get(_keys.INTERACTIONS) if isinstance(held, Mapping) else None
-    if not isinstance(result, Mapping):
-        raise not_found(_keys.INTERACTIONS, f"uns[{key!r}]", held, key_added=key)
-    return result
 
 
 def _canvas(windows: list[_base.Window], shown: pd.DataFrame, look: Look) -> Canvas:
@@ -131,16 +126,16 @@ def _canvas(windows: list[_base.Window], shown: pd.DataFrame, look: Look) -> Can
     import matplotlib.pyplot as plt
 
     n_sections = len(windows)
-    given_axes = user_axes(look, n_sections + (n_sections > 1 or isinstance(look.ax, Iterable)))
-    if given_axes is not None:
-        return canvas_of(given_axes, look)
+    given = user_canvas(look, n_sections + (n_sections > 1 or isinstance(look.ax, Iterable)))
+    if given is not None:
+        return given
     inner, outer = matrix_inches(shown)
     beside = outer[0] <= 0.6 * PAGE and n_sections == 1
     aspect = float(np.median([window.aspect for window in windows]))
     columns = min(n_sections, _COLUMNS)
     rows = -(-n_sections // columns)
     width = min(_GRAPH, PAGE - outer[0] if beside else PAGE / columns)
-    height = width / aspect
+    height = min(width / aspect, _TALLEST)
     if beside:
         size, shape = (width + outer[0], max(height + _BELOW, outer[1])), (1, 2)
         ratios: dict[str, Any] = {"width_ratios": [width, inner[0]]}

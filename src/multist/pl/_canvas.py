@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,7 @@ PAGE = 7.2
 """Inches between the margins of a page."""
 LABEL = 0.15
 """Inches of height that a label of an axis needs."""
-MAX_WIDTH, _MAX_HEIGHT = 3.1, 4.0
+MAX_WIDTH, MAX_HEIGHT = 3.1, 4.0
 """Inches of a panel, whatever room there is."""
 _MIN_SIDE = 0.3
 """Inches of a panel in which something can be seen."""
@@ -62,6 +62,10 @@ class Canvas:
         for ax, title in zip(self.axes, titles, strict=False):
             ax.set_title(title, loc=loc)
 
+    def lay_out(self) -> bool:
+        """Give panels about their final size; False if there is no room for them."""
+        return self.look.ax is not None or _lay_out(self.figure)
+
     def finish(self, name: str, *, listed: bool = False) -> Figure | Axes | list[Axes] | None:
         """Save, show and return as all plots here do.
 
@@ -78,19 +82,24 @@ class Canvas:
         None if the figure was shown, or saved and closed.
         """
         import matplotlib.pyplot as plt
+        from matplotlib.colors import to_rgba
 
         look, show = self.look, self.look.show
+        # what is drawn beside panels moves with their size, so one layout leaves some of it over its neighbours
+        has_room = self.lay_out()
         if look.ax is None:
-            # what is drawn beside panels moves with their size, so one layout leaves some of it over its neighbours
-            self._warn_of_small_panels(has_room=_lay_out(self.figure))
+            self._warn_of_small_panels(has_room=has_room)
         if look.save is not None and look.save is not False:
             path = _scanpys_path(name) if look.save is True else Path(look.save).expanduser()
             if not path.suffix:
                 path = path.with_suffix(f".{plt.rcParams['savefig.format']}")
             png = path.suffix.lower() == ".png"
             dpi = look.dpi or (DPI_PNG if png else DPI)
+            # that of the style, by which the print is light or dark
+            *rgb, opacity = to_rgba(self.figure.get_facecolor())
+            face = tuple(rgb) if opacity else "white"
             with whole_file(path) as file, _collapse("ignore"):
-                self.figure.savefig(file, bbox_inches="tight", pad_inches=0.02, facecolor="white", dpi=dpi)
+                self.figure.savefig(file, bbox_inches="tight", pad_inches=0.02, facecolor=face, dpi=dpi)
         if show is None:
             show = not look.save and look.ax is None and not look.return_fig
             if not show and look.ax is None and not look.return_fig:
@@ -113,7 +122,7 @@ class Canvas:
             )
 
 
-def user_axes(look: Look, count: int) -> list[Axes] | None:
+def user_canvas(look: Look, count: int) -> Canvas | None:
     """The axes that the user brought, which have to be as many as there are panels; None for a new figure."""
     if look.ax is None:
         return None
@@ -123,12 +132,7 @@ def user_axes(look: Look, count: int) -> list[Axes] | None:
         raise ValueError(
             f"ax has {len(axes)} axes, but {count} are to be drawn; give a list of {count}, leave ax out, or draw less"
         )
-    return axes
-
-
-def canvas_of(axes: Sequence[Axes], look: Look) -> Canvas:
-    """The figure to which axes belong."""
-    return Canvas(cast("Figure", axes[0].get_figure(root=True)), list(axes), look)
+    return Canvas(axes[0].get_figure(root=True), axes, look)
 
 
 def laid_out(figure: Figure, axes: list[Axes], look: Look) -> Canvas:
@@ -187,12 +191,12 @@ def panels(
     """
     import matplotlib.pyplot as plt
 
-    given_axes = user_axes(look, len(cells))
-    if given_axes is not None:
-        return canvas_of(given_axes, look)
+    given = user_canvas(look, len(cells))
+    if given is not None:
+        return given
     rows, columns = (max(cell[side] for cell in cells) + 1 for side in (0, 1))
     width = min(MAX_WIDTH, first * panel_width(columns - 1 + first, beside))
-    height = min(width / aspect, _MAX_HEIGHT)
+    height = min(width / aspect, MAX_HEIGHT)
     width, height = min(width, height * aspect), max(height, least)
     size = (
         (1 + (columns - 1) / first) * width + columns * _BETWEEN + beside,
@@ -212,6 +216,28 @@ def inches_of(ax: Axes) -> tuple[float, float]:
     """Width and height that a panel has before its surroundings are laid out."""
     extent = ax.get_window_extent()
     return extent.width / ax.figure.dpi, extent.height / ax.figure.dpi
+
+
+def name_rows(ax: Axes, names: list[str]) -> None:
+    """Name the rows of a panel from the top down, without a frame around them."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def ink() -> str:
+    """Colour of what is black in a light style."""
+    import matplotlib as mpl
+
+    return str(mpl.rcParams["text.color"])
+
+
+def halo(width: float, color: str = "white") -> list[Any]:
+    """A rim of so many points, in which a line or print can be seen on any ground."""
+    from matplotlib import patheffects
+
+    return [patheffects.withStroke(linewidth=width, foreground=color)]
 
 
 def _scanpys_path(name: str) -> Path:

@@ -34,8 +34,8 @@ def as_layer_values(values: pd.Series, *, whole_numbers_are_categories: bool = F
     return as_names(values)
 
 
-def obs_values(obs: pd.DataFrame, key: str, argument: str, *, whole_numbers_are_categories: bool = False) -> pd.Series:
-    """Column ``key`` of ``obs`` as :func:`as_layer_values` gives it.
+def obs_values(obs: pd.DataFrame, key: str, argument: str) -> pd.Series:
+    """Column ``key`` of ``obs`` as :func:`as_layer_values` gives it, whole numbers as names.
 
     Raises
     ------
@@ -44,7 +44,23 @@ def obs_values(obs: pd.DataFrame, key: str, argument: str, *, whole_numbers_are_
     """
     if key not in obs:
         raise not_found(key, "obs", obs.columns, argument=argument)
-    return as_layer_values(obs[key], whole_numbers_are_categories=whole_numbers_are_categories)
+    return as_layer_values(obs[key], whole_numbers_are_categories=True)
+
+
+def obs_names(obs: pd.DataFrame, key: str, argument: str) -> pd.Series:
+    """Column ``key`` of ``obs`` as a categorical of names.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If it holds numbers that are no names.
+    """
+    values = obs_values(obs, key, argument)
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        raise ValueError(f"{argument} {key!r} holds numbers that are no names; give another column")
+    return values
 
 
 def category_colors(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist import _keys
+from multist.pl._canvas import halo
 from multist.pl._places import name_boxes
 
 if TYPE_CHECKING:
@@ -52,11 +53,9 @@ def draw_graph(
     where
         Place of the legend.
     """
-    from matplotlib import patheffects
-
-    names = layer.colors or {}
+    names = layer.colors
     labels = layer.values.iloc[rows].astype(object).to_numpy()
-    boxes = name_boxes(ax, tissue.xy[rows], labels, list(names))
+    boxes, written = name_boxes(ax, tissue.xy[rows], labels, list(names))
     touching = _touching(tissue, rows, labels)
     significant = {frozenset(ends) for ends in zip(found["ligand_domain"], found["receptor_domain"], strict=True)}
     longest = max(float(borders["length"].max()), 1e-9) if len(borders) else 1.0
@@ -65,7 +64,6 @@ def draw_graph(
             continue
         width = max(0.8, _MAX_LINE_WIDTH * length / longest)
         dark = frozenset((one, two)) in significant
-        halo = [patheffects.withStroke(linewidth=width + 1.4, foreground="white")]
         line = _line_between(boxes[one], boxes[two], [box for name, box in boxes.items() if name not in (one, two)])
         ax.plot(
             *line.T,
@@ -73,13 +71,13 @@ def draw_graph(
             linewidth=width,
             solid_capstyle="butt",
             zorder=3 + dark * 0.1,
-            path_effects=halo,
+            path_effects=halo(width + 1.4),
             scalex=False,
             scaley=False,
         )
     for name, (x, y, _, _) in boxes.items():
         box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": names[name], "linewidth": 1.6}
-        ax.text(x, y, name, ha="center", va="center", fontsize=7.5, bbox=box, zorder=4)
+        ax.text(x, y, written[name], color="black", ha="center", va="center", fontsize=7.5, bbox=box, zorder=4)
     if where != "none" and len(borders):
         _explain(ax, longest, str(borders["unit"].iloc[0]), dark=bool(significant), below=where == "bottom margin")
 
@@ -95,7 +93,10 @@ def _explain(ax: Axes, longest: float, unit: str, *, dark: bool, below: bool) ->
         Line2D([], [], color=_OTHER, linewidth=_MAX_LINE_WIDTH * round_length / longest, label=f"border of {text}")
     ]
     if dark:
-        handles.append(Line2D([], [], color=_SIGNIFICANT, linewidth=2.5, label="with significant pairs"))
+        rim = halo(2.5 + 1.4)
+        handles.append(
+            Line2D([], [], color=_SIGNIFICANT, linewidth=2.5, label="with significant pairs", path_effects=rim)
+        )
     place = (
         {"loc": "upper center", "bbox_to_anchor": (0.5, -0.01)}
         if below

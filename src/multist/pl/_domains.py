@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from multist._keys import domain_key
 from multist.access import check_whole
-from multist.pl import _base
-from multist.pl._canvas import Canvas, panel_width, panels
-from multist.pl._colors import obs_values, store_colors
-from multist.pl._layer import Layer, color_layers, other_labels
-from multist.pl._legend import explain, legend_inches
+from multist.pl import _base, _overlays
+from multist.pl._canvas import MAX_HEIGHT, panel_width, panels
+from multist.pl._colors import obs_names, store_colors
+from multist.pl._layer import color_layers, other_labels
+from multist.pl._legend import explain, least_height, legend_height, legend_width
 from multist.pl._look import LegendLoc, Look, MapOptions, drawn
 from multist.pl._maps import draw_map, explained
-from multist.pl._overlays import (
-    draw_rings,
-    draw_strokes,
-    ring_entry,
-    ringed_rows,
-    stroke_colors,
-    stroke_entries,
-    stroke_values,
-)
 from multist.pl._slides import slides
 
 if TYPE_CHECKING:
@@ -124,29 +115,36 @@ def domains(
     layers = color_layers(tissue, keys, options, layer=layer, gene_symbols=gene_symbols)
     result = next((each for each in layers if each.colors), None)
     layers += other_labels(tissue, _listed(truth_key), result, options)
-    outlined = None if outline is None else _codes(tissue.obs, outline)
-    ringed = None if rings is None else ringed_rows(tissue, rings)
-    strokes = None if labels_key is None else stroke_values(tissue, labels_key, unlabeled_category)
+    outlined = None if outline is None else obs_names(tissue.obs, outline, "outline").cat.codes.to_numpy()
+    ringed = _overlays.ringed_rows(tissue, rings)
+    strokes = None if labels_key is None else _overlays.stroke_values(tissue, labels_key, unlabeled_category)
     classes: list[dict[str, str]] = [{}] * len(layers)
     if labels_key is not None and strokes is not None:
-        classes = [stroke_colors(strokes, tissue, labels_key, [each, *layers], options) for each in layers]
+        classes = [_overlays.stroke_colors(strokes, tissue, labels_key, [each, *layers], options) for each in layers]
 
     n_sections = len(tissue.names)
     where: LegendLoc = options.legend_loc or ("none" if "legend_loc" in look else "right margin")
-    ring = {} if rings is None or ringed is None or not len(ringed) else ring_entry(rings)
-    extras = [stroke_entries(colors, each) | ring for each, colors in zip(layers, classes, strict=True)]
+    ring = _overlays.ring_entry(rings) if len(ringed) else {}
+    extras = [_overlays.stroke_entries(colors, each) | ring for each, colors in zip(layers, classes, strict=True)]
     titles = [each.label if n_sections > 1 else "" for each in layers]
     windows = [_base.section_window(tissue, section, crop=crop) for section in range(n_sections)]
-    beside, below = _legend_inches(layers, extras, titles, where)
+    aspect = float(np.median([window.aspect for window in windows]))
+    beside = [legend_width(one, where, title, list(e)) for one, title, e in zip(layers, titles, extras, strict=True)]
     cells = _cells(n_sections, len(layers), ncols or _usual_columns(n_sections, len(layers), beside))
-    canvas = _laid_out(cells, windows, options, beside, below)
+    rows, columns = (1 + max(each) for each in zip(*cells, strict=True))
+    # legends of one section lie beside each of its panels
+    right = sum(sorted(beside, reverse=True)[:columns]) if n_sections == 1 else max(beside)
+    width = min(panel_width(columns, right), MAX_HEIGHT * aspect)
+    below = [legend_height(one, where, list(extra), width) for one, extra in zip(layers, extras, strict=True)]
+    bottom = max(below) * rows if n_sections == 1 else sum(below)
+    least = max(least_height(one, where, title, list(e)) for one, title, e in zip(layers, titles, extras, strict=True))
+    canvas = panels(cells, aspect, options, beside=right, below=bottom, least=least)
     drawn = itertools.product(zip(layers, classes, strict=True), range(n_sections))
     for panel, ((each, colors), section) in zip(canvas.axes, drawn, strict=True):
         draw_map(panel, tissue, section, windows[section], each, options, outlined)
         if strokes is not None:
-            draw_strokes(panel, tissue, section, strokes, colors, options.size, over_numbers=each.is_numeric)
-        if ringed is not None:
-            draw_rings(panel, tissue, section, ringed, options.size)
+            _overlays.draw_strokes(panel, tissue, section, strokes, colors, options.size, over_numbers=each.is_numeric)
+        _overlays.draw_rings(panel, tissue, section, ringed, options.size)
     canvas.set_titles([e.label if n_sections == 1 else tissue.names[s] for e in layers for s in range(n_sections)])
     for start, each, title, extra in zip(range(0, len(canvas.axes), n_sections), layers, titles, extras, strict=True):
         # beside the last panel of the layer's first row, where it narrows no other column
@@ -155,21 +153,13 @@ def domains(
             explain(canvas.axes[last], each, where, title=title, extra=extra)
 
     for each in layers[: len(keys)]:
-        if each.colors is not None and options.palette is None and options.groups is None:
+        if not each.is_numeric and options.palette is None and options.groups is None:
             store_colors(tissue.tables, each.key, each.colors)
     return canvas.finish("domains")
 
 
 def _listed(keys: str | Sequence[str] | None) -> list[str]:
     return [] if keys is None else [keys] if isinstance(keys, str) else list(keys)
-
-
-def _codes(obs: Any, key: str) -> np.ndarray:
-    """(n,) codes of the domains to be outlined."""
-    values = obs_values(obs, key, "outline", whole_numbers_are_categories=True)
-    if not hasattr(values, "cat"):
-        raise ValueError(f"outline {key!r} holds numbers that are no names of domains")
-    return values.cat.codes.to_numpy()
 
 
 def _usual_columns(n_sections: int, n_layers: int, beside: list[float]) -> int:
@@ -195,29 +185,3 @@ def _cells(n_sections: int, n_layers: int, ncols: int) -> list[tuple[int, int]]:
     if n_sections == 1:
         return [divmod(i, columns) for i in range(n_layers)]
     return [(layer * block + s // columns, s % columns) for layer in range(n_layers) for s in range(n_sections)]
-
-
-def _laid_out(
-    cells: list[tuple[int, int]],
-    windows: list[_base.Window],
-    options: Look,
-    beside: list[float],
-    below: list[float],
-) -> Canvas:
-    """Panels of the sections' shape with room for the legends: of one section beside each, else of the widest."""
-    rows, columns = (1 + max(each) for each in zip(*cells, strict=True))
-    one_section = len(windows) == 1
-    width = sum(sorted(beside, reverse=True)[:columns]) if one_section else max(beside)
-    height = max(below) * rows if one_section else sum(below)
-    aspect = float(np.median([window.aspect for window in windows]))
-    return panels(cells, aspect, options, beside=width, below=height)
-
-
-def _legend_inches(
-    layers: list[Layer], extras: list[dict[str, Any]], titles: list[str], where: LegendLoc
-) -> tuple[list[float], list[float]]:
-    """Width and height that the legend of each layer needs."""
-    each = [
-        legend_inches(one, where, title, tuple(extra)) for one, extra, title in zip(layers, extras, titles, strict=True)
-    ]
-    return [width for width, _ in each], [height for _, height in each]

@@ -12,7 +12,7 @@ from multist._keys import MULTIST, NORMALIZED_SUFFIX, STAIN_REFERENCE
 from multist._numbers import is_positive
 from multist.access import PatchReader, check_whole, listed, resolve, section_code
 from multist.pl import _base
-from multist.pl._canvas import PAGE, Canvas, canvas_of, user_axes
+from multist.pl._canvas import PAGE, Canvas, halo, user_canvas
 from multist.pl._look import FigureOptions, Look, drawn
 from multist.pl._slides import Slides, of_records
 
@@ -91,6 +91,7 @@ def histology(
     --------
     >>> mt.pl.histology(sdata, spots=6, save="histology.png")
     """
+    options = Look.of({**look, "microns_per_pixel": microns_per_pixel})
     if not is_positive(patch_size):
         raise ValueError(f"patch_size is a positive number of spot diameters, got {patch_size}")
     if image_key is None:
@@ -105,7 +106,6 @@ def histology(
     tissues = [of_records([data], [record]) for record in shown]
     window = _base.section_window(tissues[0], index, crop=crop)
     n_reference = 0 if reference is None else min(_MAX_REFERENCE, len(reference.xy))
-    options = replace(Look.of(look), microns_per_pixel=microns_per_pixel)
     canvas, parts = _panels(options, len(shown), n_reference, len(rows), window.aspect)
     images, patches = canvas.axes[: len(shown)], canvas.axes[len(shown) :]
     width = patch_size * float(np.median(tissues[0].diameters(index)))
@@ -176,9 +176,9 @@ def _panels(look: Look, n_images: int, n_reference: int, n_spots: int, aspect: f
     """Axes of images, reference patches and spots' patches, and the parts of a new figure that hold them."""
     import matplotlib.pyplot as plt
 
-    given_axes = user_axes(look, n_images * (1 + n_spots) + n_reference)
-    if given_axes is not None:
-        return canvas_of(given_axes, look), {}
+    given = user_canvas(look, n_images * (1 + n_spots) + n_reference)
+    if given is not None:
+        return given, {}
     columns = max(n_spots, _MAX_REFERENCE if n_reference else 5)
     width = 0.8 * PAGE if n_images > 1 else 0.6 * PAGE
     heights = {"images": min(width / n_images / aspect, 4.0) + 0.3}
@@ -201,16 +201,14 @@ def _panels(look: Look, n_images: int, n_reference: int, n_spots: int, aspect: f
 
 
 def _mark_squares(panel: Axes, xy: np.ndarray, width: np.ndarray, color: str, *, numbered: bool = False) -> None:
-    from matplotlib import patheffects
     from matplotlib.patches import Rectangle
 
     line = 1.2 if len(xy) <= 30 else 0.7
     for i, ((x, y), w) in enumerate(zip(xy, width, strict=True), start=1):
         panel.add_patch(Rectangle((x - w / 2, y - w / 2), w, w, fill=False, edgecolor=color, linewidth=line, zorder=3))
         if numbered:
-            halo = [patheffects.withStroke(linewidth=2, foreground="black")]
             text = panel.annotate(str(i), (x, y - w / 2), (0, 2), textcoords="offset points", ha="center", color=color)
-            text.set(fontsize=7, fontweight="bold", path_effects=halo, zorder=4)
+            text.set(fontsize=7, fontweight="bold", path_effects=halo(2, "black"), zorder=4)
 
 
 def _draw_reference(axes: list[Axes], record: SpatialRecord, section: int, reference: _Reference) -> str:

@@ -19,6 +19,7 @@ from multist.access import (
     gene_names,
     listed,
     names_place,
+    not_found,
     refuse_twins,
     shown_expression,
     some_names,
@@ -59,7 +60,7 @@ class Layer:
     values
         (n_obs,) categorical of strings, or floats.
     colors
-        Category to colour; None for numbers.
+        Category to colour; none for numbers.
     cmap
         Colour map of numbers.
     limits
@@ -72,11 +73,11 @@ class Layer:
 
     key: str
     values: pd.Series
-    colors: dict[str, str] | None
+    colors: dict[str, str] = field(default_factory=dict)
     cmap: str | Colormap = NUMBERS
     limits: tuple[float | str | None, float | str | None] = (None, None)
-    left_out: bool = field(default=False)
-    unit: str = field(default="")
+    left_out: bool = False
+    unit: str = ""
 
     @property
     def label(self) -> str:
@@ -86,7 +87,7 @@ class Layer:
     @property
     def is_numeric(self) -> bool:
         """Whether a colour bar explains it, rather than a legend."""
-        return self.colors is None
+        return not isinstance(self.values.dtype, pd.CategoricalDtype)
 
     @property
     def is_crowded(self) -> bool:
@@ -102,8 +103,8 @@ class Layer:
     @property
     def drawn_colors(self) -> dict[str, str]:
         """Colours of the categories that a spot has."""
-        held = set(self.values.unique()) if self.colors else set()
-        return {name: color for name, color in (self.colors or {}).items() if name in held}
+        held = set(self.values.unique())
+        return {name: color for name, color in self.colors.items() if name in held}
 
     def norm(self) -> Normalize:
         """The range of the numbers, over all sections."""
@@ -113,6 +114,10 @@ class Layer:
         if not len(finite):
             return Normalize(0, 1)
         low, high = (_limit(asked, finite, end) for asked, end in zip(self.limits, (0, 100), strict=True))
+        if low > high and None not in self.limits:
+            raise ValueError(f"vmin and vmax are {low:g} and {high:g}: vmin has to be the smaller")
+        if low > high:  # all numbers lie beyond the limit that was given
+            low, high = (low, low + 1) if self.limits[1] is None else (high - 1, high)
         return Normalize(low, high)
 
     def rgba(self, rows: np.ndarray, alpha: float) -> np.ndarray:
@@ -121,7 +126,7 @@ class Layer:
         from matplotlib.colors import to_rgba, to_rgba_array
 
         values = self.values.iloc[rows]
-        if self.colors is None:
+        if self.is_numeric:
             cmap = mpl.colormaps[self.cmap] if isinstance(self.cmap, str) else self.cmap
             rgba = np.array(cmap(self.norm()(values.to_numpy())))
         elif self.colors:
@@ -157,7 +162,7 @@ class Layer:
         kept = groups_of.isin(groups).to_numpy()
         values = self.values.where(kept)
         colors = self.colors
-        if of is None and colors is not None:
+        if of is None:
             values = values.cat.set_categories([name for name in categories if name in groups])
             colors = {name: color for name, color in colors.items() if name in groups}
         return replace(self, values=values, colors=colors, left_out=bool((~kept).any()))
@@ -188,10 +193,27 @@ def domain_layer(slides: Slides, key: str, look: Look) -> Layer:
     ValueError
         If it holds numbers that are no names.
     """
-    values = _colors.obs_values(slides.obs, key, "cluster_key", whole_numbers_are_categories=True)
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        raise ValueError(f"obs[{key!r}] holds numbers that are no names of domains; give another cluster_key")
+    values = _colors.obs_names(slides.obs, key, "cluster_key")
     return Layer(key, values, _colors.category_colors(slides.tables, key, values, look.palette))
+
+
+def number_layer(slides: Slides, key: str, look: Look, key_added: str) -> Layer:
+    """The numbers that the result ``key_added`` has in a column of ``obs``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If no spot has a value.
+    """
+    if key not in slides.obs:
+        raise not_found(key, "obs", slides.obs.columns, key_added=key_added)
+    values = slides.obs[key].astype(float)
+    if not np.isfinite(values).any():
+        cure = advice(key, key_added=key_added)
+        raise ValueError(f"obs[{key!r}] has no value for any of the {len(values)} spots{cure}")
+    return Layer(key, values, **numbers_of(look))
 
 
 def color_layers(
@@ -208,7 +230,7 @@ def color_layers(
         check_layer(table, layer)
     found = []
     for key in keys:
-        unit = ""
+        colors, unit = dict[str, str](), ""
         is_column = key in slides.obs
         is_both = is_column and _is_gene(slides, key, gene_symbols)
         if is_both and layer is None:
@@ -218,11 +240,10 @@ def color_layers(
             # domains that were numbers in a file are names all the same
             are_names = key.endswith(_keys.domain_key(""))
             values = _colors.as_layer_values(slides.obs[key], whole_numbers_are_categories=are_names)
-            categorical = isinstance(values.dtype, pd.CategoricalDtype)
-            colors = _colors.category_colors(slides.tables, key, values, look.palette) if categorical else None
+            if isinstance(values.dtype, pd.CategoricalDtype):
+                colors = _colors.category_colors(slides.tables, key, values, look.palette)
         else:
             values, unit = _expression(slides, key, layer, gene_symbols)
-            colors = None
         found.append(Layer(key, values, colors, unit=unit, **numbers_of(look)).only(look.chosen))
     return found
 
@@ -246,10 +267,9 @@ def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look
     """Known regions or older results as layers, in the colours of the categories of ``result`` they overlap most."""
     found = []
     for key in keys:
-        values = _colors.obs_values(slides.obs, key, "truth_key", whole_numbers_are_categories=True)
-        colors = None
+        values, colors = _colors.obs_values(slides.obs, key, "truth_key"), dict[str, str]()
         if isinstance(values.dtype, pd.CategoricalDtype):
-            if result is None or result.colors is None:
+            if result is None:
                 colors = _colors.category_colors(slides.tables, key, values, look.palette)
             else:
                 colors = _colors.matched_colors(values, result.values, result.colors)
@@ -259,8 +279,6 @@ def other_labels(slides: Slides, keys: Sequence[str], result: Layer | None, look
 
 def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str | None) -> tuple[pd.Series, str]:
     """Log-normalised expression of a gene in all spots, and whether that is what it is."""
-    from scipy import sparse
-
     parts, all_logged, where = [], True, names_place(gene_symbols)
     for table in slides.tables:
         if layer is None:
@@ -277,5 +295,5 @@ def _expression(slides: Slides, gene: str, layer: str | None, gene_symbols: str 
         refuse_twins(names, where, [gene])
         values, logged = shown_expression(table, layer, at)
         all_logged &= logged
-        parts.append(values.toarray().ravel() if sparse.issparse(values) else np.asarray(values).ravel())
+        parts.append(values.toarray().ravel())
     return pd.Series(np.concatenate(parts), index=slides.obs.index), "log-normalised" if all_logged else ""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from multist._settings import logger
 from multist._words import shown
-from multist.pl._canvas import MAX_WIDTH, inches_of
+from multist.pl._canvas import halo, inches_of
+from multist.pl._names import LETTER, fitted, in_lines, longest, n_lines
 from multist.pl._places import name_boxes
 
 if TYPE_CHECKING:
@@ -22,18 +21,18 @@ if TYPE_CHECKING:
 
 _MAX_ROWS, _MAX_LINES = 12, 24
 """Entries of a legend one below the other, and lines of these."""
-_MAX_LINE = 28
-"""Letters of a line of an entry; longer names take several."""
-_CHARACTER = 0.062
-"""Inches of a letter at the legend's size of print."""
+_ENTRY, _LEAST = 0.17, 0.8
+"""Inches of a line of an entry below a panel, and of what a figure must keep for the panel itself."""
+_MOST_BESIDE, _MOST_BELOW = 5.5, 5.5
+"""Inches of a legend on a page."""
 _BAR = 0.75
 """Inches of a colour bar with its numbers."""
 _UNDER_BAR = {"loc": "lower left", "bbox_to_anchor": (1.0, 0.0)}
 """Place of what explains overlays beside numbers."""
 
 
-def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[str, ...] = ()) -> tuple[float, float]:
-    """Width that a legend or colour bar needs beside a panel, and height that it needs below.
+def legend_width(layer: Layer, where: LegendLoc, title: str, extra: Sequence[str]) -> float:
+    """Inches that a legend or colour bar needs beside a panel.
 
     Parameters
     ----------
@@ -46,20 +45,38 @@ def legend_inches(layer: Layer, where: LegendLoc, title: str = "", extra: tuple[
     extra
         Further entries.
     """
-    if where == "none":
-        return 0.0, 0.0
+    if where == "none" or where == "bottom margin" or (where == "on data" and not layer.is_numeric):
+        return 0.0
     if layer.is_numeric:
-        height = 0.5 + 0.17 * len(extra) + (0.15 if layer.unit else 0.0)
-        if where == "bottom margin":
-            return 0.0, height
-        widest = max(map(len, extra), default=0)
-        return max(_BAR + (0.15 if layer.unit else 0.0), _CHARACTER * len(title), 0.3 + _CHARACTER * widest), 0.0
-    names = [*_entries(layer), *extra]
-    if where == "right margin":
-        return max(_columns(names) * (0.3 + _CHARACTER * _longest(names)), _CHARACTER * len(title)) + 0.1, 0.0
-    if where == "bottom margin":
-        return 0.0, 0.17 * (1 + -(-len(_lines(names)) // min(3, _columns_below(names, MAX_WIDTH))))
-    return 0.0, 0.0
+        entries = 0.3 + LETTER * longest(map(in_lines, extra))
+        return max(_BAR + (0.15 if layer.unit else 0.0), LETTER * len(title), entries)
+    return max(_inches_beside(_beside([*_entries(layer), *extra])), LETTER * len(title)) + 0.1
+
+
+def least_height(layer: Layer, where: LegendLoc, title: str, extra: Sequence[str]) -> float:
+    """Inches of height that a panel needs for what is beside it, described as in :func:`legend_width`."""
+    if layer.is_numeric or where != "right margin":
+        return 0.0
+    names = _beside([*_entries(layer), *extra])
+    return 0.15 * (n_lines(names) / max(1, _columns(names)) + bool(title) + 1)
+
+
+def legend_height(layer: Layer, where: LegendLoc, extra: Sequence[str], width: float) -> float:
+    """Inches that a legend or colour bar needs below a panel.
+
+    Parameters
+    ----------
+    layer, where, extra
+        As in :func:`legend_width`.
+    width
+        Inches of the panel.
+    """
+    if where != "bottom margin":
+        return 0.0
+    if layer.is_numeric:
+        return 0.5 + _ENTRY * n_lines(map(in_lines, extra)) + (0.15 if layer.unit else 0.0)
+    names = _below([*_entries(layer), *extra], width, _MOST_BELOW)
+    return _ENTRY * (1 + -(-n_lines(names) // min(3, _columns_below(names, width))))
 
 
 def explain(
@@ -84,7 +101,7 @@ def explain(
         return
     if layer.is_numeric:
         below = where == "bottom margin"
-        lines = 0.17 * len(extra or {}) / inches_of(ax)[1]
+        lines = _ENTRY * n_lines(map(in_lines, extra or {})) / inches_of(ax)[1]
         _color_bar(ax, layer, below=below, title=title, low=max(0.15, lines + 0.05))
         if extra:
             bar = 0.07 + (0.27 + 0.15 * bool(title or layer.unit)) / inches_of(ax)[1]
@@ -102,38 +119,32 @@ def explain(
 
 
 def _entries(layer: Layer) -> dict[str, str]:
-    """What the legend of a map lists, long names in several lines; nothing if there is too much."""
-    entries = {} if layer.is_crowded else layer.entries()
-    return {in_lines(name): color for name, color in entries.items()}
+    """What the legend of a map lists; nothing if there is too much."""
+    return {} if layer.is_crowded else layer.entries()
 
 
-def in_lines(name: str) -> str:
-    """A long name; a short one keeps its blanks, in which alone it may differ from another."""
-    return name if len(name) <= _MAX_LINE else textwrap.fill(name, _MAX_LINE, break_on_hyphens=False)
+def _beside(names: Sequence[str]) -> list[str]:
+    """Names as a legend beside a panel writes them."""
+    return fitted(names, lambda written: _inches_beside(written) <= _MOST_BESIDE)
 
 
-def n_lines(names: Iterable[str]) -> int:
-    """How many lines names take, written one below the other."""
-    return sum(1 + in_lines(name).count("\n") for name in names)
+def _inches_beside(names: Sequence[str]) -> float:
+    return _columns(names) * (0.3 + LETTER * longest(names))
 
 
-def _lines(names: Sequence[str]) -> list[str]:
-    return [line for name in names for line in name.split("\n")]
-
-
-def _longest(names: Sequence[str]) -> int:
-    """Letters of the longest line."""
-    return max(map(len, _lines(names)), default=0)
+def _below(names: Sequence[str], width: float, room: float) -> list[str]:
+    """Names as a legend below a panel of so many inches writes them, in so many inches of height."""
+    return fitted(names, lambda written: _ENTRY * n_lines(written) <= room * _columns_below(written, width))
 
 
 def _columns_below(names: Sequence[str], width: float) -> int:
     """Of a legend below a panel of so many inches."""
-    return max(1, int(width / (0.3 + _CHARACTER * _longest(names))))
+    return max(1, int(width / (0.3 + LETTER * longest(names))))
 
 
 def _columns(names: Sequence[str]) -> int:
     """Of a legend beside a panel."""
-    return max(-(-len(names) // _MAX_ROWS), -(-len(_lines(names)) // _MAX_LINES))
+    return max(-(-len(names) // _MAX_ROWS), -(-n_lines(names) // _MAX_LINES))
 
 
 def _color_bar(ax: Axes, layer: Layer, *, below: bool, title: str, low: float) -> None:
@@ -167,25 +178,25 @@ def _legend(
     below: bool,
     title: str,
     extra: dict[str, dict[str, Any]],
-    place: Mapping[str, Any] = MappingProxyType({}),
+    place: dict[str, Any] | None = None,
 ) -> None:
     """Draw the legend, beside or below the panel unless ``place`` says where."""
     from matplotlib.lines import Line2D
 
     usual: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 6.5}
-    handles = [Line2D([], [], color=color, label=label, markeredgewidth=0, **usual) for label, color in entries.items()]
-    handles += [Line2D([], [], label=label, **(usual | marker)) for label, marker in extra.items()]
+    handles = [Line2D([], [], color=color, markeredgewidth=0, **usual) for color in entries.values()]
+    handles += [Line2D([], [], **(usual | marker)) for marker in extra.values()]
     if not handles:
         return
-    usual_place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-    labels = [str(handle.get_label()) for handle in handles]
-    usual_place["ncols"] = _columns(labels)
+    names, width = [*entries, *extra], inches_of(ax)[0]
+    labels = _below(names, width, _room_below(ax)) if below else _beside(names)
+    usual_place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": _columns(labels)}
     if below:
-        width = ax.get_window_extent().width / ax.figure.dpi
         columns = min(_columns_below(labels, width), len(handles))
         usual_place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": columns}
     ax.legend(
-        handles=handles,
+        handles,
+        labels,
         frameon=False,
         title=title or None,
         handletextpad=0.2,
@@ -193,15 +204,21 @@ def _legend(
         columnspacing=0.8,
         handlelength=1.4,
         borderaxespad=0.3,
-        **(usual_place | dict(place)),
+        **(usual_place | (place or {})),
     )
+
+
+def _room_below(ax: Axes) -> float:
+    """Inches that panels can leave to what is below them; without a layout they leave none, and shorter is no cure."""
+    figure, place = ax.figure.get_figure(root=True), ax.get_subplotspec()
+    rows = 1 if place is None else place.get_gridspec().nrows
+    return np.inf if figure.get_layout_engine() is None else figure.get_figheight() - rows * _LEAST
 
 
 def write_names(ax: Axes, layer: Layer, xy: np.ndarray, rows: np.ndarray) -> None:
     """Write the name of each category at one of its spots, near their middle and free of the other names."""
-    from matplotlib import patheffects
-
     labels = layer.values.iloc[rows].astype(object).to_numpy()
-    halo = [patheffects.withStroke(linewidth=2.0, foreground="white")]
-    for name, (x, y, _, _) in name_boxes(ax, xy, labels, list(layer.colors or {})).items():
-        ax.text(x, y, in_lines(str(name)), ha="center", va="center", fontweight="bold", path_effects=halo, zorder=6)
+    boxes, written = name_boxes(ax, xy, labels, list(layer.colors))
+    for name, (x, y, _, _) in boxes.items():
+        text = ax.text(x, y, written[name], color="black", ha="center", va="center", fontweight="bold", zorder=6)
+        text.set_path_effects(halo(2.0))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast, get_args
+
+import numpy as np
 
 from multist._described import SHARED, with_parameters
 from multist._numbers import is_number, is_positive
@@ -94,7 +96,7 @@ class Look:
         """Refuse what cannot be drawn."""
         if self.ax is not None and self.figsize is not None:
             raise ValueError("figsize is the size of a new figure; it has no meaning beside ax")
-        if self.figsize is not None and not all(map(is_positive, self.figsize)):
+        if self.figsize is not None and not (np.shape(self.figsize) == (2,) and all(map(is_positive, self.figsize))):
             raise ValueError(f"figsize is a width and a height in inches, both positive; got {self.figsize}")
         if self.dpi is not None and not is_positive(self.dpi):
             raise ValueError(f"dpi is a positive number of dots per inch, got {self.dpi}")
@@ -119,7 +121,10 @@ class Look:
     def chosen(self) -> tuple[str, ...] | None:
         """The groups, as names; None for all."""
         groups = self.groups
-        return None if groups is None else (groups,) if isinstance(groups, str) else tuple(map(str, groups))
+        if groups is None:
+            return None
+        several = isinstance(groups, Iterable) and not isinstance(groups, str)
+        return tuple(map(str, groups if several else [groups]))
 
     @property
     def dots(self) -> float:

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist.access import not_found, refuse_stale
+from multist.access import refuse_stale
+from multist.pl._canvas import name_rows
 from multist.pl._colors import store_colors
-from multist.pl._layer import Layer, domain_layer, numbers_of
-from multist.pl._legend import in_lines, n_lines
+from multist.pl._layer import Layer, domain_layer, number_layer
 from multist.pl._look import Look, MapOptions, drawn
 from multist.pl._maps import draw_maps, explained, map_panels
+from multist.pl._names import LINE, NARROW, column, n_rows
 from multist.pl._sharpness_panel import draw_sharpness, shown_borders
-from multist.pl._slides import Slides, slides
+from multist.pl._slides import slides
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -80,35 +81,26 @@ def modality_weights(
     """
     options = Look.of(look)
     tissue = slides(data, image_key=image_key, table_key=table_key, library_key=library_key)
-    weight, domains = _columns(tissue, key, cluster_key or _keys.domain_key(key), options)
+    weight = number_layer(tissue, _keys.image_weight_key(key), options, key)
+    domains = domain_layer(tissue, cluster_key or _keys.domain_key(key), options)
     kept = domains.only(options.chosen)
     used = explained(weight)
     borders, title = _borders(tissue.tables, key, domains.key, options.chosen)
-    rows = max(n_lines(domains.colors or ()), 0 if borders is None else len(borders))
+    letters = LINE if borders is None else NARROW
+    rows = max(n_rows(column(domains.colors, letters)), 0 if borders is None else n_rows(borders["name"]))
     canvas, windows = map_panels(tissue, int(used) + (borders is not None), rows, options)
     outlined = domains.values.cat.codes.to_numpy() if outlines else None
     titles = draw_maps(canvas, tissue, weight.only(options.chosen, domains.values), windows, outlined=outlined)
     if used:
-        _distribution(canvas.axes[len(windows)], weight.values.to_numpy(), kept)
+        _distribution(canvas.axes[len(windows)], weight.values.to_numpy(), kept, letters)
         titles.append("by domain")
     if borders is not None:
         draw_sharpness(canvas.axes[-1], borders)
         titles.append(title)
     canvas.set_titles(titles)
-    if domains.colors is not None and options.palette is None:
+    if options.palette is None:
         store_colors(tissue.tables, domains.key, domains.colors)
     return canvas.finish("modality_weights")
-
-
-def _columns(tissue: Slides, key: str, cluster_key: str, options: Look) -> tuple[Layer, Layer]:
-    """Weights and domains, checked."""
-    column = _keys.image_weight_key(key)
-    if column not in tissue.obs:
-        raise not_found(column, "obs", tissue.obs.columns, key_added=key)
-    weight = Layer(column, tissue.obs[column].astype(float), None, **numbers_of(options))
-    if not np.isfinite(weight.values).any():
-        raise ValueError(f"obs[{column!r}] has no value for any of the {len(tissue.obs)} spots")
-    return weight, domain_layer(tissue, cluster_key, options)
 
 
 def _borders(
@@ -129,10 +121,10 @@ def _borders(
     return (shown if len(shown) else None), "borders" if of == cluster_key else f"borders of {of}"
 
 
-def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
-    """A box a domain, from the one with the largest median down."""
+def _distribution(ax: Axes, weight: np.ndarray, domains: Layer, letters: int) -> None:
+    """A box a domain, from the one with the largest median down; names have lines of so many letters."""
     finite = np.isfinite(weight)
-    by_domain = ((name, weight[(domains.values == name).to_numpy() & finite]) for name in domains.colors or {})
+    by_domain = ((name, weight[(domains.values == name).to_numpy() & finite]) for name in domains.colors)
     weights_of = dict(sorted((item for item in by_domain if len(item[1])), key=lambda item: -float(np.median(item[1]))))
     for place, (name, values) in enumerate(weights_of.items()):
         lowest, low, middle, high, highest = np.percentile(values, [5, 25, 50, 75, 95])
@@ -142,13 +134,11 @@ def _distribution(ax: Axes, weight: np.ndarray, domains: Layer) -> None:
             high - low,
             left=low,
             height=0.62,
-            color=(domains.colors or {})[name],
+            color=domains.colors[name],
             edgecolor="0.3",
             linewidth=0.8,
             zorder=2,
         )
         ax.plot([middle, middle], [place - 0.31, place + 0.31], color="black", linewidth=2, zorder=3)
-    ax.set(xlabel="weight of the image", ylim=(len(weights_of) - 0.4, -0.6))
-    ax.set_yticks(range(len(weights_of)), list(map(in_lines, weights_of)))
-    ax.tick_params(axis="y", length=0)
-    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.set_xlabel("weight of the image")
+    name_rows(ax, column(weights_of, letters))

@@ -9,7 +9,7 @@ import numpy as np
 
 from multist import _keys
 from multist._words import counted
-from multist.access import get_table, not_found
+from multist.access import get_table, result_entry
 from multist.pl._canvas import inches_of, panels
 from multist.pl._look import FigureOptions, Look, drawn
 
@@ -53,10 +53,7 @@ def n_domains(
     >>> mt.tl.multist_domains(adata, "auto")
     >>> mt.pl.n_domains(adata)
     """
-    result = get_table(data, table_key).uns.get(key, {})
-    curve = result.get(_keys.CURVE) if isinstance(result, Mapping) else None
-    if not isinstance(curve, Mapping):
-        raise not_found(_keys.CURVE, f"uns[{key!r}]", result, key_added=key)
+    curve = result_entry(get_table(data, table_key), key, _keys.CURVE)
     canvas = panels([(0, 0)], 1.3, Look.of(look), beside=0.9, below=0.5)
     _draw(canvas.axes[0], curve)
     canvas.set_titles([f"{counted(int(curve['chosen']), 'domain')} chosen"])

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from multist._missing import as_name, is_missing_text, renamed
+from multist._missing import as_name, as_names, is_missing_text, renamed
 from multist._spacing import spacing
 from multist.access import listed
 from multist.pl import _colors
 from multist.pl._base import draw_circles, points_per_unit
+from multist.pl._canvas import halo, ink
 from multist.pl._places import beside_rings
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _LEAST_STROKE, _LEAST_RING = 4.5, 6.5
 def stroke_colors(values: pd.Series, slides: Slides, key: str, beside: Sequence[Layer], look: Look) -> dict[str, str]:
     """Colour of each class that a person gave: that of the same name in the first drawn layer with one, or its own."""
     class_colors = _colors.category_colors(slides.tables, key, values, look.palette)
-    drawn = {name: color for layer in reversed(beside) for name, color in (layer.colors or {}).items()}
+    drawn = {name: color for layer in reversed(beside) for name, color in layer.colors.items()}
     return {name: drawn.get(name, color) for name, color in class_colors.items()}
 
 
@@ -54,9 +55,7 @@ def stroke_values(slides: Slides, key: str, unlabeled_category: str | None) -> p
     ValueError
         If it holds numbers that are no names.
     """
-    values = _colors.obs_values(slides.obs, key, "labels_key", whole_numbers_are_categories=True)
-    if not isinstance(values.dtype, pd.CategoricalDtype):
-        raise ValueError(f"labels_key {key!r} holds numbers that are no names of classes")
+    values = _colors.obs_names(slides.obs, key, "labels_key")
     values = renamed(values, [as_name(name).strip() for name in values.cat.categories])
     told = [unlabeled_category] if unlabeled_category is not None else _unlabeled_of(slides, key)
     unnamed = {as_name(name).strip() for name in told}
@@ -123,13 +122,13 @@ def stroke_entries(colors: dict[str, str], beside: Layer) -> dict[str, dict[str,
     return {f"by hand: {name}": {"color": color, **edge} for name, color in colors.items()}
 
 
-def ring_entry(rings: str | Sequence[str]) -> dict[str, dict[str, Any]]:
+def ring_entry(rings: str | Sequence[str] | None) -> dict[str, dict[str, Any]]:
     """What a legend says of the rings: the name of their column if they have one."""
-    ring = {"markersize": 7.0, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 1.2}
+    ring = {"markersize": 7.0, "markerfacecolor": "none", "markeredgecolor": ink(), "markeredgewidth": 1.2}
     return {rings if isinstance(rings, str) else "pointed at": ring}
 
 
-def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
+def ringed_rows(slides: Slides, rings: str | Sequence[str] | None) -> np.ndarray:
     """Rows that are pointed at, in the order in which they are numbered.
 
     Parameters
@@ -137,7 +136,7 @@ def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
     slides
         The sections.
     rings
-        A column of ``obs`` with True where a spot is meant, or names of spots.
+        A column of ``obs`` with True where a spot is meant, or names of spots; None for none.
 
     Raises
     ------
@@ -150,11 +149,12 @@ def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
         if rings not in slides.obs:
             found = listed(slides.obs)
             raise KeyError(f"rings {rings!r} not found in obs; found: {found}. Spots by name are given as a list")
-        column = slides.obs[rings]
-        if not pd.api.types.is_bool_dtype(column):
-            raise ValueError(f"rings names the column {rings!r}, which holds {column.dtype}, not True and False")
-        return np.flatnonzero(column.fillna(value=False).to_numpy(dtype=bool))
-    names = list(map(str, rings))
+        meant = as_names(slides.obs[rings])
+        if not set(meant.cat.categories) <= {"True", "False"}:
+            held = slides.obs[rings].dtype
+            raise ValueError(f"rings names the column {rings!r}, which holds {held}, not True and False")
+        return np.flatnonzero(meant == "True")
+    names = [] if rings is None else list(map(str, rings))
     places = pd.Series(np.arange(len(slides.obs)), index=slides.obs.index.astype(str))
     missing = [name for name in names if name not in places.index]
     if missing:
@@ -167,25 +167,24 @@ def ringed_rows(slides: Slides, rings: str | Sequence[str]) -> np.ndarray:
 
 def draw_rings(ax: Axes, slides: Slides, section: int, ringed: np.ndarray, size: float) -> None:
     """Rings around the pointed-at spots of a section, with their numbers."""
-    from matplotlib import patheffects
-
     here = np.flatnonzero(slides.section[ringed] == section)
     if not len(here):
         return
     rows = ringed[here]
     least = _least(ax, slides.xy[slides.rows(section)], _LEAST_RING)
     diameter = max(_RING * size * float(np.median(slides.diameters(section))), least)
-    halo = [patheffects.withStroke(linewidth=2.6, foreground="white")]
+    rim = halo(2.6)
     circles = draw_circles(ax, slides.xy[rows], np.full(len(rows), diameter), np.zeros((len(rows), 4)))
-    circles.set(edgecolors="black", linewidths=1.2, zorder=5, path_effects=halo)
+    circles.set(edgecolors="black", linewidths=1.2, zorder=5, path_effects=rim)
     numbers = [str(number) for number in here + 1]
     offsets, moved = beside_rings(ax, slides.xy[rows], diameter, numbers)
-    line = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": points_per_unit(ax) * diameter / 2, "path_effects": halo}
+    line = {"arrowstyle": "-", "shrinkA": 0, "shrinkB": points_per_unit(ax) * diameter / 2, "path_effects": rim}
     for number, xy, offset, away in zip(numbers, slides.xy[rows].tolist(), offsets.tolist(), moved, strict=True):
         text = ax.annotate(
             number,
             xy,
             offset,
+            color="black",
             textcoords="offset points",
             ha="center",
             va="center",
@@ -194,4 +193,4 @@ def draw_rings(ax: Axes, slides: Slides, section: int, ringed: np.ndarray, size:
             annotation_clip=True,
             arrowprops=line if away else None,
         )
-        text.set(path_effects=halo)
+        text.set_path_effects(rim)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from multist.pl._canvas import PAGE
 from multist.pl._layer import NUMBERS
+from multist.pl._names import LETTER, LINE, in_lines, longest, pair
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,15 +19,11 @@ if TYPE_CHECKING:
 
     from multist.pl._look import Look
 
-_CHARACTER, _LINE, _COLUMN, _SIDE = 0.062, 0.19, 0.25, 0.95
-"""Inches of a letter, a row, a column, and of what explains colours and sizes."""
+_LINE, _COLUMN, _SIDE, _BETWEEN = 0.19, 0.25, 0.95, 0.5
+"""Inches of a row, a column, of what explains colours and sizes, and of what lies between all these."""
 _MIN_HEIGHT = 1.9
 """Inches that the explanation needs in height."""
 _MIN_P_VALUE = 1e-5
-_MAX_PAIRS = 24
-_MAX_LINE = 28
-"""Letters of the name of a border in one line; a longer one takes two."""
-_ARROW = " → "
 _LIGHT = 0.18
 """Share of the colour map that is too light for a circle's edge on white."""
 
@@ -35,7 +33,7 @@ def strongest(pairs: pd.DataFrame, n_pairs: int, fdr: float, symbols: Mapping[st
 
     Of each border and direction the ``n_pairs`` significant ones that are enriched most; where nothing is significant
     anywhere, those with the smallest p-values. A pair that is shown for one border is shown at all borders where it was
-    tested; of more than 24 borders those where something has the smallest p-values.
+    tested; of more borders than a page is wide those where something has the smallest p-values.
 
     Parameters
     ----------
@@ -51,7 +49,11 @@ def strongest(pairs: pd.DataFrame, n_pairs: int, fdr: float, symbols: Mapping[st
     significant = tested["border_fdr"] <= fdr
     shown = tested.assign(
         pair=[f"{one} – {two}" for one, two in zip(named(tested["source"]), named(tested["target"]), strict=True)],
-        border=tested["ligand_domain"].astype(str) + _ARROW + tested["receptor_domain"].astype(str),
+        border=[
+            # a column has room for two lines, one for each domain
+            pair(str(one).replace("\n", " "), "→", str(two).replace("\n", " "))
+            for one, two in zip(tested["ligand_domain"], tested["receptor_domain"], strict=True)
+        ],
         significant=significant,
     )
     by, upwards = ("enrichment", False) if significant.any() else ("border_pvalue", True)
@@ -60,7 +62,8 @@ def strongest(pairs: pd.DataFrame, n_pairs: int, fdr: float, symbols: Mapping[st
     top = candidates.groupby("border", sort=False).head(n_pairs)
     kept = ranked[ranked["pair"].isin(top["pair"])]
     strongest_first = kept.sort_values("border_pvalue", kind="stable")["border"].unique()
-    kept = kept[kept["border"].isin(strongest_first[:_MAX_PAIRS])]
+    room = PAGE - LETTER * longest(kept["pair"]) - _SIDE - _BETWEEN
+    kept = kept[kept["border"].isin(strongest_first[: max(4, int(room / _COLUMN))])]
     return kept.sort_values("border", kind="stable")
 
 
@@ -72,15 +75,13 @@ def _parts(name: str, symbols: Mapping[str, str]) -> list[str]:
 def matrix_inches(shown: pd.DataFrame) -> tuple[tuple[float, float], tuple[float, float]]:
     """Width and height of the matrix, and the same with its labels and what explains it."""
     inner = _COLUMN * max(shown["border"].nunique(), 4), _LINE * max(shown["pair"].nunique(), 3)
-    longest_pair = max(map(len, shown["pair"]), default=12)
-    longest_line = max((len(line) for name in shown["border"] for line in _in_lines(name).split("\n")), default=12)
-    height = max(inner[1] + _CHARACTER * longest_line + 0.3, _MIN_HEIGHT)
-    return inner, (_CHARACTER * longest_pair + inner[0] + _SIDE + 0.5, height + 0.4)
+    height = max(inner[1] + LETTER * (longest(map(_label, shown["border"])) or 12) + 0.3, _MIN_HEIGHT)
+    return inner, (LETTER * (longest(shown["pair"]) or 12) + inner[0] + _SIDE + _BETWEEN, height + 0.4)
 
 
-def _in_lines(border: str) -> str:
-    """A long name of a border with its receptor's domain in a second line, for which a column has the room."""
-    return border if len(border) <= _MAX_LINE else border.replace(_ARROW, " →\n")
+def _label(border: str) -> str:
+    """The name of a border, its lines as short as a page needs them."""
+    return "\n".join(in_lines(line, 2 * LINE, 1) for line in border.split("\n"))
 
 
 def draw_pairs(ax: Axes, shown: pd.DataFrame, fdr: float, look: Look) -> str:
@@ -99,7 +100,7 @@ def draw_pairs(ax: Axes, shown: pd.DataFrame, fdr: float, look: Look) -> str:
     (width, height), _ = matrix_inches(shown)
     ax.set_box_aspect(height / width)
     ax.set_anchor("NW")
-    ax.set_xticks(range(len(columns)), [_in_lines(name) for name in columns], rotation=90, multialignment="right")
+    ax.set_xticks(range(len(columns)), list(map(_label, columns)), rotation=90, multialignment="right")
     ax.set_yticks(range(len(pairs)), pairs)
     ax.set(xlim=(-0.6, len(columns) - 0.4), ylim=(len(pairs) - 0.4, -0.6))
     ax.set_xlabel("ligand's domain →\nreceptor's domain")
@@ -134,7 +135,7 @@ def _norm(enrichment: np.ndarray, look: Look) -> Any:
     from multist.pl._layer import Layer
 
     # what is not raised at a border need not be told apart
-    return Layer("enrichment", pd.Series(np.maximum(enrichment, 0)), None, limits=(look.vmin or 0.0, look.vmax)).norm()
+    return Layer("enrichment", pd.Series(np.maximum(enrichment, 0)), limits=(look.vmin or 0.0, look.vmax)).norm()
 
 
 def _explain(ax: Axes, colors: ScalarMappable, width: float, height: float, fdr: float, *, empty: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from multist.pl._base import points_per_unit
+from multist.pl._names import fitted, longest, n_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,8 +26,12 @@ _FURTHER = 0.0, 8.0, 16.0, 24.0
 """Points by which a number may be moved away from its ring."""
 
 
-def name_boxes(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+def name_boxes(
+    ax: Axes, xy: np.ndarray, labels: np.ndarray, names: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Place and size of each domain's name: a spot of its own near its middle, free of other names if that can be.
+
+    Long names take several lines; where they would cover each other, lines get shorter and names lose their middle.
 
     Parameters
     ----------
@@ -39,26 +44,39 @@ def name_boxes(ax: Axes, xy: np.ndarray, labels: np.ndarray, names: Sequence[str
 
     Returns
     -------
-    Name to (x, y, width, height) in units of the axes.
+    Name to (x, y, width, height) in units of the axes, and to what is written.
     """
     points = points_per_unit(ax)
-    boxes: dict[str, np.ndarray] = {}
-    present = [name for name in names if (labels == name).any()]
-    for name in sorted(present, key=lambda name: (labels == name).sum()):
+    # a name that stuck out would make the panel smaller, and with it the room for all
+    low, high = np.sort([ax.get_xlim(), ax.get_ylim()], axis=1).T
+    candidates: dict[str, np.ndarray] = {}
+    for name in (name for name in names if (labels == name).any()):
         places = xy[labels == name]
-        box = np.array([_LETTER * len(name), _LINE]) + _FRAME
         near = np.argsort(np.linalg.norm(places - np.median(places, axis=0), axis=1), kind="stable")
-        candidates = places[near[:: -(-len(near) // _MAX_CANDIDATES)]]
-        room = np.array([_room(place, box / points, list(boxes.values())) for place in candidates])
-        best = int(np.argmax(room >= 0)) if (room >= 0).any() else int(np.argmax(room))
-        boxes[name] = np.concatenate([candidates[best], box / points])
-    return {name: boxes[name] for name in present}
+        candidates[name] = places[near[:: -(-len(near) // _MAX_CANDIDATES)]]
+    smallest_first = sorted(candidates, key=lambda name: (labels == name).sum())
+    boxes: dict[str, np.ndarray] = {}
+
+    def all_free(written: list[str]) -> bool:
+        boxes.clear()
+        free = True
+        for name, text in zip(smallest_first, written, strict=True):
+            box = (np.array([_LETTER * longest([text]), _LINE * n_lines([text])]) + _FRAME) / points
+            margin = np.minimum(box, high - low) / 2
+            places = np.clip(candidates[name], low + margin, high - margin)
+            room = _room(places, box, list(boxes.values()))
+            free &= bool((room >= 0).any())
+            boxes[name] = np.concatenate([places[np.argmax(room >= 0 if (room >= 0).any() else room)], box])
+        return free
+
+    written = dict(zip(smallest_first, fitted(smallest_first, all_free), strict=True))
+    return {name: boxes[name] for name in candidates}, written
 
 
-def _room(place: np.ndarray, box: np.ndarray, taken: Sequence[np.ndarray]) -> float:
-    """Least gap between a box around ``place`` and those taken; negative where they overlap."""
-    gaps = [np.max(np.abs(place - other[:2]) - (box + other[2:]) / 2) for other in taken]
-    return min(gaps, default=np.inf)
+def _room(places: np.ndarray, box: np.ndarray, taken: Sequence[np.ndarray]) -> np.ndarray:
+    """(n,) least gap between a box around each of ``places`` and those taken; negative where they overlap."""
+    gaps = [(np.abs(places - other[:2]) - (box + other[2:]) / 2).max(axis=1) for other in taken]
+    return np.min(gaps, axis=0) if gaps else np.full(len(places), np.inf)
 
 
 def beside_rings(ax: Axes, xy: np.ndarray, diameter: float, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -92,13 +110,13 @@ def beside_rings(ax: Axes, xy: np.ndarray, diameter: float, labels: Sequence[str
         touching = points * diameter / 2 + np.abs(_DIRECTIONS) @ box / 2
         tried = np.concatenate([_DIRECTIONS * (touching + further)[:, None] for further in _FURTHER])
         taken = [*rings[:i], *rings[i + 1 :], *boxes]
-        room = np.array([min(_room(centre + each, box, taken), _inside(centre + each, box, panel)) for each in tried])
+        room = np.minimum(_room(centre + tried, box, taken), _inside(centre + tried, box, panel))
         chosen.append(int(np.argmax(room >= 0)) if (room >= 0).any() else int(np.argmax(room)))
         boxes.append(np.concatenate([centre + tried[chosen[-1]], box]))
     offsets = np.array([box[:2] - centre for box, centre in zip(boxes, centres, strict=True)])
     return offsets, np.array(chosen) >= len(_DIRECTIONS)
 
 
-def _inside(place: np.ndarray, box: np.ndarray, panel: np.ndarray) -> float:
-    """Least gap between a box and the edges of the panel; negative where it lies outside."""
-    return float(min((place - box / 2).min(), (panel - place - box / 2).min()))
+def _inside(places: np.ndarray, box: np.ndarray, panel: np.ndarray) -> np.ndarray:
+    """(n,) least gap between a box around each of ``places`` and the panel's edges; negative where it lies outside."""
+    return (np.minimum(places, panel - places) - box / 2).min(axis=1)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from multist import _keys
-from multist.access import check_layer, gene_names, not_found, refuse_stale, shown_expression, table_with
+from multist.access import check_layer, gene_names, refuse_stale, shown_expression, table_with
 from multist.pl import _trends
-from multist.pl._canvas import inches_of
+from multist.pl._canvas import inches_of, name_rows
 from multist.pl._colors import store_colors
-from multist.pl._layer import Layer, domain_layer, numbers_of
-from multist.pl._legend import in_lines, n_lines
+from multist.pl._layer import Layer, domain_layer, number_layer
 from multist.pl._look import Look, MapOptions, drawn
 from multist.pl._maps import draw_maps, map_panels
+from multist.pl._names import column, n_rows
 from multist.pl._slides import Slides, slides
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def pseudotime(
     values = None if wanted == [] else shown_expression(table, layer)[0]
     if wanted is None:
         wanted = _trends.strongest_genes(values, time.values.to_numpy())
-    canvas, windows = map_panels(tissue, 2 if wanted else 1, n_lines(domains.colors or ()), options)
+    canvas, windows = map_panels(tissue, 2 if wanted else 1, n_rows(column(domains.colors)), options)
     titles = draw_maps(canvas, tissue, time.only(options.chosen, domains.values), windows)
     _distribution(canvas.axes[len(windows)], time.values.to_numpy(), domains.only(options.chosen))
     titles.append("by domain")
@@ -106,7 +106,7 @@ def pseudotime(
         _draw_trends(canvas.axes[-1], values, {gene: names[gene] for gene in wanted}, time.values.to_numpy())
         titles.append("genes along it")
     canvas.set_titles(titles)
-    if domains.colors is not None and options.palette is None:
+    if options.palette is None:
         store_colors(tissue.tables, domains.key, domains.colors)
     return canvas.finish("pseudotime")
 
@@ -114,11 +114,7 @@ def pseudotime(
 def _columns(tissue: Slides, key: str, cluster_key: str | None, options: Look) -> tuple[Layer, Layer]:
     """Pseudotime and domains, checked."""
     column, table = _keys.pseudotime_key(key), tissue.only.table
-    if column not in table.obs:
-        raise not_found(column, "obs", table.obs.columns, key_added=key)
-    time = Layer(column, table.obs[column].astype(float), None, **numbers_of(options))
-    if not np.isfinite(time.values).any():
-        raise ValueError(f"obs[{column!r}] has no value for any of the {table.n_obs} spots; run tl.pseudotime again")
+    time = number_layer(tissue, column, options, key)
     result = table.uns.get(key, {})
     entry: Any = result.get(_keys.PSEUDOTIME, {}) if isinstance(result, Mapping) else {}
     made_from = str(entry.get("params", {}).get("cluster_key", _keys.domain_key(key)))
@@ -131,22 +127,21 @@ def _distribution(ax: Axes, time: np.ndarray, domains: Layer) -> None:
     """One density a domain, from the one nearest to the root at the top, with its median and quartiles."""
     from scipy.stats import gaussian_kde
 
-    groups = {name: time[(domains.values == name).to_numpy() & np.isfinite(time)] for name in domains.colors or {}}
+    groups = {name: time[(domains.values == name).to_numpy() & np.isfinite(time)] for name in domains.colors}
     groups = dict(sorted(((n, t) for n, t in groups.items() if len(t)), key=lambda item: float(np.median(item[1]))))
     for place, (name, times) in enumerate(groups.items()):
-        color = (domains.colors or {})[name]
+        color = domains.colors[name]
         low, middle, high = np.percentile(times, [25, 50, 75])
-        if np.ptp(times) > 1e-9:
+        some = times[:: -(-len(times) // _MOST_POINTS)]
+        if np.ptp(some) > 1e-9:
             grid = np.linspace(times.min(), times.max(), 200)
-            shape = gaussian_kde(times[:: -(-len(times) // _MOST_POINTS)])(grid)
+            shape = gaussian_kde(some)(grid)
             half = 0.42 * shape / shape.max()
             ax.fill_between(grid, place - half, place + half, color=color, linewidth=0)
         ax.plot([low, high], [place, place], color="black", linewidth=2, solid_capstyle="butt")
         ax.plot(middle, place, "o", markersize=3.5, markerfacecolor="white", markeredgecolor="black")
-    ax.set(xlabel="pseudotime", xlim=(-0.02, 1.02), ylim=(len(groups) - 0.4, -0.6))
-    ax.set_yticks(range(len(groups)), list(map(in_lines, groups)))
-    ax.tick_params(axis="y", length=0)
-    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.set(xlabel="pseudotime", xlim=(-0.02, 1.02))
+    name_rows(ax, column(groups))
 
 
 def _draw_trends(ax: Axes, values: Any, genes: dict[int, str], time: np.ndarray) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from multist.pl._canvas import inches_of
+from multist.pl._canvas import inches_of, ink, name_rows
+from multist.pl._names import NARROW, column, pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +25,10 @@ def shown_borders(table: pd.DataFrame) -> pd.DataFrame:
     measured = table[table[list(_COLORS)].notna().any(axis=1)]
     longest = measured.sort_values("n_spots", ascending=False, kind="stable").head(_MAX_BORDERS)
     lead = longest["histology"].fillna(0.5) - longest["expression"].fillna(0.5)
-    named = longest.assign(name=longest["domain_1"].astype(str) + " | " + longest["domain_2"].astype(str), lead=lead)
+    names = column(longest[["domain_1", "domain_2"]].astype(str).to_numpy().ravel(), NARROW)
+    named = longest.assign(
+        name=[pair(one, "|", two) for one, two in zip(names[::2], names[1::2], strict=True)], lead=lead
+    )
     return named.sort_values("lead", ascending=False, kind="stable")
 
 
@@ -56,12 +60,10 @@ def draw_sharpness(ax: Axes, shown: pd.DataFrame) -> None:
             ax.plot([0.5, value], [y, y], color=color, linewidth=1.2, alpha=0.6, zorder=1)
             ax.plot(value, y, "o", color=color, markersize=4.5, markerfacecolor=face, zorder=3)
             if np.isfinite(null):
-                ax.plot([null, null], [y - 0.14, y + 0.14], color="black", linewidth=1.4, zorder=2)
-    ax.set_yticks(range(len(shown)), list(shown["name"]))
-    ax.set(xlabel="sharpness (held-out AUC)", xlim=(lowest - 0.03, 1.03), ylim=(len(shown) - 0.4, -0.6))
+                ax.plot([null, null], [y - 0.14, y + 0.14], color=ink(), linewidth=1.4, zorder=2)
+    name_rows(ax, list(shown["name"]))
+    ax.set(xlabel="sharpness (held-out AUC)", xlim=(lowest - 0.03, 1.03))
     ax.axvline(0.5, color="0.8", linewidth=0.8, zorder=0)
-    ax.tick_params(axis="y", length=0)
-    ax.spines[["top", "right", "left"]].set_visible(False)
     drawn = shown[modalities].notna().to_numpy()
     tested = shown[[f"{modality}_pvalue" for modality in modalities]].notna().to_numpy()
     _legend(ax, modalities, untested=bool((drawn & ~tested).any()))
@@ -74,7 +76,7 @@ def _legend(ax: Axes, modalities: list[str], *, untested: bool) -> None:
     handles = [Line2D([], [], color=_COLORS[modality], label=modality, **dot) for modality in modalities]
     handles += [
         Line2D([], [], color="0.4", markerfacecolor="white", label=f"p > {_SIGNIFICANCE:g}", **dot),
-        Line2D([], [], color="black", linestyle="none", marker="|", markersize=7, label="lines within, 95 %"),
+        Line2D([], [], color=ink(), linestyle="none", marker="|", markersize=7, label="lines within, 95 %"),
     ]
     if untested:
         handles.append(Line2D([], [], color="0.4", markerfacecolor="0.8", label="not tested", **dot))

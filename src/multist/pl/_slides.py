@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from multist._missing import as_names
 from multist._spacing import spacing
 from multist.access import ONE_AT_A_TIME, SpatialRecord, as_list, resolve_shown, spot_polygons
 
@@ -32,8 +33,10 @@ class Slides:
         As in a record; sections count on from object to object.
     names, images
         Of each section; with the object's number in front where sections of several objects have the same name.
+    microns_per_pixel
+        Of each section, where the data says.
     obs
-        The rows of all tables; categories that are the same in all keep their order.
+        The rows of all tables; of several, categories are names.
     """
 
     objects: list[AnnData | SpatialData]
@@ -43,6 +46,7 @@ class Slides:
     section: np.ndarray
     names: list[str]
     images: list[SectionImage | None]
+    microns_per_pixel: list[float | None]
     obs: pd.DataFrame
     _first: list[int] = field(repr=False)
     _diameters: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
@@ -75,21 +79,11 @@ class Slides:
             self._diameters[section] = diameter
         return self._diameters[section]
 
-    def microns_per_pixel(self, section: int) -> float | None:
-        """Size of a pixel, where the data says."""
-        record, within, _ = self._place(section)
-        return self.records[record].microns_per_pixel[within]
-
     def polygons(self, section: int) -> list[np.ndarray] | None:
         """Corners of the spots of a section; None for circles."""
-        record, _, offset = self._place(section)
-        return spot_polygons(self.objects[record], self.records[record], self.rows(section) - offset)
-
-    def _place(self, section: int) -> tuple[int, int, int]:
-        """Object of a section, its number in that object, and the object's first row."""
         record = int(np.searchsorted(self._first, section, side="right")) - 1
-        offset = sum(each.table.n_obs for each in self.records[:record])
-        return record, section - self._first[record], offset
+        offset = sum(table.n_obs for table in self.tables[:record])
+        return spot_polygons(self.objects[record], self.records[record], self.rows(section) - offset)
 
 
 def slides(data: Any, *, image_key: str | None, table_key: str | None, library_key: str | None) -> Slides:
@@ -127,6 +121,7 @@ def of_records(objects: list[Any], records: list[SpatialRecord]) -> Slides:
         np.concatenate([record.section + start for record, start in zip(records, first, strict=True)]),
         names,
         [image for record in records for image in record.images],
+        [size for record in records for size in record.microns_per_pixel],
         _stacked([record.table.obs for record in records]),
         first,
     )
@@ -141,7 +136,8 @@ def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
     for name in shared:
         parts = [frame[name] for frame in frames]
         if all(isinstance(part.dtype, pd.CategoricalDtype) for part in parts):
-            columns[name] = pd.api.types.union_categoricals([part.array for part in parts])
+            names_of = [as_names(part).array for part in parts]
+            columns[name] = pd.api.types.union_categoricals(names_of, ignore_order=True)
         else:
             columns[name] = pd.concat(parts, ignore_index=True).array
     names = np.concatenate([frame.index.to_numpy() for frame in frames])
