@@ -74,11 +74,11 @@ def measure(section: Section, seed: int) -> dict[str, Any]:
         picture = ImageAxes.of(image, CONFIG.n_image)(image)
         one_section = np.zeros(adata.n_obs, dtype=np.int64)
         learnt = fit_attention(genes, picture, adjacency, section.xy, one_section, CONFIG, random_state=seed)
-        result[f"{name}_error"], result[f"{name}_gain"] = learnt.error, learnt.gain
+        result[f"{name}_error"], result[f"{name}_gain"] = float(learnt.losses.min()), learnt.gain
         weights = unseen_weights(learnt, genes, picture, adjacency)
         result[f"{name}_ratio"], result["border_spots"] = ratio_at_borders(weights, section.truth)
         if name == "attention":
-            result["neighbours_error"], result["n_steps"] = learnt.error_of_neighbours, learnt.n_steps
+            result["neighbours_error"] = learnt.error_of_neighbours
             start = attention_matrix([untrained(genes, picture, seed)], genes, picture, adjacency)
             result[f"{UNTRAINED}_ratio"], _ = ratio_at_borders(start, section.truth)
     return result

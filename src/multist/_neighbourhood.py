@@ -8,9 +8,7 @@ import scipy.sparse as sp
 
 def neighbourhood_mean(adjacency: sp.csr_matrix, *, with_self: bool) -> sp.csr_matrix:
     """(n, n) float32 operator that averages over the neighbours; a spot without any keeps its own value."""
-    near = sp.csr_matrix(adjacency, dtype=np.float32, copy=True)
-    near.eliminate_zeros()
-    near.data = np.ones_like(near.data)
+    near = sp.csr_matrix(adjacency != 0, dtype=np.float32)
     itself = np.ones(near.shape[0], dtype=np.float32) if with_self else (np.diff(near.indptr) == 0).astype(np.float32)
     near = (near + sp.diags(itself, dtype=np.float32)).tocsr()
     near.eliminate_zeros()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from multist.cluster.distinct import count_distinct
+from multist.cluster.distinct import count_distinct, telling_sample
 
 
 @pytest.mark.parametrize("n_different", [1, 3, 9])
@@ -33,3 +33,12 @@ def test_a_few_rows_are_looked_at_and_ten_times_as_many_where_those_are_alike():
     points = np.zeros((4000, 1))
     points[::2, 0] = np.arange(2000) // 9
     assert count_distinct(points, 200) == 223
+
+
+def test_a_sample_of_too_few_different_points_gives_way_to_others():
+    points, sample = np.repeat(np.eye(4), [50, 48, 1, 1], axis=0), np.arange(0, 100, 20)
+    rng = np.random.default_rng(0)
+    assert telling_sample(points, sample, 2, rng) is sample
+    assert rng.random() == np.random.default_rng(0).random()  # nothing was drawn
+    assert sorted(telling_sample(points, sample, 4, rng).tolist()) == [0, 50, 98, 99]
+    assert len(telling_sample(points, sample[:3], 4, rng)) == 3

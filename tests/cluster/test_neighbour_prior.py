@@ -10,9 +10,10 @@ from sklearn.metrics import adjusted_rand_score
 from multist.cluster import neighbour_prior as module
 from multist.cluster import sampled
 from multist.cluster.count import choose_count
-from multist.cluster.domains import Domains, find_domains
+from multist.cluster.domains import find_domains
 from multist.cluster.mixture import fit_mixture, with_sphere
 from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior, prior_weight
+from multist.cluster.sampled import Partition
 
 pytestmark = pytest.mark.usefixtures("few_starts")
 
@@ -38,7 +39,7 @@ def cells(truth) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def expected(lattice, cells) -> Domains:
+def expected(lattice, cells) -> Partition:
     """Where next to nothing is structured by space."""
     return find_domains(cells, lattice(SIDE, SIDE), 2, structured_share=0.1)
 

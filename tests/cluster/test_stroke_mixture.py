@@ -74,7 +74,6 @@ def test_it_is_the_mixture_that_is_described(two):
     slope, offset = textbook(points, belief)
     np.testing.assert_allclose(model.slope, slope, rtol=1e-6)
     np.testing.assert_allclose(model.offset, offset, rtol=1e-6)
-    assert model.n_unnamed == 0
     assert (model.probability(points, np.zeros(120, int)).argmax(axis=1) == truth).mean() > 0.9
 
 
@@ -116,5 +115,4 @@ def test_a_class_without_strokes_starts_where_it_is_told_to(two):
     model = fit_strokes(
         points[rows], products(points[rows]), np.arange(6), strokes, np.zeros(len(rows), int), start=start[rows]
     )
-    assert model.n_unnamed == 1
     assert (model.probability(points, np.zeros(120, int)).argmax(axis=1) == truth).mean() > 0.85

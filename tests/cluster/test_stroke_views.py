@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from multist.cluster import stroke_views
 from multist.cluster.stroke_mixture import Discriminant
-from multist.cluster.stroke_views import ScaledViews, checked_views, scale_views
+from multist.cluster.stroke_views import ScaledViews, scale_views
 
 N = 40
 
@@ -20,8 +19,7 @@ def chain() -> sp.csr_matrix:
 
 def test_views_are_averages_over_more_and_more_steps(chain):
     components = np.random.default_rng(0).normal(size=(N, 2))
-    near = [components, np.ones((N, 1))]
-    groups = scale_views(near, components, chain)
+    groups = scale_views({"components": components, "expression": np.ones((N, 1))}, chain)
     assert [len(group) for group in groups] == [2, 2, 3]
     assert groups[0][0] is components
     walk = (chain.toarray() > 0) + np.eye(N)  # whatever edges weigh
@@ -34,11 +32,12 @@ def test_views_are_averages_over_more_and_more_steps(chain):
 def test_an_image_is_averaged_as_far_as_the_nearest_average_of_expression(chain):
     rng = np.random.default_rng(0)
     components, image = rng.normal(size=(N, 2)), rng.normal(size=(N, 3))
-    without, seen = (scale_views([components], components, chain, shown) for shown in (None, image))
+    sources = {"components": components}
+    without, seen = scale_views(sources, chain), scale_views(sources | {"image": image}, chain)
     *same, averaged = seen[1] + seen[2]
     for one, other in zip(without[1] + without[2], same, strict=True):
         assert (one == other).all()
-    np.testing.assert_array_equal(averaged, scale_views([image], image, chain)[1][0])
+    np.testing.assert_array_equal(averaged, scale_views({"components": image}, chain)[1][0])
 
 
 @pytest.fixture
@@ -63,23 +62,3 @@ def test_models_are_mixed_by_their_weights_and_their_scores_are_centred(views, a
     np.testing.assert_allclose(found, 0.25 * parts[0] + 0.75 * parts[1], atol=1e-6)
     centred = [score - score.mean(axis=1, keepdims=True) for score in each]
     np.testing.assert_allclose(scores, 0.25 * centred[0] + 0.75 * centred[1], atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("views", "message"),
-    [
-        ([], "none of them empty"),
-        ([[np.zeros((2, 1))], []], "none of them empty"),
-        ([[np.zeros(3)]], r"got shapes \[\(3,\)\]"),
-        ([[np.zeros((3, 1))], [np.zeros((2, 1))]], "same n spots"),
-        ([[np.zeros((2, 1))], [np.array([[0.0], [np.nan]])]], "finite"),
-    ],
-)
-def test_what_is_no_view_is_refused(views, message):
-    with pytest.raises(ValueError, match=message):
-        checked_views(views)
-
-
-def test_lists_become_arrays():
-    ((view,),) = checked_views([[[[1.0], [2.0]]]])
-    assert isinstance(view, np.ndarray) and stroke_views.checked_views([[view]])[0][0] is view

@@ -82,15 +82,8 @@ def test_of_more_spots_than_are_looked_at_as_good_ones_are_found(square, monkeyp
     assert len(set(suggest(embedding, doubt(where), adjacency, everything, 150).tolist())) == 150
 
 
-def test_shapes_and_numbers_are_checked(square):
-    adjacency, embedding = square
-    probability, labels = doubt(np.ones(len(embedding), dtype=bool)), np.full(len(embedding), -1)
-    with pytest.raises(ValueError, match="positive"):
-        suggest(embedding, probability, adjacency, labels, 0)
-    with pytest.raises(ValueError, match="rows"):
-        suggest(embedding, probability, adjacency, labels[:5], 1)
-    with pytest.raises(ValueError, match="rows"):
-        suggest(embedding[:5], probability, adjacency, labels, 1)
+def test_of_a_single_spot_this_one_is_suggested():
+    assert suggest(np.ones((1, 2)), np.array([[0.3, 0.7]]), sp.csr_matrix((1, 1)), np.array([-1]), 3).tolist() == [0]
 
 
 def test_doubt_is_the_entropy_around_a_spot_with_a_floor():

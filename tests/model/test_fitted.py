@@ -170,7 +170,6 @@ def model_by_hand(**changes) -> FusionModel:
         "spread": np.array([1.0, 2, 1]),
         "component_spread": np.zeros((0, 2)),
         "n_expression": 2,
-        "n_image": 1,
     }
     return FusionModel(**parts | changes)
 

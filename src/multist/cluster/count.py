@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from multist._progress import with_progress
 from multist.cluster.assign import DomainClassifier
-from multist.cluster.distinct import count_distinct
+from multist.cluster.distinct import count_distinct, telling_sample
 from multist.cluster.mixture import MixtureFit, fit_mixture
 from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior
 from multist.cluster.refine import leading_axes
@@ -80,11 +80,6 @@ def choose_count(
     random_state
         Seed.
 
-    Raises
-    ------
-    ValueError
-        If there is no candidate, or one does not fit the points.
-
     References
     ----------
     Fraley & Raftery, JASA 2002 (BIC for mixtures); Biernacki, Celeux & Govaert, IEEE TPAMI 2000 (ICL); Griffith, Annals
@@ -92,11 +87,10 @@ def choose_count(
     Kass & Raftery, JASA 1995 (what a difference of BIC says).
     """
     counts = np.unique(np.asarray(list(candidates), dtype=np.int64))
-    if not len(counts):
-        raise ValueError("candidates is empty; give at least one number of domains")
     points = _leading(np.asarray(embedding, dtype=np.float64))
     rng = np.random.default_rng(random_state)
     rows = np.sort(rng.permutation(len(points))[:_MAX_FITTED])
+    rows = telling_sample(points, rows, int(counts.max()), rng)
     halves = [rng.permutation(len(rows))[: len(rows) // 2] for _ in range(_N_HALVES)]
     sample = points[rows]
     prior = neighbour_prior(points, adjacency, structured_share)

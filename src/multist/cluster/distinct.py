@@ -17,3 +17,13 @@ def count_distinct(points: np.ndarray, enough: int) -> int:
             return n_distinct
         few *= 10
     return len(np.unique(points, axis=0))
+
+
+def telling_sample(points: np.ndarray, sample: np.ndarray, enough: int, rng: np.random.Generator) -> np.ndarray:
+    """The (m,) rows of a ``sample``, or of different points, at most m, where it has fewer than ``enough`` of these.
+
+    Then nearly all points are equal, and the others are few.
+    """
+    if count_distinct(points[sample], enough) >= enough:
+        return sample
+    return rng.permutation(np.unique(points, axis=0, return_index=True)[1])[: len(sample)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import scipy.sparse as sp
 
@@ -13,27 +11,12 @@ from multist._words import counted
 from multist.cluster.assign import DomainClassifier
 from multist.cluster.distinct import count_distinct
 from multist.cluster.mixture import fit_mixture
-from multist.cluster.neighbour_prior import neighbour_prior
+from multist.cluster.neighbour_prior import NeighbourPrior, neighbour_prior
 from multist.cluster.refine import fewest_spots, leading_axes, majority_vote, with_exact_count
 from multist.cluster.sampled import ENOUGH, Partition, sampled_mixture
 
 _ROUNDS = 3  # of setting odd spots aside and dividing the others again, at most
 _MOST_ODD = 0.05  # share of the spots that are set aside at most: if more are odd, too many domains were asked for
-
-
-class Domains(NamedTuple):
-    """What :func:`find_domains` gives.
-
-    Attributes
-    ----------
-    labels
-        (n,) int64 from 0, the largest domain, upwards.
-    confidence
-        (n,) float64. Posterior probability of the label in the mixture, before refinement.
-    """
-
-    labels: np.ndarray
-    confidence: np.ndarray
 
 
 def find_domains(
@@ -44,7 +27,7 @@ def find_domains(
     structured_share: float = 1.0,
     refine: bool = False,
     random_state: int = 0,
-) -> Domains:
+) -> Partition:
     """Partition an embedding into exactly ``n_domains`` domains.
 
     A mixture with one covariance for all domains is searched for from many starts, and then by splitting and merging
@@ -67,6 +50,10 @@ def find_domains(
         Let spots that stand alone join what surrounds them. It erases domains that are one spot wide.
     random_state
         Seed.
+
+    Returns
+    -------
+    Labels from 0, the largest domain, upwards; confidence, float64, is that before refinement.
     """
     points = _leading_first(embedding)
     if n_domains == 1 or count_distinct(points, n_domains) < n_domains:
@@ -77,7 +64,7 @@ def find_domains(
                 n_domains,
             )
         start = np.zeros(len(points), dtype=np.int64)
-        return Domains(with_exact_count(start, points, n_domains), np.ones(len(points)))
+        return Partition(with_exact_count(start, points, n_domains), np.ones(len(points)), repeated=False)
     prior = neighbour_prior(points, adjacency, structured_share)
     if prior is not None:
         logger.info(
@@ -86,9 +73,8 @@ def find_domains(
             structured_share,
             prior.weight,
         )
-    asked: dict[str, Any] = {"prior": prior, "random_state": random_state}
     smallest = fewest_spots(len(points), n_domains)
-    labels, confidence, repeated = _without_odd_ones(points, n_domains, smallest, asked)
+    labels, confidence, repeated = _without_odd_ones(points, n_domains, smallest, prior, random_state)
     if not repeated:
         logger.info(
             "one search alone found this likeliest division into %d domains, so others are about as likely: a border "
@@ -105,22 +91,24 @@ def find_domains(
         )
     if refine:
         labels = majority_vote(labels, adjacency)
-    return Domains(with_exact_count(labels, points, n_domains), confidence.astype(np.float64))
+    return Partition(with_exact_count(labels, points, n_domains), confidence.astype(np.float64), repeated)
 
 
-def _without_odd_ones(points: np.ndarray, n_domains: int, smallest: int, asked: dict[str, Any]) -> Partition:
+def _without_odd_ones(
+    points: np.ndarray, n_domains: int, smallest: int, prior: NeighbourPrior | None, random_state: int
+) -> Partition:
     """The division of (n, d) points in which no few odd ones take up a domain.
 
     Those of a component that is too small for a domain are set aside, and the others are divided again. They join the
     likeliest in the end.
     """
-    found, inside = _divided(points, n_domains, asked), np.arange(len(points))
+    found, inside = _divided(points, n_domains, prior, random_state), np.arange(len(points))
     for _ in range(_ROUNDS):
         kept = inside[np.bincount(found.labels, minlength=n_domains)[found.labels] >= smallest]
         few_odd = len(inside) > len(kept) >= (1 - _MOST_ODD) * len(points)
         if not few_odd or count_distinct(points[kept], n_domains) < n_domains:
             break
-        found, inside = _divided(points[kept], n_domains, asked), kept
+        found, inside = _divided(points[kept], n_domains, prior, random_state), kept
     if len(inside) == len(points):
         return found
     aside = np.setdiff1d(np.arange(len(points)), inside)
@@ -128,15 +116,15 @@ def _without_odd_ones(points: np.ndarray, n_domains: int, smallest: int, asked: 
     labels, confidence = np.empty(len(points), dtype=np.int64), np.empty(len(points))
     labels[inside], confidence[inside] = found.labels, found.confidence
     names, domain = np.unique(found.labels, return_inverse=True)
-    probability = DomainClassifier.fit(points[inside], domain, len(names), asked["prior"]).predict(points[aside])
+    probability = DomainClassifier.fit(points[inside], domain, len(names), prior).predict(points[aside])
     labels[aside], confidence[aside] = names[probability.argmax(axis=1)], probability.max(axis=1)
     return Partition(labels, confidence, found.repeated)
 
 
-def _divided(points: np.ndarray, n_domains: int, asked: dict[str, Any]) -> Partition:
+def _divided(points: np.ndarray, n_domains: int, prior: NeighbourPrior | None, random_state: int) -> Partition:
     if len(points) > ENOUGH:
-        return sampled_mixture(points, n_domains, **asked)
-    fit = fit_mixture(points, n_domains, **asked)
+        return sampled_mixture(points, n_domains, prior=prior, random_state=random_state)
+    fit = fit_mixture(points, n_domains, prior=prior, random_state=random_state)
     return Partition(fit.labels, fit.responsibilities.max(axis=1), fit.repeated)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
+from multist._numbers import is_positive
 from multist._progress import with_progress
 from multist._settings import logger
 from multist.cluster.further_domains import further_domains
@@ -16,9 +17,9 @@ from multist.cluster.guided_classifier import GuidedClassifier
 from multist.cluster.neighbour_walk import HeldOut, similar_edges, strength_from_held_out, walk_to_neighbours
 from multist.cluster.stroke_doubt import doubtful_strokes
 from multist.cluster.stroke_folds import stroke_folds
-from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
+from multist.cluster.stroke_lesson import CHECK, Lesson, belief_of, held_out, model_weights
 from multist.cluster.stroke_mixture import Discriminant, fit_strokes, products
-from multist.cluster.stroke_views import ScaledViews, checked_views
+from multist.cluster.stroke_views import ScaledViews
 
 _MAX_LEARNT_FROM = 20_000  # spots without a stroke, and strokes, from which a mixture learns
 _N_DEALS = 5  # of strokes to folds: of a single deal, chance decides as much as the strokes
@@ -59,7 +60,7 @@ class GuidedDomains:
 
 def check_trust(trust: float) -> None:
     """Raise a ValueError if it is no probability above zero."""
-    if not isinstance(trust, int | float | np.number) or not 0 < trust <= 1:
+    if not is_positive(trust) or trust > 1:
         raise ValueError(f"trust is the probability that a stroke is right, above 0 and at most 1; got {trust!r}")
 
 
@@ -107,12 +108,6 @@ def guided_domains(
     random_state
         Seed; the global random state is not used.
 
-    Raises
-    ------
-    ValueError
-        If the shapes disagree, a value is not finite, a class has no stroke, there are fewer than two classes in all,
-        or trust is not in (0, 1].
-
     Examples
     --------
     >>> import numpy as np, scipy.sparse as sp
@@ -124,37 +119,33 @@ def guided_domains(
     >>> guided_domains([[feature]], line, xy, strokes, 2).labels[[0, 39]].tolist()
     [0, 1]
     """
-    groups = checked_views(views)
-    n = len(groups[0][0])
-    section = np.zeros(n, dtype=np.int64) if section is None else np.asarray(section)
-    adjacency, xy, labels = sp.csr_matrix(adjacency), np.asarray(xy, dtype=np.float64), np.asarray(labels)
-    _check(n, adjacency, xy, labels, section, n_classes, n_more, trust)
+    section = np.zeros(len(labels), dtype=np.int64) if section is None else section
     rng = np.random.default_rng(random_state)
-    tissue = ScaledViews.of(groups)
+    tissue = ScaledViews.of(views)
     drawn = _Strokes.of(labels, n_classes + n_more, trust)
     doubted = doubtful_strokes(tissue, drawn.rows, drawn.classes, section, np.random.default_rng(random_state))
     strokes = _Strokes(*(each[~doubted] for each in drawn))
     models = _learn(tissue, strokes, section, n_classes, n_more, rng)
-    judged = _judge(tissue, strokes, xy, section, models, rng)
-    _warn_of_contradictions(judged.deals, n_classes)
-    before_walk, scores = tissue.mixed(models, judged.weights, section)
+    deals, weights, remoteness = _judge(tissue, strokes, xy, section, models if n_more else [], rng)
+    _warn_of_contradictions(deals, n_classes)
+    before_walk, scores = tissue.mixed(models, weights, section)
     edges = similar_edges(scores, adjacency)
-    strength = strength_from_held_out(before_walk, edges, judged.deals)
+    strength = strength_from_held_out(before_walk, edges, deals)
     probability = _walk(before_walk, edges, strength, drawn, strokes, certain=trust == 1)
     # held-out strokes lie nearer to others than most of the tissue does, and say too much of it
-    probability **= 1 / min(judged.remoteness, _MAX_REMOTENESS)
+    probability **= 1 / min(remoteness, _MAX_REMOTENESS)
     probability /= probability.sum(axis=1, keepdims=True)
     return GuidedDomains(
         labels=probability.argmax(axis=1),
         probability=probability,
-        held_out_accuracy=judged.accuracy,
-        remoteness=judged.remoteness,
+        held_out_accuracy=_accuracy(deals),
+        remoteness=remoteness,
         classifier=GuidedClassifier(
             centers=tissue.centers,
             scales=tissue.scales,
             slopes=tuple(model.slope for model in models),
             offsets=tuple(model.offset for model in models),
-            weights=judged.weights,
+            weights=weights,
             shares=before_walk.mean(axis=0),
             strength=strength,
         ),
@@ -174,33 +165,7 @@ class _Strokes(NamedTuple):
         """Those in (n,) labels, each right with the probability ``trust``."""
         rows = np.flatnonzero(labels >= 0)
         classes = labels[rows].astype(np.int64)
-        belief = np.full((len(rows), n_domains), (1 - trust) / (n_domains - 1))
-        belief[np.arange(len(rows)), classes] = trust
-        return cls(rows, classes, belief)
-
-
-class _Judged(NamedTuple):
-    """What models say of strokes that they have not seen.
-
-    Attributes
-    ----------
-    deals
-        One of each time that the strokes were dealt out to be held out.
-    weights
-        (g,) share of each model in the average.
-    remoteness
-        As in :class:`GuidedDomains`.
-    """
-
-    deals: list[HeldOut]
-    weights: np.ndarray
-    remoteness: float
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the strokes that were recognised; nan of none."""
-        right = np.concatenate([deal.probability.argmax(axis=1) == deal.classes for deal in self.deals])
-        return float(right.mean()) if len(right) else float("nan")
+        return cls(rows, classes, belief_of(classes, n_domains, trust))
 
 
 def _learn(
@@ -227,10 +192,14 @@ def _judge(
     strokes: _Strokes,
     xy: np.ndarray,
     section: np.ndarray,
-    models: list[Discriminant],
+    whole: list[Discriminant],
     rng: np.random.Generator,
-) -> _Judged:
-    """Hold strokes out, and see how models recognise them that learnt from the others."""
+) -> tuple[list[HeldOut], np.ndarray, float]:
+    """Hold strokes out, and see how models recognise them that learnt from the others.
+
+    Gives what is said each time that strokes are dealt out, the (g,) share of each model in the average, and remoteness
+    as in :class:`GuidedDomains`. ``whole`` is as :func:`held_out` takes it.
+    """
     sections_apart = np.column_stack([xy, section * 10 * (np.ptp(xy, axis=0).max() + 1)])
     # how far from a stroke means nothing in a section that has none
     near = np.flatnonzero(np.isin(section, section[strokes.rows]))
@@ -241,12 +210,18 @@ def _judge(
         fold, remoteness = stroke_folds(sections_apart[near], place, lesson.classes, rng)
         rows.append(lesson.strokes[fold >= 0])
         classes.append(lesson.classes[fold >= 0])
-        told.append(held_out(tissue, lesson, lesson.strokes, fold, section, models))
+        told.append(held_out(tissue, lesson, lesson.strokes, fold, section, whole))
         farther.append(remoteness)
     weights = model_weights(told, classes)
     mixed = (np.tensordot(weights, by_model, 1) for by_model in told)
     deals = [HeldOut(*each) for each in zip(rows, classes, mixed, strict=True)]
-    return _Judged(deals, weights, float(np.mean(farther)))
+    return deals, weights, float(np.mean(farther))
+
+
+def _accuracy(deals: Sequence[HeldOut]) -> float:
+    """Share of the strokes that were recognised; nan of none."""
+    right = np.concatenate([deal.probability.argmax(axis=1) == deal.classes for deal in deals])
+    return float(right.mean()) if len(right) else float("nan")
 
 
 def _walk(
@@ -292,31 +267,3 @@ def _warn_of_contradictions(deals: Sequence[HeldOut], n_classes: int) -> None:
 def _believed(probability: np.ndarray, belief: np.ndarray) -> np.ndarray:
     both = np.maximum(probability, 1e-12) * belief
     return both / both.sum(axis=1, keepdims=True)
-
-
-def _check(
-    n: int,
-    adjacency: sp.csr_matrix,
-    xy: np.ndarray,
-    labels: np.ndarray,
-    section: np.ndarray,
-    n_classes: int,
-    n_more: int,
-    trust: float,
-) -> None:
-    if adjacency.shape != (n, n) or labels.shape != (n,) or section.shape != (n,) or xy.ndim != 2 or len(xy) != n:
-        raise ValueError(
-            f"the views have {n} spots; got adjacency {adjacency.shape}, xy {xy.shape}, labels {labels.shape} "
-            f"and section {section.shape}"
-        )
-    if not np.isfinite(xy).all():
-        raise ValueError("xy must be finite")
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < -1 or labels.max() >= n_classes:
-        raise ValueError(
-            f"labels must be integers from -1 (no stroke) to {n_classes - 1}; got {np.unique(labels)[:10]}"
-        )
-    if missing := sorted(set(range(n_classes)) - set(labels.tolist())):
-        raise ValueError(f"classes without any stroke: {missing}; leave them out, or ask for n_more domains")
-    if n_more < 0 or n_classes < 1 or n_classes + n_more < 2:
-        raise ValueError(f"two domains at least; got {n_classes} named classes and n_more={n_more}")
-    check_trust(trust)

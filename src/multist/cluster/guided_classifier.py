@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from multist.cluster.neighbour_walk import similar_edges, walk_to_neighbours
 from multist.cluster.stroke_mixture import Discriminant
-from multist.cluster.stroke_views import ScaledViews, checked_views
+from multist.cluster.stroke_views import ScaledViews
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,17 @@ class GuidedClassifier:
         ValueError
             If the views have another shape.
         """
-        groups = checked_views(views)
-        widths = [sum(view.shape[1] for view in group) for group in groups]
+        widths = [sum(view.shape[1] for view in group) for group in views]
         if widths != [len(center) for center in self.centers]:
             raise ValueError(
                 f"views have {widths} columns in their groups, and the strokes were learnt from "
                 f"{[len(center) for center in self.centers]}, as by another version of multist: fit the model again"
             )
-        tissue = ScaledViews(groups, self.centers, self.scales)
+        tissue = ScaledViews(views, self.centers, self.scales)
         models = [
             Discriminant(slope, offset, self.shares[None])
             for slope, offset in zip(self.slopes, self.offsets, strict=True)
         ]
-        section = np.zeros(len(groups[0][0]), dtype=np.int64)  # classes are as common in all
+        section = np.zeros(len(views[0][0]), dtype=np.int64)  # classes are as common in all
         probability, scores = tissue.mixed(models, self.weights, section)
         return walk_to_neighbours(probability, similar_edges(scores, adjacency), self.strength)

@@ -15,15 +15,11 @@ from multist._progress import with_progress
 from multist._rows import row_slices
 from multist._settings import logger
 from multist._threads import n_cores
-from multist.cluster.distinct import count_distinct
-from multist.cluster.expectation import (
-    MIN_COUNT,
-    TiedMixtures,
-    oblong_cost,
-    rounded,
-)
+from multist.cluster.expectation import MIN_COUNT, TiedMixtures, oblong_cost, rounded
 from multist.cluster.neighbour_prior import NeighbourPrior
 
+_MAX_ITERATIONS = 200  # of a mixture
+_GAIN = 1e-5  # of the log-likelihood per point, below which iterations stop; rounding moves it by up to 3e-6
 _UNSETTLED = 10  # times the gain at which iterations stop
 _STAYS = 1e-3  # change of a probability, below which a point stays where it is
 _LLOYD_STEPS = 5  # after k-means++
@@ -87,8 +83,6 @@ def fit_mixture(
     prior: NeighbourPrior | None = None,
     n_starts: int = 12,
     n_searches: int = 8,
-    max_iter: int = 200,
-    tol: float = 1e-5,
     random_state: int = 0,
 ) -> MixtureFit:
     """Fit a tied-covariance Gaussian mixture by several searches and keep the most likely.
@@ -106,7 +100,7 @@ def fit_mixture(
     points
         (n, d). Finite; directions without variance are ignored.
     n_components
-        Number of components, at least one and at most n.
+        Number of components, from one to the number of distinct points.
     prior
         What shape the covariance is expected to have; None lets the points alone decide. With it the most probable
         mixture is looked for instead of the likeliest.
@@ -114,11 +108,6 @@ def fit_mixture(
         k-means++ seedings of a search.
     n_searches
         Searches at most, before what they found is recombined.
-    max_iter
-        Iterations of a mixture at most.
-    tol
-        Stop when the log-likelihood per point gains less. Rounding moves it by up to 3e-6, so with less than that
-        chance decides.
     random_state
         Seed of the starts; the global random state is not used.
 
@@ -126,25 +115,19 @@ def fit_mixture(
     -------
     The most likely fit.
 
-    Raises
-    ------
-    ValueError
-        If there are more components than distinct points, or a value is not finite.
-
     References
     ----------
     Banfield & Raftery, Biometrics 1993 (the model); Scrucca et al., R Journal 2016 (mclust's ``EEE``); Ueda et al.,
     Neural Computation 2000 (split and merge); Gribel & Vidal, Pattern Recognition 2019 (recombining).
     """
     points = np.asarray(points, dtype=np.float64)
-    _check(points, n_components)
     center, whiten = whitening(points, prior)
     roundness = prior.weight if prior else 0.0
     centred = points - center
     x = (centred @ whiten).astype(np.float32)
     raw = (centred / centred.std(axis=0).max().clip(1e-12)).astype(np.float32)
     random = np.random.RandomState(random_state)
-    mixtures = TiedMixtures(x, max_iter=max_iter, tol=tol, roundness=roundness)
+    mixtures = TiedMixtures(x, max_iter=_MAX_ITERATIONS, tol=_GAIN, roundness=roundness)
     drawn = (_seed(raw, n_components, n_starts, random) for _ in range(n_searches))
     found: list[_Found] = []
     what, is_quick = f"multist: {n_components} domains", n_searches == 1
@@ -158,13 +141,12 @@ def fit_mixture(
     weights, likelihood = best
     moved, further = mixtures.climb(weights[None].copy(), 1)
     # where components are points but for rounding, the likelihood is rounded as well, and no point moves
-    if further[0] - likelihood > _UNSETTLED * tol * len(x) and np.abs(moved[0] - weights).max() > _STAYS:
+    if further[0] - likelihood > _UNSETTLED * _GAIN * len(x) and np.abs(moved[0] - weights).max() > _STAYS:
         logger.warning(
-            "the mixture of %d components has not converged after %d iterations, so that another "
-            "seed may give other domains: "
-            "ask for fewer, or compare several by random_state",
+            "the mixture of %d components has not converged after %d iterations, so that another seed may give other "
+            "domains: ask for fewer, or compare several by random_state",
             n_components,
-            max_iter,
+            _MAX_ITERATIONS,
         )
     return _summary(points, whiten, weights, likelihood, roundness, repeated=_hits(found, best, len(x)) > 1)
 
@@ -233,16 +215,6 @@ def _child(one: np.ndarray, other: np.ndarray, random: np.random.RandomState) ->
     from_one = random.permutation(len(one)) < random.randint(1, len(one))
     child = np.where(from_one[:, None], one, other[counterpart]).clip(MIN_COUNT)  # a point that neither claims is free
     return child / child.sum(axis=0)
-
-
-def _check(points: np.ndarray, n_components: int) -> None:
-    if points.ndim != 2 or not np.isfinite(points).all():
-        raise ValueError(f"points must be a finite (n, d) array; got shape {points.shape}")
-    distinct = count_distinct(points, n_components)
-    if not 1 <= n_components <= distinct:
-        raise ValueError(
-            f"n_components must be between 1 and {distinct}, the number of distinct points; got {n_components}"
-        )
 
 
 def whitening(points: np.ndarray, prior: NeighbourPrior | None = None) -> tuple[np.ndarray, np.ndarray]:

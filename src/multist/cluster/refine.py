@@ -22,8 +22,6 @@ def majority_vote(labels: np.ndarray, adjacency: sp.csr_matrix) -> np.ndarray:
         (n, n) sparse neighbourhoods.
     """
     near = (sp.csr_matrix(adjacency) != 0).astype(np.float32)
-    if not len(labels):
-        return labels
     named = np.eye(labels.max() + 1, dtype=np.float32)[labels]
     starts = range(0, len(labels), _SPOTS_AT_ONCE)
     return np.concatenate([_voted(labels, named, near, start) for start in starts])

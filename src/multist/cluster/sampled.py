@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from multist._rows import row_slices
-from multist.cluster.distinct import count_distinct
+from multist.cluster.distinct import telling_sample
 from multist.cluster.expectation import linear_rule, to_posteriors
 from multist.cluster.mixture import fit_mixture, whitening
 from multist.cluster.neighbour_prior import NeighbourPrior
@@ -28,7 +28,7 @@ class Partition(NamedTuple):
     labels
         (n,) int64.
     confidence
-        (n,) float32. Posterior probability of the label.
+        (n,) floating point. Posterior probability of the label.
     repeated
         Whether two searches came to the same likelihood.
     """
@@ -63,8 +63,7 @@ def sampled_mixture(
     """
     generator = np.random.default_rng(random_state)
     rows = np.sort(generator.choice(len(points), min(ENOUGH, len(points)), replace=False))
-    if count_distinct(points[rows], n_components) < n_components:  # nearly all are equal: then the others are few
-        rows = generator.permutation(np.unique(points, axis=0, return_index=True)[1])[:ENOUGH]
+    rows = telling_sample(points, rows, n_components, generator)
     fit = fit_mixture(points[rows], n_components, prior=prior, random_state=random_state)
     weights = np.ascontiguousarray(fit.responsibilities.T)
     center, whiten = whitening(points, prior)

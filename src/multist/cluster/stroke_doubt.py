@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from multist.cluster.stroke_folds import deal_folds
-from multist.cluster.stroke_lesson import CHECK, Lesson, held_out, model_weights
+from multist.cluster.stroke_lesson import CHECK, Lesson, belief_of, held_out, model_weights
 from multist.cluster.stroke_mixture import softmax
 from multist.cluster.stroke_views import ScaledViews
 
@@ -40,11 +40,9 @@ def doubtful_strokes(
     doubted = np.zeros(len(strokes), dtype=bool)
     if k == 1:
         return doubted
-    belief = np.full((len(strokes), k), (1 - _LENIENT) / (k - 1))
-    belief[np.arange(len(strokes)), classes] = _LENIENT
     fold = deal_folds(np.zeros((len(strokes), 1)), classes, len(strokes), rng)
     fold[np.bincount(classes)[classes] < _FEWEST] = -1
-    lesson = Lesson.drawn(strokes, classes, belief, len(section), CHECK, rng)
+    lesson = Lesson.drawn(strokes, classes, belief_of(classes, k, _LENIENT), len(section), CHECK, rng)
     told = np.flatnonzero(fold >= 0)
     if not len(told):
         return doubted

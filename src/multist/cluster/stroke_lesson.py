@@ -57,6 +57,13 @@ class Lesson:
         return np.concatenate([self.strokes, self.free])
 
 
+def belief_of(classes: np.ndarray, n_domains: int, trust: float) -> np.ndarray:
+    """(m, k) how probable each domain is at strokes of (m,) classes that are right with the probability ``trust``."""
+    belief = np.full((len(classes), n_domains), (1 - trust) / (n_domains - 1))
+    belief[np.arange(len(classes)), classes] = trust
+    return belief
+
+
 def held_out(
     tissue: ScaledViews,
     lesson: Lesson,
@@ -67,7 +74,8 @@ def held_out(
 ) -> np.ndarray:
     """(g, m, k) probabilities of the (m,) strokes of which the fold is not -1, by models that have not seen them.
 
-    ``whole`` are models of the whole lesson, from which further domains start, since they have no strokes.
+    ``whole`` are models of the whole lesson, from which further domains start, since they have no strokes; there are
+    none without further domains.
     """
     by_model = np.full((len(tissue.groups), len(strokes), lesson.belief.shape[1]), np.nan)
     points, where = tissue.points(lesson.rows), section[lesson.rows]
@@ -77,7 +85,7 @@ def held_out(
         width, out = tissue.widths[g], strokes[fold == number]
         kept = np.flatnonzero(~np.isin(lesson.strokes, out))
         seen, known = points[:, :width], scatter[:width, :width]
-        further = whole[g].probability(seen, where) if whole and whole[g].n_unnamed else None
+        further = whole[g].probability(seen, where) if whole else None
         model = fit_strokes(seen, known, kept, lesson.belief[kept], where, start=further)
         by_model[g, fold == number] = model.probability(tissue.points(out)[:, :width], section[out])
 

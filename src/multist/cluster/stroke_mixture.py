@@ -26,14 +26,11 @@ class Discriminant(NamedTuple):
         (k,) float64.
     share
         (s, k) float64. Share of each class in each section.
-    n_unnamed
-        How many of the classes have no stroke.
     """
 
     slope: np.ndarray
     offset: np.ndarray
     share: np.ndarray
-    n_unnamed: int = 0
 
     def scores(self, points: np.ndarray) -> np.ndarray:
         """(n, k) float32 logarithms of likelihoods at (n, d) float32 points, up to a constant of each point."""
@@ -122,7 +119,7 @@ def fit_strokes(
             covariance = spread if among is None else _COMMON * spread + (1 - _COMMON) * among
             share = class_shares(np.stack([probability[rows].sum(axis=0, dtype=np.float64) for rows in members]))
         slope = np.linalg.solve(_rounder(covariance, _RIDGE), mean.T)
-        model = Discriminant(slope, -0.5 * (slope.T * mean).sum(axis=1), share, int((belief.max(axis=0) < 0.5).sum()))
+        model = Discriminant(slope, -0.5 * (slope.T * mean).sum(axis=1), share)
         probability = model.probability(points, section)
         if not certain:
             weight = softmax(np.log(np.maximum(probability[strokes], _SMALL)) + log_belief)

@@ -40,22 +40,8 @@ def suggest(
     Returns
     -------
     (n,) int64 rows, the most telling first; fewer where fewer spots have no stroke.
-
-    Raises
-    ------
-    ValueError
-        If the shapes disagree or ``n`` is not positive.
     """
-    embedding, labels = np.asarray(embedding, dtype=np.float64), np.asarray(labels)
-    probability = np.asarray(probability, dtype=np.float64)
-    m = len(probability)
-    if labels.shape != (m,) or len(embedding) != m or adjacency.shape != (m, m):
-        raise ValueError(
-            f"probability has {m} rows; got labels {labels.shape}, embedding {embedding.shape}, "
-            f"adjacency {adjacency.shape}"
-        )
-    if n < 1:
-        raise ValueError(f"n must be positive; got {n}")
+    embedding, probability = (np.asarray(each, dtype=np.float64) for each in (embedding, probability))
     strokes, free = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     if len(free) > max(_MOST, n):
         free = np.sort(np.random.default_rng(0).choice(free, max(_MOST, n), replace=False))
@@ -66,7 +52,7 @@ def suggest(
     if len(strokes):
         spoken_for = np.exp(-0.5 * (cKDTree(embedding[strokes]).query(embedding[free])[0] / width) ** 2)
     one_step = sp.csr_matrix(adjacency, dtype=bool)
-    beside = np.zeros(m, dtype=bool)
+    beside = np.zeros(len(labels), dtype=bool)
     chosen: list[int] = []
     for _ in range(min(n, len(free))):
         gain = doubt @ np.maximum(alike - spoken_for[:, None], 0)
@@ -92,4 +78,4 @@ def _width(embedding: np.ndarray, parts: int) -> float:
     part = max(2, len(embedding) // parts)
     if len(embedding) > _MOST:
         part, embedding = max(2, part * _MOST // len(embedding)), embedding[:: len(embedding) // _MOST]
-    return max(float(np.median(cKDTree(embedding).query(look, min(part, len(embedding)))[0][:, -1])), 1e-12)
+    return max(float(np.median(cKDTree(embedding).query(look, [min(part, len(embedding))])[0])), 1e-12)

@@ -7,6 +7,8 @@ import json
 import re
 import secrets
 import time
+from collections import defaultdict
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,15 @@ def load_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarra
     if differing := set(arrays) ^ set(head["names"]):
         raise ValueError(f"{str(file)!r} does not hold what {RECORD} says: {', '.join(sorted(differing)[:3])}")
     return head["record"], arrays
+
+
+def rooms_of(arrays: Mapping[str, np.ndarray]) -> defaultdict[str, dict[str, np.ndarray]]:
+    """Arrays by what stands before the first dot of their names, and by the rest; what has no arrays is empty."""
+    rooms: defaultdict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    for name, value in arrays.items():
+        room, _, rest = name.partition(".")
+        rooms[room][rest] = value
+    return rooms
 
 
 def _head_and_content(folder: Path) -> tuple[dict[str, Any], bytes]:

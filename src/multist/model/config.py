@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import inf
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
+
+from multist._numbers import is_number, is_whole
 
 
 class _Number(NamedTuple):
@@ -18,7 +20,7 @@ class _Number(NamedTuple):
     beyond: bool = False
 
     def allows(self, value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
+        if not (is_whole(value) if self.kind is int else is_number(value)):
             return False
         number = float(value)
         return (self.low < number if self.beyond else self.low <= number) and number < self.high
@@ -162,17 +164,15 @@ class MultiSTConfig:
 
     @classmethod
     def published(cls) -> MultiSTConfig:
-        """Return the published method's constants and modes where they have a counterpart here, for comparison.
+        """Return the published method's constants where they have a counterpart here, for comparison.
 
-        A 32-dimensional code of 200 components, attention whose queries see one key, no gate, and all of the published
-        losses (arXiv 2601.13331).
+        A 32-dimensional code of 200 components, and all of the published losses (arXiv 2601.13331).
         """
         return cls(
             n_expression=200,
             n_image=20,
             center_sections=False,
             epochs=400,
-            learning_rate=0.01,
             weight_decay=0.01,
             losses=PublishedLosses(),
         )

@@ -27,6 +27,8 @@ _MAX_DEVIATIONS = 2.5
 
 With 2 to 4 the mean agreement changes by .04 at most.
 """
+_NEARLY_ALL, _NEARLY_ALL_SPOTS = 0.95, 0.1
+"""Weight of the image that leaves nothing to expression, where all but such a share of the spots have it."""
 
 
 class Embedding(NamedTuple):
@@ -106,10 +108,6 @@ class _Learnt:
     losses: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-_NEARLY_ALL, _NEARLY_ALL_SPOTS = 0.95, 0.1
-"""Weight of the image that leaves nothing to expression, where all but such a share of the spots have it."""
-
-
 @dataclass(frozen=True, eq=False)
 class FusionModel:
     """Averaging of both modalities, attention between them, and where the embedding lies.
@@ -131,8 +129,8 @@ class FusionModel:
     component_spread
         (m, c) spread of the leading components of expression in the sections that they were made in, see
         :func:`multist.model.features.common_axes.component_spread`; it tells whether others lie on the same axes.
-    n_expression, n_image
-        Number of features of either modality that are read; ``n_image`` is zero without an image.
+    n_expression
+        Number of features of expression that are read.
     published
         Network of the published method in place of all this; None by default.
     """
@@ -147,7 +145,6 @@ class FusionModel:
     spread: np.ndarray
     component_spread: np.ndarray
     n_expression: int
-    n_image: int
     published: PublishedNetwork | None = None
 
     @classmethod
@@ -216,7 +213,6 @@ class FusionModel:
             spread=np.ones(0),
             component_spread=spread_of_components,
             n_expression=expression.shape[1],
-            n_image=0 if image is None or image_modality is None else image.shape[1],
             published=learnt.published,
         )
         code = model._code(factors, image_factors, *graphs, device)
@@ -234,6 +230,16 @@ class FusionModel:
         structured = self.expression.averaging.structured
         variance = self.spread[: len(structured)] ** 2
         return 1.0 if self.published is not None else float(np.average(structured, weights=variance))
+
+    @property
+    def n_image(self) -> int:
+        """Number of features of the image that are read; zero without an image."""
+        return 0 if self.axes is None else len(self.axes.varied)
+
+    @property
+    def n_image_dimensions(self) -> int:
+        """Last dimensions of the embedding that are the image's; none of the published network, which mixes both."""
+        return 0 if self.image is None or self.published is not None else len(self.image.averaging.center)
 
     def embed(
         self,
@@ -304,7 +310,7 @@ class FusionModel:
         return np.hstack([code, self.image.dimensions(image_factors, adjacency, attention)])
 
     def _embedding(self, code: np.ndarray, attention: sp.csr_matrix | None, losses: dict[str, np.ndarray]) -> Embedding:
-        width = 0 if self.image is None or self.published is not None else len(self.image.averaging.weights)
+        width = self.n_image_dimensions
         embedding, weight = np.empty(code.shape, dtype=np.float32), np.zeros(len(code))
         for rows in row_slices(len(code)):
             standard = np.clip((code[rows] - self.center) / self.spread, -_MAX_DEVIATIONS, _MAX_DEVIATIONS)
@@ -337,6 +343,7 @@ def _learn(
             adjacency,
             section,
             config,
+            config.losses,
             n_domains=n_domains,
             device=device,
             random_state=random_state,
@@ -348,40 +355,25 @@ def _learn(
         exact, exact_image = (unit_variance(each.astype(np.float64)) for each in (factors, image_factors))
         learnt = _Learnt(gain=linear_gain(exact, exact_image, adjacency, xy, section, random_state=random_state))
     else:
-        learnt = _learn_attention(factors, image_factors, adjacency, xy, section, config, device, random_state)
+        from multist.model.network.attention import attention_matrix, fit_attention
+
+        trained = fit_attention(
+            factors, image_factors, adjacency, xy, section, config, device=device, random_state=random_state
+        )
+        learnt = _Learnt(losses={"hidden_expression": trained.losses})
+        if trained.gain:
+            attention = attention_matrix(trained.networks, factors, image_factors, adjacency, device=device)
+            learnt = replace(learnt, gain=trained.gain, attention=attention, networks=tuple(trained.networks))
+            logger.info(
+                "the image takes away %.1f %% of the error of hidden spots on held-out tissue, and takes part",
+                100 * trained.gain,
+            )
     if not learnt.gain:
         logger.warning(
             "the image adds nothing to what the neighbours tell of hidden spots on held-out tissue: domains come "
             "from expression and space alone"
         )
     return learnt
-
-
-def _learn_attention(
-    factors: np.ndarray,
-    image_factors: np.ndarray,
-    adjacency: sp.csr_matrix,
-    xy: np.ndarray,
-    section: np.ndarray,
-    config: MultiSTConfig,
-    device: str,
-    random_state: int,
-) -> _Learnt:
-    """Networks and the attention they pay, or nothing but their losses where the image adds nothing."""
-    from multist.model.network.attention import attention_matrix, fit_attention
-
-    trained = fit_attention(
-        factors, image_factors, adjacency, xy, section, config, device=device, random_state=random_state
-    )
-    losses = {"hidden_expression": trained.losses}
-    if not trained.gain:
-        return _Learnt(losses=losses)
-    attention = attention_matrix(trained.networks, factors, image_factors, adjacency, device=device)
-    logger.info(
-        "the image takes away %.1f %% of the error of hidden spots on held-out tissue, and takes part",
-        100 * trained.gain,
-    )
-    return _Learnt(gain=trained.gain, attention=attention, networks=tuple(trained.networks), losses=losses)
 
 
 def _alike(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from multist.model.checkpoint import rooms_of
 from multist.model.config import MultiSTConfig, PublishedLosses
 from multist.model.features.averaging import Averaging
 from multist.model.features.image_axes import ImageAxes
@@ -23,7 +24,7 @@ def parts_of(model: FusionModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         "config": asdict(model.config),
         "gain": model.gain,
         "n_expression": model.n_expression,
-        "n_image": model.n_image,
+        "n_image": model.n_image,  # read by version 0.2.0
         "n_networks": len(model.networks),
         "expression_scale": model.expression.scale,
     }
@@ -38,9 +39,10 @@ def parts_of(model: FusionModel) -> tuple[dict[str, Any], dict[str, np.ndarray]]
         arrays |= _modality_arrays("image", model.image)
         arrays |= {f"axes.{name}": value for name, value in model.axes._asdict().items()}
     for number, network in enumerate(model.networks):
-        arrays |= {f"network{number}.{name}": _array(value) for name, value in network.state_dict().items()}
+        arrays |= {f"network{number}.{name}": value.cpu().numpy() for name, value in network.state_dict().items()}
     if model.published is not None:
-        arrays |= {f"published.{name}": _array(value) for name, value in model.published.state_dict().items()}
+        state = model.published.state_dict()
+        arrays |= {f"published.{name}": value.cpu().numpy() for name, value in state.items()}
     return record, arrays
 
 
@@ -55,10 +57,7 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
     given = dict(record["config"])
     losses = given.pop("losses")
     config = MultiSTConfig(**given, losses=None if losses is None else PublishedLosses(**losses))
-    rooms: dict[str, dict[str, np.ndarray]] = {}
-    for name, value in arrays.items():
-        room, _, rest = name.partition(".")
-        rooms.setdefault(room, {})[rest] = value
+    rooms = rooms_of(arrays)
     expression = _modality(rooms["expression"], record["expression_scale"])
     axes = ImageAxes(**rooms["axes"]) if "axes" in rooms else None
     image = _modality(rooms["image"], record["image_scale"]) if "image" in rooms else None
@@ -67,7 +66,7 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
     if config.losses is not None:
         from multist.model.network.published import PublishedNetwork
 
-        published = PublishedNetwork.of_state(rooms["published"], config)
+        published = PublishedNetwork.of_state(rooms["published"])
     embedding = rooms["embedding"]
     return FusionModel(
         config=config,
@@ -80,7 +79,6 @@ def model_of_parts(record: dict[str, Any], arrays: dict[str, np.ndarray]) -> Fus
         spread=embedding["spread"],
         component_spread=embedding["component_spread"],
         n_expression=record["n_expression"],
-        n_image=record["n_image"],
         published=published,
     )
 
@@ -124,7 +122,3 @@ def _modality(arrays: dict[str, np.ndarray], scale: float) -> Modality:
         return Modality(averaging, scale, None)
     values = {name: arrays[f"surroundings_{name}"] for name in Surroundings._fields}
     return Modality(averaging, scale, Surroundings(**values))
-
-
-def _array(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().cpu().numpy())

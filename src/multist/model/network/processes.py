@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -50,20 +50,18 @@ class Processes:
         """Gradients of this process."""
         loss.backward() if self._fabric is None else self._fabric.backward(loss)
 
-    def start_alike(self, *modules: nn.Module) -> None:
+    def start_alike(self, module: nn.Module) -> None:
         """Give all processes the parameters of the first."""
         if self.count > 1:
-            for module in modules:
-                module.load_state_dict(self._fabric.broadcast(module.state_dict()))
+            module.load_state_dict(self._fabric.broadcast(module.state_dict()))
 
-    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+    def average_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Mean over the processes, in one message: the network is small."""
         if self.count == 1:
             return
-        owners = list(parameters)
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in owners])
-        parts = self._fabric.all_reduce(flat, reduce_op="mean").split([p.numel() for p in owners])
-        for parameter, part in zip(owners, parts, strict=True):
+        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters])
+        parts = self._fabric.all_reduce(flat, reduce_op="mean").split([p.numel() for p in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.view_as(parameter).clone()
 
 

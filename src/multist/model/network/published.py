@@ -33,6 +33,7 @@ def fit_published(
     adjacency: sp.csr_matrix,
     section: np.ndarray,
     config: MultiSTConfig,
+    losses: PublishedLosses,
     *,
     n_domains: int,
     device: str = "auto",
@@ -49,7 +50,9 @@ def fit_published(
     section
         (n,) int from 0.
     config
-        Constants; its ``losses`` are those of the published method.
+        Constants of the training.
+    losses
+        Weights of the losses, and what else they need.
     n_domains
         Number of centres of the clustering loss.
     device
@@ -62,11 +65,11 @@ def fit_published(
     around = smooth(np.hstack(parts).astype(np.float64), adjacency, 2)
     around -= around.mean(axis=0)
     variance, axes = np.linalg.eigh(around.T @ around)
-    loadings = axes[:, np.argsort(variance)[::-1][: config.losses.n_factors if config.losses else None]]
+    loadings = axes[:, np.argsort(variance)[::-1][: losses.n_factors]]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(random_state)
         network = PublishedNetwork(loadings[: genes.shape[1]], loadings[genes.shape[1] :])
-        objective = Objective(network, config.losses or PublishedLosses(), n_domains, int(section.max()) + 1)
+        objective = Objective(network, losses, n_domains, int(section.max()) + 1)
     network, objective = network.to(place), objective.to(place)
     graph = build_graph(with_self(adjacency), backend=settings.graph_backend, device=place)
     expression = torch.as_tensor(genes, dtype=torch.float32, device=place)
@@ -77,7 +80,7 @@ def fit_published(
         [*network.parameters(), *objective.parameters()], lr=config.learning_rate, weight_decay=config.weight_decay
     )
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(config.epochs, 1))
-    losses: dict[str, list[float]] = {}
+    course: dict[str, list[float]] = {}
     for epoch in with_progress(range(config.epochs), config.epochs, "multist: published method"):
         late = epoch >= config.epochs // 2
         if epoch == config.epochs // 2:
@@ -89,8 +92,8 @@ def fit_published(
         optimizer.step()
         schedule.step()
         for name, value in terms.items():
-            losses.setdefault(name, []).append(float(value.detach()))
-    return network.cpu(), {name: np.asarray(values) for name, values in losses.items()}
+            course.setdefault(name, []).append(float(value.detach()))
+    return network.cpu(), {name: np.asarray(values) for name, values in course.items()}
 
 
 @torch.no_grad()
@@ -129,9 +132,9 @@ class PublishedNetwork(nn.Module):
             self.image_token, self.image_decoder = _linear(image_loadings.T), _linear(image_loadings)
 
     @classmethod
-    def of_state(cls, state: dict[str, np.ndarray], config: MultiSTConfig) -> PublishedNetwork:
+    def of_state(cls, state: dict[str, np.ndarray]) -> PublishedNetwork:
         """Of the arrays that ``state_dict`` gave."""
-        image = state.get("image_token.weight", np.zeros((config.losses.n_factors if config.losses else 1, 0)))
+        image = state.get("image_token.weight", np.zeros((1, 0)))
         network = cls(state["gene_token.weight"].T, image.T)
         network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
         return network

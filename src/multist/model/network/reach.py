@@ -81,7 +81,7 @@ class Reach:
         return Hidden(
             graph,
             torch.as_tensor(far, device=self._device),
-            torch.as_tensor(ring.astype(np.float32), device=self._device),
+            torch.as_tensor(ring, device=self._device),
             spots,
             len(rows),
         )
