@@ -62,6 +62,17 @@ def test_callable_gets_channels_first_in_unit_range():
         np.testing.assert_allclose(encode(PATCHES), PATCHES.mean(axis=(1, 2)) / 255, rtol=1e-5)
 
 
+@pytest.mark.parametrize("pixels", [32, np.int64(32)])
+def test_an_object_says_how_large_its_patches_are(pixels):
+    network = Network()
+    network.pixels = pixels
+    assert get_encoder(network, device="cpu").pixels == 32
+    for wrong in (0, 32.5, "32"):
+        network.pixels = wrong
+        with pytest.raises(ValueError, match="pixels of encoder 'Network' must be a whole number"):
+            get_encoder(network, device="cpu")
+
+
 @pytest.mark.parametrize(
     "function",
     [lambda b: b, lambda b: b.mean(dim=(2, 3))[:2], lambda b: b.mean(dim=(2, 3)) * np.nan],

@@ -6,6 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from multist.histology import texture
 from multist.histology.spots import typical_diameter
 from multist.histology.stains import stain_basis
 from multist.histology.texture import feature_names, texture_features
@@ -42,10 +43,16 @@ def xy() -> np.ndarray:
     return np.column_stack([x.ravel(), y.ravel()])
 
 
+def features_of(levels, xy, downsample=(1.0,), diameter=DIAMETER) -> np.ndarray:
+    """Features of patches two spots wide."""
+    levels = [da.asarray(level) for level in levels]
+    return texture_features(levels, downsample, xy, diameter, np.full(len(xy), 2.0 * diameter))
+
+
 @pytest.fixture(scope="module")
 def plain(image, xy) -> np.ndarray:
     """Features of the spots."""
-    return texture_features([image], [1.0], xy, DIAMETER, 2 * DIAMETER)[0]
+    return features_of([image], xy)
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +80,20 @@ def test_nuclei_and_stain_are_told_apart(plain, xy):
 
 
 @pytest.mark.slow
-def test_result_depends_on_neither_tiles_nor_chunks_nor_row_order(image, plain, xy):
+def test_result_depends_on_neither_tiles_nor_chunks_nor_row_order(image, plain, xy, monkeypatch):
     lazy = da.from_array(image, chunks=(170, 130, 3))
-    tiled, names = texture_features([lazy], [1.0], xy, DIAMETER, 2 * DIAMETER, tile=64)
-    assert names == feature_names()
-    np.testing.assert_allclose(tiled, plain, atol=1e-5)
+    with monkeypatch.context() as patch:
+        patch.setattr(texture, "_TILE", 64)
+        np.testing.assert_allclose(features_of([lazy], xy), plain, atol=1e-5)
     order = np.random.default_rng(1).permutation(len(xy))
-    shuffled, _ = texture_features([image], [1.0], xy[order], DIAMETER, 2 * DIAMETER)
-    np.testing.assert_allclose(shuffled, plain[order], atol=1e-6)
-    again, _ = texture_features([image], [1.0], xy, DIAMETER, 2 * DIAMETER)
-    assert np.array_equal(again, plain)
+    np.testing.assert_allclose(features_of([image], xy[order]), plain[order], atol=1e-6)
+    assert np.array_equal(features_of([image], xy), plain)
 
 
 @pytest.mark.slow
 def test_borders_glass_and_black_give_finite_numbers(framed):
     xy = np.array([[0.0, 0.0], [599, 599], [300, 560], [50, 50], [300, 100], [101, 200], [450, 200]])
-    features, _ = texture_features([framed], [1.0], xy, DIAMETER, 2 * DIAMETER)
+    features = features_of([framed], xy)
     assert np.isfinite(features).all()
     assert column(features, "tissue")[[0, 3]].max() < 0.01
     assert column(features, "tissue")[4] > 0.99
@@ -98,7 +103,7 @@ def test_borders_glass_and_black_give_finite_numbers(framed):
 @pytest.mark.slow
 def test_black_frame_does_not_leak_into_a_patch_beside_it(framed):
     xy = np.array([[x, y] for x in (115.0, 180, 240, 400, 500) for y in (60.0, 120, 180, 240, 300)])
-    features, _ = texture_features([framed], [1.0], xy, DIAMETER, 2 * DIAMETER)
+    features = features_of([framed], xy)
     beside, far = xy[:, 0] == 115, (xy[:, 0] == 180) | (xy[:, 0] == 240)
     for name in ("H_mean", "E_mean", "R_mean", "H_above_q90", "nuclei_density"):
         spread = column(features, name)[xy[:, 0] < 300].std() + np.ptp(column(features, name)) / 10
@@ -107,8 +112,8 @@ def test_black_frame_does_not_leak_into_a_patch_beside_it(framed):
 
 @pytest.mark.slow
 def test_a_stronger_stain_is_not_another_texture(xy):
-    weak = texture_features([tissue(np.random.default_rng(0), strength=0.7)], [1.0], xy, DIAMETER, 60)[0]
-    strong = texture_features([tissue(np.random.default_rng(0), strength=1.2)], [1.0], xy, DIAMETER, 60)[0]
+    slides = (tissue(np.random.default_rng(0), strength=strength) for strength in (0.7, 1.2))
+    weak, strong = (features_of([slide], xy) for slide in slides)
     for name in ("H_sd", "H_band_1", "nuclei_area", "H_above_surroundings"):
         a, b = column(weak, name), column(strong, name)
         assert np.corrcoef(a, b)[0, 1] > 0.9, name
@@ -118,8 +123,8 @@ def test_a_stronger_stain_is_not_another_texture(xy):
 @pytest.mark.slow
 def test_pyramid_and_scale_of_the_image_hardly_matter(image, plain, xy):
     fine = da.from_array(image.repeat(2, axis=0).repeat(2, axis=1), chunks=800)
-    pyramid, _ = texture_features([fine, da.from_array(image)], [1.0, 2.0], xy * 2, 60, 120)
-    averaged, _ = texture_features([fine], [1.0], xy * 2, 60, 120)
+    pyramid = features_of([fine, image], xy * 2, [1.0, 2.0], 60)
+    averaged = features_of([fine], xy * 2, diameter=60)
     for other in (pyramid, averaged):
         for name in ("H_mean", "nuclei_density", "H_band_1"):
             assert np.corrcoef(column(plain, name), column(other, name))[0, 1] > 0.95, name
@@ -138,18 +143,8 @@ def test_only_the_chunks_under_spots_are_read():
     coarse = np.full((1250, 1250, 3), 200, np.uint8)
     coarse[:300] = 240
     xy = np.array([[700.0, 1800], [800, 1800]])
-    texture_features([level, coarse], [1.0, 4.0], xy, 30, 60)
+    features_of([level, coarse], xy, [1.0, 4.0])
     assert set(read) <= {(3, 0), (3, 1), (3, 2)} and read
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [({"diameter": -1}, "diameter"), ({"width": 0}, "width"), ({"xy": np.full((2, 2), np.nan)}, "finite")],
-)
-def test_bad_input_is_named(image, xy, change, message):
-    arguments = {"xy": xy, "diameter": DIAMETER, "width": 60.0, **change}
-    with pytest.raises(ValueError, match=message):
-        texture_features([image], [1.0], **arguments)
 
 
 def test_box_means_are_exact_for_fractional_windows():
@@ -181,5 +176,5 @@ def test_chunks_are_read_for_the_glass_and_for_the_texture_however_many_patches_
     )
     grid = np.linspace(20, 580, 50)
     xy = np.column_stack([v.ravel() for v in np.meshgrid(grid, grid)])
-    texture_features([level], [1.0], xy, 24, 48)
+    features_of([level], xy, diameter=24)
     assert Counter(read) == {(row, col): 2 for row in range(3) for col in range(3)}

@@ -41,6 +41,8 @@ def test_bad_input_is_named() -> None:
         agreement([np.nan, np.nan], [0, 1])
     with pytest.raises(ValueError, match="1 of 2 labels are missing"):
         agreement(["a", "b"], ["x", None])
+    with pytest.raises(ValueError, match="1 of 3 labels are missing"):
+        agreement(["a", "b", "a"], ["x", np.nan, "x"])
 
 
 def test_same_numbers_as_the_scoring_script(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

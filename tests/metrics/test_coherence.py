@@ -45,3 +45,5 @@ def test_bad_input_is_named() -> None:
         coherence([0, 1], [[0.0, 1.0], [1.0, 1.0]])
     with pytest.raises(ValueError, match="missing"):
         coherence(np.array(["a", None] * 200, dtype=object), GRID)
+    with pytest.raises(ValueError, match="200 of 400 labels are missing"):
+        coherence(["a", np.nan] * 200, GRID)

@@ -86,6 +86,8 @@ def test_bad_input_is_named() -> None:
         section_mixing(points, section, domain=["x"])
     with pytest.raises(ValueError, match="no section"):
         section_mixing(points, [None, *section[1:]])
+    with pytest.raises(ValueError, match="1 of 40 observations have no section"):
+        section_mixing(points, [np.nan, *section[1:]])
     with pytest.raises(ValueError, match="finite"):
         section_mixing(np.full((40, 2), np.nan), section)
     with pytest.raises(ValueError, match="n_dims"):

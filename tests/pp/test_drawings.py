@@ -54,6 +54,10 @@ def test_one_spot_is_the_nearest_to_any_point():
 def test_of_two_equally_near_spots_the_first_is_named():
     xy = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]])
     assert name_spots(xy, unknown(xy), drawings([Point(15, 0)], ["a"])).tolist() == [None, "a", None]
+    lattice = np.stack(np.meshgrid(np.arange(10.0), np.arange(10.0)), axis=-1).reshape(-1, 2)
+    for first in (0, 25, 47, 88):  # clicks in the middle of four spots
+        click = drawings([Point(lattice[first] + 0.5)], ["a"])
+        assert np.flatnonzero(name_spots(lattice, unknown(lattice), click) == "a").tolist() == [first]
 
 
 def test_a_point_counts_more_than_the_area_around_it(cells: np.ndarray, caplog):

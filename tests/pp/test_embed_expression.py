@@ -134,6 +134,14 @@ def test_bad_keys_and_numbers(toy):
     assert not adata.obsm
 
 
+@pytest.mark.parametrize(("spots", "reason"), [(1, "too few genes vary"), (3, "There are other near singularities")])
+def test_a_section_too_small_for_a_trend_is_refused_in_words(spots, reason, toy):
+    adata = toy.counts()
+    adata.obs["slide"] = np.where(np.arange(adata.n_obs) < spots, "small", "large")
+    with pytest.raises(ValueError, match=rf"could not be fitted \({reason}.*leave out library_key"):
+        embed_expression(adata, n_top_genes=100, library_key="slide")
+
+
 def test_components_are_cut_to_what_the_data_allows(toy):
     for n_obs in (2, 3, 20):
         adata = toy.counts()[[*range(n_obs // 2), *range(200, 200 + n_obs - n_obs // 2)]].copy()

@@ -180,7 +180,7 @@ def test_drawings_without_a_class_are_left_out_and_numbers_are_names(caplog):
     sdata = section(drawn([box(-5, -5, 5, 5), box(15, 15, 25, 25)], layer=pd.array([1, None], dtype="Int64")))
     mt.pp.labels_from_shapes(sdata, "drawn", label_key="layer")
     assert named(sdata) == {"1": {(0, 0)}}
-    assert "1 of 2 drawings have no class" in caplog.text
+    assert "1 of 2 drawings in 'drawn' have no class" in caplog.text
 
 
 def test_a_column_of_classes_may_hold_numbers():
@@ -211,6 +211,23 @@ def test_colours_come_from_the_element_then_from_before_then_are_new():
     red, before, new = table.uns["annotation_colors"]
     assert (red, before) == ("#FF0000", "#222222")
     assert new not in (red, before)
+
+
+def test_the_first_colour_of_a_class_counts_where_its_first_drawing_has_none():
+    areas = [box(-5, -5, 5, 5), box(15, 15, 25, 25), box(35, 35, 45, 45)]
+    sdata = section(drawn(areas, name=["a"] * 3, color=[None, "red", "blue"]))
+    mt.pp.labels_from_shapes(sdata, "drawn")
+    assert list(sdata.tables["table"].uns["annotation_colors"]) == ["#FF0000"]
+
+
+@pytest.mark.parametrize("stored", [{"b": "#111111", "a": "#222222"}, np.array([[34, 34, 34], [17, 17, 17]])])
+def test_colours_that_were_there_are_kept_however_they_are_stored(stored):
+    sdata = section(drawn([box(-5, -5, 5, 5), box(15, 15, 25, 25)], name=["a", "b"]))
+    table = sdata.tables["table"]
+    table.obs["annotation"] = pd.Categorical(["b"] * 100, categories=["a", "b"])
+    table.uns["annotation_colors"] = stored
+    mt.pp.labels_from_shapes(sdata, "drawn")
+    assert list(table.uns["annotation_colors"]) == ["#222222", "#111111"]
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def hires(adata: ad.AnnData, key: str = "hires_normalized") -> np.ndarray:
 
 
 def stained(image: np.ndarray) -> np.ndarray:
-    overview = read_overview([image], [1.0], spots(), DIAMETER)
+    overview = read_overview([da.from_array(image)], [1.0], spots(), DIAMETER)
     pixels = image[overview.tissue_at(np.arange(image.shape[0]), np.arange(image.shape[1]))]
     pixels = pixels[::9]  # enough to compare colours, and nine times as fast
     return pixels[optical_density(pixels, overview.white).mean(axis=-1) > CLEAR]
@@ -138,7 +138,7 @@ def test_patches_move_the_slide_to_its_own_best_patches_and_say_which():
 def test_known_stains_are_recovered_after_normalisation(method):
     source = anndata(tissue_image("b", seed=1))
     normalize_histology(source, method, reference=normalized(method)[0])
-    overview = read_overview([hires(source)], [1.0], spots(), DIAMETER)
+    overview = read_overview([da.from_array(hires(source))], [1.0], spots(), DIAMETER)
     fitted = fit_reference(overview, "macenko").stain_matrix
     for column, vector, name in zip(fitted.T, STAINS["a"], ("haematoxylin", "eosin"), strict=False):
         assert angle(column, vector) < 6, name

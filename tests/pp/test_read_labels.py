@@ -292,6 +292,12 @@ def test_xenium_groups_are_matched_by_cell_id_and_keep_their_colours(spot_grid, 
     assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000", "#00FF00"]
 
 
+def test_the_first_colour_that_a_group_has_is_its(spot_grid, write_file):
+    text = "Barcode,group,color\nACGT000-1,a,\nACGT001-1,a,#ff0000\nACGT002-1,a,#00ff00\n"
+    mt.pp.read_labels(spot_grid, write_file(text, "groups.csv"))
+    assert list(spot_grid.uns["annotation_colors"]) == ["#FF0000"]
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -1,4 +1,4 @@
-from ._breast_cancer import breast_cancer as breast_cancer
 from ._dlpfc import dlpfc as dlpfc
 from ._layered_tissue import layered_tissue as layered_tissue
-from ._olfactory_bulb import olfactory_bulb as olfactory_bulb
+from ._tenx import breast_cancer as breast_cancer
+from ._tenx import olfactory_bulb as olfactory_bulb

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from multist.datasets._remote import RemoteFile, fetch
+from multist.datasets._remote import fetch
 from multist.datasets._visium_section import IMAGE, POSITIONS, SCALES, visium_section
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def dlpfc(section: str | int = "151673") -> SpatialData:
     name = str(section)
     if name not in COUNTS:
         raise ValueError(f"section {section!r} is not one of the twelve: {', '.join(COUNTS)}")
-    matrix = fetch(RemoteFile(f"{BUCKET}/h5/{name}_filtered_feature_bc_matrix.h5", COUNTS[name]), "dlpfc")
+    matrix = fetch(f"{BUCKET}/h5/{name}_filtered_feature_bc_matrix.h5", "dlpfc", sha256=COUNTS[name])
     folder = f"dlpfc/{name}"
-    image = fetch(RemoteFile(f"{BUCKET}/images/{name}_{IMAGE}"), folder)
-    positions = fetch(RemoteFile(f"{REPOSITORY}/{name}/{POSITIONS[-1]}", largest=8), folder)
-    scales = fetch(RemoteFile(f"{REPOSITORY}/{name}/{SCALES}", largest=1), folder)
-    layers = fetch(RemoteFile(f"{REPOSITORY}/barcode_level_layer_map.tsv", largest=16), "dlpfc")
+    image = fetch(f"{BUCKET}/images/{name}_{IMAGE}", folder)
+    positions = fetch(f"{REPOSITORY}/{name}/{POSITIONS[-1]}", folder, largest=8)
+    scales = fetch(f"{REPOSITORY}/{name}/{SCALES}", folder, largest=1)
+    layers = fetch(f"{REPOSITORY}/barcode_level_layer_map.tsv", "dlpfc", largest=16)
     parts = {
         POSITIONS[-1]: positions.path.read_bytes(),
         SCALES: scales.path.read_bytes(),
@@ -93,8 +93,8 @@ def dlpfc(section: str | int = "151673") -> SpatialData:
     donor = DONORS[list(COUNTS).index(name) // 4]
     sdata = visium_section(matrix.path, parts, (matrix, image, positions, scales, layers), ABOUT | {"donor": donor})
     table = sdata.tables["table"]
-    table.obs["layer"] = _layers(layers.path.read_bytes(), name).reindex(table.obs_names).to_numpy()
-    table.obs["layer"] = table.obs["layer"].astype(pd.CategoricalDtype(LAYERS)).cat.remove_unused_categories()
+    drawn = _layers(layers.path.read_bytes(), name).reindex(table.obs_names)
+    table.obs["layer"] = pd.Categorical(drawn, categories=LAYERS).remove_unused_categories()
     return sdata
 
 

@@ -17,31 +17,6 @@ _TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
-class RemoteFile:
-    """A file on a public host.
-
-    Attributes
-    ----------
-    url
-        Where it is.
-    sha256
-        What is known to be in it, where that is published; None where it is not. Then what came first is trusted: its
-        hash is recorded beside the file, and from then on nothing else is taken.
-    largest
-        MiB that it may have.
-    """
-
-    url: str
-    sha256: str | None = None
-    largest: int = 256
-
-    @property
-    def name(self) -> str:
-        """Of the file in the cache."""
-        return PurePosixPath(self.url).name
-
-
-@dataclass(frozen=True)
 class Fetched:
     """A file in the cache, and what is in it."""
 
@@ -50,7 +25,7 @@ class Fetched:
     sha256: str
 
 
-def fetch(file: RemoteFile, dataset: str) -> Fetched:
+def fetch(url: str, dataset: str, *, sha256: str | None = None, largest: int = 256) -> Fetched:
     """The file in ``settings.cache_dir``, downloaded if it is not there.
 
     A download that breaks off, is too large or is not what it should be leaves nothing behind. A file that was changed
@@ -58,10 +33,15 @@ def fetch(file: RemoteFile, dataset: str) -> Fetched:
 
     Parameters
     ----------
-    file
-        What to fetch.
+    url
+        Where it is.
     dataset
         Name of the folder in the cache.
+    sha256
+        What is known to be in it, where that is published; None where it is not. Then what came first is trusted: its
+        hash is recorded beside the file, and from then on nothing else is taken.
+    largest
+        MiB that it may have.
 
     Raises
     ------
@@ -74,56 +54,56 @@ def fetch(file: RemoteFile, dataset: str) -> Fetched:
     import requests
 
     folder = Path(settings.cache_dir).expanduser() / "datasets" / dataset
-    path, seen = folder / file.name, folder / f"{file.name}.sha256"
-    sha256 = file.sha256 or (seen.read_text(encoding="ascii").strip() if seen.is_file() else None)
+    name = PurePosixPath(url).name
+    path, seen = folder / name, folder / f"{name}.sha256"
+    known = sha256 or (seen.read_text(encoding="ascii").strip() if seen.is_file() else None)
     try:
-        pooch.retrieve(file.url, sha256, fname=file.name, path=folder, downloader=_Downloader(file))
+        pooch.retrieve(url, known, fname=name, path=folder, downloader=_Downloader(name, largest))
     except requests.RequestException as error:
         raise OSError(
-            f"{file.url} cannot be fetched ({error}); connect, or put the file at {path} if you have it from elsewhere"
+            f"{url} cannot be fetched ({error}); connect, or put the file at {path} if you have it from elsewhere"
         ) from error
     except ValueError as error:
         if "does not match the known hash" not in str(error):
             raise
         why = (
             "the published sha256 of it is another"
-            if file.sha256
+            if sha256
             else f"it has changed since it was first fetched; if you trust the new one, delete {seen}"
         )
-        raise ValueError(f"{file.url} is not the file that is known: {why}") from error
-    found = sha256 or pooch.file_hash(str(path))
-    if file.sha256 is None and sha256 is None:
+        raise ValueError(f"{url} is not the file that is known: {why}") from error
+    found = known or pooch.file_hash(str(path))
+    if known is None:
         with whole_file(seen) as note:
             note.write_text(found + "\n", encoding="ascii")
-        logger.info("%s is trusted as it came; its sha256 is kept in %s", file.url, seen)
-    return Fetched(path, file.url, found)
+        logger.info("%s is trusted as it came; its sha256 is kept in %s", url, seen)
+    return Fetched(path, url, found)
 
 
 class _Downloader:
     """Writes what a host gives into the file that pooch opens, as far as it may be."""
 
-    def __init__(self, file: RemoteFile) -> None:
-        self.file = file
+    def __init__(self, name: str, largest: int) -> None:
+        self.name, self.largest = name, largest
 
     def __call__(self, url: str, output_file: str | IO[bytes], pooch: Any, *, check_only: bool = False) -> None:
         import requests
 
-        limit, signature = self.file.largest * _MIB, SIGNATURES.get(Path(self.file.name).suffix, b"")
+        suffix = Path(self.name).suffix
+        limit, signature = self.largest * _MIB, SIGNATURES.get(suffix, b"")
         with requests.get(url, stream=True, timeout=_TIMEOUT) as answer, Path(str(output_file)).open("wb") as out:
             answer.raise_for_status()
             announced = int(answer.headers.get("content-length", 0))
             if announced > limit:
-                raise ValueError(
-                    f"{url} has {announced / _MIB:.0f} MiB, more than the {self.file.largest} that it may have"
-                )
+                raise ValueError(f"{url} has {announced / _MIB:.0f} MiB, more than the {self.largest} that it may have")
             written = 0
-            with progress_bar(announced, self.file.name, "bytes") as bar:
+            with progress_bar(announced, self.name, "bytes") as bar:
                 for chunk in answer.iter_content(_MIB):
                     if written == 0 and not chunk.startswith(signature):
-                        raise ValueError(f"what {url} gives is no {Path(self.file.name).suffix} file: {chunk[:40]!r}")
+                        raise ValueError(f"what {url} gives is no {suffix} file: {chunk[:40]!r}")
                     written += len(chunk)
                     if written > limit:
-                        raise ValueError(f"{url} gives more than the {self.file.largest} MiB that it may have")
+                        raise ValueError(f"{url} gives more than the {self.largest} MiB that it may have")
                     out.write(chunk)
                     bar.update(len(chunk))
             if written == 0:

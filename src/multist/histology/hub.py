@@ -72,12 +72,8 @@ def locate(name: str, encoder: str) -> Located:
     except TimeoutError as error:
         failure = error
     if failure is None:
-        found, files = asked.result()
-        return Located(
-            Path(snapshot_download(repository, revision=found.revision, allow_patterns=files)),
-            found.revision,
-            found.licence,
-        )
+        sha, licence, files = asked.result()
+        return Located(Path(snapshot_download(repository, revision=sha, allow_patterns=files)), sha, licence)
     kept = _kept(repository, revision)
     if kept is None:
         raise OSError(_advice(failure, repository, encoder)) from failure
@@ -85,7 +81,7 @@ def locate(name: str, encoder: str) -> Located:
     return Located(kept, kept.name)
 
 
-def _ask(repository: str, revision: str | None) -> tuple[Located, list[str]]:
+def _ask(repository: str, revision: str | None) -> tuple[str, str, list[str]]:
     """Revision and licence of a model on the hub, and the files that are needed."""
     from huggingface_hub import HfApi
 
@@ -97,8 +93,8 @@ def _ask(repository: str, revision: str | None) -> tuple[Located, list[str]]:
     top = [file.rfilename for file in info.siblings if "/" not in file.rfilename]
     by_ending = ([name for name in top if name.endswith(end)] for end in _WEIGHTS)
     weights: list[str] = next(filter(None, by_ending), [])
-    found = Located(Path(), str(info.sha), licence if isinstance(licence, str) else ", ".join(licence))
-    return found, [*(name for name in top if name.endswith(".json")), *weights]
+    licence = licence if isinstance(licence, str) else ", ".join(licence)
+    return str(info.sha), licence, [*(name for name in top if name.endswith(".json")), *weights]
 
 
 def _kept(repository: str, revision: str) -> Path | None:

@@ -71,14 +71,14 @@ def _read(path: Path) -> tuple[dict[bytes, int], np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    if not path.is_file():
-        return {}, np.empty((0, 0), np.float32)
-    try:
-        held = load_file(path)
-    except (SafetensorError, OSError) as error:
-        logger.warning("%s cannot be read and is made anew: %s", path, error)
-        return {}, np.empty((0, 0), np.float32)
-    return {row.tobytes(): i for i, row in enumerate(held["patches"])}, held["vectors"]
+    if path.is_file():
+        try:
+            held = load_file(path)
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s cannot be read and is made anew: %s", path, error)
+        else:
+            return {row.tobytes(): i for i, row in enumerate(held["patches"])}, held["vectors"]
+    return {}, np.empty((0, 0), np.float32)
 
 
 def _write(path: Path, digests: np.ndarray, vectors: np.ndarray) -> None:

@@ -71,16 +71,17 @@ def load_pretrained(encoder: str) -> Pretrained:
     library, _, name = encoder.partition(":")
     package = _import(library, encoder)
     room = import_module(f"multist.histology.{library}_model")
-    located = locate(room.repository(name, encoder), encoder)
+    located = locate(room.repository(name, encoder) if library == "timm" else name, encoder)
     # weights that a model does not use may be drawn at random, and nobody's random state is to move
     with torch.random.fork_rng(devices=[]):
-        network, transform, licence = room.load(located.folder, encoder)
+        network, transform = room.load(located.folder, encoder)
+    stated = getattr(network, "pretrained_cfg", {})  # by timm, beside the weights
     return Pretrained(
         network,
         transform,
         f"{library} {package.__version__}",
         located.revision,
-        located.licence or licence,
+        located.licence or str(stated.get("license") or ""),
         _digest(network),
     )
 

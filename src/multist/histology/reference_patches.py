@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from multist.histology.stains import CLEAR, dark_pixels, ink_pixels, optical_density
+from multist.histology.stains import CLEAR, optical_density, unstained_pixels
 
 WEIGHTS = {"tissue": 0.3, "balance": 0.25, "contrast": 0.2, "texture": 0.15, "spread": 0.1}
 """Share of each quality in a patch's score, those of MultiST (arXiv 2601.13331)."""
@@ -30,7 +30,7 @@ def patch_densities(patches: np.ndarray, white: np.ndarray) -> tuple[np.ndarray,
     ``white`` is the glass, (3,). The patches are those of one slide, which decides what counts as blood.
     """
     density = optical_density(patches, white)
-    stained = (density.mean(axis=-1) > CLEAR) & ~dark_pixels(patches, white) & ~ink_pixels(patches)
+    stained = (density.mean(axis=-1) > CLEAR) & ~unstained_pixels(patches, white)
     return density, stained & ~foreign_pixels(density, stained)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from multist.histology.pretrained import Pretrained
 
 
-BUILT_IN = ("texture",)
-"""Encoders that need no weights; they work on the whole image rather than on patches."""
+BUILT_IN = "texture"
+"""The encoder that needs no weights; it works on the whole image rather than on patches."""
 
 
 class PatchEncoder:
@@ -114,7 +115,7 @@ def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> P
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown, or ``pixels`` is no whole number above zero.
     TypeError
         If it is neither a name nor callable.
     ImportError
@@ -128,7 +129,7 @@ def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> P
         library, _, name = encoder.partition(":")
         if library not in LIBRARIES or not name:
             raise ValueError(
-                f"encoder {encoder!r} is unknown; built in: {', '.join(map(repr, BUILT_IN))}; or give a torch module, "
+                f"encoder {encoder!r} is unknown; built in: {BUILT_IN!r}; or give a torch module, "
                 "a callable, or a model as 'timm:NAME_OR_FOLDER' or 'transformers:NAME_OR_FOLDER'"
             )
         model = load_pretrained(encoder)
@@ -137,4 +138,6 @@ def get_encoder(encoder: str | Callable[..., Any], *, device: str = "auto") -> P
         raise TypeError(f"encoder must be a name, a torch module or a callable; got {type(encoder).__name__}")
     name = getattr(encoder, "__qualname__", type(encoder).__qualname__)
     pixels = getattr(encoder, "pixels", 224)
-    return PatchEncoder(encoder, name, device=device, pixels=pixels if isinstance(pixels, int) else 224)
+    if not isinstance(pixels, Integral) or pixels < 1:
+        raise ValueError(f"pixels of encoder {name!r} must be a whole number of at least 1; got {pixels!r}")
+    return PatchEncoder(encoder, name, device=device, pixels=int(pixels))

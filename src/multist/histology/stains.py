@@ -40,6 +40,11 @@ def ink_pixels(rgb: np.ndarray) -> np.ndarray:
     return (green - low > 40) | ((chroma > 150) & (4 * chroma > 3 * high))
 
 
+def unstained_pixels(rgb: np.ndarray, white: np.ndarray) -> np.ndarray:
+    """(h, w) bool: what is black or ink, and so tells nothing of the tissue."""
+    return dark_pixels(rgb, white) | ink_pixels(rgb)
+
+
 def white_point(rgb: np.ndarray) -> np.ndarray:
     """Colour of the glass.
 
@@ -73,19 +78,24 @@ def optical_density(rgb: np.ndarray, white: np.ndarray) -> np.ndarray:
 
     Beer and Lambert make stains additive there.
     """
-    table = density_table(white)
+    return look_up(rgb, density_table(white))
+
+
+def look_up(rgb: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(..., 3) what a (256, 3) table has for each uint8 value of each channel."""
     return np.stack([table[:, i][rgb[..., i]] for i in range(3)], axis=-1)
 
 
-def stain_amounts(rgb: np.ndarray, white: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def look_up_sum(rgb: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(...) sum over the channels of :func:`look_up`, which is never held as a whole."""
+    total = table[:, 0][rgb[..., 0]]
+    total += table[:, 1][rgb[..., 1]]
+    total += table[:, 2][rgb[..., 2]]
+    return total
+
+
+def stain_amounts(rgb: np.ndarray, white: np.ndarray) -> list[np.ndarray]:
     """Amounts of haematoxylin, eosin and the residual, three float32 arrays of shape (h, w)."""
     unmix = np.linalg.inv(stain_basis())  # densities @ unmix = amounts
-    tables = density_table(white).astype(np.float64)
-    out = []
-    for stain in range(3):
-        parts = (tables * unmix[:, stain]).astype(np.float32)
-        amount = parts[:, 0][rgb[..., 0]]
-        amount += parts[:, 1][rgb[..., 1]]
-        amount += parts[:, 2][rgb[..., 2]]
-        out.append(amount)
-    return out[0], out[1], out[2]
+    table = density_table(white).astype(np.float64)
+    return [look_up_sum(rgb, (table * unmix[:, stain]).astype(np.float32)) for stain in range(3)]

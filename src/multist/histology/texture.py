@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import dask.array as da
 
-_TILE = 512
+_TILE = 512  # working pixels, a multiple of 16; the features do not depend on it
 _SAMPLES = 16
 _SAMPLE_SIDE = 256
 _NUCLEUS = 0.05  # standard deviation of a nucleus in diameters of a 55 um spot
@@ -39,10 +39,8 @@ def texture_features(
     downsample: Sequence[float],
     xy: np.ndarray,
     diameter: float,
-    width: float | np.ndarray,
-    *,
-    tile: int = _TILE,
-) -> tuple[np.ndarray, list[str]]:
+    width: np.ndarray,
+) -> np.ndarray:
     """Describe the patch around every spot by its stain, its structure and its nuclei.
 
     The slide is turned into feature maps once, tile by tile and only where spots are, and the maps are averaged over
@@ -63,25 +61,13 @@ def texture_features(
         Diameter of a spot in intrinsic pixels; it sets the working resolution, at which a spot is 24 to 48 pixels
         wide if the image is fine enough.
     width
-        Width of the square patch in intrinsic pixels, one for all or (n,).
-    tile
-        Side of a tile in working pixels; rounded up to a multiple of 16. The result does not depend on it.
+        (n,) widths of the square patches in intrinsic pixels.
 
     Returns
     -------
-    features
-        (n, d) float32, finite. A spot without any tissue in its patch gets the median of the others.
-    names
-        d names.
-
-    Raises
-    ------
-    ValueError
-        If ``diameter`` or ``width`` is not positive and finite, or the shapes do not fit.
+    (n, d) float32, finite, as :func:`feature_names` has them. A spot without any tissue in its patch gets the median of
+    the others.
     """
-    xy, widths = _checked(xy, diameter, width)
-    if len(xy) == 0:
-        return np.zeros((0, len(feature_names())), np.float32), feature_names()
     overview = read_overview(levels, downsample, xy, diameter)
     image = working_image(levels, downsample, diameter)
     scale = _slide_scale(image, overview, xy, diameter / image.scale)
@@ -89,16 +75,16 @@ def texture_features(
     pooled = window_means(
         image,
         xy / image.scale,
-        widths / image.scale,
+        width / image.scale,
         lambda rgb, weight: texture_maps(rgb, weight, scale, cell),
         mask=overview.tissue_at,
         halo=HALO,
         cell=cell,
-        tile=-(-tile // 16) * 16,
+        tile=_TILE,
     )
     background = _background(overview, xy, diameter, scale)
     spot_area = np.pi / 4 * (diameter / image.scale) ** 2
-    return _assemble(pooled, background, spot_area), feature_names()
+    return _assemble(pooled, background, spot_area)
 
 
 def feature_names() -> list[str]:
@@ -112,18 +98,6 @@ def feature_names() -> list[str]:
     names += [f"coherence_{k}" for k in octave]
     names += ["nuclei_density", "nuclei_area", "nuclei_H", "nuclei_E", "clear", "tissue"]
     return [*names, "H_above_surroundings", "E_above_surroundings", "R_above_surroundings"]
-
-
-def _checked(xy: np.ndarray, diameter: float, width: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    xy = np.asarray(xy, dtype=np.float64)
-    if xy.ndim != 2 or xy.shape[1] != 2 or not np.isfinite(xy).all():
-        raise ValueError(f"xy must be finite and of shape (n, 2); got shape {xy.shape}")
-    if not (np.isfinite(diameter) and diameter > 0):
-        raise ValueError(f"diameter must be positive and finite; got {diameter}")
-    widths = np.broadcast_to(np.asarray(width, dtype=np.float64), (len(xy),))
-    if not (np.isfinite(widths).all() and (widths > 0).all()):
-        raise ValueError("width must be positive and finite")
-    return xy, widths
 
 
 def _slide_scale(image: WorkingImage, overview: Overview, xy: np.ndarray, diameter: float) -> SlideScale:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from multist.histology.stains import CLEAR, dark_pixels, ink_pixels, stain_amounts, stain_basis
+from multist.histology.stains import CLEAR, stain_amounts, stain_basis, unstained_pixels
 
 N_LEVELS = 3
 """Octaves of the filter bank: 1, 2 and 4 working pixels."""
@@ -51,7 +51,7 @@ def scaled_stains(
 
     Excluded pixels get the colour of glass, so that the edge of a black frame is no steeper than that of the tissue.
     """
-    excluded = dark_pixels(rgb, white) | ink_pixels(rgb)
+    excluded = unstained_pixels(rgb, white)
     stains = [amount / np.float32(u) for amount, u in zip(stain_amounts(rgb, white), unit, strict=True)]
     if excluded.any():
         weight = weight & ~excluded
@@ -136,7 +136,7 @@ def texture_maps(rgb: np.ndarray, weight: np.ndarray, scale: SlideScale, cell: i
     scale
         The slide's yardstick.
     cell
-        Width of a cell in working pixels: 1, 2 or 4.
+        Width of a cell in working pixels: 4 or 1.
 
     Returns
     -------

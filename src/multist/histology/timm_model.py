@@ -41,8 +41,8 @@ def repository(name: str, encoder: str) -> str:
     return f"{config.hf_hub_id}{name}{tag}"
 
 
-def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform, str]:
-    """Network without its classifier, preprocessing and licence of a saved model.
+def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform]:
+    """Network without its classifier, and preprocessing, of a saved model.
 
     Raises
     ------
@@ -66,4 +66,4 @@ def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform, str]:
     # timm's own rounding; crop_mode "border" and "squash" differ only for images that are not square
     resize = max(crop, int(crop / config["crop_pct"]))
     mean, std = (tuple(map(float, config[name])) for name in ("mean", "std"))
-    return network, Transform(resize, crop, mean, std), str(network.pretrained_cfg.get("license") or "")
+    return network, Transform(resize, crop, mean, std)

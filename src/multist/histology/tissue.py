@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from multist._progress import progress_bar
-from multist.histology.stains import dark_pixels, ink_pixels, optical_density, white_point
+from multist.histology.stains import optical_density, unstained_pixels, white_point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,37 +85,31 @@ def _overview_level(levels: Sequence[da.Array]) -> tuple[int, int]:
     return level, max(1, -(-max(levels[level].shape[:2]) // _OVERVIEW_SIDE))
 
 
-def read_overview(
-    levels: Sequence[da.Array], downsample: Sequence[float], xy: np.ndarray | None = None, diameter: float | None = None
-) -> Overview:
+def read_overview(levels: Sequence[da.Array], downsample: Sequence[float], xy: np.ndarray, diameter: float) -> Overview:
     """Read a slide coarsely and find its glass and its tissue.
 
     Parameters
     ----------
     levels
-        (h, w, 3) uint8 arrays (dask or numpy), finest first.
+        (h, w, 3) uint8 dask arrays, finest first.
     downsample
         Width of a pixel of each level in intrinsic pixels.
     xy
-        (n, 2) spot centres in intrinsic pixels; tissue without a spot on it is then left out.
+        (n, 2) spot centres in intrinsic pixels; tissue without a spot on it is left out.
     diameter
         Spot diameter in intrinsic pixels.
     """
     level, step = _overview_level(levels)
     # Every step-th pixel: what follows smooths it, and no chunk has to be held for a mean.
-    rgb = _REMEMBERED.get((getattr(levels[level], "name", ""), step))
+    rgb = _REMEMBERED.get((levels[level].name, step))
     rgb = _every(levels[level], step) if rgb is None else rgb
     scale = float(downsample[level]) * step
     white = white_point(rgb)
-    inside = None if xy is None else np.asarray(xy, dtype=float) / scale
-    mask = tissue_mask(rgb, white=white, xy=inside, diameter=None if diameter is None else diameter / scale)
-    return Overview(rgb, scale, white, mask)
+    return Overview(rgb, scale, white, tissue_mask(rgb, white, xy / scale, diameter / scale))
 
 
 def _every(level: da.Array, step: int) -> np.ndarray:
     """Every ``step``-th pixel, read in bands so that the time left can be told."""
-    if isinstance(level, np.ndarray):
-        return np.ascontiguousarray(level[::step, ::step])
     # bands end where chunks do, and hold enough of them to keep a cluster busy
     ends, n_columns = np.cumsum(level.chunks[0]), len(level.chunks[1])
     ends = ends[[*range(max(1, _BAND_CHUNKS // n_columns) - 1, len(ends) - 1, max(1, _BAND_CHUNKS // n_columns)), -1]]
@@ -129,13 +123,7 @@ def _every(level: da.Array, step: int) -> np.ndarray:
     return np.concatenate([part for part in parts if part is not None])
 
 
-def tissue_mask(
-    rgb: np.ndarray,
-    *,
-    white: np.ndarray | None = None,
-    xy: np.ndarray | None = None,
-    diameter: float | None = None,
-) -> np.ndarray:
+def tissue_mask(rgb: np.ndarray, white: np.ndarray, xy: np.ndarray, diameter: float) -> np.ndarray:
     """Tell tissue from glass, black frames, ink, dust and insets.
 
     Smoothed optical density is thresholded a third of the way from the glass to Otsu's threshold, which itself lies
@@ -146,12 +134,12 @@ def tissue_mask(
     rgb
         (h, w, 3) uint8, coarse.
     white
-        (3,) colour of the glass; estimated if None.
+        (3,) colour of the glass.
     xy
-        (n, 2) spot centres in pixels of ``rgb``: only parts within a spot diameter of a spot are kept, which drops
-        dust, fiducials and insets. None keeps every part of at least a hundredth of the largest.
+        (n, 2) spot centres in pixels of ``rgb``: only parts under a spot are kept, which drops dust, fiducials and
+        insets.
     diameter
-        Spot diameter in pixels of ``rgb``; None takes a hundredth of the longer side.
+        Spot diameter in pixels of ``rgb``.
 
     Returns
     -------
@@ -159,12 +147,10 @@ def tissue_mask(
     """
     from skimage.filters import threshold_otsu
 
-    white = white_point(rgb) if white is None else white
-    size = max(rgb.shape) / 100 if diameter is None else float(diameter)
-    excluded = dark_pixels(rgb, white) | ink_pixels(rgb)
+    excluded = unstained_pixels(rgb, white)
     density = optical_density(rgb, white).mean(axis=-1)
     density[excluded] = 0
-    sigma = max(size / 4, 1.0)
+    sigma = max(diameter / 4, 1.0)
     weight = ndimage.gaussian_filter((~excluded).astype(np.float32), sigma)
     smooth = ndimage.gaussian_filter(density, sigma) / np.maximum(weight, 0.05)
     levels = np.minimum(smooth[weight > 0.5], 1.0)
@@ -173,32 +159,28 @@ def tissue_mask(
     otsu = threshold_otsu(levels)
     glass = float(np.median(levels[levels <= otsu]))
     mask = (smooth > np.clip((2 * glass + otsu) / 3, *_THRESHOLD_RANGE)) & (weight > 0.3)
-    return _fill_small_holes(_with_spots(mask, xy, size), size) & ~excluded
+    return _fill_small_holes(_with_spots(mask, xy, diameter), diameter) & ~excluded
 
 
-def _with_spots(mask: np.ndarray, xy: np.ndarray | None, size: float) -> np.ndarray:
+def _with_spots(mask: np.ndarray, xy: np.ndarray, diameter: float) -> np.ndarray:
     labels, count = ndimage.label(mask)
     if count == 0:
         return mask
-    if xy is None:
-        area = np.bincount(labels.ravel())[1:]
-        keep = np.concatenate([[False], area >= area.max() / 100])
-        return keep[labels]
     spots = np.ones(mask.shape, bool)
-    column, row = np.floor(np.asarray(xy)).astype(int).T
+    column, row = np.floor(xy).astype(int).T
     on = (row >= 0) & (row < mask.shape[0]) & (column >= 0) & (column < mask.shape[1])
     spots[row[on], column[on]] = False
     keep = np.zeros(count + 1, bool)
     if on.any():
-        keep[np.unique(labels[ndimage.distance_transform_edt(spots) <= size / 2])] = True
+        keep[np.unique(labels[ndimage.distance_transform_edt(spots) <= diameter / 2])] = True
     keep[0] = False
     return keep[labels]
 
 
-def _fill_small_holes(mask: np.ndarray, size: float) -> np.ndarray:
+def _fill_small_holes(mask: np.ndarray, diameter: float) -> np.ndarray:
     holes, count = ndimage.label(~mask)
     if count == 0:
         return mask
-    small = np.bincount(holes.ravel()) <= np.pi / 4 * size**2
+    small = np.bincount(holes.ravel()) <= np.pi / 4 * diameter**2
     small[0] = False
     return mask | small[holes]

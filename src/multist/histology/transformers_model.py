@@ -12,13 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def repository(name: str, encoder: str) -> str:
-    """Where the weights of a model are: what the user gave."""
-    return name
+_UNSTANDARDISED = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform, str]:
-    """Image tower, preprocessing and licence (which is never beside the weights) of a saved model.
+def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform]:
+    """Image tower and preprocessing of a saved model.
 
     Raises
     ------
@@ -46,7 +44,7 @@ def load(folder: Path, encoder: str) -> tuple[torch.nn.Module, Transform, str]:
     if lost:
         raise ValueError(f"encoder {encoder!r}: the saved weights lack {', '.join(lost[:5])} of {len(lost)}")
     side = _input_side(config)
-    return vision_module(model, pooled=not missing), _preprocessing(folder, side, encoder), ""
+    return vision_module(model, pooled=not missing), _preprocessing(folder, side, encoder)
 
 
 def vision_module(model: Any, *, pooled: bool = True) -> torch.nn.Module:
@@ -102,11 +100,9 @@ def _preprocessing(folder: Path, side: int, encoder: str) -> Transform:
         crop, resize = resize, int(resize / share)
     factor = 255 * float(said.rescale_factor) if getattr(said, "do_rescale", True) else 255.0
     standardised = getattr(said, "do_normalize", True)
-    mean, std = (tuple(map(float, values)) for values in (said.image_mean, said.image_std)) if standardised else _NONE
+    said_to_be = (said.image_mean, said.image_std) if standardised else _UNSTANDARDISED
+    mean, std = (tuple(map(float, values)) for values in said_to_be)
     return Transform(max(resize, crop or resize), crop or resize, mean, std, factor)
-
-
-_NONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 def _side(size: Any) -> int | None:

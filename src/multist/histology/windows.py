@@ -31,7 +31,7 @@ class WorkingImage:
     Attributes
     ----------
     level
-        (h, w, 3) uint8, dask or numpy.
+        (h, w, 3) uint8.
     factor
         Pixels of the level across a working pixel.
     scale
@@ -160,8 +160,6 @@ def window_means(
 
 def _low_tile(image: WorkingImage, width: float, halo: int, tile: int) -> int:
     """A tile so low that the chunks beside it fit the cache; those of striped files are as wide as the slide."""
-    if isinstance(image.level, np.ndarray):
-        return tile
     needed = min(image.level.shape[1], 2 * max(image.level.chunks[1]))
     while tile > _MIN_STRIP_ROWS and columns_that_fit(image.level, (tile + 2 * halo + width) * image.factor) < needed:
         tile = max(_MIN_STRIP_ROWS, tile // 32 * 16)

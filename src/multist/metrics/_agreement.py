@@ -45,7 +45,8 @@ def agreement(truth: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     """
     from sklearn import metrics
 
-    known_series, label_series = pd.Series(np.asarray(truth)), pd.Series(np.asarray(labels))
+    # numpy would make text of a missing label in a list of names
+    known_series, label_series = (pd.Series(np.asarray(each, dtype=object)) for each in (truth, labels))
     if len(known_series) != len(label_series):
         raise ValueError(
             f"{len(label_series)} labels for {len(known_series)} observations with a truth; pass one label each"

@@ -43,7 +43,7 @@ def coherence(labels: ArrayLike, xy: ArrayLike) -> dict[str, float]:
     """
     from sklearn.neighbors import NearestNeighbors
 
-    series = pd.Series(np.asarray(labels))
+    series = pd.Series(np.asarray(labels, dtype=object))
     names = series.astype(str).to_numpy()
     points = np.asarray(xy, dtype=float)
     if points.ndim != 2 or points.shape[1] < 2:

@@ -98,7 +98,7 @@ def section_mixing(
 
 
 def _aligned(values: ArrayLike, n_obs: int, name: str) -> pd.Series:
-    series = pd.Series(np.asarray(values))
+    series = pd.Series(np.asarray(values, dtype=object))
     if len(series) != n_obs:
         raise ValueError(f"{name} has {len(series)} entries for {n_obs} observations in embedding; pass one each")
     return series

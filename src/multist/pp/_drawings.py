@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,12 @@ from multist._palette import spare_colors
 from multist._settings import logger
 from multist._spacing import spacing
 from multist._words import counted
-from multist.access import Fields, listed
+from multist.access import Fields, listed, stored_colors
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from geopandas import GeoDataFrame, GeoSeries
+    from shapely import STRtree
 
 _MAX_DISTANCE = 1.25
 """Distances between spots within which a point means a spot.
@@ -38,6 +39,12 @@ def hex_color(color: object) -> str | None:
     from matplotlib.colors import is_color_like, to_hex
 
     return to_hex(color).upper() if isinstance(color, str) and is_color_like(color) else None
+
+
+def first_colors(names: Iterable[Any], colors: Iterable[object]) -> dict[str, str]:
+    """The first colour that drawings of each name have."""
+    pairs = [*zip(names, map(hex_color, colors), strict=True)]
+    return {name: color for name, color in reversed(pairs) if name and color}
 
 
 def class_key(texts: Sequence[str], kind: str, source: str) -> str | None:
@@ -104,15 +111,18 @@ def name_spots(
     ValueError
         If no drawing is on any spot.
     """
+    import shapely
+
     drawings = drawings.reset_index(drop=True)
     apart = spacing(xy)
     areas, points = _areas_and_points(drawings, apart if stroke_width is None else stroke_width)
-    hits = _inside(xy, areas)
+    spots = shapely.STRtree(shapely.points(xy))
+    hits = _inside(spots, areas)
     points = points[~points.index.isin(hits["drawing"])]
     size = areas.area.reindex(drawings.index).fillna(0.0)
     size[points.index] = 0.0
-    reach = np.fmax(_MAX_DISTANCE * apart, np.nanmax(np.nan_to_num(diameter)) / 2)
-    hits = pd.concat([hits, _nearest(xy, points, reach)], ignore_index=True)
+    reach = np.fmax(_MAX_DISTANCE * apart, np.nan_to_num(diameter).max() / 2)
+    hits = pd.concat([hits, _nearest(spots, points, reach)], ignore_index=True)
     missed = len(drawings) - hits["drawing"].nunique()
     if missed == len(drawings):
         (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
@@ -160,7 +170,7 @@ def annotate(
     colors: dict[str, str] = {}
     if key_added in table.obs:
         before = as_names(table.obs[key_added])
-        colors = dict(zip(before.cat.categories, map(str, table.uns.get(f"{key_added}_colors", ())), strict=False))
+        colors = stored_colors(table, key_added) or {}
         kept = before.notna().to_numpy() & ~rows
         values[kept] = before.to_numpy()[kept]
         others = "" if rows.all() else f"; {kept.sum()} spots of other sections keep their names"
@@ -203,22 +213,15 @@ def _areas_and_points(drawings: GeoDataFrame, stroke_width: float) -> tuple[GeoS
     return areas, geometry[point]
 
 
-def _inside(xy: np.ndarray, areas: GeoSeries) -> pd.DataFrame:
+def _inside(spots: STRtree, areas: GeoSeries) -> pd.DataFrame:
     """Every spot with every area that its centre lies in."""
-    import geopandas as gpd
-
-    spots = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*xy.T))
-    found = gpd.sjoin(spots, gpd.GeoDataFrame(geometry=areas), predicate="within")
-    return pd.DataFrame({"spot": found.index.to_numpy(), "drawing": found["index_right"].to_numpy(dtype=np.int64)})
+    area, spot = spots.query(areas.to_numpy(), predicate="contains")
+    return pd.DataFrame({"spot": spot, "drawing": areas.index[area]})
 
 
-def _nearest(xy: np.ndarray, points: GeoSeries, reach: float) -> pd.DataFrame:
-    """Every point with the spot that it names."""
-    import geopandas as gpd
-
-    spots = gpd.GeoDataFrame(geometry=gpd.points_from_xy(*xy.T))
-    single = gpd.GeoDataFrame(geometry=points).explode(index_parts=True)
-    found = gpd.sjoin_nearest(single, spots, max_distance=reach if reach > 0 else None)
-    found = found[~found.index.duplicated()]  # of spots equally far away the first
-    drawing = found.index.get_level_values(0).to_numpy(dtype=np.int64)
-    return pd.DataFrame({"spot": found["index_right"].to_numpy(dtype=np.int64), "drawing": drawing})
+def _nearest(spots: STRtree, points: GeoSeries, reach: float) -> pd.DataFrame:
+    """Every point with the spot that it names; of spots equally far away the first."""
+    single = points.explode()
+    part, spot = spots.query_nearest(single.to_numpy(), max_distance=reach if reach > 0 else None)
+    found = pd.DataFrame({"spot": spot, "drawing": single.index[part], "part": part})
+    return found.sort_values(["part", "spot"]).drop_duplicates("part").drop(columns="part")

@@ -13,7 +13,7 @@ import pandas as pd
 from multist._settings import logger
 from multist._words import counted
 from multist.access import listed
-from multist.pp._drawings import COLORS, hex_color, with_class
+from multist.pp._drawings import COLORS, first_colors, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -156,7 +156,7 @@ def _groups(table: pd.DataFrame, source: str, selection: str, label_key: str | N
         said, count = listed(np.unique(names[is_missing])), counted(int(is_missing.sum()), "time")
         logger.info("%s: %s is taken for no group, as R and pandas mean it, %s", source, said, count)
         names[is_missing] = ""
-    return Groups(ids, names, _colors(names, table[color]) if color else {})
+    return Groups(ids, names, first_colors(names, table[color].str.strip()) if color else {})
 
 
 def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str | None) -> Selections:
@@ -187,15 +187,9 @@ def _selections(table: pd.DataFrame, source: str, selection: str, label_key: str
         raise ValueError(f"{source} holds no corners below its header")
     firsts = selections.groupby(selections, sort=False).head(1).index
     color = next((name for name in COLORS if name in table), None)
-    colors = _colors(np.array(names, dtype=object), table.loc[firsts, color]) if color else {}
+    colors = first_colors(names, table.loc[firsts, color].str.strip()) if color else {}
     if label_key is not None and not any(names):
         raise ValueError(
             f"column {label_key!r} of {source} names no class for any of {counted(len(areas), 'selection')}"
         )
     return Selections(with_class(GeoDataFrame({"name": names}, geometry=areas), source), colors)
-
-
-def _colors(names: np.ndarray, colors: pd.Series) -> dict[str, str]:
-    """The first colour of each name."""
-    pairs = pd.DataFrame({"name": names, "color": colors.str.strip().to_numpy()}).dropna().drop_duplicates("name")
-    return {name: found for name, color in pairs.itertuples(index=False) if (found := hex_color(color))}

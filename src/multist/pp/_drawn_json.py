@@ -61,15 +61,15 @@ def parse_geojson(
     names = [name for name, _ in classes]
     by_name = [name for name, each in zip(names, properties, strict=True) if name and not _class_of(each, *keys[:1])[0]]
     if by_name:
-        text = "%s in %s have no class, and go by the names they have: %s"
-        logger.info(text, counted(len(by_name), "drawing"), source, listed(dict.fromkeys(by_name)))
+        says = "%s in %s have no class, and go by the names they have: %s"
+        logger.info(says, counted(len(by_name), "drawing"), source, listed(dict.fromkeys(by_name)))
     colors = {name: color for name, color in reversed(classes) if name and color}  # the first one counts
     frame = GeoDataFrame({"name": names}, geometry=geometry)
     if not any(names):
         if label_key is not None:
             raise ValueError(f"property {label_key!r} of {source} names no class for any of {len(frame)} drawings")
-        text = "no drawing in %s has a class; all %d are %r, unless label_key names a property that tells their classes"
-        logger.info(text, source, len(frame), whole)
+        says = "no drawing in %s has a class; all %d are %r, unless label_key names a property that tells their classes"
+        logger.info(says, source, len(frame), whole)
         return frame.assign(name=whole), {}
     return with_class(frame, source), colors
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MIN_CELLS = 10
 _AS_THEY_ARE: tuple[Kind, ...] = ("log-normalised", "scaled")
 _ANY: tuple[Kind, ...] = ("counts", *_AS_THEY_ARE, "unknown")
-_OF_COUNTS = (
+_COUNTS_ADVICE = (
     ", as the sections on whose axes they are projected hold counts; where there are none, start from log-normalised "
     "expression in those sections as well"
 )
@@ -116,7 +116,7 @@ def embed_expression(
     with run(data, "embed_expression", random_state=random_state, copy=copy, spatial=False, **keys) as work:
         axes = None
         if reference is not None:
-            entry = _entry_key(key_added)
+            entry = _keys.expression_entry(key_added)
             axes = reference if isinstance(reference, Mapping) else get_table(reference, table_key).uns.get(entry, {})
         fields = reduce_expression(
             work.part.table,
@@ -146,7 +146,7 @@ def reduce_expression(
     random_state: int = 0,
 ) -> Fields:
     """The stage of :func:`embed_expression`: the fields that it writes; ``axes`` are those of another section."""
-    key = _entry_key(key_added)
+    key = _keys.expression_entry(key_added)
     wanted: tuple[tuple[Kind, ...], ...]
     with steady_threads("scipy.linalg"):
         if axes is None:
@@ -158,18 +158,13 @@ def reduce_expression(
         else:
             given = ExpressionAxes.given(axes, key)
             wanted = (("counts",),) if given.takes_counts else (_AS_THEY_ARE, _ANY)
-            expression = _read(table, layer, wanted, _OF_COUNTS if given.takes_counts else "")
+            expression = _read(table, layer, wanted, _COUNTS_ADVICE if given.takes_counts else "")
             components = given.project(expression)
             entry = given.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
     _warn_of_empty(expression)
     entry["params"] |= {"source": expression.where, "kind": expression.kind, "n_obs": table.n_obs}
     entry["params"] |= {} if layer is None else {"layer": layer}
     return {"obsm": {key_added: components}, "uns": {key: entry}}
-
-
-def _entry_key(key_added: str) -> str:
-    """Entry of ``uns`` beside the components; that of the default is scanpy's."""
-    return "pca" if key_added == _keys.EXPRESSION else key_added
 
 
 def _otherwise(table: AnnData) -> str:

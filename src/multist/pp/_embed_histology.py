@@ -114,7 +114,7 @@ def embed_histology(
     if microns_per_pixel is not None:
         check_microns(microns_per_pixel)
     check_device(device)
-    network = None if encoder in BUILT_IN else get_encoder(encoder, device=device)
+    network = None if encoder == BUILT_IN else get_encoder(encoder, device=device)
     keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
     with run(data, "embed_histology", copy=copy, image=True, white=white, **keys) as work:
         fields = describe_histology(
@@ -139,7 +139,6 @@ def describe_histology(
     batch_size: int = 128,
 ) -> Fields:
     """The stage of :func:`embed_histology`: the fields that it writes; without a network those of ``"texture"``."""
-    sizes = record.microns_per_pixel
     widths = _patch_widths(record, patch_size, patch_unit)
     check_patches(record, widths)
     refuse_unstained(record, fluorescent=network is None)
@@ -149,15 +148,15 @@ def describe_histology(
     else:
         vectors, names = _encode(record, widths, network, batch_size), []
     params = {
-        "encoder": "texture" if network is None else network.name,
+        "encoder": BUILT_IN if network is None else network.name,
         "patch_size": float(patch_size),
         "patch_unit": patch_unit,
         "image_key": np.array([image.key for image in record.images if image is not None]),
         "section": np.array(record.section_names),
-        "microns_per_pixel": np.array([np.nan if size is None else size for size in sizes]),
+        "microns_per_pixel": np.array(record.microns_per_pixel, dtype=float),
         "key_added": key_added,
     }
-    first = [np.flatnonzero(record.section == section)[0] for section in range(len(sizes))]
+    first = np.unique(record.section, return_index=True)[1]
     params["patch_um"] = widths[first] * params["microns_per_pixel"]
     if network is not None and network.pretrained is not None:
         params["model"] = network.pretrained.recorded() | {"precision": network.precision}
@@ -174,12 +173,12 @@ def _patch_widths(record: SpatialRecord, patch_size: float, patch_unit: str) -> 
     each = zip(record.section_names, record.images, record.microns_per_pixel, strict=True)
     for section, (name, image, size) in enumerate(each):
         rows = record.section == section
-        if patch_unit == "um" and size is None:
-            raise ValueError(
-                f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give "
-                "microns_per_pixel (of the chosen image), or use patch_unit='spot'"
-            )
-        if patch_unit == "um" and size is not None:
+        if patch_unit == "um":
+            if size is None:
+                raise ValueError(
+                    f"patch_unit='um' needs the size of a pixel, which section {name!r} does not say: give "
+                    "microns_per_pixel (of the chosen image), or use patch_unit='spot'"
+                )
             widths[rows] = patch_size / size
         else:
             diameter = typical_diameter(record.diameter[rows], record.xy[rows])
@@ -196,10 +195,10 @@ def _texture(record: SpatialRecord, widths: np.ndarray) -> tuple[np.ndarray, lis
     vectors = np.zeros((len(record.xy), len(names)), np.float32)
     for section, image in enumerate(record.images):
         rows = np.flatnonzero(record.section == section)
-        if image is None or len(rows) == 0:
+        if image is None:
             continue
         diameter = typical_diameter(record.diameter[rows], record.xy[rows])
-        vectors[rows] = texture_features(image.levels, image.downsample, record.xy[rows], diameter, widths[rows])[0]
+        vectors[rows] = texture_features(image.levels, image.downsample, record.xy[rows], diameter, widths[rows])
     return vectors, names
 
 
@@ -225,7 +224,7 @@ def _encode(record: SpatialRecord, widths: np.ndarray, encoder: PatchEncoder, ba
     order = []
     bar = progress_bar(len(reader), f"patches by {encoder.name}", "patches")
     with encoder.frozen() as encode, bar:
-        for rows, patches in _one_ahead(reader.batches(batch_size, in_row_order=False)):
+        for rows, patches in _one_ahead(reader.batches(batch_size)):
             batch = encode(patches) if kept is None else kept.encode(patches, encode)
             order.append(rows)
             if vectors is None:

@@ -119,10 +119,10 @@ class ExpressionAxes:
         rng = np.random.default_rng(random_state)
         n_obs = len(expression.total)
         if n_obs <= _MAX_EXACT_SPOTS:
-            every = blocks.rows(np.arange(n_obs))
+            every = blocks.rows(np.ones(n_obs, dtype=bool))
             loadings, mean, total = _leading(every, n_comps, rng)
         else:
-            sample = blocks.rows(np.sort(rng.choice(n_obs, _MAX_EXACT_SPOTS, replace=False)))
+            sample = blocks.rows(np.isin(np.arange(n_obs), rng.choice(n_obs, _MAX_EXACT_SPOTS, replace=False)))
             start = _leading(sample, min(n_comps + _SPARE, len(genes) - 1), rng)[0]
             product, mean, total = blocks.times_covariance(start)
             loadings = np.linalg.svd(product, full_matrices=False)[0][:, :n_comps]
@@ -233,10 +233,8 @@ class _Transformed(NamedTuple):
         first = partial(_on_transformed, work, None if every else self.genes, self.power)
         return self.expression.results(first, self.scale, *by_row)
 
-    def rows(self, chosen: np.ndarray) -> sparse.csr_matrix:
-        """Values of some rows, sorted."""
-        wanted = np.zeros(len(self.scale), dtype=bool)
-        wanted[chosen] = True
+    def rows(self, wanted: np.ndarray) -> sparse.csr_matrix:
+        """Values of the rows that are ``wanted``, (n,) bool."""
         return sparse.csr_matrix(sparse.vstack([found for _, found in self.results(_rows_of, wanted)], format="csr"))
 
     def times_covariance(self, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

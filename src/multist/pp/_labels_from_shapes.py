@@ -11,8 +11,8 @@ from multist import _keys
 from multist._described import described
 from multist._missing import as_name
 from multist._settings import logger
-from multist.access import get_table, read_drawn, run
-from multist.pp._drawings import CLASSES, COLORS, annotate, class_key, hex_color, name_spots
+from multist.access import get_table, listed, read_drawn, run
+from multist.pp._drawings import CLASSES, COLORS, annotate, class_key, first_colors, name_spots, with_class
 
 if TYPE_CHECKING:
     from geopandas import GeoDataFrame
@@ -35,11 +35,9 @@ def labels_from_shapes(
     - An area (polygon, with its holes and islands, or circle) names the spots whose **centres** lie inside it.
     - A centre exactly on an outline, outer or of a hole, is not inside.
     - A point, and a circle that holds no centre, names the nearest spot, unless that is farther away than one and a
-      quarter of the
-      distance between neighbouring spots: then it was drawn beside the tissue.
+      quarter of the distance between neighbouring spots: then it was drawn beside the tissue.
     - Where drawings with different names overlap, the smallest counts, of equally large ones the first, and a warning
-      says on how
-      many spots: a small area in a large one is meant to be the finer of the two.
+      says on how many spots: a small area in a large one is meant to be the finer of the two.
     - Outlines that cross themselves enclose what lies between their lines.
 
     Parameters
@@ -100,22 +98,20 @@ def labels_from_shapes(
 
 def _named(frame: GeoDataFrame, shapes_key: str, label_key: str | None) -> GeoDataFrame:
     """Drawings with a class, in the column ``name``."""
-    texts = [column for column in frame.columns if column != frame.geometry.name and _tells(frame[column])]
+    columns = frame.columns.drop(frame.geometry.name)
+    texts = [column for column in columns if _tells(frame[column])]
     if label_key is None:
         label_key = class_key(texts, "columns", repr(shapes_key))
         if label_key is None:
             logger.info("no column of %r names a class; all %d drawings are %r", shapes_key, len(frame), shapes_key)
             return frame.assign(name=shapes_key)
-    elif label_key not in frame.columns or label_key == frame.geometry.name:
-        found = ", ".join(repr(name) for name in frame.columns if name != frame.geometry.name) or "none"
-        raise KeyError(f"label_key {label_key!r} is no column of {shapes_key!r}; columns: {found}")
+    elif label_key not in columns:
+        raise KeyError(f"label_key {label_key!r} is no column of {shapes_key!r}; columns: {listed(columns)}")
     label = frame[label_key].astype(object)
     given = label.notna() & (label.astype(str).str.strip() != "")
     if not given.any():
         raise ValueError(f"column {label_key!r} of {shapes_key!r} names no class for any of {len(frame)} drawings")
-    if not given.all():
-        logger.warning("%d of %d drawings have no class and are left out", int((~given).sum()), len(frame))
-    return frame.assign(name=label.astype(object).map(as_name).str.strip())[given]
+    return with_class(frame.assign(name=label.map(as_name).str.strip().where(given)), repr(shapes_key))
 
 
 def _tells(column: pd.Series) -> bool:
@@ -129,7 +125,4 @@ def _tells(column: pd.Series) -> bool:
 def _colors(drawings: GeoDataFrame) -> dict[str, str]:
     """Colours that the element states, by class."""
     column = next((name for name in drawings.columns if str(name).lower() in COLORS), None)
-    if column is None:
-        return {}
-    pairs = drawings.drop_duplicates("name")[["name", column]].itertuples(index=False)
-    return {name: found for name, color in pairs if (found := hex_color(color))}
+    return {} if column is None else first_colors(drawings["name"], drawings[column])

@@ -107,7 +107,7 @@ def normalize_histology(
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown; known: {', '.join(map(repr, METHODS))}")
-    check_names({reference_key_added: None}, {}, "reference_key_added: uns['multist']")
+    check_names([reference_key_added], (), "reference_key_added: uns['multist']")
     target = given_reference(reference, reference_key_added, method)
     keys: dict[str, Any] = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
     with run(
@@ -135,18 +135,18 @@ class Stained(NamedTuple):
     ----------
     arrays
         By section: the levels of its new pyramid.
-    overviews
+    coarse
         By section: what :func:`multist.histology.tissue.read_overview` would read of it.
     """
 
     arrays: list[Sequence[Any]]
-    overviews: list[Any]
+    coarse: list[Any]
 
     def remember(self, images: Sequence[SectionImage | None]) -> None:
         """Spare what comes next to read the new images for their overviews, where they are lazy."""
-        for image, overview in zip(images, self.overviews, strict=True):
+        for image, rgb in zip(images, self.coarse, strict=True):
             if image is not None:
-                remember_overview(image.levels, np.asarray(overview))
+                remember_overview(image.levels, np.asarray(rgb))
 
 
 def change_stain(
@@ -216,7 +216,7 @@ def _slides(record: SpatialRecord) -> list[_Slide]:
     held: dict[tuple[str, str], tuple[SectionImage, list[int]]] = {}
     for section, image in enumerate(record.images):
         if image is not None:
-            held.setdefault((image.key, str(getattr(image.levels[0], "name", section))), (image, []))[1].append(section)
+            held.setdefault(image.slide, (image, []))[1].append(section)
     return [_Slide(i, image, sections, record) for i, (image, sections) in enumerate(held.values())]
 
 
@@ -233,15 +233,14 @@ def _by_patches(
     with progress_bar(sum(map(len, candidates)), "stain of the patches", "patches") as bar:
         for slide, rows in zip(slides, candidates, strict=True):
             patches = np.empty((len(rows), _PATCH_PIXELS, _PATCH_PIXELS, 3), np.uint8)
-            for part, found in reader.batches(_PATCHES_AT_ONCE, rows=rows, in_row_order=False):
+            for part, found in reader.batches(_PATCHES_AT_ONCE, rows=rows):
                 patches[np.searchsorted(rows, part)] = found
                 bar.update(len(part))
             density, stained = patch_densities(patches, slide.overview.white)
             if target is None:
                 target = _own_reference(record, slide, rows, density, stained, random_state)
             levels.append(_moved(slide, tissue_moments(density[stained]), target))
-    if target is None:
-        raise ValueError("there is no slide to take a stain reference from")
+    assert target is not None, "the reader refuses a record without a slide"
     return levels, target
 
 
@@ -271,8 +270,7 @@ def _own_reference(
 
 
 def _moved(slide: _Slide, source: tuple[np.ndarray, np.ndarray], target: StainReference) -> list[Any]:
-    if target.mean is None or target.covariance is None or target.white is None:
-        raise ValueError("the stain reference lacks the mean, covariance or white of method 'patches'")
+    assert target.mean is not None and target.covariance is not None and target.white is not None
     matrix, offset = linear_transfer(source, (target.mean, target.covariance))
     change = DensityTransfer(matrix, offset, slide.overview.white, target.white)
     return [recolour(level, step, slide.overview, change) for level, step in slide.levels()]
@@ -286,12 +284,11 @@ def _by_squidpy(
     if target is None:
         target = fit_reference(slides[0].overview, method)
         logger.info("no reference is given: that of %r itself is taken, and stored", slides[0].image.key)
-    levels = []
-    for slide in slides:
-        levels.append(
-            [
-                recolour(level, step, slide.overview, normalized_level(level, slide.overview, target))
-                for level, step in slide.levels()
-            ]
-        )
+    levels = [
+        [
+            recolour(level, step, slide.overview, normalized_level(level, slide.overview, target))
+            for level, step in slide.levels()
+        ]
+        for slide in slides
+    ]
     return levels, target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,6 +68,8 @@ def read_slide(
     >>> sdata = sd.SpatialData(shapes={"spots": spots}, tables={"table": table})
     >>> sdata.images["he"] = mt.pp.read_slide("slide.ome.tif")
     """
+    from spatialdata.transformations import Identity, Scale
+
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(f"no slide at {path}")
@@ -87,7 +89,10 @@ def read_slide(
         "size of a pixel unknown" if size is None else f"{size[0]:.4g} um a pixel",
     )
     names = ["r", "g", "b", "a"][:channels] if slide.rgb and channels > 1 else list(range(channels))
-    return image_element(slide.levels, names, size)
+    transformations: dict[str, Any] = {"global": Identity()}
+    if size is not None:
+        transformations["um"] = Scale(list(size), axes=("x", "y"))
+    return image_element(slide.levels, names, transformations)
 
 
 def _open(path: Path) -> Slide:

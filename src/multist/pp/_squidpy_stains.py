@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from multist.access.pyramid import multiscale
+from multist.access.pyramid import image_element
 from multist.histology.stain_reference import StainReference
-from multist.histology.stains import optical_density
+from multist.histology.stains import look_up, optical_density
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -89,9 +89,8 @@ def _slide(overview: Overview, levels: list[Any], white: np.ndarray) -> Any:
     """
     import dask.array as da
     import spatialdata as sd
-    from spatialdata.models import Image2DModel, Labels2DModel
+    from spatialdata.models import Labels2DModel
     from spatialdata.transformations import Identity
-    from xarray import DataArray
 
     stained = overview.tissue & (optical_density(overview.rgb, overview.white).min(axis=-1) > _STAINED)
     if stained.sum() < _MIN_PIXELS:
@@ -99,13 +98,9 @@ def _slide(overview: Overview, levels: list[Any], white: np.ndarray) -> Any:
     step = max(1, int(np.ceil(np.sqrt(stained.sum() / _FIT_PIXELS))))
     table = _rewhitening(overview.white, white)
     scales = [da.asarray(level) for level in [*levels, overview.rgb[::step, ::step]]]
-    balanced = [da.moveaxis(scale.map_blocks(_look_up, table=table, dtype=np.uint8), 2, 0) for scale in scales]
+    balanced = [scale.map_blocks(look_up, table=table, dtype=np.uint8) for scale in scales]
     labels = Labels2DModel.parse(stained[::step, ::step].astype(np.int32), dims=("y", "x"))
-    if len(balanced) == 1:
-        image: Any = Image2DModel.parse(balanced[0], dims=("c", "y", "x"), c_coords=["r", "g", "b"])
-    else:
-        parts = [DataArray(scale, dims=("c", "y", "x"), coords={"c": ["r", "g", "b"]}) for scale in balanced]
-        image = multiscale(parts, {"global": Identity()})
+    image = image_element(balanced, ["r", "g", "b"], {"global": Identity()})
     return sd.SpatialData(images={_KEY: image}, labels={f"{_KEY}_tissue": labels})
 
 
@@ -113,7 +108,3 @@ def _rewhitening(white: np.ndarray, target: np.ndarray) -> np.ndarray:
     """(256, 3) uint8 table that scales intensities so that ``white`` becomes ``target``, and densities stay."""
     values = np.arange(256)[:, None] * target / white
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
-def _look_up(block: np.ndarray, table: np.ndarray) -> np.ndarray:
-    return np.stack([table[:, i][block[..., i]] for i in range(3)], axis=-1)

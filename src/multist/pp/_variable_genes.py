@@ -56,17 +56,13 @@ def _block_moments(
     block: sparse.csr_matrix, section: np.ndarray, *, ceiling: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Sections of a block; rows that have each gene; sums and squares by section."""
-    section_of, gene = np.repeat(section, np.diff(block.indptr)), block.indices.astype(np.intp)
-    values, width = block.data.astype(np.float64), block.shape[1]
-    codes = np.unique(section)
+    codes, local = np.unique(section, return_inverse=True)
+    width, values = block.shape[1], block.data.astype(np.float64)
+    place = np.repeat(local * width, np.diff(block.indptr)) + block.indices
     if ceiling is not None:
-        values = np.minimum(values, ceiling[section_of, gene] if len(codes) > 1 else ceiling[codes[0]][gene])
-    sums, squares = np.empty((2, len(codes), width))
-    for number, code in enumerate(codes):
-        inside = section_of == code if len(codes) > 1 else slice(None)
-        sums[number] = np.bincount(gene[inside], values[inside], width)
-        squares[number] = np.bincount(gene[inside], values[inside] ** 2, width)
-    return codes, np.bincount(gene, minlength=width), sums, squares
+        values = np.minimum(values, ceiling[codes].ravel()[place])
+    sums, squares = (np.bincount(place, each, len(codes) * width).reshape(-1, width) for each in (values, values**2))
+    return codes, np.bincount(block.indices, minlength=width), sums, squares
 
 
 def most_variable(
@@ -127,8 +123,13 @@ def _trend(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
     from skmisc.loess import loess
 
     varied = variance > 0
+    if varied.sum() * _SPAN < 1:  # loess would write beyond its memory
+        raise ValueError("too few genes vary")
     model = loess(np.log10(mean[varied]), np.log10(variance[varied]), span=_SPAN, degree=2)
-    model.fit()
+    try:
+        model.fit()
+    except ValueError as error:  # whose message is bytes
+        raise ValueError(error.args[0].decode()) from error
     expected = np.ones(len(mean))
     expected[varied] = 10**model.outputs.fitted_values
     return expected
