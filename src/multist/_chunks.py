@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import dask.array as da
 
 CACHE_BYTES = 512 * 2**20
 """Chunks of an image that are kept for the next windows, in bytes."""
@@ -22,24 +25,16 @@ class ChunkCache:
 
     Slicing a dask array computes every chunk that the slice touches, and computes it again for the next slice. Here the
     chunks of neighbouring windows are computed together, so in parallel and on whatever dask client is active,
-    and kept until newer ones fill the cache. Not to be shared between threads.
-
-    Parameters
-    ----------
-    limit
-        Bytes to keep; None takes ``CACHE_BYTES``. One chunk is always kept.
+    and kept until newer ones fill ``CACHE_BYTES``; one is always kept. Not to be shared between threads.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
-        self.limit = CACHE_BYTES if limit is None else limit
+    def __init__(self) -> None:
         self.nbytes = 0
         self._held: OrderedDict[Key, np.ndarray] = OrderedDict()
 
-    def read(self, array: Any, box: Box) -> np.ndarray:
+    def read(self, array: da.Array, box: Box) -> np.ndarray:
         """The pixels of a window that lies on the image."""
         top, bottom, left, right = box
-        if isinstance(array, np.ndarray):
-            return array[top:bottom, left:right]
         self.fetch(array, [box])
         window = np.empty((bottom - top, right - left, *array.shape[2:]), array.dtype)
         for i, y0, y1, start_y in _overlaps(array.chunks[0], top, bottom):
@@ -51,31 +46,26 @@ class ChunkCache:
                 window[y0 - top : y1 - top, x0 - left : x1 - left] = part
         return window
 
-    def fetch(self, array: Any, boxes: Sequence[Box]) -> None:
+    def fetch(self, array: da.Array, boxes: Sequence[Box]) -> None:
         """Compute together what some windows need and the cache lacks, as far as it fits."""
-        if isinstance(array, np.ndarray):
-            return
         missing: list[Key] = []
         size = 0
         for key in dict.fromkeys(key for box in boxes for key in _touched(array, box)):
             if key in self._held:
                 self._held.move_to_end(key)
-            elif size + _nbytes(array, key) <= self.limit or not missing:
+            elif size + _nbytes(array, key) <= CACHE_BYTES or not missing:
                 missing.append(key)
                 size += _nbytes(array, key)
         if missing:
             self._compute(array, missing)
 
-    def groups(self, array: Any, boxes: Sequence[Box]) -> Iterator[list[int]]:
+    def groups(self, array: da.Array, boxes: Sequence[Box]) -> Iterator[list[int]]:
         """Fetch runs of consecutive windows whose chunks fill half of the cache at most, and give their positions."""
-        if isinstance(array, np.ndarray):
-            yield list(range(len(boxes)))
-            return
         start, size, keys = 0, 0, set[Key]()
         for position, box in enumerate(boxes):
             new = set(_touched(array, box)) - keys
             more = sum(_nbytes(array, key) for key in new)
-            if position > start and size + more > self.limit / 2:
+            if position > start and size + more > CACHE_BYTES / 2:
                 self.fetch(array, boxes[start:position])
                 yield list(range(start, position))
                 start, keys = position, set()
@@ -85,7 +75,7 @@ class ChunkCache:
         self.fetch(array, boxes[start:])
         yield list(range(start, len(boxes)))
 
-    def _compute(self, array: Any, keys: list[Key]) -> None:
+    def _compute(self, array: da.Array, keys: list[Key]) -> None:
         import dask
 
         # room is made first, so that old and new chunks together stay within the limit
@@ -100,43 +90,38 @@ class ChunkCache:
             self.nbytes += block.nbytes
 
     def _forget(self, room: int) -> None:
-        while self._held and self.nbytes + room > self.limit:
+        while self._held and self.nbytes + room > CACHE_BYTES:
             self.nbytes -= self._held.popitem(last=False)[1].nbytes
 
 
-def columns_that_fit(array: Any, height: float, limit: int | None = None) -> float:
-    """How many columns of pixels fit a cache with all chunks under a window of this height.
-
-    Endless for a numpy array.
-    """
-    if isinstance(array, np.ndarray):
-        return np.inf
+def columns_that_fit(array: da.Array, height: float) -> float:
+    """How many columns of pixels fit a cache with all chunks under a window of this height."""
     tall = max(array.chunks[0])
     rows = min(np.ceil(height / tall) + 1, len(array.chunks[0]))
     bytes_per_column = rows * tall * array.dtype.itemsize * int(np.prod(array.shape[2:]))
-    return float((CACHE_BYTES if limit is None else limit) / bytes_per_column)
+    return float(CACHE_BYTES / bytes_per_column)
 
 
-def strip_width(array: Any, height: float, limit: int | None = None) -> float:
+def strip_width(array: da.Array, height: float) -> float:
     """How wide a strip of an image may be so that the chunks under a window of this height, all along it, fit a cache.
 
     A walk through the image strip by strip, and from top to bottom within each, computes a chunk again only where it
     lies across two strips.
     """
-    fits = columns_that_fit(array, height, limit)
+    fits = columns_that_fit(array, height)
     if fits >= array.shape[1]:
         return float(array.shape[1])
     wide = max(array.chunks[1])
     return float(max(fits - 2 * wide, wide))  # the last two chunks of a strip are needed by the next one too
 
 
-def _touched(array: Any, box: Box) -> list[Key]:
+def _touched(array: da.Array, box: Box) -> list[Key]:
     top, bottom, left, right = box
     columns = _overlaps(array.chunks[1], left, right)
     return [(array.name, i, j) for i, *_ in _overlaps(array.chunks[0], top, bottom) for j, *_ in columns]
 
 
-def _nbytes(array: Any, key: Key) -> int:
+def _nbytes(array: da.Array, key: Key) -> int:
     pixels = array.chunks[0][key[1]] * array.chunks[1][key[2]]
     return int(pixels * np.prod(array.shape[2:]) * array.dtype.itemsize)
 

@@ -65,6 +65,11 @@ def embedding_key(key_added: str = MULTIST) -> str:
     return f"X_{key_added}"
 
 
+def expression_entry(key_added: str = EXPRESSION) -> str:
+    """``uns`` key of what belongs to the components of the expression; that of the default is scanpy's."""
+    return "pca" if key_added == EXPRESSION else key_added
+
+
 def domain_key(key_added: str = MULTIST) -> str:
     """``obs`` key of the domains; their colours are in ``uns[f"{key}_colors"]``."""
     return f"{key_added}_domain"
@@ -80,7 +85,7 @@ def image_weight_key(key_added: str = MULTIST) -> str:
     return f"{key_added}{IMAGE_WEIGHT_SUFFIX}"
 
 
-def probability_key(key_added: str = MULTIST) -> str:
+def probability_key(key_added: str) -> str:
     """``obsm`` key of the probability of each class that strokes named.
 
     Their names are in ``uns[key_added]["guided"]["classes"]``.
@@ -93,7 +98,7 @@ def pseudotime_key(key_added: str = MULTIST) -> str:
     return f"{key_added}_pseudotime"
 
 
-def attention_key(key_added: str = MULTIST) -> str:
+def attention_key(key_added: str) -> str:
     """``obsp`` key of the weights with which each spot's image asked the spots within two steps.
 
     Rows sum to 1. Absent without an image.

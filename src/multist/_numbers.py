@@ -1,15 +1,30 @@
-"""Whether what a user gives is a number."""
+"""Whether what a user gives, or data states, is a number."""
 
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
+
+import numpy as np
+
+
+def as_number(value: Any) -> float:
+    """What data states as a number or its text; NaN where it is none."""
+    try:
+        return float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number; a truth value is none, nor is a number as text."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number by its type; a truth value is none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_positive(value: Any) -> bool:

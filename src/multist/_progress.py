@@ -6,24 +6,13 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from multist._settings import logger, settings
+from multist._settings import settings
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
 DELAY = 2.0
 """Seconds that work must take before it gets a bar, so that small images show none."""
-
-
-_compiled: set[str] = set()
-
-
-def first_call_compiles(what: str) -> None:
-    """Say what is waited for where the first call in a process compiles kernels, which takes seconds."""
-    if what not in _compiled:
-        _compiled.add(what)
-        # it says nothing about the result, so it is not kept with it
-        logger.info("the first call of %s compiles it, which takes some seconds", what, extra={"decision": False})
 
 
 def progress_bar(total: int, what: str, unit: str) -> tqdm:

@@ -99,8 +99,8 @@ def spacing(xy: np.ndarray) -> float:
     -------
     The distance; NaN of fewer than two places.
     """
-    lattice = find_lattice(xy)
-    return lattice.pitch if lattice is not None else _median(_scattered_spacings(xy))
+    around = local_spacings(xy)
+    return float(np.median(around)) if len(around) else float("nan")
 
 
 def local_spacings(xy: np.ndarray) -> np.ndarray:
@@ -118,10 +118,6 @@ def _scattered_spacings(xy: np.ndarray) -> np.ndarray:
         return np.full(len(xy), np.nan)
     rank = _NEIGHBOUR_RANK if len(places) >= _FEWEST_SPOTS else 1
     return cKDTree(places).query(places, k=[rank + 1])[0][inverse.ravel(), 0]
-
-
-def _median(values: np.ndarray) -> float:
-    return float(np.median(values)) if len(values) else float("nan")
 
 
 def lattice_pairs(xy: np.ndarray, lattice: Lattice, count: int) -> np.ndarray:

@@ -88,6 +88,15 @@ def test_forms_of_coordinates(form):
     np.testing.assert_array_equal(resolve(table(spatial=form(XY))).xy, XY)
 
 
+def test_a_missing_number_of_pandas_names_its_row():
+    frame = pd.DataFrame({"x": XY[:, 0], "y": XY[:, 1]}).convert_dtypes(convert_integer=False)
+    adata = table(spatial=frame.set_index(table().obs_names))
+    np.testing.assert_array_equal(resolve(adata).xy, XY)
+    adata.obsm["spatial"].iloc[1, 0] = pd.NA
+    with pytest.raises(ValueError, match=rf"for 1 of .* observations \('{adata.obs_names[1]}'\); remove these rows"):
+        resolve(adata)
+
+
 def test_coordinates_are_a_copy():
     held = XY.copy()
     held.setflags(write=False)
@@ -204,6 +213,7 @@ def test_the_longer_axis_holds_the_columns_unless_they_are_named(caplog):
         -ARRAY - [1_000_000, 0],
         [[0, 0], [1, 0], [0, 1], [1, 1]],  # every place is taken
         [[0, 0], [2, 0], [0, 2], [2, 2]],  # a square lattice of even numbers
+        [[101, 203], [350, 410], [613, 205], [352, 808]],  # pixels, whose sums happen to be even
     ],
 )
 def test_what_is_no_such_array_is_left_alone(xy):

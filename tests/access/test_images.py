@@ -87,7 +87,10 @@ def test_what_may_be_histology(count, names, expected):
 
 
 def test_a_volume_is_none():
-    assert not looks_rgb(xr.DataArray(np.zeros((3, 2, 2, 2)), dims=("c", "z", "y", "x")))
+    volume = xr.DataArray(np.zeros((3, 2, 2, 2)), dims=("c", "z", "y", "x"))
+    assert not looks_rgb(volume)
+    with pytest.raises(ValueError, match="image 'ct' is a volume; histology is flat: take one plane of it"):
+        element_image("ct", volume)
 
 
 def pyramid(*shapes: tuple[int, int]) -> xr.DataTree:

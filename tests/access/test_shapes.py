@@ -94,6 +94,11 @@ def test_people_draw_in_full_resolution_unless_an_image_is_named(visium):
     assert resolve_drawn(visium, image_key="lowres").xy == pytest.approx(np.asarray(visium.obsm["spatial"]) / 8)
 
 
+def test_what_lies_beside_the_section_in_tables_of_cellxgene_is_none(visium):
+    visium.uns["spatial"]["is_single"] = True
+    assert resolve_drawn(visium).section_names == ("s1",)
+
+
 def test_outlines_are_told_by_their_columns_whatever_else_they_have():
     made = gpd.GeoDataFrame({name: [1] for name in ("name", "colour", "area", "area_unit", "n_spots", "neighbours")})
     assert is_outlines(made) and is_outlines(made.assign(note="mine"))

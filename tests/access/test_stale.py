@@ -183,13 +183,13 @@ def test_only_what_differs_is_replaced(table):
         "X_new": np.ones((N, 2)),
         "X_multist": np.zeros((N, 2)),
     }
-    assert replaced(draft, obsm=same) == [("obsm", "X_else"), ("obsm", "X_multist")]
+    assert replaced(draft, {"obsm": same}) == [("obsm", "X_else"), ("obsm", "X_multist")]
     graphs = {"spatial_connectivities": sparse.identity(N, format="csr"), "multist_attention": np.eye(N)}
-    assert replaced(draft, obsp=graphs) == [("obsp", "multist_attention")]
+    assert replaced(draft, {"obsp": graphs}) == [("obsp", "multist_attention")]
     graphs["spatial_connectivities"] = 2 * sparse.identity(N, format="csr")
-    assert ("obsp", "spatial_connectivities") in replaced(draft, obsp=graphs)
+    assert ("obsp", "spatial_connectivities") in replaced(draft, {"obsp": graphs})
     domains = {"multist_domain": list("aabb"), "other": [0, 1, 2, 4]}
-    assert replaced(draft, obs=domains, obsm=None) == [("obs", "other")]
+    assert replaced(draft, {"obs": domains, "uns": {"multist": {}}}) == [("obs", "other")]
 
 
 def test_domains_are_told_by_their_division_not_by_their_names():

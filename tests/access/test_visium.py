@@ -108,13 +108,22 @@ def test_tables_of_cellxgene_have_more_than_sections_and_a_full_image_of_scale_o
     record = resolve(made, image_key="fullres")
     np.testing.assert_array_equal(record.xy, XY)
     with run(made, "test") as work:
-        work.part.write_images(work.part.record, [np.zeros((60, 50, 3), np.uint8)])
+        work.part.write_images(work.part.record, [[np.zeros((60, 50, 3), np.uint8)]])
     assert set(made.uns["spatial"]["a"]["images"]) == {"hires", "fullres", "hires_normalized"}
     with run(made, "test", image_key="fullres") as work:
-        work.part.write_images(work.part.record, [np.zeros((120, 100, 3), np.uint8)])
+        work.part.write_images(work.part.record, [[np.zeros((120, 100, 3), np.uint8)]])
     assert made.uns["spatial"]["a"]["scalefactors"]["tissue_fullres_normalized_scalef"] == 1
     del entry["images"]["hires"], made.uns["spatial"]["a"]["images"]["hires"]
     assert resolve(made, prefer_normalized=False).images[0].key == "fullres"
+
+
+def test_a_section_may_be_called_by_a_number():
+    made = table()
+    made.uns["spatial"] = {0: section()}
+    with run(made, "test") as work:
+        work.part.write_images(work.part.record, [[np.zeros((60, 50, 3), np.uint8)]])
+    assert set(made.uns["spatial"][0]["images"]) == {"hires", "hires_normalized"}
+    assert resolve(made).images[0].key == "hires_normalized"
 
 
 def test_sections_of_other_names_have_no_image_and_the_log_says_so(caplog):

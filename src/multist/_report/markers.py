@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from multist._report.page import Cell, Part, Table
+from multist._report.result import Result
 from multist._settings import logger
 from multist.access import gene_names, identifiers_advice, log_expression
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 _MOST_SPOTS = 20_000
 _MIN_SPOTS = 3
@@ -21,29 +18,28 @@ FDR = 0.05
 """False discovery rate up to which the page names a gene or a pair."""
 
 
-def markers(
-    table: AnnData, domains: pd.Series, colors: dict[str, str], layer: str | None, gene_symbols: str | None, count: int
-) -> Part | str:
+def markers(result: Result) -> Part | str:
     """A row for each domain with its genes, or why there are none."""
+    table, domains = result.record.table, result.domains
     if table.n_vars == 0:
         return "the table has no genes"
-    names = gene_names(table, gene_symbols)
-    advice = identifiers_advice(table) if gene_symbols is None else ""
+    names = gene_names(table, result.gene_symbols)
+    advice = identifiers_advice(table) if result.gene_symbols is None else ""
     if advice:
         logger.info("%s", advice)
     rows, sampled = _sample(domains)
-    tested = [name for name in domains.cat.categories if (domains.iloc[rows] == name).sum() >= _MIN_SPOTS]
+    tested = [name for name in result.names if (domains.iloc[rows] == name).sum() >= _MIN_SPOTS]
     if len(tested) < 2:
         return f"fewer than two domains have {_MIN_SPOTS} spots"
     try:
-        expression = log_expression(table, layer)
+        expression = log_expression(table, result.layer)
     except ValueError as error:
         return f"there is no expression to test: {error}"
     found = _ranked(expression[rows], domains.iloc[rows], tested)
     body = []
-    for name in domains.cat.categories:
-        genes = _listed(found[name], names, count) if name in found else ""
-        body.append([Cell(name, colors[name]), Cell(genes or f"none at a false discovery rate of {FDR:g}")])
+    for name in result.names:
+        genes = _listed(found[name], names, result.n_markers) if name in found else ""
+        body.append([Cell(name, result.colors[name]), Cell(genes or f"none at a false discovery rate of {FDR:g}")])
     text = (
         "Genes that are higher in a domain than in all other spots, by Welch's t-test on log-normalised expression, "
         "the clearest first; in brackets the log2 of the ratio. The domains were found from the same expression, so "

@@ -9,6 +9,7 @@ import numpy as np
 
 from multist._keys import MULTIST
 from multist._report.page import Cell, Part, Table
+from multist._report.result import Result
 
 _PARAMS = ("params", "_params")
 _VERSIONS = "versions"
@@ -21,11 +22,9 @@ _HEADS = {
 """Which function wrote an entry; of others its name says it."""
 
 
-def decisions(entry: Mapping[str, Any]) -> Part | str:
+def decisions(result: Result) -> Part | str:
     """What functions decided by themselves."""
-    held = entry.get("decisions")
-    if held is None or not np.size(held):
-        return "none are recorded in the result"
+    held = result.entry.get("decisions", {})
     named = held if isinstance(held, Mapping) else {"": held}
     rows = [[Cell(str(name)), Cell(str(line))] for name, lines in named.items() for line in np.atleast_1d(lines)]
     if not rows:
@@ -33,10 +32,10 @@ def decisions(entry: Mapping[str, Any]) -> Part | str:
     return Part("Decisions", "What was decided along the way.", tables=[("", Table(["by", "decision"], rows))])
 
 
-def parameters(uns: Mapping[str, Any], key: str) -> Part | str:
+def parameters(result: Result) -> Part | str:
     """What each function was asked for."""
     tables = []
-    for name, params in _entries(uns, key):
+    for name, params in _entries(result):
         rows = [[Cell(path), Cell(text)] for path, text in _flat(params) if not path.startswith(_VERSIONS)]
         if rows:
             tables.append((_HEADS.get(name, name), Table(["parameter", "value"], rows)))
@@ -45,11 +44,10 @@ def parameters(uns: Mapping[str, Any], key: str) -> Part | str:
     return Part("Parameters", "What each step was asked for.", tables=tables)
 
 
-def versions(uns: Mapping[str, Any], key: str) -> Part | str:
+def versions(result: Result) -> Part | str:
     """Which versions made which part."""
     found: dict[str, str] = {}
-    held = uns.get(key, {})
-    for source in (held if isinstance(held, Mapping) else {}, *(params for _, params in _entries(uns, key))):
+    for source in (result.entry, *(params for _, params in _entries(result))):
         of = source.get(_VERSIONS)
         if isinstance(of, Mapping):
             found |= {str(name): str(number) for name, number in of.items()}
@@ -59,12 +57,12 @@ def versions(uns: Mapping[str, Any], key: str) -> Part | str:
     return Part("Versions", "", tables=[("", Table(["package", "version"], rows))])
 
 
-def _entries(uns: Mapping[str, Any], key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _entries(result: Result) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Parameters in ``uns``, by what they belong to."""
-    shared, of_result = uns.get(MULTIST, {}), uns.get(key, {})
-    if key != MULTIST and isinstance(shared, Mapping) and isinstance(shared.get("histology"), Mapping):
+    shared = result.record.table.uns.get(MULTIST, {})
+    if result.key != MULTIST and isinstance(shared, Mapping) and isinstance(shared.get("histology"), Mapping):
         yield "histology", shared["histology"]
-    for name, value in of_result.items() if isinstance(of_result, Mapping) else ():
+    for name, value in result.entry.items():
         if not isinstance(value, Mapping):
             continue
         if name == "histology" or name.endswith(_PARAMS):

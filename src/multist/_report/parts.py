@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,9 +50,21 @@ def all_parts(result: Result) -> Iterator[tuple[str, Part | str]]:
             yield name, str(error)
 
 
+def _drawn(shows: str, plot: Callable[..., Any], result: Result, **options: Any) -> list[Picture]:
+    """What a plot draws of the result."""
+    return [picture(plot(result.data, result.key, return_fig=True, show=False, **options), shows)]
+
+
+def _first_rows(title: str, frame: pd.DataFrame, result: Result, domains: Sequence[str]) -> list[tuple[str, Table]]:
+    """The first rows of a table that has any, with a caption that says so."""
+    if frame.empty:
+        return []
+    caption = title if len(frame) <= _MOST_ROWS else f"{title}, the first {_MOST_ROWS} of {len(frame):,}"
+    return [(caption, table_of(frame[:_MOST_ROWS], result.colors, domains))]
+
+
 def _sizes(result: Result) -> Part:
     """How many spots each domain has, and what is known of them."""
-    count = result.domains.value_counts(sort=False)
     columns = {
         "confidence": result.column(_keys.confidence_key(result.key)),
         "weight of the image": result.column(_keys.image_weight_key(result.key)),
@@ -63,16 +75,16 @@ def _sizes(result: Result) -> Part:
         for name, values in columns.items()
         if values is not None and values.any()
     }
-    colors, total, rows = result.colors, max(int(count.sum()), 1), []
+    count, rows = result.domains.value_counts(), []
     for name in result.names:
-        share = count[name] / total
-        row = [Cell(name, colors[name]), Cell(f"{count[name]:,}", number=True)]
-        row.append(Cell(f"{100 * share:.1f} %", colors[name], share / max(count.max() / total, 1e-9), number=True))
+        color, share = result.colors[name], count[name] / count.sum()
+        medians = [values[name] for values in shown.values()]
         rows.append(
-            row
-            + [
-                Cell(f"{values[name]:.2f}" if np.isfinite(values[name]) else "", number=True)
-                for values in shown.values()
+            [
+                Cell(name, color),
+                Cell(f"{count[name]:,}", number=True),
+                Cell(f"{100 * share:.1f} %", color, count[name] / count.max(), number=True),
+                *(Cell(f"{median:.2f}" if np.isfinite(median) else "", number=True) for median in medians),
             ]
         )
     text = "Each domain's spots, and the medians of what is known of them." if shown else "Each domain's spots."
@@ -82,29 +94,22 @@ def _sizes(result: Result) -> Part:
     return Part("Domains", text, tables=[("", Table(["domain", "spots", "share", *shown], rows))])
 
 
-def _markers(result: Result) -> Part | str:
-    return markers(
-        result.record.table, result.domains, result.colors, result.layer, result.gene_symbols, result.n_markers
-    )
-
-
 def _count(result: Result) -> Part | str:
     """Why there are as many domains as there are."""
     if not isinstance(result.entry.get(_keys.CURVE), Mapping):
         return "the number was given; n_domains='auto' in tl.multist_domains chooses it"
-    figure = pl.n_domains(result.data, result.key, table_key=result.where["table_key"], return_fig=True, show=False)
+    shows = "Criterion and stability of each number of domains"
+    figures = _drawn(shows, pl.n_domains, result, table_key=result.where["table_key"])
     text = "How well each number of domains fits, and how far repetitions agree on it."
-    return Part("Number of domains", text, [picture(figure, "Criterion and stability of each number of domains")])
+    return Part("Number of domains", text, figures)
 
 
 def _image(result: Result) -> Part | str:
     """Where the image counted."""
-    weight = result.column(_keys.image_weight_key(result.key))
-    if weight is None or not np.isfinite(weight).any():
+    if result.column(_keys.image_weight_key(result.key)) is None:
         return "run tl.multist_domains, which writes the weight of the image at each spot"
-    figure = pl.modality_weights(
-        result.data, result.key, cluster_key=result.cluster_key, return_fig=True, show=False, **result.where
-    )
+    shows = "Weight of the image on the tissue and by domain"
+    figures = _drawn(shows, pl.modality_weights, result, cluster_key=result.cluster_key, **result.where)
     text = "The share of a spot's distance from the mean embedding that the image makes up, from 0 to 1."
     measured, tables = result.entry.get(_keys.BORDER_SHARPNESS), []
     if isinstance(measured, pd.DataFrame) and len(measured):
@@ -125,10 +130,8 @@ def _image(result: Result) -> Part | str:
             "drawn_by",
         ]
         frame = measured[[name for name in wanted if name in measured]].sort_values("n_edges", ascending=False)
-        tables = [(_first("Borders", frame), table_of(frame[:_MOST_ROWS], result.colors, ("domain_1", "domain_2")))]
-    return Part(
-        "Where the image counted", text, [picture(figure, "Weight of the image on the tissue and by domain")], tables
-    )
+        tables = _first_rows("Borders", frame, result, ("domain_1", "domain_2"))
+    return Part("Where the image counted", text, figures, tables)
 
 
 def _pairs(result: Result) -> Part | str:
@@ -136,9 +139,8 @@ def _pairs(result: Result) -> Part | str:
     found = result.entry.get(_keys.INTERACTIONS)
     if not isinstance(found, Mapping):
         return "run tl.interactions, which tests ligand-receptor pairs where domains touch"
-    figure = pl.borders(
-        result.data, result.key, fdr=FDR, gene_symbols=result.gene_symbols, return_fig=True, show=False, **result.where
-    )
+    shows = "Domains that touch, and the strongest pairs"
+    figures = _drawn(shows, pl.borders, result, fdr=FDR, gene_symbols=result.gene_symbols, **result.where)
     pairs = found["pairs"]
     significant = pairs[pairs["border_fdr"] <= FDR].sort_values("border_fdr")
     text = (
@@ -148,60 +150,30 @@ def _pairs(result: Result) -> Part | str:
     )
     wanted = ["source", "target", "ligand_domain", "receptor_domain", "enrichment", "border_pvalue", "border_fdr"]
     frame = significant[[name for name in wanted if name in significant]]
-    tables = []
-    if len(frame):
-        tables = [
-            (
-                _first("Significant pairs", frame),
-                table_of(frame[:_MOST_ROWS], result.colors, ("ligand_domain", "receptor_domain")),
-            )
-        ]
-    return Part("Borders and pairs", text, [picture(figure, "Domains that touch, and the strongest pairs")], tables)
+    tables = _first_rows("Significant pairs", frame, result, ("ligand_domain", "receptor_domain"))
+    return Part("Borders and pairs", text, figures, tables)
 
 
 def _pseudotime(result: Result) -> Part | str:
     """The place along the tissue."""
-    time = result.column(_keys.pseudotime_key(result.key))
-    if time is None or not np.isfinite(time).any():
+    if result.column(_keys.pseudotime_key(result.key)) is None:
         return "run tl.pseudotime with the domain at which the tissue begins"
-    figure = pl.pseudotime(
-        result.data,
-        result.key,
-        gene_symbols=result.gene_symbols,
-        layer=result.layer,
-        return_fig=True,
-        show=False,
-        **result.where,
-    )
+    shows = "Pseudotime on the tissue, by domain, and genes along it"
+    genes: dict[str, Any] = {"gene_symbols": result.gene_symbols, "layer": result.layer}
+    figures = _drawn(shows, pl.pseudotime, result, **genes, **result.where)
     text = "From 0 at the root to 1, domains in the order of their medians; the genes that rise and fall most along it."
-    return Part("Pseudotime", text, [picture(figure, "Pseudotime on the tissue, by domain, and genes along it")])
-
-
-def _decisions(result: Result) -> Part | str:
-    return decisions(result.entry)
-
-
-def _parameters(result: Result) -> Part | str:
-    return parameters(result.record.table.uns, result.key)
-
-
-def _versions(result: Result) -> Part | str:
-    return versions(result.record.table.uns, result.key)
-
-
-def _first(title: str, frame: pd.DataFrame) -> str:
-    return title if len(frame) <= _MOST_ROWS else f"{title}, the first {_MOST_ROWS} of {len(frame):,}"
+    return Part("Pseudotime", text, figures)
 
 
 _PARTS: dict[str, Callable[[Result], Part | str]] = {
     "Domains": _sizes,
-    "Markers": _markers,
+    "Markers": markers,
     "Number of domains": _count,
     "Where the image counted": _image,
     "Borders and pairs": _pairs,
     "Pseudotime": _pseudotime,
-    "Decisions": _decisions,
-    "Parameters": _parameters,
-    "Versions": _versions,
+    "Decisions": decisions,
+    "Parameters": parameters,
+    "Versions": versions,
 }
 """In the order of the page."""

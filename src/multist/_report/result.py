@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from multist import _keys
-from multist._missing import as_names
-from multist._palette import domain_colors
 from multist._words import counted
-from multist.access import check_layer, listed, not_found, resolve_shown, stored_colors
+from multist.access import check_layer, colors_of, listed, not_found, read_domains, resolve_shown
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -59,7 +59,9 @@ class Result:
         table_key: str | None,
         image_key: str | None,
         library_key: str | None,
-        **options: Any,
+        gene_symbols: str | None,
+        layer: str | None,
+        n_markers: int,
     ) -> Result:
         """Resolve it.
 
@@ -67,35 +69,33 @@ class Result:
         ------
         KeyError
             There are no domains.
+        ValueError
+            The column holds measurements.
         """
         where = {"table_key": table_key, "image_key": image_key, "library_key": library_key}
         record = resolve_shown(data, **where)
         column = cluster_key or _keys.domain_key(key)
         if column not in record.table.obs:
             raise not_found(column, "obs", record.table.obs, argument="cluster_key", key_added=key)
-        check_layer(record.table, options.get("layer"))
-        domains = as_names(record.table.obs[column]).cat.remove_unused_categories()
-        return cls(data, key, record, column, domains, where, **options)
+        check_layer(record.table, layer)
+        domains = read_domains(record.table, column).cat.remove_unused_categories()
+        return cls(data, key, record, column, domains, where, gene_symbols, layer, n_markers)
 
-    @property
+    @cached_property
     def entry(self) -> Mapping[str, Any]:
         """What ``uns`` holds of the result."""
         held = self.record.table.uns.get(self.key, {})
         return held if isinstance(held, Mapping) else {}
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Of the domains, in their order."""
         return list(self.domains.cat.categories)
 
-    @property
+    @cached_property
     def colors(self) -> dict[str, str]:
         """``#rrggbb`` of each domain."""
-        from matplotlib.colors import to_hex
-
-        stored = stored_colors(self.record.table, self.cluster_key) or {}
-        usual = dict(zip(self.names, domain_colors(len(self.names)), strict=True))
-        return {name: to_hex(stored.get(name, usual[name])) for name in self.names}
+        return colors_of(self.record.table, self.cluster_key)
 
     @property
     def heading(self) -> str:
@@ -116,6 +116,7 @@ class Result:
         return ", ".join(parts) + (f"; image {listed(images)}" if images else "; no image") + "."
 
     def column(self, name: str) -> pd.Series | None:
-        """Numbers of ``obs``, if they are there."""
+        """Numbers of ``obs``, if there are any."""
         obs = self.record.table.obs
-        return obs[name].astype(float) if name in obs else None
+        values = pd.to_numeric(obs[name], errors="coerce").astype(float) if name in obs else None
+        return values if values is not None and np.isfinite(values).any() else None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from multist import _keys
 from multist._words import did_you_mean, shown
+
+if TYPE_CHECKING:
+    from anndata import AnnData
 
 _MAKERS = {
     _keys.EXPRESSION: "pp.embed_expression",
@@ -70,6 +73,15 @@ def advice(name: str, found: Iterable[Any] = (), key_added: str = _keys.MULTIST)
         return f". Run {maker} first{argument}{f', or name {listed(others)}' * bool(others)}"
     meant = did_you_mean(name, found)
     return f".{meant}" if meant else ""
+
+
+def result_entry(table: AnnData, key: str, name: str) -> Mapping[str, Any]:
+    """Entry ``name`` of the result ``key`` in ``uns``; raises KeyError where there is none."""
+    held = table.uns.get(key)
+    result: Mapping[str, Any] = held if isinstance(held, Mapping) else {}
+    if not isinstance(result.get(name), Mapping):
+        raise not_found(name, f"uns[{key!r}]", result, key_added=key)
+    return result[name]
 
 
 def _other_domains(columns: Iterable[Any]) -> list[str]:

@@ -52,14 +52,13 @@ def block_results(values: Any, work: Callable[..., Result], *by_row: np.ndarray)
 
     ahead = _AHEAD * max(1, sum(client.nthreads().values()))
     waiting: deque[tuple[int, Any]] = deque()
-    for first, last in [*_chunks(values), (-1, -1)]:
-        if first >= 0:
-            task = dask.delayed(_worked)(values[first:last], work, *(each[first:last] for each in by_row))
-            waiting.append((first, client.compute(task)))
-        while waiting and (len(waiting) > ahead or first < 0):
-            start, future = waiting.popleft()
-            for rows, result in future.result():
-                yield slice(start + rows.start, start + rows.stop), result
+    for first, last in _chunks(values):
+        task = dask.delayed(_worked)(values[first:last], work, *(each[first:last] for each in by_row))
+        waiting.append((first, client.compute(task)))
+        if len(waiting) > ahead:
+            yield from _arrived(*waiting.popleft())
+    while waiting:
+        yield from _arrived(*waiting.popleft())
 
 
 def active_client() -> Client | None:
@@ -92,3 +91,9 @@ def _blocks_of(piece: Any) -> Iterator[tuple[slice, sparse.csr_matrix]]:
 def _worked(piece: Any, work: Callable[..., Result], *by_row: np.ndarray) -> list[tuple[slice, Result]]:
     """What a worker does with a chunk."""
     return [(rows, work(block, *(each[rows] for each in by_row))) for rows, block in _blocks_of(piece)]
+
+
+def _arrived(first: int, future: Any) -> Iterator[tuple[slice, Any]]:
+    """The results of a chunk, by its first row, once they are there."""
+    for rows, result in future.result():
+        yield slice(first + rows.start, first + rows.stop), result

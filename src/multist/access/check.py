@@ -1,4 +1,4 @@
-"""Checks of coordinates that both kinds of input share."""
+"""Checks of the coordinates of spots, whatever the input."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 from multist._settings import logger
 from multist._spacing import spacing
 from multist.access.absent import listed
-from multist.access.record import SectionImage, SpatialRecord
+from multist.access.record import SpatialRecord
 from multist.access.tables import of_section
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_FARTHEST, _NEAREST = 1e15, 1e-30  # beyond these, squares of distances lose their digits
-_DENSEST = 10  # spots along the side of a pixel: no image shows so many
+_FARTHEST, NEAREST = 1e15, 1e-30  # beyond these, squares of distances lose their digits
 
 
 def check_finite(xy: np.ndarray, names: pd.Index, where: str) -> None:
@@ -37,7 +36,7 @@ def check_apart(record: SpatialRecord) -> None:
     for code, name in enumerate(record.section_names):
         xy = record.xy[record.section == code]
         # what differs by rounding alone is one place
-        if len(xy) > 1 and np.ptp(xy, axis=0).max() <= 1e-12 * np.abs(xy).max() + _NEAREST:
+        if len(xy) > 1 and np.ptp(xy, axis=0).max() <= 1e-12 * np.abs(xy).max() + NEAREST:
             raise ValueError(
                 f"all {len(xy)} spots{of_section(name)} lie at one place, "
                 f"({xy[0, 0]:.6g}, {xy[0, 1]:.6g}), so nothing tells which are "
@@ -63,63 +62,3 @@ def warn_of_depth(record: SpatialRecord, key: str) -> None:
                 depth,
                 extra={"once": True},
             )
-
-
-def lies_on_image(
-    xy: np.ndarray,
-    diameter: np.ndarray,
-    image: SectionImage,
-    names: pd.Index,
-    section: str,
-    *,
-    strays: bool = False,
-    needed: bool = True,
-    instead: str = "go without an image",
-) -> bool:
-    """Whether the spots of a section lie on its image, with a part of their disc or, at unknown diameter, their centre.
-
-    Parameters
-    ----------
-    xy, diameter, names
-        Of the spots.
-    image, section
-        Theirs.
-    strays
-        Take an image that some spots do not lie on, with a warning.
-    needed
-        With ``strays``: whether an image that most spots do not lie on is an error, or left out.
-    instead
-        What else can be done than to mend the data, for the error.
-
-    Raises
-    ------
-    ValueError
-        Spots lie off the image, and that is not allowed, or so densely that their unit is another.
-    """
-    height, width = image.shape
-    extent = float(np.ptp(xy, axis=0).max())
-    if len(xy) >= _DENSEST and _NEAREST < extent < np.sqrt(len(xy)) / _DENSEST:
-        raise ValueError(
-            f"all {len(xy)} spots{of_section(section)} lie within {extent:.2g} pixels of image {image.key!r}: check "
-            "the unit of their coordinates, and the scale factor or the coordinate system that links them"
-        )
-    outside = np.maximum(np.maximum(-xy, xy - [width, height]), 0)
-    off = np.flatnonzero(np.hypot(*outside.T) > np.nan_to_num(diameter) / 2)
-    if len(off) == 0:
-        return True
-    (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
-    what = (
-        f"{len(off)} of {len(xy)} spots{of_section(section)} lie off image {image.key!r} "
-        f"({listed(names[off[:3]])}...): x from {left:.0f} to {right:.0f}, y from {top:.0f} to {bottom:.0f} on "
-        f"{width} x {height} pixels"
-    )
-    few = len(off) < len(xy) / 2
-    if not strays or (needed and not few):
-        advice = (
-            f"remove these rows, or {instead}"
-            if few
-            else "check the scale factor or the coordinate system that links them"
-        )
-        raise ValueError(f"{what}; {advice}")
-    logger.warning("%s%s", what, "" if few else "; the image is left out")
-    return few

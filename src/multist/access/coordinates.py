@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from scipy.spatial import cKDTree
 
 from multist._keys import SPATIAL
 from multist._settings import logger
@@ -48,6 +49,8 @@ def read_coordinates(table: AnnData, key: str) -> np.ndarray:
     where = f"obsm[{key!r}]"
     if isinstance(held, pd.DataFrame):
         held = held[_x_and_y(held, where)]
+        if all(map(pd.api.types.is_numeric_dtype, held.dtypes)):  # those of pandas too, whose NA numpy does not take
+            held = held.to_numpy(dtype=np.float64, na_value=np.nan)
     kind = getattr(getattr(held, "dtype", None), "kind", "f")
     if kind not in "iufOUST":
         raise ValueError(f"{where} holds {held.dtype}, not coordinates")
@@ -128,6 +131,8 @@ def unfold_array(xy: np.ndarray, table: AnnData) -> np.ndarray | None:
     parity = whole.sum(axis=1).astype(np.int64) % 2
     both = [len(np.unique(column)) > 1 for column in (whole % 2).T]
     if len(np.unique(parity)) > 1 or not all(both):
+        return None
+    if np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]) > 2:  # few pixels, which happen to be even
         return None
     column = int(np.argmax(np.ptp(xy, axis=0)))
     columns = table.obs["array_col"] if "array_col" in table.obs else None

@@ -99,20 +99,17 @@ class Draft:
         with warnings.catch_warnings():
             # that a view becomes a copy is among the decisions
             warnings.simplefilter("ignore", ImplicitModificationWarning)
-            self._write_to(table)
-
-    def _write_to(self, table: AnnData) -> None:
-        gone = [name for name, value in self._columns.items() if value is _GONE and name in table.obs]
-        if gone:
-            table.obs = table.obs.drop(columns=gone)
-        for name, value in self._columns.items():
-            if value is not _GONE:
-                # by position: dropping a column turns integer obs_names into text
-                table.obs[name] = value.array if isinstance(value, pd.Series) else value
-        for group in ("obsm", "obsp", "uns"):
-            for name, value in getattr(self, group).changes.items():
-                held = getattr(table, group)
+            gone = [name for name, value in self._columns.items() if value is _GONE and name in table.obs]
+            if gone:
+                table.obs = table.obs.drop(columns=gone)
+            for name, value in self._columns.items():
                 if value is not _GONE:
-                    held[name] = value
-                elif name in held:
-                    del held[name]
+                    # by position: dropping a column turns integer obs_names into text
+                    table.obs[name] = value.array if isinstance(value, pd.Series) else value
+            for group in ("obsm", "obsp", "uns"):
+                for name, value in getattr(self, group).changes.items():
+                    held = getattr(table, group)
+                    if value is not _GONE:
+                        held[name] = value
+                    elif name in held:
+                        del held[name]

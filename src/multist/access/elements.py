@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,8 +16,8 @@ from multist._settings import logger
 from multist.access.absent import listed, not_found
 from multist.access.check import check_finite
 from multist.access.images import element_image, looks_rgb, told_channels
-from multist.access.record import SectionImage, SpatialRecord
-from multist.access.scale import believed_microns, lattice_microns
+from multist.access.record import SpatialRecord
+from multist.access.scale import believed_microns, lattice_microns, unit_in_microns
 from multist.access.sections import PlacedSection, ResolveOptions, place_sections
 from multist.access.spots import apply_affine, element_spots
 from multist.access.tables import SPATIAL_ATTRS, find_sections
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
 
-_MICRONS = frozenset({"micron", "microns", "micrometer", "micrometers", "um"})
 _SPACE_RANGER = re.compile(r"(?P<slide>.*)_(?P<size>full|hires|lowres)_image")
 _FINEST_FIRST = ("full", "hires", "lowres")
 _READER = "spatialdata_io_reader"  # entry of attrs by which spatialdata-io names the reader
@@ -61,7 +60,7 @@ def read_spots(sdata: SpatialData, table: AnnData) -> OwnSpots:
     """Read all regions of a table, once."""
     region, instance = linked_rows(sdata, table)
     xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
-    for name in _names(region):
+    for name in region_names(region):
         rows = region == name
         xy[rows], diameter[rows] = element_spots(sdata[name], name, instance[rows])
     check_finite(xy, table.obs_names, "the regions of the table")
@@ -73,42 +72,31 @@ def _placed(sdata: SpatialData, table: AnnData, spots: OwnSpots, options: Resolv
     # several sections may lie on one image
     open_image = cache(lambda key: element_image(key, sdata.images[key], options.white))
     section, names = find_sections(table, options.library_key)
-    regions = {name: _names(spots.region[section == code]) for code, name in enumerate(names)}
+    regions = {name: region_names(spots.region[section == code]) for code, name in enumerate(names)}
     keys = _choose_images(sdata, regions, options, described=HISTOLOGY in table.obsm)
-    place = partial(_place, sdata, table, spots, regions, keys, open_image)
+
+    def place(name: str, rows: np.ndarray) -> PlacedSection:
+        region, xy, diameter = (each[rows] for each in spots)
+        key = keys[name]
+        system = choose_system(sdata, regions[name], key)
+        to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
+        affines = {}
+        for part in regions[name]:
+            here = region == part
+            affines[part] = to_pixels @ affine_to(sdata[part], system)
+            xy[here], diameter[here] = apply_affine(affines[part], xy[here], diameter[here])
+        image = None if key is None else open_image(key)
+        microns = _microns(sdata, regions[name], key, system)
+        if microns is None:
+            microns = _reader_microns(sdata, to_pixels, system)
+        if microns is None:
+            microns = lattice_microns(table.obs[rows], xy, float(np.median(diameter)), regions[name])
+        return PlacedSection(xy, diameter, image, microns, affines)
+
     return place_sections(table, section, names, place, options)
 
 
-def _place(
-    sdata: SpatialData,
-    table: AnnData,
-    spots: OwnSpots,
-    regions_of: Mapping[str, list[str]],
-    keys: Mapping[str, str | None],
-    open_image: Callable[[str], SectionImage],
-    name: str,
-    rows: np.ndarray,
-) -> PlacedSection:
-    """One section, given by its name and the mask of its rows, with the regions and the images of all."""
-    region, xy, diameter = (each[rows] for each in spots)
-    regions, key = regions_of[name], keys[name]
-    system = choose_system(sdata, regions, key)
-    to_pixels = np.eye(3) if key is None else _inverse(affine_to(sdata.images[key], system), key, system)
-    affines = {}
-    for part in regions:
-        here = region == part
-        affines[part] = to_pixels @ affine_to(sdata[part], system)
-        xy[here], diameter[here] = apply_affine(affines[part], xy[here], diameter[here])
-    image = None if key is None else open_image(key)
-    microns = _microns(sdata, regions if key is None else [*regions, key], system)
-    if microns is None:
-        microns = _reader_microns(sdata, to_pixels, system)
-    if microns is None:
-        microns = lattice_microns(table.obs[rows], xy, float(np.median(diameter)), regions)
-    return PlacedSection(xy, diameter, image, microns, affines)
-
-
-def _names(region: np.ndarray) -> list[str]:
+def region_names(region: np.ndarray) -> list[str]:
     """The names of the regions of rows, sorted."""
     return sorted(pd.unique(region))  # numpy would sort all rows
 
@@ -128,7 +116,7 @@ def linked_rows(sdata: SpatialData, table: AnnData) -> tuple[np.ndarray, np.ndar
             )
     region = table.obs[keys["region_key"]].astype(str).to_numpy()
     elements = {**sdata.shapes, **sdata.labels, **sdata.points}
-    for name in _names(region):
+    for name in region_names(region):
         if name not in elements:
             raise KeyError(f"the table annotates region {name!r}, which is not there; found: {listed(elements)}")
     instance = np.asarray(table.obs[keys["instance_key"]])
@@ -241,7 +229,7 @@ def _images_of_their_own(sdata: SpatialData, regions: list[str], keys: list[str]
     return [
         key
         for key in keys
-        if set(shared_systems(sdata, [*regions, key], None))
+        if set(shared_systems(sdata, [*regions, key]))
         - set().union(*(systems[other] for other in keys if other != key))
     ]
 
@@ -282,23 +270,22 @@ def _first(texts: Sequence[str], separator: str = "; ") -> str:
     return (separator.join(texts[:_TOLD]) or "none") + more
 
 
-def _microns(sdata: SpatialData, elements: list[str], system: str) -> float | None:
+def _microns(sdata: SpatialData, regions: list[str], key: str | None, system: str) -> float | None:
     """Micrometres per pixel, where a system of the image, or one that all regions share, is named after the unit."""
-    last = elements[-1]
-    on_image = last in sdata.images
-    units = [name for name in shared_systems(sdata, [last] if on_image else elements, None) if name.lower() in _MICRONS]
+    named = regions if key is None else [key]
+    units = [name for name in shared_systems(sdata, named) if unit_in_microns(name) == 1]
     if not units:
         return None
-    to_units = affine_to(sdata[last], units[0])
-    if not on_image:  # the coordinates are those of `system`
-        to_units = to_units @ np.linalg.inv(affine_to(sdata[last], system))
+    to_units = affine_to(sdata[named[-1]], units[0])
+    if key is None:  # the coordinates are those of `system`
+        to_units = to_units @ np.linalg.inv(affine_to(sdata[named[-1]], system))
     if not np.isfinite(to_units).all():
         return None
     sides = np.linalg.svd(to_units[:2, :2], compute_uv=False)
     size = float(np.sqrt(np.prod(sides)))
-    if not on_image:  # of coordinates, which may be millimetres as well as pixels
+    if key is None:  # of coordinates, which may be millimetres as well as pixels
         return size if size > 0 else None
-    source = f"the transformation of image {last!r} to {units[0]!r}"
+    source = f"the transformation of image {key!r} to {units[0]!r}"
     return size if all(believed_microns(side, source) for side in sides) else None
 
 

@@ -26,11 +26,10 @@ def array_image(key: str, array: Any, white: float | None = None) -> SectionImag
     ValueError
         The array has another shape, or values that do not tell what is white.
     """
-    array = array if isinstance(array, da.Array) else np.asarray(array)
-    if array.ndim not in (2, 3) or 0 in array.shape:
-        raise ValueError(f"image {key!r} has shape {array.shape}; expected (height, width) or (height, width, channel)")
-    lazy = array if isinstance(array, da.Array) else da.from_array(array, chunks=CHUNK, name=False)
-    lazy = lazy[..., None] if lazy.ndim == 2 else lazy
+    lazy = array if isinstance(array, da.Array) else np.asarray(array)
+    if lazy.ndim not in (2, 3) or 0 in lazy.shape:
+        raise ValueError(f"image {key!r} has shape {lazy.shape}; expected (height, width) or (height, width, channel)")
+    lazy = _as_dask(lazy if lazy.ndim == 3 else lazy[..., None])
     _check_channels(lazy.shape[2], key)
     return SectionImage(key, (to_rgb(lazy, read_scale(lazy, f"image {key!r}", white)),), (1.0,))
 
@@ -44,9 +43,11 @@ def element_image(key: str, element: Any, white: float | None = None) -> Section
     Raises
     ------
     ValueError
-        The image does not have 1, 3 or 4 channels, or has values that do not tell what is white.
+        The image is a volume, does not have 1, 3 or 4 channels, or has values that do not tell what is white.
     """
     scales = element_scales(element)
+    if "z" in scales[0].dims:
+        raise ValueError(f"image {key!r} is a volume; histology is flat: take one plane of it")
     order = _channel_order(scales[0])
     _check_channels(len(order), key)
     arrays = [_as_dask(scale.transpose("y", "x", "c").data) for scale in scales]

@@ -13,8 +13,7 @@ import dask.array as da
 import numpy as np
 
 from multist.access.pyramid import MOST_DECODED, Slide
-from multist.access.scale import believed_microns
-from multist.access.tiff_metadata import unit_in_microns
+from multist.access.scale import believed_microns, unit_in_microns
 
 _MAX_SIDE = 2**22  # pixels: a metre at a quarter of a micrometre
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from multist._missing import as_name
-from multist._palette import spare_colors
+from multist._missing import as_name, as_names
+from multist._palette import domain_colors, spare_colors
 from multist._settings import logger
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
         stored = [by_name.get(category) for category in categories]
     elif not isinstance(stored, np.ndarray | list | tuple | pd.Series | pd.Index) or getattr(stored, "ndim", 1) == 0:
         stored = ()
-    chosen = [_plain(color) for color in list(stored)[: len(categories)]]
+    chosen = [_as_color(color) for color in list(stored)[: len(categories)]]
     present = table.obs[key].astype("category").cat.remove_unused_categories().cat.categories
     # a part of a table may have kept categories that it does not hold, and their colours not
     if len(chosen) == len(present) < len(categories):
@@ -49,7 +49,16 @@ def stored_colors(table: AnnData, key: str) -> dict[str, str] | None:
     return None
 
 
-def _plain(color: Any) -> Any:
+def colors_of(table: AnnData, key: str) -> dict[str, str]:
+    """``"#rrggbb"`` of each category of ``obs[key]``: as it is stored, or else as plots colour it."""
+    from matplotlib.colors import to_hex
+
+    names = as_names(table.obs[key]).cat.categories
+    colors = stored_colors(table, key) or dict(zip(names, domain_colors(len(names)), strict=True))
+    return {name: to_hex(color) for name, color in colors.items()}
+
+
+def _as_color(color: Any) -> Any:
     """A colour as matplotlib takes it: text that h5py left as bytes, rows of whole numbers to 255."""
     if isinstance(color, bytes):
         return color.decode(errors="replace")

@@ -105,10 +105,11 @@ class PatchReader:
                     patches[run[i]] = self._cut(array, *windows[i])
         return patches
 
-    def batches(
-        self, batch_size: int, *, rows: np.ndarray | None = None, in_row_order: bool = True
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, batch_size: int, *, rows: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """All patches, or those of some rows, batch by batch.
+
+        Batches go through the image from place to place and each chunk is read about once, however the rows are
+        ordered.
 
         Parameters
         ----------
@@ -116,19 +117,15 @@ class PatchReader:
             Patches in a batch; the last may have fewer.
         rows
             (n,) rows to read; None reads all.
-        in_row_order
-            With False, batches go through the image from place to place and each chunk is read about once, however the
-            rows are ordered. Patches always belong to the rows that are given beside them.
 
         Yields
         ------
-        Rows (n,) int64 and their patches (n, pixels, pixels, 3) uint8.
+        Rows (n,) int64 and, in their order, the patches (n, pixels, pixels, 3) uint8.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         order = np.arange(len(self)) if rows is None else np.asarray(rows)
-        if not in_row_order:
-            order = order[self._spatial_order(order)]
+        order = order[self._spatial_order(order)]
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
             yield batch, self[batch]

@@ -38,6 +38,11 @@ class SectionImage:
         """Height and width in intrinsic pixels."""
         return self.levels[0].shape[:2]
 
+    @property
+    def slide(self) -> tuple[str, str]:
+        """Equal for the images of sections that lie on one slide."""
+        return self.key, self.levels[0].name
+
 
 @dataclass(frozen=True)
 class SpatialRecord:
@@ -80,7 +85,7 @@ class SpatialRecord:
     def without_image(self) -> SpatialRecord:
         """The same spots in the units of their own coordinates, as nobody had asked for an image.
 
-        Nothing is read again.
+        The elements of a SpatialData are not read again.
         """
         return self if self.coordinates is None else replace(self.coordinates(), table=self.table)
 

@@ -49,8 +49,8 @@ def resolve(
         and ``"<id>_lowres_image"`` the finest is taken; ``"<id>_cytassist_image"``, which is no H&E, only if it is
         named.
     library_key
-        Column of ``obs`` that names the sections. Left out, it is that of an earlier call, else the regions of a
-        SpatialData's table are the sections.
+        Column of ``obs`` that names the sections. Left out, it is that of an earlier call, else the one that holds the
+        names of the several sections in ``uns["spatial"]``; else the regions of a SpatialData's table are the sections.
     image
         ``True`` needs an image for every section, ``False`` never looks at images, ``"auto"`` takes what is there.
     prefer_normalized

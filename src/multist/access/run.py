@@ -9,13 +9,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from multist import _keys
+from multist._numbers import is_whole
 from multist._settings import logger
 from multist.access.absent import listed
 from multist.access.draft import Draft
@@ -27,7 +28,7 @@ from multist.access.stale import forget_dependents, replaced
 from multist.access.tables import LIBRARY_KEY, copy_data, get_table, is_spatialdata, libraries_of
 from multist.access.transaction import restored_on_error, undisturbed
 from multist.access.visium import section_images
-from multist.access.write import check_names, write_image, write_table
+from multist.access.write import Fields, check_names, write_image, write_table
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -131,35 +132,29 @@ class Part:
         keys = {**self._options, "image": True, "prefer_normalized": False}
         return replace(resolve(self.data, **keys), table=self.table)
 
-    def write(
-        self,
-        *,
-        obs: Mapping[str, Any] | None = None,
-        obsm: Mapping[str, Any] | None = None,
-        obsp: Mapping[str, Any] | None = None,
-        uns: Mapping[str, Any] | None = None,
-    ) -> None:
+    def write(self, **fields: Unpack[Fields]) -> None:
         """Take results, see :func:`write_table`; what was made from a field that is new now goes."""
-        if _keys.SPATIAL in (obsm or {}) and _keys.SPATIAL in self.table.obsm:
+        draft = cast("Draft", self.table)
+        if _keys.SPATIAL in fields.get("obsm", {}) and _keys.SPATIAL in draft.obsm:
             raise ValueError(
                 f"obsm[{_keys.SPATIAL!r}] holds the coordinates, which would be lost: give another key_added"
             )
-        self._forget(replaced(cast("Draft", self.table), obs=obs, obsm=obsm, obsp=obsp))
-        if _keys.CONNECTIVITIES in (obsp or {}):
+        self._forget(replaced(draft, fields))
+        if _keys.CONNECTIVITIES in fields.get("obsp", {}):
             self.graph = None
-        write_table(self.table, obs=obs, obsm=obsm, obsp=obsp, uns=uns)
+        write_table(draft, fields)
 
     def write_images(
-        self, record: SpatialRecord, arrays: Sequence[Any], key_added: str | Mapping[str, str] | None = None
+        self, record: SpatialRecord, pyramids: Sequence[Sequence[Any]], key_added: str | None = None
     ) -> tuple[SectionImage | None, ...]:
         """Take an image made from each section's, see :func:`write_image`; the record then has these.
 
         Returns
         -------
-        The new image of each section, None where it has none or holds it in memory.
+        The new image of each section, None where it is held in memory.
         """
         before = self._image_names()
-        keys = write_image(self.data, record, arrays, key_added=key_added, elements=self._elements)
+        keys = write_image(self.data, record, pyramids, key_added, self._elements)
         self._forget([("images", key) for key in dict.fromkeys(keys) if key in before])
         images = tuple(self._image(key, name) for key, name in zip(keys, record.section_names, strict=True))
         self._record = replace(record, images=images)
@@ -189,10 +184,10 @@ class Part:
                 self._shapes[place[1]] = None
                 self._stale[place] = why
 
-    def _image(self, key: str, section: str) -> SectionImage | None:
+    def _image(self, key: str, section: str) -> SectionImage:
         if key in self._elements:
             return element_image(key, self._elements[key])
-        return array_image(key, self.table.uns[_keys.SPATIAL][section]["images"][key]) if key else None
+        return array_image(key, libraries_of(self.table, needed=False)[section]["images"][key])
 
     def forgotten(self) -> dict[str, None]:
         """What was removed because it was made from what is new, and not made again."""
@@ -271,8 +266,8 @@ def run(
         a table is a view of one on disk, the seed is none; and what :func:`multist.access.resolve` raises.
     """
     check_seed(random_state)
-    check_names({key_added: None}, {}, "uns")
-    objects = [_readable(each, copy=copy) for each in as_list(data)]
+    check_names([key_added], (), "uns")
+    objects = [_copied_if_lazy(each, copy=copy) for each in as_list(data)]
     said = _Decisions(name, {name: []})
     token, written = _decisions.set(said), False
     try:
@@ -333,11 +328,6 @@ def check_seed(random_state: Any) -> None:
         raise ValueError(f"random_state must be from 0 to {2**32 - 1}; got {random_state}")
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number by its type; a truth value is none."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
-
-
 def check_whole(least: int = 1, **numbers: Any) -> None:
     """Raise a ValueError that names the argument which is no whole number, or less than ``least``."""
     for name, value in numbers.items():
@@ -359,7 +349,7 @@ def plain(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: "None" if value is None else value for name, value in storable.items()}
 
 
-def _readable(data: Any, *, copy: bool) -> Any:
+def _copied_if_lazy(data: Any, *, copy: bool) -> Any:
     """The object; of a lazy one that is to be copied the copy, as only that can be read."""
     lazy = isinstance(data, AnnData) and not isinstance(data.obs, pd.DataFrame)
     return copy_data(data) if copy and lazy else data

@@ -18,6 +18,15 @@ FINEST, COARSEST = 0.02, 20.0
 What lies outside is a printer's resolution or a mistake.
 """
 
+_UNITS = {
+    **dict.fromkeys(("m", "meter"), 1e6),
+    **dict.fromkeys(("cm", "centimeter"), 1e4),
+    **dict.fromkeys(("mm", "millimeter"), 1e3),
+    **dict.fromkeys(("nm", "nanometer"), 1e-3),
+    **dict.fromkeys(("in", "inch"), 25400.0),
+    **dict.fromkeys(("µm", "μm", "um", r"\u00b5m", "micron", "microns", "micrometer", "micrometers"), 1.0),
+}
+
 VISIUM_PITCH = 100.0
 """Micrometres between the centres of neighbouring spots, on every Visium slide."""
 
@@ -26,6 +35,11 @@ _SPOT = (0.5, 0.75)
 _BIN = re.compile(r"square_0*(\d+)um$")
 """How readers of Visium HD name the bins of a size."""
 _TOLERANCE = 0.03  # of the shape of a lattice: what turning and resampling leave of it
+
+
+def unit_in_microns(unit: str) -> float | None:
+    """Micrometres of a unit of length by its name; None of any other, such as ``"pixel"``."""
+    return _UNITS.get(unit.strip().lower())
 
 
 def is_plausible(microns: float) -> bool:

@@ -8,11 +8,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from multist.access.check import lies_on_image
+from multist._settings import logger
+from multist.access.absent import listed
+from multist.access.check import NEAREST
 from multist.access.record import SectionImage, SpatialRecord
+from multist.access.tables import of_section
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
+
+_DENSEST = 10  # spots along the side of a pixel: no image shows so many
 
 
 @dataclass(frozen=True)
@@ -75,15 +81,47 @@ def place_sections(
         xy[rows], diameter[rows] = placed.xy, placed.diameter
         microns.append(placed.microns_per_pixel)
         affines |= {(code, region): matrix for region, matrix in placed.affines.items()}
-        lies = placed.image is not None and lies_on_image(
-            placed.xy,
-            placed.diameter,
-            placed.image,
-            table.obs_names[rows],
-            name,
-            strays=options.strays,
-            needed=options.image_key is not None,
-            instead=options.instead,
-        )
-        images.append(placed.image if lies else None)
+        images.append(_image_under(placed, table.obs_names[rows], name, options))
     return SpatialRecord(table, xy, diameter, section, names, tuple(images), tuple(microns), affines)
+
+
+def _image_under(placed: PlacedSection, names: pd.Index, section: str, options: ResolveOptions) -> SectionImage | None:
+    """The image of a section, or None where, with ``strays``, most spots do not lie on one that is not named.
+
+    A spot lies on it with a part of its disc or, at unknown diameter, its centre.
+
+    Raises
+    ------
+    ValueError
+        Spots lie off the image, and that is not allowed, or so densely that their unit is another.
+    """
+    xy, image = placed.xy, placed.image
+    if image is None:
+        return None
+    height, width = image.shape
+    extent = float(np.ptp(xy, axis=0).max())
+    if len(xy) >= _DENSEST and NEAREST < extent < np.sqrt(len(xy)) / _DENSEST:
+        raise ValueError(
+            f"all {len(xy)} spots{of_section(section)} lie within {extent:.2g} pixels of image {image.key!r}: check "
+            "the unit of their coordinates, and the scale factor or the coordinate system that links them"
+        )
+    outside = np.maximum(np.maximum(-xy, xy - [width, height]), 0)
+    off = np.flatnonzero(np.hypot(*outside.T) > np.nan_to_num(placed.diameter) / 2)
+    if len(off) == 0:
+        return image
+    (left, top), (right, bottom) = xy.min(axis=0), xy.max(axis=0)
+    what = (
+        f"{len(off)} of {len(xy)} spots{of_section(section)} lie off image {image.key!r} "
+        f"({listed(names[off[:3]])}...): x from {left:.0f} to {right:.0f}, y from {top:.0f} to {bottom:.0f} on "
+        f"{width} x {height} pixels"
+    )
+    few = len(off) < len(xy) / 2
+    if not options.strays or (options.image_key is not None and not few):
+        advice = (
+            f"remove these rows, or {options.instead}"
+            if few
+            else "check the scale factor or the coordinate system that links them"
+        )
+        raise ValueError(f"{what}; {advice}")
+    logger.warning("%s%s", what, "" if few else "; the image is left out")
+    return image if few else None

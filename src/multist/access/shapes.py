@@ -7,23 +7,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from multist._keys import SPATIAL
 from multist._settings import logger
 from multist._spacing import find_lattice
 from multist.access.absent import listed
-from multist.access.check import check_finite
-from multist.access.elements import affine_to, choose_system, linked_rows, shared_systems, systems_of
+from multist.access.elements import (
+    affine_to,
+    choose_system,
+    linked_rows,
+    read_spots,
+    region_names,
+    shared_systems,
+    systems_of,
+)
 from multist.access.record import SpatialRecord
 from multist.access.resolve import resolve
-from multist.access.spots import apply_affine, element_spots
+from multist.access.spots import apply_affine
 from multist.access.tables import (
     check_columns,
     get_table,
     given_or_remembered,
     is_spatialdata,
+    libraries_of,
     refuse_several_libraries,
 )
-from multist.access.write import check_names
+from multist.access.write import check_elements
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -70,10 +77,8 @@ def resolve_drawn(
     if is_spatialdata(data):
         return resolve(data, table_key=table_key, image_key=image_key, library_key=library_key)
     table = get_table(data, table_key)
-    libraries = table.uns.get(SPATIAL)
     library_key = given_or_remembered(table, library_key)
-    if isinstance(libraries, Mapping):
-        refuse_several_libraries(libraries, library_key)
+    refuse_several_libraries(libraries_of(table, needed=False), library_key)
     return resolve(data, image_key=image_key, library_key=library_key, image=image_key is not None)
 
 
@@ -107,8 +112,8 @@ def read_drawn(
             f"shapes_key {shapes_key!r} not found; shapes: {listed(sdata.shapes)}; points: {listed(sdata.points)}"
         )
     element = sdata[shapes_key]
-    region, instance = linked_rows(sdata, table)
-    regions = np.unique(region).tolist()
+    spots = read_spots(sdata, table)
+    regions = region_names(spots.region)
     if shapes_key in regions:
         raise ValueError(f"{shapes_key!r} holds the spots of the table themselves; name the shapes that were drawn")
     if len(element) == 0:
@@ -126,13 +131,11 @@ def read_drawn(
     for system in dict.fromkeys(systems[0] for systems in found.values() if systems):
         here = [name for name in regions if found[name][:1] == [system]]
         logger.info("%r and the spots of %s are brought together in %r", shapes_key, listed(here), system)
-        rows = np.isin(region, here)
+        rows = np.isin(spots.region, here)
         xy, diameter = np.empty((table.n_obs, 2)), np.empty(table.n_obs)
         for name in here:
-            here_rows = region == name
-            centres = element_spots(sdata[name], name, instance[here_rows])
-            xy[here_rows], diameter[here_rows] = apply_affine(affine_to(sdata[name], system), *centres)
-        check_finite(xy[rows], table.obs_names[rows], "the regions of the table")
+            own = spots.region == name
+            xy[own], diameter[own] = apply_affine(affine_to(sdata[name], system), spots.xy[own], spots.diameter[own])
         drawn.append(Drawn(rows, xy[rows], diameter[rows], _moved(element, system)))
     return drawn
 
@@ -158,12 +161,8 @@ def made_shapes(
     """
     from spatialdata.models import ShapesModel
 
-    others = [*sdata.images, *sdata.labels, *sdata.points, *sdata.tables]
-    check_names(dict.fromkeys(keys.values()), [*sdata.shapes, *others], "sdata.shapes")
     region, _ = linked_rows(sdata, record.table)
-    for key in keys.values():
-        if key in others or key in region:
-            raise ValueError(f"{key!r} is the name of another element of the SpatialData; give another shapes_key")
+    check_elements(sdata, keys.values(), "shapes", "shapes_key", kept=set(region))
     return {
         keys[section]: ShapesModel.parse(frame, transformations=_transformations(sdata, record, region, section))
         for section, frame in frames.items()
@@ -181,7 +180,7 @@ def _transformations(sdata: Any, record: SpatialRecord, region: np.ndarray, sect
     image = record.images[section]
     if image is not None:
         return dict(get_transformation(sdata.images[image.key], get_all=True))
-    regions = np.unique(region[record.section == section]).tolist()
+    regions = region_names(region[record.section == section])
     return {choose_system(sdata, regions, None): Identity()}
 
 
@@ -233,7 +232,7 @@ def spot_polygons(data: AnnData | SpatialData, record: SpatialRecord, rows: np.n
 def _own_polygons(data: Any, record: SpatialRecord, rows: np.ndarray) -> list[np.ndarray] | None:
     region, instance = (linked[rows] for linked in linked_rows(data, record.table))
     found: list[np.ndarray | None] = [None] * len(rows)
-    for name in np.unique(region):
+    for name in region_names(region):
         if name not in data.shapes:
             return None
         here = np.flatnonzero(region == name)

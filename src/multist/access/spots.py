@@ -103,22 +103,17 @@ def _find(ids: pd.Index, instances: np.ndarray, name: str, *, background: bool) 
         raise ValueError(
             f"region {name!r} holds the instance {listed(ids[ids.duplicated()][:1].tolist())} more than once"
         )
-    rows = ids.get_indexer(pd.Index(instances))
+    wanted = pd.Index(instances)
+    rows = ids.get_indexer(wanted)
     lost = np.flatnonzero(rows < 0)
     if len(lost) == 0:
         return rows
     hint = ""
-    if (
-        ids.dtype != pd.Index(instances).dtype
-        and (ids.astype(str).get_indexer(pd.Index(instances).astype(str)) >= 0).any()
-    ):
-        hint = (
-            f"; the table's instances are {pd.Index(instances).dtype}, the region's index is {ids.dtype}: "
-            "make them the same"
-        )
-    if background and 0 in instances[lost].tolist():
+    if ids.dtype != wanted.dtype and (ids.astype(str).get_indexer(wanted.astype(str)) >= 0).any():
+        hint = f"; the table's instances are {wanted.dtype}, the region's index is {ids.dtype}: make them the same"
+    if background and 0 in wanted[lost]:
         hint += "; 0 is the background of labels: remove these rows"
     raise ValueError(
         f"{len(lost)} of {len(instances)} rows of the table name instances that region {name!r} does not have "
-        f"({listed(np.asarray(instances)[lost[:3]].tolist())}){hint}"
+        f"({listed(wanted[lost[:3]].tolist())}){hint}"
     )

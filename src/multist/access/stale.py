@@ -49,7 +49,7 @@ class StaleError(ValueError):
     """A result was made from other domains than the table has now."""
 
 
-class Result(NamedTuple):
+class Derived(NamedTuple):
     """Something that was made from other fields.
 
     Attributes
@@ -79,12 +79,12 @@ class Result(NamedTuple):
     steps: tuple[str, ...] = ()
 
 
-def replaced(table: Draft, **groups: Mapping[str, Any] | None) -> list[Place]:
+def replaced(table: Draft, fields: Mapping[str, Any]) -> list[Place]:
     """Fields of ``obs``, ``obsm`` and ``obsp`` in whose place others are about to come."""
     found: list[Place] = []
-    for group, entries in groups.items():
-        held = getattr(table, group) if entries else {}
-        found += [(group, name) for name, new in (entries or {}).items() if name in held and not _same(held[name], new)]
+    for group in ("obs", "obsm", "obsp"):
+        held, entries = getattr(table, group), fields.get(group, {})
+        found += [(group, name) for name, new in entries.items() if name in held and not _same(held[name], new)]
     return found
 
 
@@ -189,7 +189,7 @@ def _entries(table: Draft) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield key, entry
 
 
-def _results(table: Draft) -> Iterator[Result]:
+def _results(table: Draft) -> Iterator[Derived]:
     """Everything in a table that is known to be made from something else in it."""
     for key, entry in _entries(table):
         yield from _embedded(table, key, entry)
@@ -203,20 +203,20 @@ def _results(table: Draft) -> Iterator[Result]:
                     sources.add(_GRAPH)
                 column = (("obs", _keys.pseudotime_key(key)),) if name == _keys.PSEUDOTIME else ()
                 told = (name, f"{name}_params")
-                yield Result(("uns", key, name), sources, f"tl.{name}", key, told, column, (name,))
+                yield Derived(("uns", key, name), sources, f"tl.{name}", key, told, column, (name,))
     outlines = table.uns.get(_keys.MULTIST, {})
     for name, params in (outlines.get(_keys.DOMAIN_SHAPES, {}) if isinstance(outlines, Mapping) else {}).items():
         outlined: set[Place] = {("obs", str(params.get("cluster_key")))}
-        yield Result(("shapes", name), outlined, "tl.domain_shapes", _keys.MULTIST, steps=(_keys.DOMAIN_SHAPES,))
+        yield Derived(("shapes", name), outlined, "tl.domain_shapes", _keys.MULTIST, steps=(_keys.DOMAIN_SHAPES,))
 
 
-def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Result]:
+def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Derived]:
     """The image's features, the embedding and the domains of an entry."""
     params, histology = entry.get("params", {}), entry.get("histology", {})
     if isinstance(histology, Mapping) and histology.get("key_added") in table.obsm:
         images: set[Place] = {("images", str(name)) for name in np.atleast_1d(histology.get("image_key", []))}
         described = ("obsm", histology["key_added"])
-        yield Result(described, images, "pp.embed_histology", key, ("histology",), steps=("embed_histology",))
+        yield Derived(described, images, "pp.embed_histology", key, ("histology",), steps=("embed_histology",))
     embedding, domains = _keys.embedding_key(key), _keys.domain_key(key)
     if "expression_key" in params and embedding in table.obsm:
         image: set[Place] = {("obsm", _keys.HISTOLOGY)} if params.get("with_image") else set()
@@ -224,7 +224,7 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
         told = ("image_gain", "n_image_dimensions", "structured", _keys.STRUCTURED_SHARE, "losses")
         fields = (("obs", _keys.image_weight_key(key)), ("obsp", _keys.attention_key(key)))
         function = "MultiST.embed" if "fitted_on" in params else "tl.multist_domains"
-        yield Result(("obsm", embedding), sources, function, key, told, fields, _EMBEDDING)
+        yield Derived(("obsm", embedding), sources, function, key, told, fields, _EMBEDDING)
     if "use_rep" in params and domains in table.obs:
         sources = {_GRAPH, ("obsm", str(params["use_rep"]))}
         beside: tuple[Place, ...] = (
@@ -233,14 +233,14 @@ def _embedded(table: Draft, key: str, entry: Mapping[str, Any]) -> Iterator[Resu
             ("uns", f"{domains}_colors"),
         )
         about = (_keys.CURVE, _keys.GUIDED)
-        yield Result(("obs", domains), sources, "tl.cluster_domains", key, about, beside, _DIVIDING)
+        yield Derived(("obs", domains), sources, "tl.cluster_domains", key, about, beside, _DIVIDING)
 
 
 def _arrays(params: Mapping[str, Any]) -> set[Place]:
     return {("obsm", str(params[name])) for name in _SOURCES if name in params}
 
 
-def _forget(table: Draft, result: Result) -> None:
+def _forget(table: Draft, result: Derived) -> None:
     _without(table, result.key, result.told)
     _drop_decisions(table, result)
     entry, name = table.uns[result.key], result.place[-1]
@@ -262,7 +262,7 @@ def _forget(table: Draft, result: Result) -> None:
         table.drop("uns", result.key)
 
 
-def _drop_decisions(table: Draft, result: Result) -> None:
+def _drop_decisions(table: Draft, result: Derived) -> None:
     entry = table.uns[result.key]
     decisions = entry.get("decisions", {})
     kept = {name: lines for name, lines in decisions.items() if name not in result.steps}

@@ -143,17 +143,13 @@ def copy_data(data: Data) -> Data:
     An AnnData is copied whole (one on disk, or lazy, is read into memory). Of a SpatialData the tables are copied;
     images, labels, shapes and points are shared, as no function of this package changes them in place.
     """
-    if isinstance(data, AnnData):
-        return cast("Data", loaded(data)) if data.isbacked or not isinstance(data.obs, pd.DataFrame) else data.copy()
-    is_spatialdata(data)
-    return cast("Data", _shallow(data, {}))
-
-
-def loaded(table: AnnData) -> AnnData:
-    """A copy in memory of a table that is lazy or on disk; its file, which anndata closes, is open as before."""
-    copy = table.to_memory(copy=True)
-    open_file(table)
-    return copy
+    if not isinstance(data, AnnData):
+        return cast("Data", _shallow(data, {}))
+    if not data.isbacked and isinstance(data.obs, pd.DataFrame):
+        return data.copy()
+    copy = data.to_memory(copy=True)
+    open_file(data)
+    return cast("Data", copy)
 
 
 def read_domains(table: AnnData, key: str) -> pd.Series:
@@ -301,8 +297,8 @@ def _named_as_libraries(table: AnnData) -> str | None:
         return None
     if any((texts[key] != texts[found[0]]).any() for key in found[1:]):
         logger.warning(
-            "columns of obs name the sections of uns['spatial'] differently (%s): give library_key, or the sections are "
-            "not told apart",
+            "columns of obs name the sections of uns['spatial'] differently (%s): give library_key, or the sections "
+            "are not told apart",
             listed(found),
             extra={"once": True},
         )

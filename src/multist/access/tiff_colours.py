@@ -11,6 +11,7 @@ import numpy as np
 
 from multist._settings import logger
 from multist.access.colours import ycbcr_to_rgb
+from multist.access.tiff_metadata import fractions
 
 _DECODERS_OF_COLOUR = {6, 7, 34892, 33007}  # JPEG is handed out as RGB, whatever is stored
 _DECODERS_OF_BYTES = {
@@ -114,16 +115,10 @@ def _ycbcr(path: Path, page: Any, channels: int) -> tuple[tuple[float, ...], tup
     if page.is_subsampled or not kept:
         how = "subsampled YCbCr" if page.is_subsampled else "YCbCr"
         raise ValueError(f"{path} stores its colours as {how} of {page.dtype} under {codec}; export it as RGB")
-    luma = _fractions(page.tags.valueof(_LUMA_TAG)) or _LUMA
-    reference = _fractions(page.tags.valueof(_REFERENCE_TAG)) or (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
+    luma = fractions(page.tags.valueof(_LUMA_TAG)) or _LUMA
+    reference = fractions(page.tags.valueof(_REFERENCE_TAG)) or (0.0, 255.0, 128.0, 255.0, 128.0, 255.0)
     if len(luma) != 3 or len(reference) != 6 or min(luma) <= 0 or min(np.diff(np.reshape(reference, (3, 2)))) <= 0:
         raise ValueError(
             f"{path} stores its colours as YCbCr with coefficients {luma} and range {reference}; export it as RGB"
         )
     return luma, reference
-
-
-def _fractions(value: Any) -> tuple[float, ...]:
-    """The numbers of a tag of fractions, which come as numerators and denominators in turn."""
-    pairs = np.reshape(value if value is not None else (), (-1, 2))
-    return tuple(float(n) / float(d) if d else 0.0 for n, d in pairs)

@@ -8,28 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from multist._settings import logger
-from multist.access.scale import COARSEST, FINEST, is_plausible
+import numpy as np
+
+from multist._numbers import as_number
+from multist.access.scale import believed_microns, unit_in_microns
 
 if TYPE_CHECKING:
     import tifffile
 
-_MICRONS = {
-    **dict.fromkeys(("m", "meter"), 1e6),
-    **dict.fromkeys(("cm", "centimeter"), 1e4),
-    **dict.fromkeys(("mm", "millimeter"), 1e3),
-    **dict.fromkeys(("nm", "nanometer"), 1e-3),
-    **dict.fromkeys(("in", "inch"), 25400.0),
-    **dict.fromkeys(("µm", "μm", "um", r"\u00b5m", "micron", "microns", "micrometer", "micrometers"), 1.0),
-}
 _RESOLUTION_UNITS = {2: "inch", 3: "cm", 4: "mm", 5: "um"}
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _APERIO = re.compile(r"\|\s*MPP\s*=\s*([^|\r\n]+)")
-
-
-def unit_in_microns(unit: str) -> float | None:
-    """Micrometres of a unit of length by its name; None of any other, such as ``"pixel"``."""
-    return _MICRONS.get(unit.strip().lower())
 
 
 def tiff_microns(path: Path, tif: tifffile.TiffFile, series: Any) -> tuple[float, float] | None:
@@ -39,17 +28,8 @@ def tiff_microns(path: Path, tif: tifffile.TiffFile, series: Any) -> tuple[float
     slide can have is left out with a warning.
     """
     for source, width, height in _statements(tif, series):
-        if is_plausible(width) and is_plausible(height):
+        if all(believed_microns(side, f"{path.name}: {source}") for side in (width, height)):
             return width, height
-        logger.warning(
-            "%s: %s says that a pixel is %g x %g um; slides have %g to %g, so it is left out",
-            path.name,
-            source,
-            width,
-            height,
-            FINEST,
-            COARSEST,
-        )
     return None
 
 
@@ -70,12 +50,12 @@ def _statements(tif: tifffile.TiffFile, series: Any) -> Iterator[tuple[str, floa
     page = series.keyframe
     stated = _APERIO.search(page.description or "")
     if stated:
-        size = _number(stated[1].replace(",", "."))
+        size = as_number(stated[1].replace(",", "."))
         yield "its description", size, size
-    numbers = [_fraction(page, tag) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
-    width, height = numbers
-    if width is None or height is None or width == height == 1:  # what writers put that know of none
+    resolution = [each for tag in (_X_RESOLUTION, _Y_RESOLUTION) for each in fractions(page.tags.valueof(tag))]
+    if len(resolution) != 2 or resolution == [1, 1]:  # what writers put that know of none
         return
+    width, height = resolution
     unit = _RESOLUTION_UNITS.get(int(page.tags.valueof(_RESOLUTION_UNIT, default=2)), "")
     source = "its resolution"
     if tif.is_imagej:
@@ -109,21 +89,11 @@ def _by_ome(pixels: Any) -> Iterator[tuple[str, float, float]]:
     units = {axis: unit_in_microns(pixels.get(f"PhysicalSize{axis}Unit", "µm")) for axis in axes}
     if not axes or None in units.values():
         return
-    sizes = {axis: _number(stated[axis]) * float(units[axis] or 0) for axis in axes}
+    sizes = {axis: as_number(stated[axis]) * float(units[axis] or 0) for axis in axes}
     yield "its OME metadata", sizes.get("X", sizes[axes[0]]), sizes.get("Y", sizes[axes[0]])
 
 
-def _number(text: Any) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _fraction(page: Any, tag: int) -> float | None:
-    """Value of a resolution tag; None where it is absent, 0 where it has no meaning."""
-    value = page.tags.valueof(tag)
-    if value is None:
-        return None
-    numerator, denominator = value
-    return float(numerator) / float(denominator) if denominator else 0.0
+def fractions(value: Any) -> tuple[float, ...]:
+    """The numbers of a tag of fractions, which come as numerators and denominators in turn."""
+    pairs = np.reshape(value if value is not None else (), (-1, 2))
+    return tuple(float(n) / float(d) if d else 0.0 for n, d in pairs)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None) -> Iterator[None]:
+def restored_on_error(table: AnnData, data: AnnData | SpatialData) -> Iterator[None]:
     """Undo what the body wrote to ``obs``, ``obsm``, ``obsp`` and ``uns`` if it fails or is interrupted.
 
     If ``data`` is the SpatialData of the table, images and shapes that the body added, replaced or removed are too.
@@ -25,9 +25,8 @@ def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None)
     obs = table.obs.copy(deep=False)  # columns are replaced, not changed
     mappings = {name: dict(getattr(table, name)) for name in ("obsm", "obsp", "uns")}
     whole: Any = data
-    elements = [whole.images, whole.shapes] if data is not None and is_spatialdata(data) else []
+    elements = [whole.images, whole.shapes] if is_spatialdata(data) else []
     elements_before = [dict(held) for held in elements]
-    inner = {key: dict(value) for key, value in mappings["uns"].items() if isinstance(value, dict)}
     try:
         yield
     except BaseException:
@@ -39,8 +38,6 @@ def restored_on_error(table: AnnData, data: AnnData | SpatialData | None = None)
             for key, value in before.items():
                 if now.get(key) is not value:
                     now[key] = value
-        for key, value in inner.items():
-            table.uns[key] = value
         for held, earlier in zip(elements, elements_before, strict=True):
             for key in [key for key in held if earlier.get(key) is not held[key]]:
                 del held[key]

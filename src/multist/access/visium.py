@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from multist._keys import HISTOLOGY, NORMALIZED_SUFFIX, SPATIAL
+from multist._numbers import as_number
 from multist._settings import logger
 from multist.access.absent import listed, not_found
 from multist.access.coordinates import read_coordinates, unfold_array, where_else
@@ -39,36 +40,25 @@ def resolve_anndata(table: AnnData, options: ResolveOptions) -> SpatialRecord:
         _name_the_unknown(names, libraries, options.library_key)
         if HISTOLOGY not in table.obsm:
             _name_the_unused(names, libraries)
-    place = partial(_place, table, xy, libraries, options, array=array)
+
+    def place(name: str, rows: np.ndarray) -> PlacedSection:
+        image = None if options.image is False else _find_image(libraries, name, options)
+        if image is not None and array:
+            raise ValueError(
+                "obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image "
+                f"{image.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or {options.instead}"
+            )
+        factors = scale_factors(libraries.get(name, {}))
+        diameter = np.nan if array else _spot_diameter(factors, name)
+        microns = VISIUM_PITCH if array else _microns(factors, name, table.obs[rows], xy[rows], diameter)
+        scale = 1.0 if image is None else _scale(factors, image.key, name)
+        diameters = np.full(np.count_nonzero(rows), diameter * scale)
+        return PlacedSection(xy[rows] * scale, diameters, image, None if microns is None else microns / scale, {})
+
     record = place_sections(table, section, names, place, options)
     if options.image is False:
         return record
     return replace(record, coordinates=partial(resolve_anndata, table, options.without_image()))
-
-
-def _place(
-    table: AnnData,
-    xy: np.ndarray,
-    libraries: dict[str, Mapping[str, Any]],
-    options: ResolveOptions,
-    name: str,
-    rows: np.ndarray,
-    *,
-    array: bool,
-) -> PlacedSection:
-    """One section, given by its name and the mask of its rows; ``array`` as :func:`_coordinates` tells it."""
-    image = None if options.image is False else _find_image(libraries, name, options)
-    if image is not None and array:
-        raise ValueError(
-            "obsm['spatial'] holds columns and rows of an array, which do not say where the spots lie on image "
-            f"{image.key!r}: put the pixels there (pxl_col_in_fullres, pxl_row_in_fullres), or {options.instead}"
-        )
-    factors = scale_factors(libraries.get(name, {}))
-    diameter = np.nan if array else _spot_diameter(factors, name)
-    microns = VISIUM_PITCH if array else _microns(factors, name, table.obs[rows], xy[rows], diameter)
-    scale = 1.0 if image is None else _scale(factors, image.key, name)
-    diameters = np.full(np.count_nonzero(rows), diameter * scale)
-    return PlacedSection(xy[rows] * scale, diameters, image, None if microns is None else microns / scale, {})
 
 
 def _coordinates(table: AnnData) -> tuple[np.ndarray, bool]:
@@ -124,16 +114,8 @@ def _name_the_unused(names: tuple[str, ...], libraries: dict[str, Mapping[str, A
         )
 
 
-def _number(value: Any) -> float:
-    """A scale factor, NaN where it is none."""
-    try:
-        return float(np.asarray(value).item())
-    except (TypeError, ValueError):
-        return float("nan")
-
-
 def _scale(factors: Mapping[str, Any], key: str, name: str) -> float:
-    scale = _number(factors[f"tissue_{key}_scalef"])
+    scale = as_number(factors[f"tissue_{key}_scalef"])
     if not (np.isfinite(scale) and scale > 0):
         raise ValueError(
             f"uns['spatial'][{name!r}]['scalefactors']['tissue_{key}_scalef'] must be positive; it is {scale}"
@@ -144,7 +126,7 @@ def _scale(factors: Mapping[str, Any], key: str, name: str) -> float:
 def _spot_diameter(factors: Mapping[str, Any], name: str) -> float:
     """In the units of the coordinates; NaN, with a warning, where it is stated and can not be true."""
     stated = factors.get("spot_diameter_fullres")
-    width = _number(stated)
+    width = as_number(stated)
     if np.isfinite(width) and width > 0:
         return width
     if stated is not None:
@@ -159,7 +141,7 @@ def _spot_diameter(factors: Mapping[str, Any], name: str) -> float:
 def _microns(factors: Mapping[str, Any], name: str, obs: pd.DataFrame, xy: np.ndarray, spot: float) -> float | None:
     """Micrometres per unit of the coordinates: as stated, or else by the lattice of the spots."""
     if factors.get("microns_per_pixel") is not None:
-        stated = believed_microns(_number(factors["microns_per_pixel"]), f"uns['spatial'][{name!r}]")
+        stated = believed_microns(as_number(factors["microns_per_pixel"]), f"uns['spatial'][{name!r}]")
         if stated is not None:
             return stated
     return lattice_microns(obs, xy, spot)
