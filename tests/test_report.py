@@ -150,7 +150,9 @@ def test_of_domains_alone_the_rest_is_named_with_what_computes_it_and_a_slider_i
 
 def test_a_part_that_was_made_from_other_domains_is_left_out_and_says_so(whole, tmp_path):
     made_from = domain_params(whole[::-1].copy(), "multist_domain")
-    whole.uns["multist"]["interactions"]["params"] = made_from
+    # beside it there is nothing else, which would only have to be drawn
+    whole.uns["multist"] = {"interactions": whole.uns["multist"]["interactions"] | {"params": made_from}}
+    whole.obs = whole.obs[["domain", "multist_domain"]]
     seen = Seen(mt.report(whole, tmp_path / "report.html"))
     assert "Borders and pairs" not in seen.heads and seen.heads[-1] == "Left out"
     assert "made from other domains than obs['multist_domain'] holds now; run tl.interactions again" in seen.text
@@ -188,6 +190,12 @@ def test_names_are_names_whatever_is_in_them_and_the_page_asks_nothing_of_the_ne
     assert "url(" not in seen.source and "http://" not in seen.source and "https://" not in seen.source
     policy = next(a["content"] for tag, a in seen.tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'")
+
+
+def test_a_column_of_text_is_no_confidence(named, tmp_path):
+    named.obs["multist_confidence"] = "high"
+    seen = Seen(mt.report(named, tmp_path / "report.html"))
+    assert "Domains" in seen.heads and "confidence" not in seen.text
 
 
 def test_without_an_image_there_is_no_slider(named, tmp_path):
@@ -262,6 +270,7 @@ def test_several_sections_and_spatialdata(tmp_path):
     [
         ({"key": "second"}, KeyError, "cluster_key 'second_domain' not found in obs; found: .*tl.multist_domains"),
         ({"cluster_key": "layer"}, KeyError, "cluster_key 'layer' not found"),
+        ({"cluster_key": "score"}, ValueError, r"obs\['score'\] holds measurements"),
         ({"n_markers": 0}, ValueError, "at least 1"),
         ({"gene_symbols": "symbol"}, KeyError, "gene_symbols 'symbol' not found"),
         ({"image_key": "full"}, KeyError, "'full' not found"),
@@ -270,6 +279,7 @@ def test_several_sections_and_spatialdata(tmp_path):
 def test_what_cannot_be_shown_is_named_and_an_older_page_stays(named, tmp_path, options, error, message):
     path = tmp_path / "report.html"
     path.write_text("older")
+    named.obs["score"] = np.linspace(0, 1, named.n_obs)
     with pytest.raises(error, match=message):
         mt.report(named, path, **options)
     assert path.read_text() == "older" and [p.name for p in tmp_path.iterdir()] == ["report.html"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.spatial import cKDTree
 
 from multist.tl.borders import _border_test as module
-from multist.tl.borders._border_test import Spots, _pvalues, border_test, shuffle_patches
+from multist.tl.borders._border_test import Spots, _pvalues, _sources, border_test
 from multist.tl.borders._contacts import Contact, within_reach
 
 SIDE = 40
@@ -32,7 +34,7 @@ def sheet() -> tuple[Spots, sparse.csr_matrix]:
 @pytest.mark.parametrize("side", [1, 4, 7])
 def test_a_shuffle_moves_every_spot_once(side: int):
     xy, rng = hexagonal(17), np.random.default_rng(0)
-    source = shuffle_patches(xy, side, 1.0, rng)
+    source = next(_sources(xy, np.arange(len(xy)), side, 1.0, 1, rng))
     assert sorted(source) == list(range(len(xy)))
     assert (source != np.arange(len(xy))).mean() > 0.5
 
@@ -43,10 +45,21 @@ def test_neighbours_stay_neighbours_in_patches_only():
     kept = {}
     for side in (1, 6):
         rng = np.random.default_rng(1)
-        moved = [xy[shuffle_patches(xy, side, 1.0, rng)] for _ in range(10)]
+        moved = [xy[source] for source in _sources(xy, np.arange(len(xy)), side, 1.0, 10, rng)]
         kept[side] = np.mean([np.linalg.norm(m[pairs[:, 0]] - m[pairs[:, 1]], axis=1) < 2 for m in moved])
     assert kept[1] < 0.03
     assert kept[6] > 0.6
+
+
+def test_of_a_spot_that_is_alone_in_its_section_nothing_is_exchanged(sheet):
+    spots, reached = sheet
+    section = (np.arange(len(spots.xy)) == 0).astype(int)
+    alone = spots._replace(section=section, spacing=np.array([1.0, np.nan])), reached
+    values = np.ones((len(section), 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = run(alone, values, values, patch_size=1, n_perms=3)
+    assert (found.ligand == 1).all()
 
 
 def run(sheet, ligand: np.ndarray, receptor: np.ndarray, **kwargs):

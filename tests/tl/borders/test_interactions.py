@@ -15,6 +15,8 @@ pytestmark = pytest.mark.slow  # the first to run makes what all of them read
 
 CALL = ["source", "target", "ligand_domain", "receptor_domain"]
 QUICK = {"cluster_key": "domain", "n_perms": 200}
+# squidpy's test is compiled anew for each number of domains and for a single pair, so that wherever it may be there are
+# seven domains and two pairs or more
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,8 @@ def test_nothing_else_is_changed(tissue: ad.AnnData, solved: ad.AnnData, pairs: 
 
 @pytest.mark.parametrize("form", ["h5ad", "zarr"])
 def test_the_result_survives_a_file(solved: ad.AnnData, form: str, tmp_path):
-    getattr(solved, f"write_{form}")(tmp_path / "a")
+    small = ad.AnnData(obs=solved.obs[["domain"]], uns={"multist": solved.uns["multist"]})
+    getattr(small, f"write_{form}")(tmp_path / "a")
     back = getattr(ad, f"read_{form}")(tmp_path / "a")
     before, after = (data.uns["multist"]["interactions"] for data in (solved, back))
     for name in ("pairs", "borders"):
@@ -117,13 +120,14 @@ def test_normalised_values_genes_in_another_case_and_labels_that_are_no_categori
 def test_a_spatialdata_with_complexes_unlabelled_spots_and_no_graph_yet(caplog):
     sdata = mt.datasets.layered_tissue(n_spots=400, n_genes=100, with_image=False)
     table = sdata.tables["table"]
-    table.obs.loc[table.obs["domain"] == "lesion", "domain"] = np.nan
-    pairs = pd.DataFrame({"ligand": ["CXCL12", "CXCL12"], "receptor": ["CXCR4_TGFBR2", "CXCR4_ABSENT"]})
+    named, upper = table.obs["domain"].astype(str), table.obs["array_row"] < table.obs["array_row"].median()
+    table.obs["domain"] = named.mask(named == "lesion", np.nan).mask((named == "cortex_b") & upper, "cortex_c")
+    pairs = pd.DataFrame({"ligand": ["CXCL12"] * 3, "receptor": ["CXCR4_TGFBR2", "CXCR4_ABSENT", "CXCR4"]})
     with caplog.at_level(logging.INFO, logger="multist"):
         mt.tl.interactions(sdata, pairs, table_key="table", cluster_key="domain", n_perms=20)
-    assert "running pp.spatial_graph" in caplog.text and "1 of 2" in caplog.text
+    assert "running pp.spatial_graph" in caplog.text and "2 of 3" in caplog.text
     result = table.uns["multist"]["interactions"]
-    assert set(result["pairs"]["target"]) == {"CXCR4_TGFBR2"}
+    assert set(result["pairs"]["target"]) == {"CXCR4_TGFBR2", "CXCR4"}
     assert not (result["pairs"][["ligand_domain", "receptor_domain"]] == "lesion").any(axis=None)
     assert "lesion" not in set(result["borders"][["domain_1", "domain_2"]].to_numpy().ravel())
 
@@ -131,7 +135,7 @@ def test_a_spatialdata_with_complexes_unlabelled_spots_and_no_graph_yet(caplog):
 def test_borders_do_not_run_between_sections(tissue: ad.AnnData, solved: ad.AnnData, pairs: pd.DataFrame):
     both = ad.concat({"a": tissue, "b": tissue}, label="slide", index_unique="-")
     both.obs["domain"] = both.obs["domain"].astype("category")
-    mt.tl.interactions(both, pairs.head(1), library_key="slide", cluster_key="domain", n_perms=5)
+    mt.tl.interactions(both, pairs.head(2), library_key="slide", cluster_key="domain", n_perms=5)
     alone, borders = (data.uns["multist"]["interactions"]["borders"] for data in (solved, both))
     named = {frozenset(row[:2]): row[2:4] for row in borders.to_numpy()}
     assert len(named) == len(alone)
@@ -194,8 +198,8 @@ def test_a_domain_smaller_than_a_patch_is_not_tested(tissue: ad.AnnData, pairs: 
 def test_numbers_beside_a_missing_one_are_domains_like_any(tissue: ad.AnnData, pairs: pd.DataFrame):
     """pandas stores them with a fraction, and the result names them without."""
     adata = tissue.copy()
-    adata.obs["number"] = adata.obs["domain"].cat.codes.astype(float) % 3
+    adata.obs["number"] = adata.obs["domain"].cat.codes.astype(float)
     adata.obs.loc[adata.obs_names[:5], "number"] = np.nan
     mt.tl.interactions(adata, pairs.head(3), cluster_key="number", n_perms=20)
-    assert set(adata.uns["multist"]["interactions"]["pairs"]["ligand_domain"]) <= {"0", "1", "2"}
+    assert set(adata.uns["multist"]["interactions"]["pairs"]["ligand_domain"]) <= set("0123456")
     assert mt.tl.ligrec_result(adata)["pvalues"].shape[0] > 0

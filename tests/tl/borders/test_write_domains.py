@@ -171,6 +171,17 @@ def test_several_sections(made_together, tmp_path):
     assert len((tmp_path / "all.csv").read_text().splitlines()) == adata.n_obs + 1
 
 
+def test_what_is_not_asked_for_does_not_stop_a_file(tissue_table: ad.AnnData, tmp_path):
+    section = np.where(np.arange(tissue_table.n_obs) == 3, "a spot", "the others").astype(object)
+    tissue_table.obs["section"] = section
+    del tissue_table.uns["spatial"]
+    keys = {"cluster_key": "domain", "library_key": "section"}
+    mt.tl.write_domains(tissue_table, tmp_path / "a.geojson", section="the others", **keys)
+    tissue_table.obs["section"] = np.where(section == "a spot", None, section)
+    mt.tl.write_domains(tissue_table, tmp_path / "a.csv", **keys)
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == tissue_table.n_obs + 1
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "error", "says"),
     [
@@ -180,6 +191,7 @@ def test_several_sections(made_together, tmp_path):
         ("a.geojson", {"cluster_key": "none"}, ValueError, "names no domain"),
         ("a.csv", {"image_key": "hires"}, ValueError, "image_key is for a .geojson"),
         ("a.csv", {"section": "x"}, KeyError, "section 'x' not found"),
+        ("a.csv", {"library_key": "x"}, KeyError, "library_key 'x' not found in obs"),
         ("a.csv", {"cluster_key": "depth"}, ValueError, "holds measurements, such as .*, not names of domains"),
     ],
 )

@@ -15,10 +15,9 @@ from multist.access import check_whole, domain_params, not_found, plain, read_fe
 from multist.tl._expression import make_expression
 from multist.tl._glass import warn_of_glass
 from multist.tl._graph import ensure_graph
-from multist.tl.borders._cluster_test import adjusted
+from multist.tl.borders._cluster_test import adjusted, numbered
 from multist.tl.borders._contacts import Contact, domain_codes, find_contacts, section_spacings, within_reach
-from multist.tl.borders._pseudo_borders import halved
-from multist.tl.borders._sharpness import Border, Tissue, held_out_auc, near_border, stretch, thinned
+from multist.tl.borders._sharpness import Border, Tissue, halved, held_out_auc, near_border, stretch, thinned
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -206,10 +205,8 @@ def _components(record: SpatialRecord, key: str) -> np.ndarray:
 
 
 def _tissue(record: SpatialRecord, graph: sparse.csr_matrix) -> Tissue:
-    adjacency = graph != 0
     apart = 10.0 * max(float(np.ptp(record.xy, axis=0).max()), 1.0)
-    place = np.column_stack([record.xy, record.section * apart])
-    return Tissue(place, record.section, adjacency.maximum(adjacency.T).astype(np.float64))
+    return Tissue(np.column_stack([record.xy, record.section * apart]), record.section, graph)
 
 
 @steady_threads(limit=1)  # many small products: on a busy machine threads wait for one another most of the time
@@ -298,4 +295,4 @@ def _table(columns: dict[str, list[float]], contacts: list[Contact], names: list
             n_unknown,
             len(table),
         )
-    return table.set_axis(pd.RangeIndex(len(table)).astype(str))
+    return numbered(table)

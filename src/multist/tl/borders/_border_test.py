@@ -46,17 +46,17 @@ class Evidence(NamedTuple):
     receptor: np.ndarray
 
 
-def shuffle_patches(xy: np.ndarray, side: int, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """Exchange square patches of tissue and turn or mirror each; what lies within a patch stays together.
+def cut_patches(xy: np.ndarray, side: int, spacing: float, rng: np.random.Generator) -> np.ndarray:
+    """Read the spots in strips of a random direction, and cut them into square patches.
 
-    Spots left over, fewer than one patch, stay where they are.
+    Spots left over, fewer than one patch, are in none.
 
     Parameters
     ----------
     xy
         (n, 2) places of the spots of one domain in one section.
     side
-        Spots along a patch; 1 shuffles single spots.
+        Spots along a patch; 1 makes single spots patches.
     spacing
         Distance between neighbours.
     rng
@@ -64,18 +64,7 @@ def shuffle_patches(xy: np.ndarray, side: int, spacing: float, rng: np.random.Ge
 
     Returns
     -------
-    (n,) permutation: place ``i`` takes the value of spot ``result[i]``.
-    """
-    grid = cut_patches(xy, side, spacing, rng)
-    source = np.arange(len(xy))
-    source[grid.ravel()] = exchanged(grid, np.arange(len(grid)), rng).ravel()
-    return source
-
-
-def cut_patches(xy: np.ndarray, side: int, spacing: float, rng: np.random.Generator) -> np.ndarray:
-    """(m, side, side) spots of each patch, a small grid; takes what :func:`shuffle_patches` takes.
-
-    The spots are read in strips of a random direction and cut into patches of ``side * side`` spots.
+    (m, side, side) spots of each patch, a small grid.
     """
     n, size = len(xy), side * side
     angle = rng.uniform(0, 2 * np.pi)
@@ -91,7 +80,10 @@ def cut_patches(xy: np.ndarray, side: int, spacing: float, rng: np.random.Genera
 
 
 def exchanged(grid: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(len(chosen), side, side) spots that come to where the chosen patches of a grid are."""
+    """(len(chosen), side, side) spots that come to where the chosen patches of a grid are.
+
+    Patches change places, and each is turned or mirrored; what lies within one stays together.
+    """
     donors = grid[rng.permutation(len(grid))[chosen]]
     for axis in (1, 2):
         mirrored = rng.random(len(donors)) < 0.5
@@ -238,8 +230,8 @@ def _shuffles(
     section = spots.section[in_domain]
     for code in np.unique(section):
         in_section = np.flatnonzero(section == code)
-        if len(in_section) < patch_size**2:
-            continue  # not one patch: it stays as it is
+        if len(in_section) < max(patch_size**2, 2):
+            continue  # nothing to exchange: it stays as it is
         columns = np.flatnonzero(section[facing] == code)
         wanted = np.searchsorted(in_section, facing[columns])
         xy, spacing = spots.xy[in_domain[in_section]], float(spots.spacing[code])
@@ -252,15 +244,13 @@ def _sources(
     xy: np.ndarray, wanted: np.ndarray, patch_size: int, spacing: float, n_perms: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Spots that come to the ``wanted`` ones among (n, 2) places, ``n_perms`` times."""
-    if len(xy) <= _MAX_CUT_ANEW:
-        for _ in range(n_perms):
-            yield shuffle_patches(xy, patch_size, spacing, rng)[wanted]
-        return
-    for first in range(0, n_perms, _PERMS_A_CUT):
+    few = len(xy) <= _MAX_CUT_ANEW
+    a_cut = 1 if few else _PERMS_A_CUT
+    for first in range(0, n_perms, a_cut):
         grid, source = cut_patches(xy, patch_size, spacing, rng), np.arange(len(xy))
-        # what comes to the other patches is not looked at
-        touched = np.flatnonzero(np.isin(grid, wanted).any(axis=(1, 2)))
-        for _ in range(min(_PERMS_A_CUT, n_perms - first)):
+        # of many, what comes to the other patches is not looked at
+        touched = np.arange(len(grid)) if few else np.flatnonzero(np.isin(grid, wanted).any(axis=(1, 2)))
+        for _ in range(min(a_cut, n_perms - first)):
             source[grid[touched].ravel()] = exchanged(grid, touched, rng).ravel()
             yield source[wanted]
 

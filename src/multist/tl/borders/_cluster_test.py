@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,42 +11,13 @@ from anndata import AnnData
 from scipy import sparse
 
 from multist._numbers import is_number
-from multist._progress import first_call_compiles
 from multist._settings import logger, settings
 
 if TYPE_CHECKING:
-    from multist.tl.borders._contacts import Contact
     from multist.tl.borders._molecules import Molecules
 
 
 _MAX_TESTED, _LEAST_TESTED = 50_000, 200  # spots of all domains, and of a small one
-
-
-class ClusterEvidence(NamedTuple):
-    """squidpy's means and p-values, (n_pairs, n_contacts, 2), as in ``Evidence`` of the border test."""
-
-    mean: np.ndarray
-    pvalue: np.ndarray
-
-
-def cluster_test(
-    expression: np.ndarray, molecules: Molecules, domain: np.ndarray, contacts: list[Contact], **options: Any
-) -> ClusterEvidence:
-    """Run :func:`squidpy.gr.ligrec` between the domains that touch, in both directions.
-
-    Parameters
-    ----------
-    expression, molecules, domain
-        As :func:`squidpys_test` takes them.
-    contacts
-        The domains that touch.
-    options
-        Passed on to it.
-    """
-    directed = [(c[a], c[1 - a]) for c in contacts for a in (0, 1)]
-    mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
-    shape = (len(molecules.ligand), len(contacts), 2)
-    return ClusterEvidence(mean.reshape(shape), pvalue.reshape(shape))
 
 
 def squidpys_test(
@@ -85,7 +56,9 @@ def squidpys_test(
     """
     import squidpy as sq
 
-    first_call_compiles("squidpy's permutation test")
+    # it says nothing about the result, so it is not kept with it
+    said = {"decision": False, "once": True}
+    logger.info("the first call of squidpy's permutation test compiles it, which takes some seconds", extra=said)
     labelled = _some_of_each(domain, np.random.default_rng(random_state))
     codes = sorted({code for ends in directed for code in ends})
     names = {code: f"d{rank:06d}" for rank, code in enumerate(codes)}
@@ -118,6 +91,16 @@ def squidpys_test(
     shape = (len(molecules.ligand), len(directed))
     mean, pvalue = (found[name][columns].to_numpy(dtype=np.float64).reshape(shape) for name in ("means", "pvalues"))
     return mean, pvalue
+
+
+def pair_table(
+    pairs: pd.DataFrame, directed: list[tuple[int, int]], names: list[str], mean: np.ndarray, pvalue: np.ndarray
+) -> pd.DataFrame:
+    """A row per pair and directed pair of domains, with squidpy's test of it."""
+    ends = np.array([(names[a], names[b]) for a, b in directed], dtype=object)
+    table = pairs.loc[pairs.index.repeat(len(directed))].astype(object).reset_index(drop=True)
+    table[["ligand_domain", "receptor_domain"]] = np.tile(ends, (len(pairs), 1))
+    return table.assign(mean=mean.ravel(), cluster_pvalue=pvalue.ravel(), cluster_fdr=adjusted(pvalue.ravel()))
 
 
 def _some_of_each(domain: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -155,6 +138,11 @@ def with_true_labels(share: np.ndarray, n_perms: int) -> np.ndarray:
 def without_true_labels(pvalue: np.ndarray, n_perms: int) -> np.ndarray:
     """Share of permutations, as squidpy tells it, from what :func:`with_true_labels` made of it."""
     return np.round(pvalue * (n_perms + 1) - 1) / n_perms
+
+
+def numbered(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose rows have numbers as text for names, as files keep them."""
+    return table.set_axis(pd.RangeIndex(len(table)).astype(str))
 
 
 def adjusted(pvalues: np.ndarray) -> np.ndarray:

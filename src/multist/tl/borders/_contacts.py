@@ -46,7 +46,7 @@ def find_contacts(adjacency: sparse.spmatrix, codes: np.ndarray) -> list[Contact
     -------
     One contact per pair of domains, in the order of the codes.
     """
-    edges = sparse.coo_matrix(sparse.triu(adjacency.maximum(adjacency.T), k=1))
+    edges = sparse.triu(adjacency, k=1, format="coo")
     ends = np.sort(np.column_stack([codes[edges.row], codes[edges.col]]), axis=1)
     across = ends[(ends[:, 0] >= 0) & (ends[:, 0] != ends[:, 1])]
     found, counts = np.unique(across, axis=0, return_counts=True)
@@ -55,10 +55,9 @@ def find_contacts(adjacency: sparse.spmatrix, codes: np.ndarray) -> list[Contact
 
 def within_reach(adjacency: sparse.spmatrix, steps: int) -> sparse.csr_matrix:
     """(n, n) float32 of ones where ``steps`` steps on the graph, or fewer, lead from one spot to another."""
-    step = sparse.csr_matrix(adjacency.maximum(adjacency.T) != 0, dtype=np.float32)
-    reached = step
+    step = reached = (adjacency != 0).astype(np.float32)
     for _ in range(steps - 1):
-        reached = sparse.csr_matrix((reached @ step + step) != 0, dtype=np.float32)
+        reached = ((reached @ step + step) != 0).astype(np.float32)
     return reached
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from multist._facets import find_facets
-from multist._palette import domain_colors
 from multist._settings import logger
 from multist._words import counted
-from multist.access import read_domains, stored_colors
+from multist.access import colors_of
 from multist.tl.borders._contacts import domain_codes
 
 if TYPE_CHECKING:
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from multist.access import SpatialRecord
 
 
-def section_frames(record: SpatialRecord, cluster_key: str) -> dict[int, GeoDataFrame]:
+def section_frames(
+    record: SpatialRecord, cluster_key: str, sections: Iterable[int] | None = None
+) -> dict[int, GeoDataFrame]:
     """The outlines of each section's domains with what is known of them; see :func:`multist.tl.domain_shapes`.
+
+    ``sections`` are codes of those that are wanted; None takes all.
 
     Raises
     ------
@@ -33,23 +37,13 @@ def section_frames(record: SpatialRecord, cluster_key: str) -> dict[int, GeoData
     codes, names = domain_codes(record.table, cluster_key)
     if not names:
         raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot")
-    colors = _colors(record, cluster_key, names)
+    color_of = colors_of(record.table, cluster_key)
+    colors = [color_of[name].upper() for name in names]
     return {
         section: _frame(record, section, codes, names, colors)
-        for section in range(len(record.section_names))
+        for section in (range(len(record.section_names)) if sections is None else sections)
         if (codes[record.section == section] >= 0).any()
     }
-
-
-def _colors(record: SpatialRecord, cluster_key: str, names: list[str]) -> list[str]:
-    """``"#RRGGBB"`` of each domain that has spots."""
-    from matplotlib.colors import to_hex
-
-    categories = read_domains(record.table, cluster_key).cat.categories
-    color_of = stored_colors(record.table, cluster_key) or dict(
-        zip(categories, domain_colors(len(categories)), strict=True)
-    )
-    return [to_hex(color_of[name]).upper() for name in names]
 
 
 def _frame(record: SpatialRecord, section: int, codes: np.ndarray, names: list[str], colors: list[str]) -> GeoDataFrame:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +17,11 @@ from multist.tl._glass import warn_of_glass
 from multist.tl._graph import ensure_graph
 from multist.tl.borders._border_test import Evidence, Spots, border_test
 from multist.tl.borders._cluster_test import (
-    ClusterEvidence,
     adjusted,
     check_threshold,
-    cluster_test,
+    numbered,
+    pair_table,
+    squidpys_test,
     too_few,
     with_true_labels,
 )
@@ -39,10 +38,7 @@ from multist.tl.borders._pairs import read_pairs
 
 if TYPE_CHECKING:
     from anndata import AnnData
-    from scipy import sparse
     from spatialdata import SpatialData
-
-    from multist.access import SpatialRecord
 
 
 @described
@@ -158,81 +154,55 @@ def interactions(
     check_threshold(threshold)
     keys: dict[str, Any] = {"table_key": table_key, "library_key": library_key}
     chance: dict[str, Any] = {"threshold": threshold, "n_perms": n_perms, "random_state": random_state}
-    genes: dict[str, Any] = {"layer": layer, "gene_symbols": gene_symbols}
-    borders: dict[str, Any] = {"reach": reach, "patch_size": patch_size, "min_edges": min_edges}
     with run(
         data, "interactions", random_state=random_state, key_added=key_added, copy=copy, image=False, **keys
     ) as work:
-        record = work.part.record.with_scale(microns_per_pixel)
+        part, record = work.part, work.part.record.with_scale(microns_per_pixel)
         warn_of_glass(record.table)
-        graph = partial(ensure_graph, work.part)
-        found = find_interactions(record, graph, pairs, cluster_key, **genes, **borders, **chance)
+        places, unit = record.in_microns()
+        domain, names = domain_codes(record.table, cluster_key)
+        molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
+        expression = molecule_expression(record.table, layer, molecules.genes)
+        adjacency = ensure_graph(part)
+        spots = Spots(places, record.section, domain, section_spacings(places, record.section))
+        contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
+        directed = [(contact[way], contact[1 - way]) for contact in tested for way in (0, 1)]
+        mean, pvalue = squidpys_test(expression, molecules, domain, directed, **chance)
+        borders = border_test(
+            expression,
+            molecules.ligand,
+            molecules.receptor,
+            spots,
+            within_reach(adjacency, reach),
+            tested,
+            patch_size=patch_size,
+            n_perms=n_perms,
+            random_state=random_state,
+        )
+        found = pair_table(molecules.pairs, directed, names, mean, with_true_labels(pvalue, n_perms))
+        smaller = _smaller_than_a_patch(domain, record.section, patch_size)
         params = {
             **chance,
             **domain_params(record.table, cluster_key),
-            **genes,
-            **borders,
+            "layer": layer,
+            "gene_symbols": gene_symbols,
+            "reach": reach,
+            "patch_size": patch_size,
+            "min_edges": min_edges,
             "microns_per_pixel": microns_per_pixel,
             **keys,
             "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
-            "spacing": found.spacing,
-            "unit": found.unit,
+            "spacing": spots.spacing,
+            "unit": unit,
         }
-        tables = {"pairs": found.pairs, "borders": found.borders}
-        result = {**tables, "params": plain(params), "versions": versions()}
-        work.part.write(uns={key_added: {_keys.INTERACTIONS: result}})
+        result = {
+            "pairs": _with_borders(found, directed, borders, smaller, too_few(threshold)),
+            "borders": _border_table(contacts, tested, names, border_lengths(places, record.section, domain), unit),
+            "params": plain(params),
+            "versions": versions(),
+        }
+        part.write(uns={key_added: {_keys.INTERACTIONS: result}})
     return work.result
-
-
-class Interactions(NamedTuple):
-    """Tables of pairs and of borders, and the spacing of each section with the unit of all lengths."""
-
-    pairs: pd.DataFrame
-    borders: pd.DataFrame
-    spacing: np.ndarray
-    unit: str
-
-
-def find_interactions(
-    record: SpatialRecord,
-    graph: Callable[[], sparse.csr_matrix],
-    pairs: pd.DataFrame | str | Path,
-    cluster_key: str,
-    *,
-    layer: str | None,
-    gene_symbols: str | None,
-    reach: int,
-    patch_size: int,
-    min_edges: int,
-    threshold: float,
-    n_perms: int,
-    random_state: int,
-) -> Interactions:
-    """The stage of :func:`interactions`; the graph is asked for once domains and pairs are known to be there."""
-    places, unit = record.in_microns()
-    domain, names = domain_codes(record.table, cluster_key)
-    molecules = find_molecules(read_pairs(pairs), record.table, gene_symbols)
-    expression = molecule_expression(record.table, layer, molecules.genes)
-    adjacency = graph()
-    spots = Spots(places, record.section, domain, section_spacings(places, record.section))
-    contacts, tested = _contacts(adjacency, domain, min_edges, cluster_key)
-    chance: dict[str, Any] = {"n_perms": n_perms, "random_state": random_state}
-    clusters = cluster_test(expression, molecules, domain, tested, threshold=threshold, **chance)
-    borders = border_test(
-        expression,
-        molecules.ligand,
-        molecules.receptor,
-        spots,
-        within_reach(adjacency, reach),
-        tested,
-        patch_size=patch_size,
-        **chance,
-    )
-    smaller = _smaller_than_a_patch(domain, record.section, patch_size)
-    options: dict[str, Any] = {"too_few": too_few(threshold), "smaller": smaller}
-    pair_table = _pair_table(molecules.pairs, tested, names, clusters, borders, n_perms, **options)
-    lengths = border_lengths(places, record.section, domain)
-    return Interactions(pair_table, _border_table(contacts, tested, names, lengths, unit), spots.spacing, unit)
 
 
 def _contacts(
@@ -260,47 +230,23 @@ def _smaller_than_a_patch(domain: np.ndarray, section: np.ndarray, patch_size: i
     return spots.max(axis=1) < patch_size**2
 
 
-def _pair_table(
-    pairs: pd.DataFrame,
-    contacts: list[Contact],
-    names: list[str],
-    clusters: ClusterEvidence,
-    borders: Evidence,
-    n_perms: int,
-    *,
-    too_few: str,
-    smaller: np.ndarray,
+def _with_borders(
+    table: pd.DataFrame, directed: list[tuple[int, int]], borders: Evidence, smaller: np.ndarray, unexpressed: str
 ) -> pd.DataFrame:
-    """One row per pair, border and direction."""
-    n_pairs, per_pair = len(pairs), 2 * len(contacts)
-    directed = [(contact[way], contact[1 - way]) for contact in contacts for way in (0, 1)]
-    unexpressed = np.isnan(clusters.pvalue)
-    unshuffled = smaller[np.array([contact[:2] for contact in contacts])].any(axis=1)[None, :, None]
-    skipped = unexpressed | unshuffled
-    why = np.select([unexpressed, skipped], [too_few, "a domain has fewer spots than a patch"], "").astype(object)
-    tested = lambda values: np.where(skipped, np.nan, values).ravel()
-    border_pvalue = tested(np.maximum(borders.ligand, borders.receptor))
-    cluster_pvalue = with_true_labels(clusters.pvalue.ravel(), n_perms)
-    table = pd.DataFrame(
-        {
-            "source": np.repeat(pairs["source"].to_numpy(dtype=object), per_pair),
-            "target": np.repeat(pairs["target"].to_numpy(dtype=object), per_pair),
-            "ligand_domain": np.array([names[a] for a, _ in directed] * n_pairs, dtype=object),
-            "receptor_domain": np.array([names[b] for _, b in directed] * n_pairs, dtype=object),
-            "mean": clusters.mean.ravel(),
-            "cluster_pvalue": cluster_pvalue,
-            "cluster_fdr": adjusted(cluster_pvalue),
-            "score": borders.score.ravel(),
-            "enrichment": tested(borders.enrichment),
-            "ligand_pvalue": tested(borders.ligand),
-            "receptor_pvalue": tested(borders.receptor),
-            "border_pvalue": border_pvalue,
-            "border_fdr": adjusted(border_pvalue),
-            "why": why.ravel(),
-        }
+    """The pairs with what was found at the borders, the most significant first."""
+    untested = table["cluster_pvalue"].isna().to_numpy()
+    skipped = untested | np.resize(smaller[np.array(directed)].any(axis=1), len(table))
+    tested = lambda values: np.where(skipped, np.nan, values.ravel())
+    table = table.assign(
+        score=borders.score.ravel(),
+        enrichment=tested(borders.enrichment),
+        ligand_pvalue=tested(borders.ligand),
+        receptor_pvalue=tested(borders.receptor),
+        border_pvalue=tested(np.maximum(borders.ligand, borders.receptor)),
+        border_fdr=lambda found: adjusted(found["border_pvalue"].to_numpy()),
+        why=np.select([untested, skipped], [unexpressed, "a domain has fewer spots than a patch"], "").astype(object),
     )
-    table = table.sort_values(["border_pvalue", "enrichment"], ascending=[True, False], kind="stable")
-    return table.set_axis(pd.RangeIndex(len(table)).astype(str))
+    return numbered(table.sort_values(["border_pvalue", "enrichment"], ascending=[True, False], kind="stable"))
 
 
 def _border_table(
@@ -316,4 +262,4 @@ def _border_table(
             "tested": [contact in tested for contact in contacts],
         }
     )
-    return table.set_axis(pd.RangeIndex(len(table)).astype(str))
+    return numbered(table)

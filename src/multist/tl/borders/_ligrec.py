@@ -11,9 +11,16 @@ import pandas as pd
 from multist import _keys
 from multist._described import described
 from multist.access import check_whole, domain_params, plain, run, versions
-from multist.tl.borders._cluster_test import adjusted, check_threshold, squidpys_test, too_few, with_true_labels
+from multist.tl.borders._cluster_test import (
+    check_threshold,
+    numbered,
+    pair_table,
+    squidpys_test,
+    too_few,
+    with_true_labels,
+)
 from multist.tl.borders._contacts import domain_codes
-from multist.tl.borders._molecules import Molecules, find_molecules, molecule_expression
+from multist.tl.borders._molecules import find_molecules, molecule_expression
 from multist.tl.borders._pairs import read_pairs
 
 if TYPE_CHECKING:
@@ -106,8 +113,9 @@ def ligrec(
         directed = [(a, b) for a in range(len(names)) for b in range(len(names))]
         expression = molecule_expression(table, layer, molecules.genes)
         mean, pvalue = squidpys_test(expression, molecules, domain, directed, **options)
-        pvalue = with_true_labels(pvalue.ravel(), n_perms)
-        found = _pair_table(molecules, [(names[a], names[b]) for a, b in directed], mean, pvalue, threshold)
+        found = pair_table(molecules.pairs, directed, names, mean, with_true_labels(pvalue, n_perms))
+        found["why"] = np.where(np.isnan(pvalue), too_few(threshold), "").ravel().astype(object)
+        found = found.sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
         params = {
             **domain_params(table, cluster_key),
             "layer": layer,
@@ -116,33 +124,9 @@ def ligrec(
             "pairs": "DataFrame" if isinstance(pairs, pd.DataFrame) else str(pairs),
         }
         result = {
-            "pairs": found,
+            "pairs": numbered(found),
             "params": plain(options | params),
             "versions": versions(),
         }
         work.part.write(uns={key_added: {_keys.LIGREC: result}})
     return work.result
-
-
-def _pair_table(
-    molecules: Molecules,
-    directed: list[tuple[str, str]],
-    mean: np.ndarray,
-    pvalue: np.ndarray,
-    threshold: float,
-) -> pd.DataFrame:
-    """A row per pair of molecules and directed pair of domains, the most significant first."""
-    n_pairs, per_pair = len(molecules.pairs), len(directed)
-    found = pd.DataFrame(
-        {
-            "source": np.repeat(molecules.pairs["source"].to_numpy(dtype=object), per_pair),
-            "target": np.repeat(molecules.pairs["target"].to_numpy(dtype=object), per_pair),
-            "ligand_domain": np.array([ligand for ligand, _ in directed] * n_pairs, dtype=object),
-            "receptor_domain": np.array([receptor for _, receptor in directed] * n_pairs, dtype=object),
-            "mean": mean.ravel(),
-            "cluster_pvalue": pvalue,
-            "cluster_fdr": adjusted(pvalue),
-            "why": np.where(np.isnan(pvalue), too_few(threshold), "").astype(object),
-        }
-    ).sort_values(["cluster_pvalue", "mean"], ascending=[True, False], kind="stable")
-    return found.set_axis(pd.RangeIndex(len(found)).astype(str))

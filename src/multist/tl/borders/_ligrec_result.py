@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,12 +9,14 @@ import pandas as pd
 
 from multist import _keys
 from multist._described import described
-from multist.access import get_table, not_found, refuse_stale
+from multist.access import get_table, refuse_stale, result_entry
 from multist.tl.borders._cluster_test import without_true_labels
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from spatialdata import SpatialData
+
+_PAIR, _ENDS = ["source", "target"], ["ligand_domain", "receptor_domain"]
 
 
 @described
@@ -61,26 +62,16 @@ def ligrec_result(
     if of not in (_keys.INTERACTIONS, _keys.LIGREC):
         raise ValueError(f"of is 'interactions' or 'ligrec', got {of!r}")
     adata = get_table(data, table_key)
-    held = adata.uns.get(key, {})
-    result = held.get(of) if isinstance(held, Mapping) else None
-    if not isinstance(result, Mapping):
-        raise not_found(of, f"uns[{key!r}]", held, key_added=key)
+    result = result_entry(adata, key, of)
     table, n_perms = result["pairs"], int(result["params"]["n_perms"])
-    named = pd.unique(table[["ligand_domain", "receptor_domain"]].to_numpy().ravel())
+    named = pd.unique(table[_ENDS].to_numpy().ravel())
     refuse_stale(adata, result["params"], f"uns[{key!r}][{of!r}]", f"tl.{of}", named)
-    rows = pd.MultiIndex.from_frame(table[["source", "target"]].drop_duplicates().astype(str))
-    # squidpy draws rows in the order of their labels, but marks significant ones in the order of the table
-    rows = rows[np.argsort(rows.map(" | ".join))]
-    ends = table[["ligand_domain", "receptor_domain"]].drop_duplicates().astype(str)
-    columns = pd.MultiIndex.from_frame(ends, names=[None, None]).sort_values()
-    at = rows.get_indexer(pd.MultiIndex.from_frame(table[["source", "target"]].astype(str)))
-    to = columns.get_indexer(pd.MultiIndex.from_frame(table[["ligand_domain", "receptor_domain"]].astype(str)))
-    shares = without_true_labels(table["cluster_pvalue"].to_numpy(), n_perms)
+    table = table.astype(dict.fromkeys(_PAIR + _ENDS, str))
+    table["pvalue"] = without_true_labels(table["cluster_pvalue"].to_numpy(), n_perms)
     frames = {}
-    for name, values, fill in (("means", table["mean"].to_numpy(), 0), ("pvalues", shares, np.nan)):
-        matrix = np.full((len(rows), len(columns)), np.nan)
-        matrix[at, to] = values
-        each = {column: pd.arrays.SparseArray(matrix[:, i], fill_value=fill) for i, column in enumerate(columns)}
-        frames[name] = pd.DataFrame(each, index=rows)
-        frames[name].columns = columns
-    return frames | {"metadata": pd.DataFrame(index=rows)}
+    for name, column, fill in (("means", "mean", 0), ("pvalues", "pvalue", np.nan)):
+        wide = table.pivot(index=_PAIR, columns=_ENDS, values=column)
+        wide = wide.sort_index(axis=1).rename_axis(columns=[None, None])
+        # squidpy draws rows in the order of their labels, but marks significant ones in the order of the table
+        frames[name] = wide.loc[sorted(wide.index, key=" | ".join)].astype(pd.SparseDtype(float, fill))
+    return frames | {"metadata": pd.DataFrame(index=frames["means"].index)}

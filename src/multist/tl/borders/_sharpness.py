@@ -9,6 +9,8 @@ from scipy import sparse
 
 _SHRINKAGE = 0.2
 """Weight of the identity in the covariance: a short border has hardly more spots than there are features."""
+_HOPS, _SHARES = 2, (0.3, 0.7)
+"""How far a domain's features are averaged before it is divided in two, and shares of it in the first half."""
 _MIN_FOR_EIGHT = 160
 """Spots from which there are eight stretches rather than four."""
 _MAX_SPOTS = 2000
@@ -39,6 +41,48 @@ class Border(NamedTuple):
     rows: np.ndarray
     side: np.ndarray
 
+    def taken(self, chosen: np.ndarray) -> Border:
+        """Some of the spots, in the order of the table."""
+        chosen = np.sort(chosen)
+        return Border(self.rows[chosen], self.side[chosen])
+
+
+def halved(
+    features: np.ndarray, adjacency: sparse.csr_matrix, n_draws: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Divide a domain in two, again and again, along directions in which its averaged features vary.
+
+    Features are averaged over neighbours, projected on a random direction that is the likelier the more they vary along
+    it, and cut at a random share from 30 to 70 %. The label of a spot thus depends on its own features, as it does when
+    domains are found, and follows gradients within the domain. Lone spots are left as they are: if they joined their
+    neighbours, the label would know less of the spot, and a domain divided by k-means would look sharper than these.
+
+    Parameters
+    ----------
+    features
+        (m, p) of the domain's spots.
+    adjacency
+        (m, m) graph between them.
+    n_draws
+        How often.
+    rng
+        Source of the directions.
+
+    Returns
+    -------
+    (m,) bool per draw.
+    """
+    from multist.model.features.neighbourhood import smooth
+
+    averaged = smooth(features, adjacency, _HOPS)
+    averaged = averaged - averaged.mean(axis=0)
+    covariance = averaged.T @ averaged / max(len(averaged), 1)
+    halves = []
+    for _ in range(n_draws):
+        score = averaged @ (covariance @ rng.standard_normal(features.shape[1]))
+        halves.append(score > np.quantile(score, rng.uniform(*_SHARES)))
+    return halves
+
 
 def near_border(reach: sparse.csr_matrix, first: np.ndarray, second: np.ndarray) -> Border:
     """Spots of either side from which the other is within reach.
@@ -67,16 +111,14 @@ def stretch(border: Border, tissue: Tissue, size: int, rng: np.random.Generator)
         return border
     place = tissue.place[border.rows]
     away = np.linalg.norm(place - place[rng.integers(len(place))], axis=1)
-    chosen = np.sort(np.argsort(away, kind="stable")[:size])
-    return Border(border.rows[chosen], border.side[chosen])
+    return border.taken(np.argsort(away, kind="stable")[:size])
 
 
 def thinned(border: Border, rng: np.random.Generator) -> Border:
     """No more spots than are needed."""
     if len(border.rows) <= _MAX_SPOTS:
         return border
-    chosen = np.sort(rng.choice(len(border.rows), _MAX_SPOTS, replace=False))
-    return Border(border.rows[chosen], border.side[chosen])
+    return border.taken(rng.choice(len(border.rows), _MAX_SPOTS, replace=False))
 
 
 def blocks(place: np.ndarray) -> np.ndarray:

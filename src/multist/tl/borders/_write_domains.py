@@ -11,7 +11,7 @@ from multist._described import described
 from multist._files import whole_file
 from multist._settings import logger
 from multist._words import counted
-from multist.access import find_sections, get_table, listed, read_domains, resolve_drawn, section_code
+from multist.access import find_sections, get_table, listed, not_found, read_domains, resolve_drawn, section_code
 from multist.tl.borders._domain_outlines import section_frames
 
 if TYPE_CHECKING:
@@ -91,9 +91,11 @@ def write_domains(
 def _as_csv(table: AnnData, cluster_key: str, section: str | None, library_key: str | None) -> tuple[str, int]:
     domains = read_domains(table, cluster_key)
     rows = domains.notna().to_numpy()
-    codes, names = find_sections(table, library_key)
     if section is not None:
+        codes, names = find_sections(table, library_key)
         rows = rows & (codes == section_code(names, section))  # pandas 3 gives its own memory, to be read only
+    elif library_key is not None and library_key not in table.obs:
+        raise not_found(library_key, "obs", table.obs, argument="library_key")
     if not rows.any():
         raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot")
     groups = domains[rows]
@@ -109,7 +111,7 @@ def _as_geojson(record: SpatialRecord, cluster_key: str, section: str | None) ->
             f"the table holds several sections; pass the section to be written, one of: {listed(record.section_names)}"
         )
     number = 0 if section is None else section_code(record.section_names, section)
-    frames = section_frames(record, cluster_key)
+    frames = section_frames(record, cluster_key, [number])
     if number not in frames:
         raise ValueError(f"obs[{cluster_key!r}] names no domain for any spot of section {section!r}")
     features = [_feature(*row) for row in frames[number][["name", "colour", "geometry"]].itertuples(index=False)]

@@ -11,7 +11,7 @@ from multist import _keys
 from multist._described import described
 from multist._missing import as_names
 from multist.access import Part, decisions_of, embedding_params, get_table, plain, run, stored_colors, versions
-from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_domains
+from multist.tl.domains._clusters import candidate_counts, labels_and_curve, write_division
 from multist.tl.domains._embedding_fields import structured_share
 from multist.tl.domains._guided import Guided, Strokes, guide, guided_columns, read_strokes, spot_sources
 from multist.tl.domains._inputs import features_of, gather_tissue, split
@@ -192,7 +192,7 @@ def divide_parts(
             names = part.table.obs_names[doubted[number]].to_numpy(str)
             told[_keys.GUIDED] = {**uns[_keys.GUIDED], "doubted": names}
         values = {name: each[number] for name, each in columns.items()}
-        write_domains(part, values, told, key_added, colors=colors, probability=probability[number])
+        write_division(part, values, told, key_added, colors=colors, probability=probability[number])
     return guided
 
 

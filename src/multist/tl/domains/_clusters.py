@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from multist import _keys
+from multist._numbers import is_whole
 from multist._palette import domain_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
-from multist.access import is_whole
 from multist.cluster.count import choose_count, most_domains
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def candidate_counts(n_domains: Any, n_obs: int) -> list[int]:
     if isinstance(n_domains, str):
         if n_domains != "auto":
             raise ValueError(f"{_MUST_BE}; got {n_domains!r}")
-        return list(range(min(2, n_obs), most_domains(n_obs) + 1))
-    several = isinstance(n_domains, Sequence | np.ndarray)
+        return list(range(2, most_domains(n_obs) + 1))
+    several = isinstance(n_domains, Sequence | np.ndarray) and np.iterable(n_domains)
     counts = list(n_domains) if several else [n_domains]
     if not counts or not all(map(is_whole, counts)):
         raise TypeError(f"{_MUST_BE}; got {n_domains!r}")
@@ -87,7 +87,7 @@ def labels_and_curve(
             logger.info("%s, of %d to %d", counted(n_domains, "domain"), curve.candidates[0], curve.candidates[-1])
         domains = find_domains(code, adjacency, n_domains, refine=refine, **asked)
     names = [str(k) for k in range(n_domains)]
-    labels = pd.Categorical([str(label) for label in domains.labels], names)
+    labels = pd.Categorical.from_codes(domains.labels, names)
     return {"domain": labels, "confidence": domains.confidence}, uns
 
 
@@ -108,7 +108,7 @@ def _possible(code: np.ndarray, counts: list[int]) -> list[int]:
     return possible
 
 
-def write_domains(
+def write_division(
     part: Part,
     obs: dict[str, Any],
     uns: dict[str, Any],

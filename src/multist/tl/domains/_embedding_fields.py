@@ -12,7 +12,7 @@ import pandas as pd
 from multist import _keys
 from multist._settings import logger
 from multist.access import Part, division_params, embedding_params, listed, plain, versions
-from multist.tl.domains._clusters import write_domains
+from multist.tl.domains._clusters import write_division
 from multist.tl.domains._inputs import Tissue, embedding_entry, split
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def write_embedding(
         "versions": versions(),
         "losses": embedding.losses,
         "image_gain": fusion.gain,
-        "n_image_dimensions": 0 if fusion.image is None else len(fusion.image.averaging.center),
+        "n_image_dimensions": fusion.n_image_dimensions,
         "structured": fusion.expression.averaging.structured,
         _keys.STRUCTURED_SHARE: fusion.structured_share,
     }
@@ -104,7 +104,7 @@ def write_recognised(
     rows = zip(parts, *(split(parts, values) for values in (labels, confidence, probability)), strict=True)
     for part, codes, sure, each in rows:
         obs = {"domain": pd.Categorical.from_codes(codes, list(domains.names)), "confidence": sure}
-        write_domains(
+        write_division(
             part,
             obs,
             {**uns, "params": {**embedding_params(part.table, key_added), **all_params}},
@@ -116,12 +116,12 @@ def write_recognised(
 
 def made_by(table: AnnData, fusion: FusionModel, key_added: str) -> bool:
     """Whether the embedding in a table is of this model."""
-    params = table.uns.get(key_added, {}).get("params", {})
-    return _keys.embedding_key(key_added) in table.obsm and params.get("model") == identity(fusion)
+    key = _keys.embedding_key(key_added)
+    return key in table.obsm and embedding_entry(table, key).get("params", {}).get("model") == identity(fusion)
 
 
 def identity(fusion: FusionModel) -> str:
-    """A number that no other fit shares."""
+    """Hexadecimal text that only the same fit from the same seed shares."""
     from multist.model.fitted_parts import parts_of
 
     digest = hashlib.sha256()

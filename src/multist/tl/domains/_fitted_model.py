@@ -12,14 +12,13 @@ import numpy as np
 from multist._words import counted
 from multist.cluster.assign import DomainClassifier
 from multist.cluster.guided_classifier import GuidedClassifier
-from multist.model.checkpoint import load_folder, save_folder
+from multist.model.checkpoint import load_folder, rooms_of, save_folder
 from multist.model.fitted import FusionModel
 from multist.model.fitted_parts import model_of_parts, parts_of
 from multist.tl.domains._model_arrays import check_arrays
 from multist.tl.domains._recipe import AXES, Recipe
 
 _NAMES = ("genes", "library")
-_GROUPS = ("fusion", "axes", "stain", "linear", "guided")
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +97,9 @@ class FittedModel:
         # safetensors holds numbers only; the genes' names go to the record
         genes = None if recipe.axes is None else {name: recipe.axes[name].tolist() for name in _NAMES}
         axes = {name: value for name, value in (recipe.axes or {}).items() if name not in _NAMES}
+        histology = None
+        if recipe.histology is not None:
+            histology = {name: np.asarray(value).item() for name, value in recipe.histology.items()}
         rooms: dict[str, Mapping[str, np.ndarray]] = {"fusion": fusion, "axes": axes, "stain": stain}
         if self.domains is not None:
             classifier = self.domains.classifier
@@ -111,7 +113,7 @@ class FittedModel:
             "n_fitted": self.n_fitted,
             "expression_key": recipe.expression_key,
             "genes": genes,
-            "histology": None if recipe.histology is None else {k: _plain(v) for k, v in recipe.histology.items()},
+            "histology": histology,
             "stain": stain_record,
             "fusion": fusion_record,
             "domain_names": None if self.domains is None else list(self.domains.names),
@@ -133,10 +135,7 @@ class FittedModel:
             If it is truncated, damaged, of another version, or holds anything else.
         """
         record, arrays = load_folder(folder)
-        rooms: dict[str, dict[str, np.ndarray]] = {room: {} for room in _GROUPS}
-        for name, value in arrays.items():
-            room, _, rest = name.partition(".")
-            rooms.setdefault(room, {})[rest] = value
+        rooms = rooms_of(arrays)
         try:
             lengths = {} if record["genes"] is None else {"g": len(record["genes"]["genes"])}
             lengths |= {} if record["genes"] is None else {"l": len(record["genes"]["library"])}
@@ -176,7 +175,3 @@ def _parted(values: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, di
     kept = {name: np.asarray(value) for name, value in values.items() if not name.startswith("patch_")}
     arrays = {name: value for name, value in kept.items() if value.dtype.kind in "fiub"}
     return {name: str(value) for name, value in kept.items() if name not in arrays}, arrays
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

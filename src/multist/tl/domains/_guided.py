@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from multist._missing import as_name, is_missing_text, renamed
+from multist._numbers import is_whole
 from multist._palette import spare_colors
 from multist._settings import logger
 from multist._threads import steady_threads
 from multist._words import counted
-from multist.access import Part, is_whole, listed, not_found, refuse_measurements, stored_colors
+from multist.access import Part, listed, not_found, refuse_measurements, stored_colors
 from multist.tl.domains._inputs import Tissue, embedding_entry, features_of
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
     from anndata import AnnData
 
     from multist.cluster.guided import GuidedDomains
@@ -57,8 +57,8 @@ def read_strokes(
     labels_key: str,
     unlabeled_category: str | None,
     *,
-    n_domains: Any = None,
-    refine: bool = False,
+    n_domains: Any,
+    refine: bool,
 ) -> Strokes:
     """The column of all parts, and whether it can be followed as is asked.
 
@@ -122,15 +122,18 @@ def spot_sources(parts: Sequence[Part], use_rep: str) -> dict[str, np.ndarray]:
     """What is known of each spot by itself, by name.
 
     An embedding of :func:`multist.tl.multist_domains` is taken apart into ``"expression"`` and ``"image"``, and has the
-    ``"components"`` that it was made of before them, where all tables have these. Any other is the ``"embedding"``.
+    ``"components"`` that it was made of before them, where all tables have kept these. Any other is the
+    ``"embedding"``.
     """
     code = features_of(parts, use_rep)
-    held = embedding_entry(parts[0].table, use_rep)
-    key = held.get("params", {}).get("expression_key")
+    held = [embedding_entry(part.table, use_rep) for part in parts]
+    key = held[0].get("params", {}).get("expression_key")
     if key is None:
         return {"embedding": code}
-    components = features_of(parts, key) if all(key in part.table.obsm for part in parts) else None
-    return embedded_sources(code, int(held.get("n_image_dimensions", 0)), components)
+    kept = all(entry.get("params", {}).get("components_kept", True) for entry in held)
+    there = all(key in part.table.obsm for part in parts)
+    components = features_of(parts, key) if kept and there else None
+    return embedded_sources(code, int(held[0].get("n_image_dimensions", 0)), components)
 
 
 def embedded_sources(code: np.ndarray, n_image: int, components: np.ndarray | None) -> dict[str, np.ndarray]:
@@ -139,14 +142,6 @@ def embedded_sources(code: np.ndarray, n_image: int, components: np.ndarray | No
     found = {} if components is None else {"components": components[:, :_COMPONENTS]}
     found["expression"] = code[:, :end]
     return found | ({"image": code[:, end:]} if n_image else {})
-
-
-def views_of(sources: Mapping[str, np.ndarray], adjacency: sp.csr_matrix) -> list[list[np.ndarray]]:
-    """The tissue at several scales: spots by themselves, their components averaged more and more, their image a bit."""
-    from multist.cluster.stroke_views import scale_views
-
-    near = list(sources.values())
-    return scale_views(near, near[0], adjacency, sources.get("image"))
 
 
 def guide(
@@ -159,10 +154,11 @@ def guide(
 ) -> Guided:
     """Name all spots after strokes on a few."""
     from multist.cluster.guided import guided_domains
+    from multist.cluster.stroke_views import scale_views
 
     with steady_threads("sklearn.cluster", limit=1):  # many small products: threads would wait for one another
         found = guided_domains(
-            views_of(sources, tissue.adjacency),
+            scale_views(sources, tissue.adjacency),
             tissue.adjacency,
             tissue.xy,
             strokes.labels,
@@ -204,21 +200,22 @@ def guided_columns(found: GuidedDomains, strokes: Strokes) -> tuple[dict[str, An
 
 
 def _count_further(names: Sequence[str], n_domains: Any, n_obs: int) -> int:
-    if n_domains is not None and not is_whole(n_domains):
+    if n_domains is None:
+        n_domains = len(names)
+    if not is_whole(n_domains):
         raise TypeError(f"with labels_key, n_domains is None or an integer; got {n_domains!r}")
-    if n_domains is not None and n_domains < len(names):
+    if n_domains < len(names):
         raise ValueError(
             f"obs names {counted(len(names), 'class', 'classes')} ({', '.join(names)}), but n_domains is {n_domains}: "
             f"leave it out, or give at least {len(names)}"
         )
-    if n_domains is not None and n_domains > n_obs:
+    if n_domains > n_obs:
         raise ValueError(f"n_domains must be at most the number of spots, {n_obs}; got {n_domains}")
-    n_more = 0 if n_domains is None else int(n_domains) - len(names)
-    if len(names) + n_more < 2:
+    if n_domains < 2:
         raise ValueError(
             f"only {names[0]!r} is named: name another domain, or give n_domains above one to find the rest"
         )
-    return n_more
+    return int(n_domains) - len(names)
 
 
 def _warn_of_named(labels_key: str, named: Sequence[str], share: float) -> None:
@@ -261,9 +258,7 @@ def stroke_names(table: AnnData, key: str) -> pd.Series:
     """
     if key not in table.obs:
         return pd.Series(np.nan, index=table.obs_names, dtype=object).astype("category")
-    column = table.obs[key]
-    if not isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype("category")
+    column = table.obs[key].astype("category")
     values = column.cat.categories
     refuse_measurements(values, key)
     named = renamed(column, [as_name(value).strip() for value in values])

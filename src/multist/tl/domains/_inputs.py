@@ -91,7 +91,7 @@ def _warn_of_pieces(graph: sparse.csr_matrix, record: SpatialRecord) -> None:
     """Warn of sections whose graph falls apart, for what lies around a spot is then not known."""
     piece = sparse.csgraph.connected_components(graph, directed=False)[1]
     for code, name in enumerate(record.section_names):
-        sizes = np.bincount(np.unique(piece[record.section == code], return_inverse=True)[1])
+        sizes = np.unique(piece[record.section == code], return_counts=True)[1]
         if sizes.max() < _WHOLE * sizes.sum():
             logger.warning(
                 "the spatial graph of section %r is in %d pieces, the largest of %d of %d spots: if "
@@ -207,20 +207,20 @@ def gather_histology(parts: Sequence[Part], image_key: str | None) -> np.ndarray
         )
     if not missing:
         logger.info("using the histology embedding in obsm[%r]", _keys.HISTOLOGY)
-        return features_of(parts, _keys.HISTOLOGY)
-    _one_stain(parts, image_key)
-    from multist.pp.stages import describe_histology
+    else:
+        from multist.pp.stages import describe_histology
 
-    logger.info("no histology embedding found; running pp.embed_histology")
-    for part in parts:
-        part.write(**describe_histology(part.record))
+        _one_stain(parts, image_key)
+        logger.info("no histology embedding found; running pp.embed_histology")
+        for part in parts:
+            part.write(**describe_histology(part.record))
     return features_of(parts, _keys.HISTOLOGY)
 
 
 def _one_stain(parts: Sequence[Part], image_key: str | None) -> None:
     """Bring slides that are not normalised to the stain of those that are, or else of the first."""
     images = [[image for image in part.record.images if image is not None] for part in parts]
-    slides = {(image.key, str(getattr(image.levels[0], "name", id(image)))) for held in images for image in held}
+    slides = {image.slide for held in images for image in held}
     done = [any(image.key.endswith(_keys.NORMALIZED_SUFFIX) for image in held) for held in images]
     if len(slides) < 2 or all(done):
         return

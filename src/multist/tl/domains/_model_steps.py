@@ -14,11 +14,12 @@ from multist._threads import steady_threads
 from multist.access import check_layer, decisions_of
 from multist.cluster.assign import DomainClassifier
 from multist.cluster.neighbour_prior import neighbour_prior, prior_weight
+from multist.cluster.stroke_views import scale_views
 from multist.model.fitted import FusionModel
 from multist.tl.domains._cluster_domains import Asked, divide_parts
 from multist.tl.domains._embedding_fields import made_by, write_embedding, write_recognised
 from multist.tl.domains._fitted_model import FittedModel, KnownDomains
-from multist.tl.domains._guided import embedded_sources, views_of
+from multist.tl.domains._guided import embedded_sources
 from multist.tl.domains._inputs import Tissue, features_of, gather_histology, gather_tissue, takes_image
 from multist.tl.domains._recipe import Recipe, fitted_expression
 
@@ -60,8 +61,10 @@ def fit_parts(
             device=device,
             random_state=random_state,
         )
+        recipe = Recipe.of(parts, key, axes, with_image=fusion.n_image > 0)
         all_params = {
             "expression_key": key,
+            "components_kept": recipe.kept_in(parts),
             "with_image": fusion.n_image > 0,
             "device": device,
             "random_state": random_state,
@@ -71,7 +74,6 @@ def fit_parts(
             **asdict(config),
         }
         write_embedding(parts, fusion, embedding, all_params, key_added)
-        recipe = Recipe.of(parts, key, axes, with_image=fusion.n_image > 0)
     return FittedModel(fusion, recipe, tissue.section_names, len(tissue.xy), random_state)
 
 
@@ -93,12 +95,13 @@ def embed_parts(
     fusion, recipe = fitted.fusion, fitted.recipe
     _check_layers(parts, layer)
     with steady_threads():
-        tissue = gather_tissue(parts, on_image=True)
+        tissue = gather_tissue(parts)
         expression = recipe.expression_of(parts, layer, fusion, tissue)
         histology = recipe.histology_of(parts, params["image_key"])
         embedding = fusion.embed(expression, histology, tissue.adjacency, tissue.section, device=device)
         all_params = {
             "expression_key": recipe.expression_key,
+            "components_kept": recipe.kept_in(parts),
             "with_image": histology is not None,
             "device": device,
             "fitted_on": list(fitted.fitted_on),
@@ -164,8 +167,8 @@ def recognise_parts(
         if isinstance(domains.classifier, DomainClassifier):
             probability = domains.classifier.predict(code)
         else:
-            sources = _sources(fitted, domains, parts, tissue, code, layer=layer, key_added=key_added)
-            probability = domains.classifier.predict(views_of(sources, tissue.adjacency), tissue.adjacency)
+            sources = _sources(fitted, domains, parts, tissue, code, layer=layer)
+            probability = domains.classifier.predict(scale_views(sources, tissue.adjacency), tissue.adjacency)
         write_recognised(parts, domains, probability, tissue, refine=refine, key_added=key_added, params=params)
 
 
@@ -182,18 +185,15 @@ def _sources(
     code: np.ndarray,
     *,
     layer: str | None,
-    key_added: str,
 ) -> dict[str, np.ndarray]:
     """What the guided classifier is to see of each spot by itself."""
-    components = None
+    recipe, image, components = fitted.recipe, fitted.fusion.image, None
     if "components" in domains.sources:
-        key = fitted.recipe.expression_key
-        tables = [part.table for part in parts]
-        fitted_here = all(key in table.obsm and "fitted_on" not in table.uns[key_added]["params"] for table in tables)
-        # a section that was not fitted may hold components on axes of its own under the same name
-        components = (
-            features_of(parts, key) if fitted_here else fitted.recipe.expression_of(parts, layer, fitted.fusion, tissue)
-        )
-    n_image = 0 if fitted.fusion.image is None else len(fitted.fusion.image.averaging.center)
+        if recipe.kept_in(parts):
+            components = features_of(parts, recipe.expression_key)
+        else:
+            components = recipe.expression_of(parts, layer, fitted.fusion, tissue)
+    # not n_image_dimensions: models of 0.2 took some dimensions of the published network for the image's
+    n_image = len(image.averaging.center) if image is not None and "image" in domains.sources else 0
     found = embedded_sources(code, n_image, components)
     return {name: found[name] for name in domains.sources}

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from multist.model.fitted import FusionModel
 
 _ENCODER = ("encoder", "patch_size", "patch_unit")
-_PCA = "pca"
 AXES = ("genes", "mean", "loadings", "library", "share", "depth", "power")
 """What :func:`multist.pp.embed_expression` leaves in ``uns`` to project other sections."""
 
@@ -74,6 +73,13 @@ class Recipe:
 
         found = [reduce_expression(part.table, axes=self.axes, layer=layer) for part in parts]
         return np.concatenate([fields["obsm"][_keys.EXPRESSION] for fields in found])
+
+    def kept_in(self, parts: Sequence[Part]) -> bool:
+        """Whether all tables hold what :meth:`expression_of` gives, and not components on axes of their own."""
+        if not all(self.expression_key in part.table.obsm for part in parts):
+            return False
+        held = _axes(parts, self.expression_key)
+        return self.axes is None or (held is not None and np.array_equal(held["loadings"], self.axes["loadings"]))
 
     def _check_axes(self, shared: bool | None, names: Sequence[str]) -> None:  # noqa: FBT001
         """Refuse components on axes that are not those of the fitted sections, as far as that is known."""
@@ -147,9 +153,9 @@ class Recipe:
 def fitted_expression(
     parts: Sequence[Part], use_rep: str | None, *, layer: str | None, library_key: str | None, random_state: int
 ) -> tuple[np.ndarray, str, dict[str, Any] | None]:
-    """Expression embedding of all parts in one space, computed if there is none; its key.
+    """Expression embedding of all parts in one space, its key, and what projects counts on it.
 
-    What projects counts on it.
+    It is computed where there is none; of several parts it is then not written into them.
     """
     if use_rep is not None:
         _warn_of_components(parts, use_rep)
@@ -170,14 +176,14 @@ def fitted_expression(
         refuse_twins(table.var_names, f"var_names of object number {number}")
     together = _together(tables, layer)
     fields = reduce_expression(together, library_key="part", random_state=random_state)
-    return fields["obsm"][_keys.EXPRESSION], _keys.EXPRESSION, _kept(fields["uns"][_PCA])
+    return fields["obsm"][_keys.EXPRESSION], _keys.EXPRESSION, _kept(fields["uns"][_keys.expression_entry()])
 
 
 def _warn_of_components(parts: Sequence[Part], key: str) -> None:
     n_obs = sum(part.table.n_obs for part in parts)
     for part in parts if key == _keys.EXPRESSION else ():
         warn_of_raw_components(part.table)
-        made = part.table.uns.get(_PCA)
+        made = part.table.uns.get(_keys.expression_entry())
         params = made.get("params") if isinstance(made, Mapping) else None
         n_before = params.get("n_obs", 0) if isinstance(params, Mapping) else 0
         if n_before > n_obs:
@@ -216,7 +222,7 @@ def _together(tables: Sequence[AnnData], layer: str | None) -> AnnData:
 
 def _axes(parts: Sequence[Part], key: str) -> dict[str, Any] | None:
     """What projects counts on an embedding, if all parts have the same."""
-    held = [part.table.uns.get(_PCA if key == _keys.EXPRESSION else key, {}) for part in parts]
+    held = [part.table.uns.get(_keys.expression_entry(key), {}) for part in parts]
     if not all(isinstance(each, dict) and all(name in each for name in AXES) for each in held):
         return None
     same = all(np.array_equal(each["loadings"], held[0]["loadings"]) for each in held)

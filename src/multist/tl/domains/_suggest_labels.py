@@ -8,12 +8,11 @@ import numpy as np
 
 from multist import _keys
 from multist._described import described
-from multist._missing import as_name
 from multist.access import check_whole, not_found, open_part
 from multist.tl._glass import lies_on_glass
 from multist.tl._graph import ensure_graph
 from multist.tl.domains._guided import stroke_names
-from multist.tl.domains._inputs import features_of
+from multist.tl.domains._inputs import embedding_entry, features_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -66,11 +65,10 @@ def suggest_labels(
     table, probability_key = part.table, _keys.probability_key(key)
     if probability_key not in table.obsm:
         raise not_found(probability_key, "obsm", table.obsm, key_added=key)
-    params = table.uns.get(key, {}).get("params", {})
-    labels_key, named = params.get("labels_key", "None"), np.zeros(table.n_obs, dtype=bool)
-    if labels_key in table.obs:  # a section that was recognised has no strokes
-        column = stroke_names(table, labels_key)
-        named = (column.notna() & (column != as_name(params.get("unlabeled_category")).strip())).to_numpy()
+    entry = embedding_entry(table, _keys.embedding_key(key))
+    params, classes = entry.get("params", {}), entry.get(_keys.GUIDED, {}).get("classes", [])
+    # a section that was recognised has no strokes, and what means that a spot is not named is no class
+    named = stroke_names(table, params.get("labels_key", "None")).isin(classes).to_numpy()
     embedding = features_of([part], params.get("use_rep", _keys.embedding_key(key)))
     labels = np.where(named | lies_on_glass(table), 0, -1)  # nobody can name what lies beside the tissue
     rows = suggest(embedding, np.asarray(table.obsm[probability_key]), ensure_graph(part), labels, n)

@@ -25,9 +25,7 @@ def find_parts(graph: sparse.csr_matrix, smallest: int) -> np.ndarray:
     """
     _, labels = connected_components(graph, directed=False)
     sizes = np.bincount(labels)
-    order = np.argsort(-sizes, kind="stable")
-    code = np.empty(len(sizes), dtype=np.int64)
-    code[order] = np.arange(len(sizes))
+    code = np.argsort(np.argsort(-sizes, kind="stable"))
     code[sizes < smallest] = STRAY
     if (code == STRAY).all():
         raise ValueError(
@@ -72,15 +70,15 @@ def describe_parts(parts: np.ndarray, domains: np.ndarray, sections: np.ndarray)
     lines = []
     for part in range(min(parts.max() + 1, _MAX_LISTED)):
         inside = parts == part
-        what = f"domains {_counted(domains[inside])}"
+        what = f"domains {_shares(domains[inside])}"
         if len(np.unique(sections)) > 1:
-            what += f"; sections {_counted(sections[inside])}"
+            what += f"; sections {_shares(sections[inside])}"
         lines.append(f"part {part + 1}: {inside.sum()} cells ({what})")
     rest = parts.max() + 1 - _MAX_LISTED
     return "; ".join(lines) + (f"; and {rest} more" if rest > 0 else "")
 
 
-def _counted(names: np.ndarray) -> str:
+def _shares(names: np.ndarray) -> str:
     found, counts = np.unique([str(name) if name is not None else "none" for name in names], return_counts=True)
     order = np.argsort(-counts, kind="stable")
     shown = ", ".join(f"{str(found[i])!r}: {counts[i]}" for i in order[:_MAX_LISTED])

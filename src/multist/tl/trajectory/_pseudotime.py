@@ -205,7 +205,7 @@ def _run(
     if not few:
         near, distance = nearest_landmarks(rep, rows, k, random_state=choices.random_state)
     all_parts = parts[near[:, 0]]
-    _report(all_parts, names, record, choices)
+    _refuse_parts(all_parts, names, record, choices)
     home = root_part(asked, all_parts, names)
     if asked.cell is not None:
         asked = asked._replace(cell=int(np.searchsorted(rows, asked.cell)))
@@ -254,8 +254,8 @@ def _part_times(
     return time, roots
 
 
-def _report(parts: np.ndarray, domains: np.ndarray, record: SpatialRecord, choices: _Choices) -> None:
-    """Say what is in which part if there are several, or refuse."""
+def _refuse_parts(parts: np.ndarray, domains: np.ndarray, record: SpatialRecord, choices: _Choices) -> None:
+    """Refuse a graph of several parts, or warn of what is in which."""
     stray = parts == STRAY
     if stray.any():
         logger.warning(

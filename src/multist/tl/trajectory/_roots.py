@@ -13,7 +13,7 @@ from multist._settings import logger
 from multist._words import shown
 from multist.access import listed
 
-AUTO = "auto"
+_AUTO = "auto"
 _BOTH_SIDES = 0.25
 """Share of the cells that has to lie on either side of a root for it to be in the middle."""
 
@@ -55,7 +55,7 @@ def read_root(root: Any, obs_names: pd.Index, domains: pd.Series, cluster_key: s
         if root in obs_names:
             logger.info("root %r is a domain and an observation; the domain is taken", root)
         return Root(domain=root)
-    if root == AUTO:
+    if root == _AUTO:
         return Root()
     if root in obs_names:
         row = int(obs_names.get_indexer([root])[0])
