@@ -94,15 +94,20 @@ def two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_dashboard: d
     @contextmanager
     def client_of(module: str) -> Iterator[Any]:
         distributed = pytest.importorskip("distributed")
+        import dask
+        from distributed.utils import get_mp_context
+
         # workers take over the path
         monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
-        cluster = distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, local_directory=str(tmp_path / "workers"), **no_dashboard
-        )
-        with cluster, distributed.Client(cluster) as client:
-            # a graph that they cannot read would be waited for without end, and while they import they answer nobody
-            client.run(exec, f"import {module}")
-            yield client
+        options = {"local_directory": str(tmp_path / "workers"), **no_dashboard}
+        with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+            # both are forks of one process, which has imported what takes seconds
+            get_mp_context().set_forkserver_preload(["distributed.nanny", "spatialdata", "torch"])
+            cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **options)
+            with cluster, distributed.Client(cluster) as client:
+                # a graph that they cannot read would be waited for without end; while they import, they answer nobody
+                client.run(exec, f"import {module}")
+                yield client
 
     return client_of
 

@@ -119,6 +119,7 @@ def test_visium_by_spatialdata_io(tmp_path, slide, version):
 
 
 def test_visium_with_the_slide_beside_it(tmp_path, slide):
+    pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
     full = np.kron(slide, np.ones((4, 4, 1), np.uint8))
     tifffile.imwrite(tmp_path / "slide.tif", full, photometric="rgb", tile=(256, 256), compression="zlib")
     folder = visium_folder(tmp_path, slide, 2)
@@ -161,6 +162,7 @@ def test_sections_that_scanpy_concatenates_need_the_names_of_their_images(tmp_pa
 
 
 def hd_folder(path: Path, slide: np.ndarray) -> Path:
+    pytest.importorskip("spatialdata_io", reason="spatialdata-io is not installed")
     for width in (8, 16):
         row, column = (axis.ravel() for axis in np.mgrid[: 320 // width, : 320 // width])
         pitch = width / FULLRES_MICRONS

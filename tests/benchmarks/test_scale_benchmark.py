@@ -78,8 +78,27 @@ def test_a_method_whose_library_is_missing_is_left_out_and_named(scale, monkeypa
     assert "cellcharter is left out: 'no_such_library' is not installed" in capsys.readouterr().err
 
 
+# work that needs no library; before the limit begins, a child works on 600 cells
+LONG_WORK = """
+import sys, time
+sys.path.insert(0, {folder!r})
+import scale
+
+def work(method, tissue, stages):
+    while len(tissue.truth) > 600 and time.process_time() < 60:
+        pass
+    return tissue.truth
+
+scale.work, scale.as_table = work, lambda tissue: tissue
+scale.main()
+"""
+
+
 @pytest.mark.slow
-def test_work_over_the_limit_is_cut_off(scale):
+def test_work_over_the_limit_is_cut_off(scale, monkeypatch, tmp_path):
+    script = tmp_path / "long_work.py"
+    script.write_text(LONG_WORK.format(folder=str(Path(scale.__file__).parent)))
+    monkeypatch.setattr(scale, "__file__", str(script))
     result = scale.run_child("floor", 2_000, 0.01)
     assert result == {"method": "floor", "cells": 2_000, "cut": "> 0.01 CPU s", "limit": 0.01}
 

@@ -34,8 +34,10 @@ from multist.datasets import _remote
 from multist.histology.kept import KeptVectors
 from multist.model.checkpoint import RECORD
 from multist.model.features import image_gain
+from multist.tl.borders import _border_sharpness
 
 mixture._ENOUGH_HITS = image_gain._MOST_DEALS = guided._N_DEALS = 1  # as ``shorten_training`` does
+_border_sharpness._MIN_DRAWS = 2
 mt.settings.progress, mt.settings.verbosity = False, "error"
 NOBODY = 65534
 QUICK = MultiSTConfig(epochs=1)
@@ -140,7 +142,7 @@ def download(path: Path, version: int) -> None:
     mt.settings.cache_dir = path
     held = str(version).encode() * 3 * 2**16
     requests.get = lambda *args, **kwargs: Answer(held)
-    _remote.fetch(_remote.RemoteFile("http://host/file", hashlib.sha256(held).hexdigest()), "set")
+    _remote.fetch("http://host/file", "set", sha256=hashlib.sha256(held).hexdigest())
 
 
 def keep(path: Path, version: int) -> None:
@@ -338,7 +340,7 @@ def one_after_another(folder: Path) -> list[dict[str, Any]]:
         table = make_tissue(number)
         mt.pp.normalize_histology(table)
         mt.tl.multist_domains(table, 3, config=MultiSTConfig(epochs=2), device="cpu")
-        mt.tl.border_sharpness(table, n_null=38)
+        mt.tl.border_sharpness(table, n_null=4)
         mt.tl.write_domains(table, folder / "domains.csv")
         mt.pl.domains(table, save=folder / "domains.png", figsize=(2, 2))
         del table

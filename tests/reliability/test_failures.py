@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
@@ -21,13 +22,14 @@ import pytest
 import multist as mt
 from multist.access.tables import copy_data
 from multist.model.config import MultiSTConfig
+from multist.tl.borders import _border_sharpness
 
 
 class Injected(Exception):
     """Raised by a test alone."""
 
 
-PACKAGE = Path(mt.__file__).parent
+PACKAGE = f"{Path(mt.__file__).parent}{os.sep}"
 PAIRS = pd.DataFrame({"source": [f"gene{i}" for i in range(4)], "target": [f"gene{i}" for i in range(4, 8)]})
 FINISHED = "finished"
 QUICK = MultiSTConfig(epochs=1)
@@ -58,7 +60,7 @@ CALLS = {
     "published": Call(lambda t: mt.tl.multist_domains(t, 3, config=PUBLISHED, use_image=False, device="cpu"), FINISHED),
     "fit": Call(lambda t: mt.MultiST(QUICK, device="cpu").fit(t, n_domains=3), FINISHED),
     "pseudotime": Call(lambda t: mt.tl.pseudotime(t, t.obs_names[5]), FINISHED),
-    "border_sharpness": Call(lambda t: mt.tl.border_sharpness(t, n_null=38), FINISHED),
+    "border_sharpness": Call(lambda t: mt.tl.border_sharpness(t, n_null=4), FINISHED),
     "interactions": Call(lambda t: mt.tl.interactions(t, PAIRS, n_perms=5, min_edges=2, patch_size=2), FINISHED),
     "domain_shapes": Call(lambda t: mt.tl.domain_shapes(t), FINISHED),
 }
@@ -76,29 +78,27 @@ Place = tuple[str, int, str]
 """File and line of the caller, and the function that it calls in another room."""
 
 
-def room(file: str) -> str:
-    return Path(file).relative_to(PACKAGE).parts[0]
+@cache  # the tracer asks at every call
+def room(file: str) -> str | None:
+    """The first folder or module of the package on the way to a file; None for others' files."""
+    return Path(file).relative_to(PACKAGE).parts[0] if file.startswith(PACKAGE) else None
 
 
 def crossing(frame: FrameType) -> Place | None:
     """The place from which a function was called, if that is in another room of the package."""
     back, here = frame.f_back, frame.f_code
-    if back is None or here.co_name.startswith("<") or not here.co_filename.startswith(str(PACKAGE)):
+    to = room(here.co_filename)
+    if to is None or back is None or here.co_name.startswith("<"):
         return None
     there = back.f_code.co_filename
-    if not there.startswith(str(PACKAGE)) or room(there) == room(here.co_filename):
+    if room(there) in (None, to):
         return None
     return there, back.f_lineno, here.co_qualname
 
 
 @contextmanager
-def traced(on_call: Callable[[FrameType], None]) -> Iterator[None]:
-    """Call ``on_call`` whenever a function of Python's is entered; what it raises comes out of that call."""
-
-    def profile(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call":
-            on_call(frame)
-
+def traced(profile: Callable[[FrameType, str, Any], None]) -> Iterator[None]:
+    """Profile with a function; what it raises when a function of Python's is entered comes out of that call."""
     before = sys.getprofile()
     sys.setprofile(profile)
     try:
@@ -112,12 +112,13 @@ def places_of(call: Callable[[Any], Any], data: Any) -> tuple[list[Place], int]:
     found: dict[Place, None] = {}
     calls = 0
 
-    def note(frame: FrameType) -> None:
+    def note(frame: FrameType, event: str, _: Any) -> None:
         nonlocal calls
-        calls += 1
-        place = crossing(frame)
-        if place is not None:
-            found[place] = None
+        if event == "call":
+            calls += 1
+            place = crossing(frame)
+            if place is not None:
+                found[place] = None
 
     with traced(note):
         call(data)
@@ -127,9 +128,10 @@ def places_of(call: Callable[[Any], Any], data: Any) -> tuple[list[Place], int]:
 def fail_at(place: Place, error: type[BaseException], call: Callable[[Any], Any], data: Any) -> None:
     """Run a call that fails the first time it comes to a place."""
     raised: list[Place] = []
+    function = place[2]
 
-    def fail(frame: FrameType) -> None:
-        if not raised and frame.f_code.co_qualname == place[2] and crossing(frame) == place:
+    def fail(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_qualname == function and not raised and crossing(frame) == place:
             raised.append(place)
             raise error("injected")
 
@@ -142,16 +144,20 @@ New = Callable[[str], Any]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _loaded() -> None:
+def _loaded() -> Iterator[None]:
     # what runs once, when a module is first loaded, cannot be made to fail again
     for face in (mt, mt.pp, mt.tl):
         for name in dir(face):
             getattr(face, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_border_sharpness, "_MIN_DRAWS", 2)  # nobody looks at the p-values
+        yield
 
 
 @pytest.fixture(scope="module")
 def of_anndata(new_tissue, _finished) -> New:
-    return lambda of: _finished.copy() if of == FINISHED else new_tissue()
+    tissue = new_tissue()
+    return lambda of: (_finished if of == FINISHED else tissue).copy()
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,12 @@ def quick() -> MultiSTConfig:
 
 
 @pytest.fixture(scope="session")
+def untrained() -> MultiSTConfig:
+    """Where only what goes into training is looked at."""
+    return MultiSTConfig(epochs=0)
+
+
+@pytest.fixture(scope="session")
 def embedded_tissue(made_tissue):
     """SpatialData with ``X_pca``, ``X_histology`` and the graph."""
     sdata = copy_data(made_tissue[0])

@@ -178,6 +178,37 @@ def test_components_of_a_section_by_itself_are_not_taken_for_those_of_the_first(
     mt.pp.embed_expression(own)  # X_pca on axes of its own
     taught[0].predict(own)
     np.testing.assert_allclose(own.obsm["multist_probability"], second.obsm["multist_probability"])
+    for table in (second, own):  # strokes are drawn in it, too
+        table.obs["annotation"] = table.obs["domain"].where(np.arange(table.n_obs) % 20 == 0)
+        mt.tl.cluster_domains(table, labels_key="annotation")
+    np.testing.assert_allclose(own.obsm["multist_probability"], second.obsm["multist_probability"])
+
+
+def test_components_that_each_object_made_by_itself_are_not_taken_for_common_ones(pair, short):
+    without, own = ([table.copy() for table in pair] for _ in range(2))
+    for table, n_comps in zip(own, (10, 12), strict=True):
+        mt.pp.embed_expression(table, n_comps=n_comps)
+    for tables in (without, own):
+        mt.tl.multist_domains(tables, labels_key="annotation")
+    for one, other in zip(without, own, strict=True):
+        pd.testing.assert_frame_equal(one.obs, other.obs)
+        np.testing.assert_array_equal(one.obsm["multist_probability"], other.obsm["multist_probability"])
+
+
+def test_no_dimension_of_the_published_network_is_of_the_image_alone(embedded):
+    adata = embedded.copy()
+    adata.obsm["X_histology"] = np.random.default_rng(0).normal(size=(adata.n_obs, 25))
+    mt.tl.multist_domains(adata, labels_key="annotation", config=mt.tl.MultiSTConfig.published().replace(epochs=2))
+    assert adata.uns["multist"]["params"]["with_image"]
+    assert adata.uns["multist"]["n_image_dimensions"] == 0
+
+
+def test_an_entry_of_somebody_else_is_refused_in_words(pair, taught, guided):
+    second, adata = pair[1].copy(), guided.copy()
+    second.uns["multist"] = adata.uns["multist"] = "a note"
+    with pytest.raises(ValueError, match=r"uns\['multist'\]"):
+        taught[0].predict(second)
+    assert mt.tl.suggest_labels(adata, 2)
 
 
 def test_domains_without_strokes_replace_what_strokes_taught(pair, taught):

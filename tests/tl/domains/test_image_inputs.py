@@ -26,9 +26,16 @@ def half(table: ad.AnnData, name: str, tint: float) -> ad.AnnData:
 
 
 @pytest.fixture
-def two(tissue_table: ad.AnnData) -> ad.AnnData:
-    """Two slides of two stains in one table."""
-    parts = {"A": half(tissue_table, "A", 1.0), "B": half(tissue_table, "B", 0.8)}
+def slides(tissue_table: ad.AnnData) -> tuple[ad.AnnData, ad.AnnData]:
+    """Two slides of two stains, with half of the spots on each."""
+    few = tissue_table[: tissue_table.n_obs // 2]
+    return half(few, "A", 1.0), half(few, "B", 0.8)
+
+
+@pytest.fixture
+def two(slides: tuple[ad.AnnData, ad.AnnData]) -> ad.AnnData:
+    """The same in one table."""
+    parts = dict(zip("AB", slides, strict=True))
     both = ad.concat(parts, label="sample", index_unique="-", uns_merge="unique")
     assert list(both.uns["spatial"]) == ["A", "B"]
     return both
@@ -40,29 +47,29 @@ def test_one_section_without_an_image_is_named(two, quick, caplog):
     assert "no image for section 'B': domains from expression and space alone, and the other images are" in caplog.text
 
 
-def test_one_object_without_an_image_is_named(tissue_table, quick, caplog):
-    one, other = half(tissue_table, "A", 1.0), half(tissue_table, "B", 0.8)
+def test_one_object_without_an_image_is_named(slides, quick, caplog):
+    one, other = slides
     other.uns["spatial"]["B"]["images"] = {}
     mt.tl.multist_domains([one, other], 3, config=quick)
     assert "no image for data[1] in section 'B': domains" in caplog.text
     assert "the other images are not used" in caplog.text and "X_histology" not in one.obsm
 
 
-def test_several_slides_go_to_one_stain_whatever_is_named(two, quick):
+def test_several_slides_go_to_one_stain_whatever_is_named(two, untrained):
     expected = two.copy()
     mt.pp.normalize_histology(expected, library_key="sample")
     mt.pp.embed_histology(expected, library_key="sample")
     for image_key in (None, "hires"):
-        found = mt.tl.multist_domains(two, 3, library_key="sample", image_key=image_key, config=quick, copy=True)
+        found = mt.tl.multist_domains(two, 3, library_key="sample", image_key=image_key, config=untrained, copy=True)
         np.testing.assert_array_equal(found.obsm["X_histology"], expected.obsm["X_histology"])
         assert set(found.uns["multist"]["histology"]["image_key"]) == {"hires_normalized"}
 
 
-def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(tissue_table, quick):
-    one, other = half(tissue_table, "A", 1.0), half(tissue_table, "B", 0.8)
+def test_a_list_of_slides_goes_to_the_stain_that_one_of_them_has_stored(slides, untrained):
+    one, other = slides
     mt.pp.normalize_histology(one)
     stored = one.uns["spatial"]["A"]["images"]["hires_normalized"]
-    mt.tl.multist_domains([one, other], 3, image_key="hires", config=quick)
+    mt.tl.multist_domains([one, other], 3, image_key="hires", config=untrained)
     np.testing.assert_array_equal(one.uns["spatial"]["A"]["images"]["hires_normalized"], stored)
     means = [each.uns["multist"]["stain_reference"]["mean"] for each in (one, other)]
     np.testing.assert_array_equal(*means)

@@ -64,12 +64,12 @@ def test_raw_sections_get_one_space_one_stain_and_one_set_of_domains(sections):
     assert "fitted_on" not in sections[1].uns["multist"]["params"]
 
 
-def test_raw_slides_become_the_same_in_a_list_and_in_one_table(made_together, apart, quick):
+def test_raw_slides_become_the_same_in_a_list_and_in_one_table(made_together, apart, untrained):
     both = made_together.copy()
     mt.pp.embed_expression(both, library_key="section")
     tables = apart(both)
-    mt.MultiST(quick).fit(tables, use_image=True)
-    mt.MultiST(quick).fit(both, library_key="section", use_image=True)
+    mt.MultiST(untrained).fit(tables, use_image=True)
+    mt.MultiST(untrained).fit(both, library_key="section", use_image=True)
     histology = np.concatenate([table.obsm["X_histology"] for table in tables])
     np.testing.assert_array_equal(histology, both.obsm["X_histology"])
     reference, listed = (each.uns["multist"]["stain_reference"] for each in (both, tables[0]))
@@ -77,9 +77,9 @@ def test_raw_slides_become_the_same_in_a_list_and_in_one_table(made_together, ap
     assert set(reference["patch_section"]) == {"section1"}
 
 
-def test_slides_go_to_the_stain_of_the_one_that_is_normalised(sections, quick):
+def test_slides_go_to_the_stain_of_the_one_that_is_normalised(sections, untrained):
     mt.pp.normalize_histology(sections[1], "reinhard")
-    mt.MultiST(quick).fit(sections, use_image=True)
+    mt.MultiST(untrained).fit(sections, use_image=True)
     for table in sections:
         assert table.uns["multist"]["histology"]["image_key"].tolist() == ["hires_normalized"]
     stains = [table.uns["multist"]["stain_reference"] for table in sections]
@@ -98,13 +98,13 @@ def test_slides_that_were_normalised_to_an_unknown_stain(sections, quick, unchan
         mt.MultiST(quick).fit(sections, use_image=True)
 
 
-def test_histology_that_only_some_have_is_refused(sections, quick, unchanged):
+def test_histology_that_only_some_have_is_refused(sections, untrained, unchanged):
     mt.pp.embed_histology(sections[0])
     with unchanged(sections[0]), unchanged(sections[1]), pytest.raises(ValueError, match="and not in number 1, whose"):
-        mt.MultiST(quick).fit(sections, use_image=True)
-    mt.MultiST(quick).fit(sections, use_image=False)
+        mt.MultiST(untrained).fit(sections, use_image=True)
+    mt.MultiST(untrained).fit(sections, use_image=False)
     del sections[0].obsm["X_histology"]
-    mt.MultiST(quick).fit(sections, use_image=True)
+    mt.MultiST(untrained).fit(sections, use_image=True)
 
 
 def test_components_of_each_object_alone_are_not_taken_for_one_space(sections, quick, caplog):

@@ -135,14 +135,14 @@ def test_without_the_image_it_is_not_looked_at(tissue, quick):
 
 @pytest.mark.full_training
 def test_an_image_of_noise_does_not_count_at_all(telling, quick):
-    embedded = telling
-    table = domains(embedded, config=quick)
+    embedded, few = telling, {"n_domains": 2, "config": quick}  # more take longer, and nothing here hangs on them
+    table = domains(embedded, **few)
     assert table.obs["multist_image_weight"].mean() > 0.1 and table.uns["multist"]["image_gain"] > 0.01
-    domains(embedded, config=quick, use_image=False, key_added="without")
+    domains(embedded, **few, use_image=False, key_added="without")
     rng = np.random.default_rng(0)
     for noise in (rng.normal(size=table.obsm["X_histology"].shape), rng.permutation(table.obsm["X_histology"])):
         table.obsm["X_histology"] = noise
-        domains(embedded, config=quick, key_added="noise")
+        domains(embedded, **few, key_added="noise")
         assert (table.obs["noise_image_weight"] == 0).all() and table.uns["noise"]["image_gain"] == 0
         np.testing.assert_array_equal(table.obsm["X_noise"], table.obsm["X_without"])
 
@@ -154,5 +154,5 @@ def test_another_seed_gives_another_result_and_global_random_states_are_left_alo
     assert torch.equal(torch.get_rng_state(), states[0])
     np.testing.assert_array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
     assert random.getstate() == states[2]
-    moved = domains(telling, config=quick, random_state=5, device="cpu").obsm["X_multist"]
+    moved = domains(telling, n_domains=2, config=quick, random_state=5, device="cpu").obsm["X_multist"]
     assert (moved != first).any()

@@ -80,6 +80,14 @@ def test_a_padded_name_for_what_is_not_named_leaves_spots_to_suggest():
     assert len(mt.tl.suggest_labels(adata, 5)) == 5
 
 
+def test_a_class_may_be_called_none():
+    adata, same = stroked(None), stroked(None)
+    adata.obs["annotation"] = adata.obs["annotation"].replace("left", "None")
+    divided(adata)
+    divided(same)
+    assert mt.tl.suggest_labels(adata, 5) == mt.tl.suggest_labels(same, 5)
+
+
 def test_a_number_can_stand_for_no_name():
     adata = stroked(0)
     adata.obs["annotation"] = [{"left": 1, "right": 2}.get(name, 0) for name in adata.obs["annotation"]]
