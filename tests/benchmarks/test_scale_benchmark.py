@@ -85,7 +85,7 @@ sys.path.insert(0, {folder!r})
 import scale
 
 def work(method, tissue, stages):
-    while len(tissue.truth) > 600 and time.process_time() < 60:
+    while len(tissue.truth) > 600 and time.process_time() < 20:
         pass
     return tissue.truth
 
