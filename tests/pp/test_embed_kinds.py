@@ -115,6 +115,14 @@ def test_counts_and_logged_values_do_not_share_axes(toy):
     assert adata.obsm["X_pca"].shape == reference.obsm["X_pca"].shape
 
 
+@pytest.mark.parametrize("of_counts", [False, True])
+def test_counts_on_the_axes_of_logged_values_are_warned_of(toy, of_counts, caplog):
+    reference = toy.counts() if of_counts else logged(toy.counts())
+    embed_expression(reference, transform="none")
+    embed_expression(toy.counts(), reference=reference)
+    assert ("the components are wrong; normalise this section in the same way" in caplog.text) == (not of_counts)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "form"),

@@ -82,7 +82,7 @@ def draw_map(
         _base.draw_spots(ax, slides, section, layer.rgba(rows, look.opacity(_ALPHA)), look.size)
     else:
         box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": "0.6"}
-        ax.text(0.5, 0.5, same, transform=ax.transAxes, ha="center", va="center", bbox=box, zorder=6)
+        ax.text(0.5, 0.5, same, transform=ax.transAxes, ha="center", va="center", color="black", bbox=box, zorder=6)
     if outlined is not None:
         draw_outlines(ax, slides.xy[rows], outlined[rows])
     if look.legend_loc == "on data" and not layer.is_numeric:

@@ -159,6 +159,9 @@ def reduce_expression(
             given = ExpressionAxes.given(axes, key)
             wanted = (("counts",),) if given.takes_counts else (_AS_THEY_ARE, _ANY)
             expression = _read(table, layer, wanted, _COUNTS_ADVICE if given.takes_counts else "")
+            kind = axes.get("params", {}).get("kind")  # models keep none
+            if not given.takes_counts and expression.kind == "counts" and kind != "counts":
+                _warn_of_counts(expression.where)
             components = given.project(expression)
             entry = given.to_dict() | {"params": {"n_comps": components.shape[1], "reference": True}}
     _warn_of_empty(expression)
@@ -186,6 +189,15 @@ def _read(table: AnnData, layer: str | None, wanted: tuple[tuple[Kind, ...], ...
             found.described(),
         )
     return found
+
+
+def _warn_of_counts(where: str) -> None:
+    logger.warning(
+        "%s holds counts, and is projected on axes of values that were taken as they are: where these were "
+        "log-normalised, as they mostly are, the components are wrong; normalise this section in the same way, or fit "
+        "on counts",
+        where,
+    )
 
 
 def _warn_of_empty(expression: Expression) -> None:
