@@ -120,6 +120,7 @@ def test_sections_have_a_map_each_on_one_scale():
         time = adata.obs["multist_pseudotime"].to_numpy()[code::2]
         expected = plt.get_cmap("plasma")(time)[:, :3]
         np.testing.assert_allclose(circles(ax).get_facecolors()[:, :3], expected, atol=0.01)
+    assert axes[1].child_axes[-1].get_ylabel() == "pseudotime"  # as titles are the sections' names
 
 
 @pytest.mark.slow

@@ -127,5 +127,7 @@ def draw_maps(
         draw_map(canvas.axes[section], slides, section, window, layer, canvas.look, outlined)
     last = canvas.axes[min(len(windows), _IN_A_ROW) - 1]
     if explained(layer):
-        explain(last, layer, canvas.look.legend_loc or "right margin")
+        # the sections' names stand where else is said what is drawn
+        title = "" if len(windows) == 1 else layer.label
+        explain(last, layer, canvas.look.legend_loc or "right margin", title=title)
     return [layer.label] if len(windows) == 1 else slides.names
