@@ -6,11 +6,11 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
-import numpy as np
-
 
 def as_number(value: Any) -> float:
     """What data states as a number or its text; NaN where it is none."""
+    import numpy as np  # the rules of the house are checked where it is not installed
+
     try:
         return float(np.asarray(value).item())
     except (TypeError, ValueError):

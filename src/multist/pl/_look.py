@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, cast, get_args
 
-import numpy as np
-
 from multist._described import SHARED, with_parameters
 from multist._numbers import is_number, is_positive
 
@@ -96,7 +94,8 @@ class Look:
         """Refuse what cannot be drawn."""
         if self.ax is not None and self.figsize is not None:
             raise ValueError("figsize is the size of a new figure; it has no meaning beside ax")
-        if self.figsize is not None and not (np.shape(self.figsize) == (2,) and all(map(is_positive, self.figsize))):
+        sides = list(self.figsize) if isinstance(self.figsize, Iterable) else [self.figsize]
+        if self.figsize is not None and not (len(sides) == 2 and all(map(is_positive, sides))):
             raise ValueError(f"figsize is a width and a height in inches, both positive; got {self.figsize}")
         if self.dpi is not None and not is_positive(self.dpi):
             raise ValueError(f"dpi is a positive number of dots per inch, got {self.dpi}")
