@@ -11,7 +11,6 @@ from multist._keys import MULTIST
 from multist._report.page import Cell, Part, Table
 from multist._report.result import Result
 
-_PARAMS = ("params", "_params")
 _VERSIONS = "versions"
 _MAX_LISTED = 8
 _HEADS = {
@@ -65,7 +64,7 @@ def _entries(result: Result) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, value in result.entry.items():
         if not isinstance(value, Mapping):
             continue
-        if name == "histology" or name.endswith(_PARAMS):
+        if name == "histology" or name.endswith("params"):
             yield name, value
         elif isinstance(value.get("params"), Mapping):
             yield f"tl.{name}", value["params"] | ({_VERSIONS: value[_VERSIONS]} if _VERSIONS in value else {})

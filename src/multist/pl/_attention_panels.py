@@ -71,10 +71,15 @@ class Close(NamedTuple):
         else:
             reach = radius * diameter[row]
         x, y = record.xy[row].tolist()
-        away = np.abs(record.xy - record.xy[row]).max(axis=1)
-        seen = (away < reach + np.nan_to_num(diameter) / 2) & (record.section == record.section[row])
+        seen = _away(record, row) < reach + np.nan_to_num(diameter) / 2
         window = _base.Window(x - reach, y - reach, x + reach, y + reach)
         return cls(row, keys, weight, window, np.flatnonzero(seen))
+
+
+def _away(record: SpatialRecord, row: int) -> np.ndarray:
+    """(n_obs,) larger of the distances from a spot along the axes; endless of those of other sections."""
+    away = np.abs(record.xy - record.xy[row]).max(axis=1)
+    return np.where(record.section == record.section[row], away, np.inf)
 
 
 class Style(NamedTuple):
@@ -166,11 +171,8 @@ def draw_close(ax: Axes, tissue: Slides, close: Close, style: Style, domains: La
     window, codes = close.window, domains.values.cat.codes.to_numpy()
     section = int(record.section[close.row])
     _base.draw_section(ax, tissue, section, window, style.options)
-    away = np.abs(record.xy - record.xy[close.row]).max(axis=1)
-    away[record.section != section] = np.inf
-    reach = (window.right - window.left) / 2
     # facets at the rim of what is divided are not true, so the lines are drawn from more than is seen
-    around = np.flatnonzero(away < 2 * reach)
+    around = np.flatnonzero(_away(record, close.row) < window.right - window.left)
     # between scattered cells the lines would come apart, and the edges' colours must do
     if find_lattice(record.xy[around]) is not None:
         draw_outlines(ax, record.xy[around], codes[around])

@@ -159,11 +159,10 @@ def read_labels(
 
 def _parse(path: Path, label_key: str | None) -> Any:
     """Groups, selections, or drawings in pixels with their colours."""
-    with path.open("rb") as file:
-        is_packed = file.read(len(_GZIP)) == _GZIP
     try:
-        with gzip.open(path) if is_packed else path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        with path.open("rb") as file:
+            is_packed = file.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+            content = (gzip.open(file) if is_packed else file).read(MOST_BYTES + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} is no whole gzip file: {error}") from error
     if len(content) > MOST_BYTES:
